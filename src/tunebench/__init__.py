@@ -1,0 +1,20 @@
+"""tunebench: which fine-tuning technique should I use, and what does it cost me?
+
+Importing this package imports no torch; the names below load what they need when they are first used.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tunebench.serving import load_finetuned as load_finetuned
+
+__version__ = "0.1.0"
+__all__ = ["__version__", "load_finetuned"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "load_finetuned":
+        from tunebench.serving import load_finetuned
+
+        return load_finetuned
+    raise AttributeError(f"module 'tunebench' has no attribute '{name}'")

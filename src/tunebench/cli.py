@@ -1,0 +1,391 @@
+"""The commands. Imports stand inside functions here, and only here, so that help and listings are instant."""
+
+import json
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from tunebench import __version__
+from tunebench.errors import UserError
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+app = typer.Typer(
+    help="Which fine-tuning technique should I use, and what does it cost me?\n\n"
+    "Start with 'tunebench show demo' for a study to copy, 'tunebench plan STUDY' for what it would train, and "
+    "'tunebench run STUDY' to do it. A run that was interrupted goes on when the same command is given again.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+StudyArgument = Annotated[str, typer.Argument(help="a built-in name (tunebench list studies) or a YAML file")]
+DataRoot = Annotated[
+    Path | None, typer.Option(help="read built-in tasks' data from DIR/<data set>/<split>.parquet instead of the hub")
+]
+Models = Annotated[
+    list[str] | None,
+    typer.Option("--model", metavar="NAME=PATH", help="use the local folder PATH for the study's model NAME"),
+]
+Json = Annotated[bool, typer.Option("--json", help="print JSON, for programs")]
+RunDir = Annotated[Path, typer.Argument(help="the folder of a finished run: OUT/runs/<run>")]
+Kind = Literal["techniques", "tasks", "families", "studies"]
+
+
+@app.command()
+def run(
+    study: StudyArgument,
+    out: Annotated[Path | None, typer.Option(help="output folder; default: runs/<study>")] = None,
+    only: Annotated[
+        str | None, typer.Option(help="cells to run, FAMILY/TASK/TECHNIQUE with * (quote it): 'bert/emotion/*'")
+    ] = None,
+    seeds: Annotated[int | None, typer.Option(min=1, help="run seeds 0 to N-1 instead of the study's")] = None,
+    workers: Annotated[
+        str, typer.Option(help="runs at once: a number, or auto (one a GPU; without GPUs, one a core)")
+    ] = "1",
+    data_root: DataRoot = None,
+    model: Models = None,
+    track: Annotated[
+        str | None, typer.Option(help="also log to tensorboard, wandb or mlflow (install tunebench[<name>])")
+    ] = None,
+) -> None:
+    """Make all runs of a study that have no result yet, then write its report.
+
+    Stop it at any moment: the same command goes on where it stood. Exit code: 0 all done, 1 a run failed, 2 wrong use.
+
+    Example: tunebench run my-study.yaml --workers auto --only 'bert/emotion/*'
+    """
+    from rich.console import Console
+
+    from tunebench import report as reports
+    from tunebench.progress import display_on
+    from tunebench.study import read_study
+
+    parsed, text = read_study(study)
+    if seeds is not None:
+        parsed = parsed.with_seeds(seeds)
+    runs = parsed.runs(_models(model), str(data_root) if data_root else None)
+    _check_tracker(track)
+    count = _worker_count(workers)
+
+    from tunebench import runner  # after the checks that need no torch
+
+    target = out or Path("runs") / parsed.name
+    options = runner.Options(target, f"tunebench {shlex.join(sys.argv[1:])}", count, only, track)
+    console = Console()
+    with runner.locked(target):
+        pending = runner.prepare(parsed, text, runs, options)
+        _say(f"{len(runs)} runs in {target}, {len(pending)} to make.")
+        interrupted = False
+        try:
+            with display_on(console, len(pending)) as display:
+                runner.run_all(pending, options, display)
+        except KeyboardInterrupt:
+            interrupted = True
+        page = reports.build(target)
+    if interrupted:
+        _say(f"Stopped. Finished runs are kept; the same command goes on. Report so far: {page}")
+        raise typer.Exit(130)
+    _say(f"Report: {page}")
+    failed = runner.failed_runs(target, runs)
+    for name, reason in failed:
+        _say(f"failed: {name}: {reason}")
+    if failed:
+        _say("The same command makes failed runs again; each run's error.txt holds the traceback.")
+        raise typer.Exit(1)
+
+
+@app.command()
+def plan(study: StudyArgument, json_: Json = False, data_root: DataRoot = None, model: Models = None) -> None:
+    """Show every cell of a study: whether its technique applies or why not, and what it would train.
+
+    Offline and without weights: parameters are counted on the shape of the model alone.
+    """
+    from tunebench.study import read_study
+
+    parsed, _ = read_study(study)
+    runs = parsed.runs(_models(model), str(data_root) if data_root else None)
+
+    from tunebench import plan as plans
+
+    cells = plans.plan(runs)
+    if json_:
+        _print_json({"cells": cells})
+        return
+    rows = [
+        [
+            cell["model"],
+            cell["task"],
+            cell["label"],
+            f"{cell['parameters']['trainable']:,}" if cell["parameters"] else "-",
+            f"{cell['parameters']['trainable'] / cell['parameters']['total']:.2%}" if cell["parameters"] else "-",
+            f"{cell['parameters']['total']:,}" if cell["parameters"] else "-",
+            cell["reason"] or "",
+        ]
+        for cell in cells
+    ]
+    _print_table(
+        f"{parsed.name}: {len(cells)} cells x {len(parsed.seeds)} seeds = {len(runs)} runs",
+        ["model", "task", "technique", "trainable", "share", "total", "not applicable because"],
+        rows,
+        right={3, 4, 5},
+    )
+
+
+@app.command()
+def report(out: Annotated[Path, typer.Argument(help="the output folder of 'tunebench run'")]) -> None:
+    """Write report.html, report.md, results.csv and results.json anew from a study's result files."""
+    from tunebench import report as reports
+
+    _say(f"Report: {reports.build(out)}")
+
+
+@app.command(name="list")
+def list_(kind: Annotated[Kind, typer.Argument(help="what to list")], json_: Json = False) -> None:
+    """List the techniques, tasks, families or built-in studies. 'tunebench show NAME' tells more of one."""
+    entries = _entries()[kind]
+    if json_:
+        _print_json({kind: [{"name": name, **about} for name, about in entries.items()]})
+        return
+    rows = [[name, about["title"], about["source"]] for name, about in entries.items()]
+    _print_table(f"{len(rows)} {kind}", ["name", "title", "source"], rows)
+
+
+@app.command()
+def show(name: Annotated[str, typer.Argument(help="a technique, task, family or study")], json_: Json = False) -> None:
+    """Show one technique with its settings, a task with its data, a family with its models, or a study's text."""
+    entries = _entries()
+    kinds = [kind for kind, named in entries.items() if name in named]
+    if not kinds:
+        from tunebench.errors import did_you_mean
+
+        raise UserError(
+            f"show '{name}': nothing has this name. {did_you_mean(name, [n for e in entries.values() for n in e])}"
+        )
+    about = entries[kinds[0]][name]
+    if json_:
+        _print_json({"kind": kinds[0], "name": name, **about})
+        return
+    if kinds[0] == "studies":
+        sys.stdout.write(about["text"])
+        return
+    _say(f"{name}: {about['title']}\n\n{about['text']}\n\nSource: {about['source']}")
+    if about["details"]:
+        _print_table("", *about["details"])
+
+
+@app.command()
+def predict(
+    run_dir: RunDir,
+    text: Annotated[list[str] | None, typer.Option(help="a text to answer; may be given several times")] = None,
+    pair: Annotated[list[str] | None, typer.Option(help="the second text, for tasks that compare two")] = None,
+    file: Annotated[Path | None, typer.Option(help="a file with one text a line (a pair: separated by a tab)")] = None,
+    json_: Json = False,
+) -> None:
+    """Answer new texts with a finished run's model: labels and scores.
+
+    Example: tunebench predict runs/demo/runs/<run> --text "i feel wonderful today"
+    """
+    texts, pairs = _texts(text, pair, file)
+    from tunebench import serving
+
+    answers = serving.predict(run_dir, texts, pairs)
+    if json_:
+        _print_json({"answers": answers})
+        return
+    for answer in answers:
+        _say(_shown(answer))
+
+
+@app.command()
+def export(run_dir: RunDir, target: Annotated[Path, typer.Argument(help="a new folder")]) -> None:
+    """Write a finished run's model as an ordinary transformers folder, adapters merged into the weights."""
+    from tunebench import serving
+
+    _say(f"Exported: {serving.export(run_dir, target)}")
+
+
+@app.command()
+def env(json_: Json = False) -> None:
+    """Show what the figures of a run here would depend on: versions, processor, device, precision."""
+    import torch
+    from accelerate import PartialState
+
+    from tunebench.engine.measure import environment
+    from tunebench.engine.precision import resolve_precision
+
+    device = PartialState().device
+    assert device is not None, "a new PartialState has a device"
+    values = {
+        "tunebench": __version__,
+        **environment(device, resolve_precision("auto", device)),
+        "cuda": torch.version.cuda,
+    }
+    if json_:
+        _print_json(values)
+        return
+    packages = values.pop("packages")
+    _print_table("", ["", ""], [[key, str(value)] for key, value in {**values, **packages}.items()])
+
+
+# What the commands share ----------------------------------------------------------------------------------------------
+
+
+def _entries() -> dict[str, dict[str, dict[str, Any]]]:
+    """Kind -> name -> title, source, text, and details as (header, rows)."""
+    from tunebench.families import families
+    from tunebench.study import built_in_studies, read_study
+    from tunebench.tasks import tasks
+    from tunebench.techniques import techniques
+
+    return {
+        "techniques": {
+            name: {
+                "title": entry.title, "source": entry.paper, "text": _doc(entry),
+                "details": (["setting", "default", "meaning and source of the default"], _settings(entry)),
+            }
+            for name, entry in techniques().items()
+        },
+        "tasks": {
+            name: {
+                "title": task.title, "source": task.citation,
+                "text": "\n".join(
+                    [f"{task.objective}; main metric {task.metrics[0]}. Licence: {task.licence}.", *task.caveats]
+                ),
+                "details": (
+                    ["field", "value"],
+                    [[k, str(v)] for k, v in task.model_dump(mode="json").items() if k != "caveats"],
+                ),
+            }
+            for name, task in tasks().items()
+        },
+        "families": {
+            name: {
+                "title": family.title, "source": ", ".join(family.model_types), "text": _doc(type(family)),
+                "details": (
+                    ["shape known offline", "objectives"],
+                    [[s, ", ".join(family.auto_classes)] for s in family.shapes],
+                ),
+            }
+            for name, family in families().items()
+        },
+        "studies": {
+            name: {
+                "title": read_study(name)[0].description, "source": f"{len(read_study(name)[0].runs())} runs",
+                "text": text, "details": None,
+            }
+            for name, text in built_in_studies().items()
+        },
+    }  # fmt: skip
+
+
+def _doc(cls: type) -> str:
+    import inspect
+
+    return inspect.getdoc(cls) or ""
+
+
+def _settings(entry: "type[BaseModel]") -> list[list[str]]:
+    return [[name, str(field.default), field.description or ""] for name, field in entry.model_fields.items()]
+
+
+def _models(options: list[str] | None) -> dict[str, str]:
+    models = {}
+    for option in options or []:
+        name, equals, path = option.partition("=")
+        if not equals or not name or not path:
+            raise UserError(f"--model {option}: write --model NAME=PATH, with a model name of the study.")
+        models[name] = path
+    return models
+
+
+def _worker_count(value: str) -> int | None:
+    if value == "auto":
+        return None
+    if not value.isdecimal() or int(value) < 1:
+        raise UserError(f"--workers {value}: give a number from 1 up, or auto.")
+    return int(value)
+
+
+def _check_tracker(track: str | None) -> None:
+    from importlib.util import find_spec
+
+    from tunebench.errors import did_you_mean
+
+    known = ("tensorboard", "wandb", "mlflow")
+    if track is not None and track not in known:
+        raise UserError(f"--track {track}: there is no such tracker. {did_you_mean(track, known)}")
+    if track is not None and find_spec(track) is None:
+        raise UserError(f"--track {track}: it is not installed. Run: pip install 'tunebench[{track}]'")
+
+
+def _texts(text: list[str] | None, pair: list[str] | None, file: Path | None) -> tuple[list[str], list[str] | None]:
+    if (text is None) == (file is None):
+        raise UserError("predict: give either --text or --file.")
+    if file is None:
+        if pair is not None and len(pair) != len(text or []):
+            raise UserError(
+                f"predict: {len(text or [])} --text but {len(pair)} --pair. Give one --pair for each --text."
+            )
+        return text or [], pair
+    try:
+        lines = [line for line in file.read_text("utf-8").splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"--file {file}: it cannot be read as UTF-8 text ({error}).") from error
+    if not lines:
+        raise UserError(f"--file {file}: it holds no text.")
+    if all("\t" in line for line in lines):
+        return [line.split("\t")[0] for line in lines], [line.split("\t")[1] for line in lines]
+    return lines, None
+
+
+def _shown(answer: dict[str, Any]) -> str:
+    if "tags" in answer:
+        return " ".join(f"{word}/{tag}" for word, tag in zip(answer["tokens"], answer["tags"], strict=True))
+    if "label" in answer:
+        scores = sorted(answer["scores"].items(), key=lambda item: -item[1])
+        return f"{answer['label']}\t{', '.join(f'{label} {value:.3f}' for label, value in scores)}\t{answer['text']}"
+    return f"{answer['score']:.3f}\t{answer['text']}"
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def _print_json(value: Any) -> None:
+    _say(json.dumps(value, indent=1, ensure_ascii=False))
+
+
+def _print_table(title: str, header: list[str], rows: list[list[str]], right: set[int] = frozenset()) -> None:  # type: ignore[assignment]
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=title or None, title_justify="left", box=None, pad_edge=False)
+    for index, name in enumerate(header):
+        table.add_column(name, justify="right" if index in right else "left", no_wrap=index in right)
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    console = Console()
+    if not console.is_terminal:  # a pipe has no width: do not wrap for it
+        console.width = 200
+    console.print(table)
+
+
+def main() -> None:
+    """The entry point: a user's mistake is one line on standard error and exit code 2, a bug is a traceback."""
+    try:
+        app()
+    except UserError as error:
+        sys.stderr.write(f"tunebench: {error}\n")
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

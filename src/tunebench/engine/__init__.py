@@ -1,0 +1,1 @@
+"""The instrument: batches, frozen prefix, training loop, evaluation, checkpoints, measurement."""

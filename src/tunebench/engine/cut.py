@@ -1,0 +1,104 @@
+"""A model cut above its frozen stages: what trains is the tail, and what lies below is computed once and kept."""
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+
+from tunebench.engine.evaluate import predict
+from tunebench.engine.frozen_prefix import Prefix, PrefixCache
+from tunebench.engine.measure import Stopwatch
+from tunebench.engine.observers import Observer
+from tunebench.engine.precision import Precision
+from tunebench.engine.sources import Batch, Cached, Computed, Source, Tokens
+from tunebench.families.base import Family
+from tunebench.objectives.base import Features, Objective
+
+_WORTH_KEEPING = 2  # stages: embeddings and a layer. An embedding lookup alone costs no more than reading its output.
+
+
+class Cut:
+    """A model with its splits.
+
+    Args:
+        model: with `requires_grad` set; in evaluation mode, so that the frozen stages run without dropout.
+        identity: the backbone's fingerprint.
+        batch_tokens: padded tokens a batch where nothing trains.
+
+    Attributes:
+        network: what batches go through: the model itself, or its tail.
+        cached: whether any split is read from kept states.
+        over_budget: whether any split had to be computed each time for want of room.
+        watch: seconds spent on prefixes.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        family: Family,
+        objective: Objective,
+        features: Mapping[str, Features],
+        accelerator: Accelerator,
+        precision: Precision,
+        identity: str,
+        cache: PrefixCache,
+        batch_tokens: int,
+        observe: Observer,
+    ):
+        self._objective, self._features, self._accelerator = objective, features, accelerator
+        self._cache, self._batch_tokens, self._observe = cache, batch_tokens, observe
+        self._sources: dict[str, Source] = {}
+        self.depth = family.frozen_depth(model)
+        self.cached = self.over_budget = False
+        self.watch = Stopwatch()
+        self.network = model
+        if self.depth:
+            split = family.split(model, self.depth, objective.first_token_only)
+            self.network = split.tail
+            self._dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+            key = (
+                f"{identity} {self.depth} {split.one_vector} {precision} {accelerator.device.type} {torch.__version__}"
+            )
+            self._split = split
+            self._prefix = Prefix(self._compute, hashlib.sha256(key.encode()).hexdigest(), split.one_vector)
+
+    def source(self, split: str) -> Source:
+        """The batches of a split; made at its first use, so that the test split is not touched before the end."""
+        if split not in self._sources:
+            tokens = Tokens(self._objective, self._features[split], self._accelerator.device)
+            self._sources[split] = self._above_prefix(split, tokens) if self.depth else tokens
+        return self._sources[split]
+
+    def predict(self, split: str) -> tuple[list[Any], list[Any]]:
+        """Predictions for a split, and the scores behind them."""
+        return predict(
+            self.network,
+            self.source(split),
+            self._objective,
+            self._accelerator.autocast,  # pyright: ignore[reportArgumentType]
+            self._batch_tokens,
+        )
+
+    def _above_prefix(self, split: str, tokens: Tokens) -> Source:
+        prefix = self._prefix
+        if self.depth >= _WORTH_KEEPING:
+            with self.watch.time("prefix"):
+                states = self._cache.states(prefix, tokens, self._batch_tokens, self._told(split))
+            if states is not None:
+                self.cached = True
+                return Cached(self._objective, tokens.features, self._accelerator.device, states, prefix.one_vector)
+            self.over_budget = True
+        return Computed(tokens, prefix.compute, prefix.one_vector)
+
+    def _compute(self, inputs: Batch) -> Tensor:
+        with torch.no_grad(), self._accelerator.autocast():
+            return self._split.prefix(**inputs).to(self._dtype)
+
+    def _told(self, split: str) -> Any:
+        def on_batch(done: int, total: int) -> None:
+            self._observe({"event": "step", "phase": f"frozen layers, {split}", "step": done, "steps": total})
+
+        return on_batch

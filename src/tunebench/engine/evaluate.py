@@ -1,0 +1,48 @@
+"""Predictions of a network for a split, in the examples' order, and their scores."""
+
+import math
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+import torch
+from torch import nn
+
+from tunebench.engine.batching import plan_evaluation
+from tunebench.engine.sources import Source
+from tunebench.errors import RunError
+from tunebench.metrics import METRICS
+from tunebench.objectives.base import Objective
+
+Precision = Callable[[], AbstractContextManager[Any]]
+
+
+def predict(
+    network: nn.Module, source: Source, objective: Objective, autocast: Precision, batch_tokens: int
+) -> tuple[list[Any], list[Any]]:
+    """Predictions in task space and the scores behind them, without dropout.
+
+    Raises:
+        RunError: the network gives logits that are not finite.
+    """
+    network.eval()
+    features = source.features
+    predictions: list[Any] = [None] * len(features)
+    scores: list[Any] = [None] * len(features)
+    for indices in plan_evaluation(features.lengths, batch_tokens):
+        batch = source.batch(indices)
+        del batch["labels"]
+        with torch.inference_mode(), autocast():
+            logits = network(**batch).logits
+        if not bool(torch.isfinite(logits).all()):
+            raise RunError(f"the model's outputs for example {indices[0]} and those of like length are not finite")
+        decoded, sure = objective.decode(logits.cpu(), features, indices)
+        for index, prediction, score in zip(indices, decoded, sure, strict=True):
+            predictions[index], scores[index] = prediction, score
+    return predictions, scores
+
+
+def score(metrics: Sequence[str], predictions: Sequence[Any], references: Sequence[Any]) -> dict[str, float | None]:
+    """Each metric's value; None where it is undefined, as a correlation of constant predictions is."""
+    values = {name: METRICS[name].compute(predictions, references) for name in metrics}
+    return {name: None if math.isnan(value) else value for name, value in values.items()}

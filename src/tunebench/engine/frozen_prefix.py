@@ -1,0 +1,137 @@
+"""Outputs of frozen stages: computed once, kept on disk, read in every epoch by every run that shares them.
+
+The key holds the backbone, the depth, the tokenised texts and the number format, and neither technique nor seed: seeds,
+learning rates and techniques share an entry. The prefix runs without dropout whether its outputs are kept or not. Kept
+outputs come from batches sorted by length, so their last bits can differ from those of a training batch (a matrix
+product's rounding depends on its shape); the result carries a notice.
+"""
+
+import hashlib
+import json
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from filelock import FileLock
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from tunebench.engine.batching import plan_evaluation
+from tunebench.engine.sources import Batch, Tokens
+from tunebench.objectives.base import Features
+
+
+@dataclass(frozen=True)
+class Prefix:
+    """The frozen part of a cut model.
+
+    Attributes:
+        compute: inputs -> states, without gradients, in the number format that is kept.
+        identity: hash of backbone, depth and number format.
+        one_vector: one vector a text is enough.
+    """
+
+    compute: Callable[[Batch], Tensor]
+    identity: str
+    one_vector: bool
+
+
+class PrefixCache:
+    """A folder of kept states with a budget in bytes; the least recently used entries make room."""
+
+    def __init__(self, folder: Path, budget: float):
+        self.folder, self.budget = folder, budget
+
+    def states(
+        self,
+        prefix: Prefix,
+        tokens: Tokens,
+        batch_tokens: int,
+        on_batch: Callable[[int, int], None] = lambda done, total: None,
+    ) -> Tensor | None:
+        """All states of a split, (tokens, hidden) or (examples, hidden); None where they would exceed the budget.
+
+        A damaged entry is made again. A disk that is too full for an entry counts as a budget that is too small.
+        """
+        if self.budget <= 0:
+            return None
+        path = self.folder / f"{entry_key(prefix, tokens.features)}.safetensors"
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with FileLock(path.with_suffix(".lock")):  # a second worker waits for the first one's work
+                states = _read(path)
+                if states is None:
+                    states = self._compute(prefix, tokens, batch_tokens, on_batch)
+                    if states is not None and not self._write(path, states):
+                        return None
+                return states
+        except OSError:
+            return None
+
+    def _compute(
+        self, prefix: Prefix, tokens: Tokens, batch_tokens: int, on_batch: Callable[[int, int], None]
+    ) -> Tensor | None:
+        features = tokens.features
+        lengths = [1] * len(features) if prefix.one_vector else features.lengths
+        ends = torch.tensor(lengths).cumsum(0).tolist()
+        kept: Tensor | None = None
+        plan = plan_evaluation(features.lengths, batch_tokens)
+        for number, indices in enumerate(plan):
+            batch = tokens.batch(indices)
+            del batch["labels"]
+            states = prefix.compute(batch).cpu()
+            if kept is None:
+                if ends[-1] * states.shape[-1] * states.element_size() > self.budget:
+                    return None
+                kept = states.new_empty(ends[-1], states.shape[-1])
+            for row, index in zip(states, indices, strict=True):
+                kept[ends[index] - lengths[index] : ends[index]] = row[: lengths[index]]
+            on_batch(number + 1, len(plan))
+        return kept
+
+    def _write(self, path: Path, states: Tensor) -> bool:
+        """Keep an entry within the budget; says whether the disk had room."""
+        entries = sorted(self.folder.glob("*.safetensors"), key=lambda entry: entry.stat().st_mtime)
+        used = sum(entry.stat().st_size for entry in entries)
+        while entries and used + states.nbytes > self.budget:
+            used -= entries[0].stat().st_size
+            entries.pop(0).unlink()  # who has it mapped keeps it
+        temporary = path.with_suffix(".tmp")
+        try:
+            save_file({"states": states}, temporary, metadata={"crc32": str(_checksum(states))})
+            temporary.replace(path)
+        except (OSError, SafetensorError):
+            temporary.unlink(missing_ok=True)
+            return False
+        return True
+
+
+def entry_key(prefix: Prefix, features: Features) -> str:
+    """Name of the entry for these texts."""
+    digest = hashlib.sha256(prefix.identity.encode())
+    for row in features.inputs:
+        digest.update(json.dumps(row).encode())
+    return digest.hexdigest()[:32]
+
+
+def _read(path: Path) -> Tensor | None:
+    """The kept states, memory-mapped; None if there are none or their checksum is wrong."""
+    if not path.exists():
+        return None
+    try:
+        with safe_open(path, "pt") as file:
+            expected = (file.metadata() or {}).get("crc32")
+        states = load_file(path)["states"]
+    except (OSError, SafetensorError, KeyError):
+        return None
+    if str(_checksum(states)) != expected:
+        return None
+    path.touch()
+    return states
+
+
+def _checksum(states: Tensor) -> int:
+    return zlib.crc32(states.view(torch.uint8).numpy().data)

@@ -1,0 +1,63 @@
+"""Which numbers are computed in bf16, and which never are."""
+
+import functools
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from accelerate import Accelerator, PartialState
+from accelerate.state import AcceleratorState
+from torch import nn
+
+Precision = Literal["bf16", "float32"]
+
+
+def resolve_precision(wanted: str, device: torch.device) -> Precision:
+    """`auto` is bf16 where the hardware multiplies bf16 fast, else float32."""
+    if wanted == "auto":
+        return "bf16" if _fast_bf16(device) else "float32"
+    return "bf16" if wanted == "bf16" else "float32"
+
+
+def _fast_bf16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)  # Ampere; older GPUs emulate it
+    if device.type != "cpu":
+        return False
+    try:
+        flags = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return False
+    return "avx512_bf16" in flags or "amx_bf16" in flags
+
+
+def store_frozen_in_bf16(backbone: nn.Module) -> None:
+    """Keep frozen matrices in bf16: half the memory, and no cast at every step.
+
+    Trained weights stay float32, and so do norms and biases, whose small changes bf16 would lose.
+    """
+    for parameter in backbone.parameters():
+        if not parameter.requires_grad and parameter.ndim >= 2:
+            parameter.data = parameter.data.to(torch.bfloat16)
+
+
+def compute_in_float32(module: nn.Module, device_type: str) -> None:
+    """Take a head out of autocast: bf16 logits have three digits, too few for a score or a ranking."""
+    inner = module.forward
+
+    @functools.wraps(inner)
+    def forward(*inputs: Any, **options: Any) -> Any:
+        with torch.autocast(device_type, enabled=False):
+            return inner(*(x.float() if torch.is_tensor(x) and x.is_floating_point() else x for x in inputs), **options)
+
+    module.forward = forward
+
+
+def make_accelerator(wanted: str, folder: Path, track: str | None) -> tuple[Accelerator, Precision]:
+    """Accelerate's handle on the device, and the number format it computes in. One worker may make several in turn."""
+    AcceleratorState._reset_state(reset_partial_state=True)
+    device = PartialState().device
+    assert device is not None, "a new PartialState has a device"
+    precision = resolve_precision(wanted, device)
+    mixed = "bf16" if precision == "bf16" else "no"
+    return Accelerator(mixed_precision=mixed, log_with=track, project_dir=folder), precision

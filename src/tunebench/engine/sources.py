@@ -1,0 +1,77 @@
+"""Where a network's batches come from: token ids, or the outputs of the frozen stages below it."""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from tunebench.objectives.base import Features, Objective
+
+Batch = dict[str, Tensor]
+
+
+class Source(Protocol):
+    """A split, ready to be fed."""
+
+    features: Features
+
+    def batch(self, indices: Sequence[int]) -> Batch:
+        """Inputs of the network, with `labels`."""
+        ...
+
+
+class Tokens:
+    """Batches of token ids, for a network without a frozen prefix."""
+
+    def __init__(self, objective: Objective, features: Features, device: torch.device):
+        self.objective, self.features, self.device = objective, features, device
+
+    def batch(self, indices: Sequence[int]) -> Batch:
+        """The collated batch, on the device."""
+        return {name: tensor.to(self.device) for name, tensor in self.objective.collate(self.features, indices).items()}
+
+
+class Computed:
+    """Batches whose frozen prefix is computed each time: above the cache's budget, or no layer is frozen."""
+
+    def __init__(self, tokens: Tokens, prefix: Callable[[Batch], Tensor], one_vector: bool):
+        self.features, self._tokens, self._prefix, self._one_vector = tokens.features, tokens, prefix, one_vector
+
+    def batch(self, indices: Sequence[int]) -> Batch:
+        """States (batch, tokens, hidden) with their mask."""
+        inputs = self._tokens.batch(indices)
+        labels = inputs.pop("labels")
+        batch = {"inputs_embeds": self._prefix(inputs), "labels": labels}
+        return batch if self._one_vector else {**batch, "attention_mask": inputs["attention_mask"]}
+
+
+class Cached:
+    """Batches gathered from kept states.
+
+    Args:
+        states: (all tokens, hidden), or (examples, hidden) where one vector a text is kept; may be memory-mapped.
+    """
+
+    def __init__(
+        self, objective: Objective, features: Features, device: torch.device, states: Tensor, one_vector: bool
+    ):
+        self.features, self._objective, self._device = features, objective, device
+        self._states, self._one_vector = states, one_vector
+        lengths = torch.ones(len(features)) if one_vector else torch.tensor(features.lengths)
+        self._ends = lengths.cumsum(0).long().tolist()
+
+    def batch(self, indices: Sequence[int]) -> Batch:
+        """States (batch, tokens, hidden) with their mask; (batch, 1, hidden) without one where one vector is kept."""
+        if self._one_vector:
+            states = self._states[torch.tensor(indices)][:, None]
+            labels = self._objective.collate_labels(self.features, indices, 1)
+            return {"inputs_embeds": states.to(self._device), "labels": labels.to(self._device)}
+        lengths = self.features.lengths_of(indices)
+        rows = [self._states[self._ends[i] - n : self._ends[i]] for i, n in zip(indices, lengths, strict=True)]
+        states = pad_sequence(rows, batch_first=True)
+        mask = (torch.arange(states.shape[1]) < torch.tensor(lengths)[:, None]).long()
+        labels = self._objective.collate_labels(self.features, indices, states.shape[1])
+        batch = {"inputs_embeds": states, "attention_mask": mask, "labels": labels}
+        return {name: tensor.to(self._device) for name, tensor in batch.items()}

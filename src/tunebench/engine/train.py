@@ -1,0 +1,186 @@
+"""The training loop: one for all techniques, AdamW with warm-up and linear decay, early stopping on validation.
+
+It never smooths: a loss or gradient that is not finite ends the run at its step.
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass, field
+from typing import Any, Protocol
+
+import torch
+from torch import nn
+
+from tunebench.engine.batching import plan_epoch
+from tunebench.engine.checkpoint import Resume
+from tunebench.engine.measure import Stopwatch
+from tunebench.engine.observers import Observer
+from tunebench.engine.seeds import seed_step
+from tunebench.engine.sources import Source
+from tunebench.errors import RunError
+from tunebench.objectives.base import Objective
+from tunebench.results import Epoch
+
+
+class Budget(Protocol):
+    """What the loop reads of a study's training settings."""
+
+    epochs: int
+    batch_size: int
+    micro_batch_size: int | None
+    patience: int
+    warmup_fraction: float
+    max_gradient_norm: float
+    checkpoint_seconds: float
+
+
+@dataclass
+class State:
+    """Where the loop stands; kept in checkpoints."""
+
+    epoch: int = 0
+    step_in_epoch: int = 0
+    step: int = 0
+    tokens: int = 0
+    loss_sum: float = 0.0
+    best: float | None = None
+    best_epoch: int | None = None
+    history: list[dict[str, Any]] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Training:
+    """What one run trains.
+
+    Attributes:
+        model: the whole model, whose trainable weights are kept.
+        network: what the batches go through: the model, or its tail above the frozen prefix.
+        groups: the optimizer's groups, each with its peak rate `lr`.
+        validate: the validation scores now.
+        main_metric: its name among the scores, and whether higher is better.
+        on_best: called when an epoch is the best so far, before the next one changes the weights.
+    """
+
+    model: nn.Module
+    network: nn.Module
+    groups: list[dict[str, Any]]
+    source: Source
+    objective: Objective
+    autocast: Callable[[], AbstractContextManager[Any]]
+    validate: Callable[[], dict[str, float | None]]
+    main_metric: tuple[str, bool]
+    on_best: Callable[[], None]
+
+
+def rate_factor(step: int, total: int, warmup: int) -> float:
+    """Linear warm-up from 0 to 1 over `warmup` steps, then linear decay to 0 at `total` (Devlin et al. 2019, A.2)."""
+    if step < warmup:
+        return step / max(1, warmup)
+    return max(0.0, (total - step) / max(1, total - warmup))
+
+
+def fit(training: Training, budget: Budget, seed: int, resume: Resume, observe: Observer) -> State:
+    """Train until the epochs or the patience are used up, from the newest checkpoint where there is one.
+
+    Returns:
+        The final state; `on_best` has kept the weights of `best_epoch`.
+
+    Raises:
+        RunError: a loss or a gradient is not finite.
+    """
+    optimizer = torch.optim.AdamW(training.groups, fused=True)
+    peaks = [group["lr"] for group in optimizer.param_groups]
+    saved = resume.load(training.model, optimizer)
+    state = State(**{key: saved[key] for key in asdict(State())}) if saved else State()
+    watch = Stopwatch(**state.seconds)
+    if saved:
+        observe({"event": "resumed", "epoch": state.epoch, "step": state.step})
+
+    features = training.source.features
+    steps_per_epoch = math.ceil(len(features) / budget.batch_size)
+    total = steps_per_epoch * budget.epochs
+    warmup = math.ceil(total * budget.warmup_fraction)
+    last_checkpoint = time.monotonic()
+    while state.epoch < budget.epochs and not _out_of_patience(state, budget.patience):
+        training.network.train()
+        plan = plan_epoch(features.lengths, budget.batch_size, seed, state.epoch)
+        for indices in plan[state.step_in_epoch :]:
+            factor = rate_factor(state.step, total, warmup)
+            for group, peak in zip(optimizer.param_groups, peaks, strict=True):
+                group["lr"] = peak * factor
+            with watch.time("train"):
+                seed_step(seed, state.epoch, state.step_in_epoch)
+                loss = _step(training, optimizer, indices, budget, state.step)
+            state.step += 1
+            state.step_in_epoch += 1
+            state.loss_sum += loss
+            state.tokens += sum(features.lengths_of(indices))
+            observe({"event": "step", "epoch": state.epoch + 1, "epochs": budget.epochs, "step": state.step,
+                     "steps": total, "loss": loss})  # fmt: skip
+            if time.monotonic() - last_checkpoint >= budget.checkpoint_seconds:
+                state.seconds = watch.seconds
+                resume.save(training.model, optimizer, asdict(state))
+                last_checkpoint = time.monotonic()
+        with watch.time("evaluation"):
+            scores = training.validate()
+        _end_epoch(state, training, scores, steps_per_epoch, watch)
+        observe({"event": "epoch", **state.history[-1]})
+    state.seconds = watch.seconds
+    return state
+
+
+def _out_of_patience(state: State, patience: int) -> bool:
+    return state.epoch - (state.best_epoch or 0) >= patience
+
+
+def _step(training: Training, optimizer: torch.optim.Optimizer, indices: list[int], budget: Budget, step: int) -> float:
+    """One optimizer step; returns the batch's mean loss."""
+    loss = 0.0
+    for part, weight in _micro_batches(training, indices, budget.micro_batch_size):
+        with training.autocast():
+            part_loss = training.network(**part).loss * weight
+        part_loss.backward()
+        loss += float(part_loss.detach())
+    if not math.isfinite(loss):
+        raise RunError(f"the loss is {loss} at step {step + 1}; a lower learning rate may help")
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    norm = float(nn.utils.clip_grad_norm_(parameters, budget.max_gradient_norm))
+    if not math.isfinite(norm):
+        raise RunError(f"the gradient's norm is {norm} at step {step + 1}; a lower learning rate may help")
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+    return loss
+
+
+def _micro_batches(
+    training: Training, indices: list[int], size: int | None
+) -> Iterator[tuple[dict[str, torch.Tensor], float]]:
+    """Parts of a batch, each weighted by its share of the loss's terms: the gradient is that of the whole batch."""
+    if size is None or size >= len(indices):
+        yield training.source.batch(indices), 1.0
+        return
+    parts = [indices[at : at + size] for at in range(0, len(indices), size)]
+    terms = [training.objective.loss_terms(training.source.batch(part)["labels"]) for part in parts]
+    for part, count in zip(parts, terms, strict=True):
+        if count:
+            yield training.source.batch(part), count / sum(terms)
+
+
+def _end_epoch(state: State, training: Training, scores: dict[str, float | None], steps: int, watch: Stopwatch) -> None:
+    name, higher_is_better = training.main_metric
+    value = scores[name]
+    state.epoch += 1
+    spent = sum(watch.seconds.values()) - sum(epoch["seconds"] for epoch in state.history)
+    epoch = Epoch(epoch=state.epoch, train_loss=state.loss_sum / steps, validation=scores, seconds=spent)
+    state.history.append(epoch.model_dump())
+    state.step_in_epoch, state.loss_sum = 0, 0.0
+    # An undefined score is never better; the first epoch is the best until another beats it.
+    better = value is not None and (
+        state.best is None or ((value > state.best) == higher_is_better and value != state.best)
+    )
+    if better or state.best_epoch is None:
+        state.best, state.best_epoch = value, state.epoch
+        training.on_best()

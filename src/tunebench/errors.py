@@ -1,0 +1,27 @@
+"""Errors that a user can act on."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class UserError(Exception):
+    """A mistake in the input: shown as one line without a traceback, exit code 2.
+
+    The message names the place, the value and the way out.
+    """
+
+
+class RunError(Exception):
+    """A run that cannot give an honest result, such as a loss that is not a number.
+
+    It fails its own run, recorded with its traceback, and stops no other.
+    """
+
+
+def did_you_mean(value: str, options: Iterable[str]) -> str:
+    """The end of an error message: the closest option, or all of them."""
+    options = sorted(options)
+    close = get_close_matches(value, options, n=1, cutoff=0.5)
+    if close:
+        return f"Did you mean '{close[0]}'?"
+    return f"Choose from: {', '.join(options)}."

@@ -1,0 +1,194 @@
+"""What a family of models knows: loading, stages, where to split, names of projections, tokenizer habits.
+
+torch and transformers are imported where they are used: reading a study or printing help must not wait for them.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from tunebench.errors import UserError
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+    from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One step of the forward pass, bottom first; `modules` hold its parameters."""
+
+    name: str
+    modules: tuple[nn.Module, ...]
+
+    def trains(self) -> bool:
+        """Whether any parameter of the stage is trainable."""
+        return any(p.requires_grad for module in self.modules for p in module.parameters())
+
+
+@dataclass(frozen=True)
+class Split:
+    """A model cut in two, sharing its parameters: `tail(inputs_embeds=prefix(**inputs), ...)` equals the model.
+
+    Attributes:
+        prefix: inputs -> states (batch, tokens, hidden), or (batch, 1, hidden) where `one_vector`.
+        tail: the model's own class and forward, whose lower stages take the states as `inputs_embeds`.
+        one_vector: the tail reads the first token only, so that one vector a text is enough.
+    """
+
+    prefix: Callable[..., Tensor]
+    tail: nn.Module
+    one_vector: bool
+
+
+class Family(ABC):
+    """Models of one shape. A family is stateless; its name is its file's name."""
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    model_types: ClassVar[tuple[str, ...]]
+    """`model_type` values of transformers configurations that this family loads."""
+    auto_classes: ClassVar[Mapping[str, str]]
+    """Objective -> transformers auto class."""
+    shapes: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    """Hub id -> configuration, known offline, so that `plan` needs no network."""
+
+    def config(self, values: Mapping[str, Any]) -> PreTrainedConfig:
+        """A configuration object from the content of a `config.json`."""
+        from transformers import AutoConfig
+
+        return AutoConfig.for_model(**values)
+
+    def skeleton(
+        self, values: Mapping[str, Any], objective: str, head: Mapping[str, Any], folder: Path | None = None
+    ) -> PreTrainedModel:
+        """The model without weights, on the meta device: what `plan` counts.
+
+        `folder` is its checkpoint, if it is local.
+        """
+        import torch
+        import transformers
+
+        config = self.config({**values, **head})
+        with torch.device("meta"):
+            model = getattr(transformers, self.auto_classes[objective]).from_config(config)
+        model.fresh = self.fresh(folder) if folder else ()
+        return model
+
+    def load(self, folder: Path, objective: str, head: Mapping[str, Any]) -> PreTrainedModel:
+        """Weights from a local folder in float32, with a fresh head drawn from torch's current seed.
+
+        Raises:
+            UserError: the folder's weights cannot be read or do not fit its configuration.
+        """
+        import torch
+        import transformers
+        from safetensors import SafetensorError
+
+        try:
+            model, info = getattr(transformers, self.auto_classes[objective]).from_pretrained(
+                folder,
+                dtype=torch.float32,
+                use_safetensors=True,
+                output_loading_info=True,
+                local_files_only=True,
+                **head,
+            )
+        except (OSError, SafetensorError, RuntimeError) as error:
+            raise UserError(
+                f"model folder {folder}: its weights cannot be read ({str(error).splitlines()[0]}). "
+                "Give a folder made by save_pretrained, with config.json and model.safetensors."
+            ) from error
+        model.fresh = self.fresh(folder)
+        prefix = model.base_model_prefix + "."
+        fresh = tuple(f"{prefix}{name}." for name in model.fresh)
+        missing = sorted(k for k in info["missing_keys"] if k.startswith(prefix) and not k.startswith(fresh))
+        if missing:
+            raise UserError(
+                f"model folder {folder}: model.safetensors lacks {len(missing)} tensors that its "
+                f"config.json asks for, first {missing[0]}. Give weights and configuration of the same model."
+            )
+        return model
+
+    def fresh(self, folder: Path) -> tuple[str, ...]:
+        """Modules of the backbone that a checkpoint lacks or has never trained: they belong to the head."""
+        return ()
+
+    def tokenizer(self, folder: Path) -> PreTrainedTokenizerBase:
+        """The folder's tokenizer, which must be a fast one: tagging needs its word positions."""
+        from transformers import AutoTokenizer
+
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, **self.tokenizer_habits)
+        except (OSError, ValueError, KeyError) as error:
+            raise UserError(
+                f"model folder {folder}: no tokenizer can be read from it ({str(error).splitlines()[0]}). "
+                "Save the tokenizer beside the model with tokenizer.save_pretrained."
+            ) from error
+        if not tokenizer.is_fast:
+            raise UserError(
+                f"model folder {folder}: its tokenizer has no fast version (tokenizer.json); save one there."
+            )
+        return tokenizer
+
+    tokenizer_habits: ClassVar[Mapping[str, Any]] = {}
+
+    def head(self, model: nn.Module) -> list[nn.Module]:
+        """The modules above the backbone, and those of it that were never trained."""
+        base = base_of(model)
+        above = [child for name, child in base.named_children() if name != base.base_model_prefix]
+        fresh = (getattr(base.base_model, name, None) for name in fresh_of(model))
+        return above + [module for module in fresh if module is not None]
+
+    def head_names(self, model: nn.Module) -> list[str]:
+        """The attribute names of the head's modules that hold parameters."""
+        base = base_of(model)
+        named = [*base.named_children(), *base.base_model.named_children()]
+        head = {id(module) for module in self.head(model)}
+        return [name for name, child in named if id(child) in head and any(True for _ in child.parameters())]
+
+    @abstractmethod
+    def layers(self, model: nn.Module) -> Sequence[nn.Module]:
+        """The Transformer layers, lowest first."""
+
+    @abstractmethod
+    def stages(self, model: nn.Module) -> list[Stage]:
+        """The backbone's stages, lowest first; the head is none of them."""
+
+    @abstractmethod
+    def split(self, model: nn.Module, depth: int, first_token_only: bool) -> Split:
+        """Cut a model above its lowest `depth` stages.
+
+        Args:
+            model: a model of this family, or a PEFT model around one.
+            depth: 0 < depth <= len(stages).
+            first_token_only: whether the head reads the first token only.
+        """
+
+    @abstractmethod
+    def attention_projections(self, model: nn.Module) -> dict[str, str]:
+        """Role (query, key, value, output) -> name of the linear module in each layer."""
+
+    def frozen_depth(self, model: nn.Module) -> int:
+        """How many leading stages hold no trainable parameter; 0 if a trainable one stands outside stages and head."""
+        stages = self.stages(model)
+        placed = {id(p) for stage in stages for module in stage.modules for p in module.parameters()}
+        placed |= {id(p) for module in self.head(model) for p in module.parameters()}
+        if any(p.requires_grad and id(p) not in placed for p in model.parameters()):
+            return 0
+        return next((depth for depth, stage in enumerate(stages) if stage.trains()), len(stages))
+
+
+def base_of(model: Any) -> PreTrainedModel:
+    """The transformers model, also inside a PEFT model."""
+    return model.get_base_model() if hasattr(model, "get_base_model") else model
+
+
+def fresh_of(model: Any) -> tuple[str, ...]:
+    """The backbone's modules that its checkpoint lacks or has never trained (see `Family.fresh`)."""
+    fresh: Any = base_of(model).fresh
+    return fresh

@@ -1,0 +1,132 @@
+"""BERT (Devlin et al. 2019) and the encoders of its shape: RoBERTa, XLM-R, CamemBERT, ELECTRA, DistilBERT, MiniLM."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from tunebench.families.base import Family, Split, Stage, base_of, fresh_of
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+_BERT_BASE = {
+    "model_type": "bert",
+    "hidden_size": 768,
+    "num_hidden_layers": 12,
+    "num_attention_heads": 12,
+    "intermediate_size": 3072,
+    "max_position_embeddings": 512,
+    "type_vocab_size": 2,
+}
+
+
+class Bert(Family):
+    """Embeddings, N layers and, in some, a pooler that reads the first token."""
+
+    name = "bert"
+    title = "BERT"
+    model_types = ("bert", "roberta", "xlm-roberta", "camembert", "electra", "distilbert")
+    auto_classes: ClassVar[Mapping[str, str]] = {
+        "sequence_classification": "AutoModelForSequenceClassification",
+        "regression": "AutoModelForSequenceClassification",
+        "token_classification": "AutoModelForTokenClassification",
+    }
+    shapes: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "bert-base-uncased": {**_BERT_BASE, "vocab_size": 30522},
+        "bert-base-cased": {**_BERT_BASE, "vocab_size": 28996},
+        "bert-large-uncased": {
+            **_BERT_BASE, "vocab_size": 30522, "hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16,
+            "intermediate_size": 4096,
+        },
+        "distilbert-base-uncased": {"model_type": "distilbert", "vocab_size": 30522},
+        "roberta-base": {
+            **_BERT_BASE, "model_type": "roberta", "vocab_size": 50265, "max_position_embeddings": 514,
+            "type_vocab_size": 1, "pad_token_id": 1, "bos_token_id": 0, "eos_token_id": 2,
+        },
+        "sentence-transformers/all-MiniLM-L6-v2": {
+            **_BERT_BASE, "vocab_size": 30522, "hidden_size": 384, "num_hidden_layers": 6, "intermediate_size": 1536,
+        },
+    }  # fmt: skip
+    # Byte-level tokenizers (RoBERTa) need it for words; others ignore it.
+    tokenizer_habits: ClassVar[Mapping[str, Any]] = {"add_prefix_space": True}
+
+    def fresh(self, folder: Path) -> tuple[str, ...]:
+        """The pooler, where the checkpoint has none (no next-sentence prediction) or one that was never trained.
+
+        Frozen, a random pooler would starve every technique that leaves it alone. Training never leaves a bias at
+        exactly zero, its initial value, so that this tells a pooler that no loss ever reached (sentence-transformers
+        pool otherwise and carry such a one along).
+        """
+        from safetensors import safe_open
+
+        for path in sorted(folder.glob("*.safetensors")):
+            with safe_open(path, "np") as file:
+                biases = [name for name in file.keys() if name.endswith("pooler.dense.bias")]  # noqa: SIM118
+                if biases and file.get_tensor(biases[0]).any():
+                    return ()
+        return ("pooler",)
+
+    def _encoder(self, model: nn.Module) -> tuple[nn.Module, str]:
+        backbone: Any = base_of(model).base_model
+        name = "encoder" if hasattr(backbone, "encoder") else "transformer"  # DistilBERT's name for it
+        return backbone, name
+
+    def layers(self, model: nn.Module) -> Sequence[nn.Module]:
+        """The encoder's layers."""
+        backbone, name = self._encoder(model)
+        return list(getattr(backbone, name).layer)
+
+    def stages(self, model: nn.Module) -> list[Stage]:
+        """Embeddings, each layer, and the pooler where there is a pretrained one."""
+        backbone, _ = self._encoder(model)
+        bottom = [getattr(backbone, name) for name in ("embeddings", "embeddings_project") if hasattr(backbone, name)]
+        stages = [Stage("embeddings", tuple(bottom))]
+        stages += [Stage(f"layer {index}", (layer,)) for index, layer in enumerate(self.layers(model))]
+        pooler = getattr(backbone, "pooler", None)
+        fresh = "pooler" in fresh_of(model)
+        return stages if pooler is None or fresh else [*stages, Stage("pooler", (pooler,))]
+
+    def split(self, model: nn.Module, depth: int, first_token_only: bool) -> Split:
+        """Cut above the embeddings, any layer, or the pooler (see `Family.split`)."""
+        from torch.nn import Identity, ModuleList
+
+        from tunebench.families import _cut
+
+        base = base_of(model)
+        backbone, encoder_name = self._encoder(model)
+        encoder = getattr(backbone, encoder_name)
+        layers = list(encoder.layer)
+        cut = depth - 1
+        one_vector = first_token_only and cut >= len(layers)
+        pooled = cut > len(layers)
+        ours: dict[str, Any] = {encoder_name: _cut.shallow(encoder, layer=ModuleList(layers[:cut]))}
+        if hasattr(backbone, "pooler") and not pooled:
+            ours["pooler"] = None
+        lower = _cut.shallow(backbone, **ours)
+
+        def prefix(**inputs: Tensor) -> Tensor:
+            out = lower(**inputs)
+            if pooled:
+                return out.pooler_output[:, None]
+            return out.last_hidden_state[:, :1] if one_vector else out.last_hidden_state
+
+        if pooled or (cut == len(layers) and getattr(backbone, "pooler", None) is None):
+            upper: nn.Module = _cut.Computed()
+        else:
+            theirs: dict[str, Any] = {
+                "embeddings": _cut.Passed(),
+                encoder_name: _cut.shallow(encoder, layer=ModuleList(layers[cut:])),
+            }
+            if hasattr(backbone, "embeddings_project"):
+                theirs["embeddings_project"] = Identity()
+            upper = _cut.shallow(backbone, **theirs)
+        return Split(prefix, _cut.shallow(base, **{base.base_model_prefix: upper}), one_vector)
+
+    def attention_projections(self, model: nn.Module) -> dict[str, str]:
+        """BERT's names, or DistilBERT's."""
+        names = {name.rpartition(".")[2] for name, _ in self.layers(model)[0].named_modules()}
+        if "q_lin" in names:
+            return {"query": "q_lin", "key": "k_lin", "value": "v_lin", "output": "out_lin"}
+        return {"query": "query", "key": "key", "value": "value", "output": "attention.output.dense"}

@@ -1,0 +1,244 @@
+"""Metrics: each computed by its reference library, and resampled from additive statistics an example.
+
+A bootstrap that calls scikit-learn 10,000 times takes minutes. Most metrics are a function of sums over examples
+(counts of a confusion matrix, moments), so one resample is one row of weights times a matrix. Tests hold both ways
+equal.
+"""
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+RESAMPLES = 10_000
+_CHUNK = 500  # resamples at once: 500 x 25,000 examples stay under 100 MB
+
+Predictions = Sequence[Any]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One figure of quality.
+
+    Attributes:
+        name: its name in records.
+        title: its name in tables.
+        unit: what one unit is.
+        higher_is_better: the direction.
+        compute: (predictions, references) -> value, by the reference library. NaN where it is undefined.
+        statistics: (predictions, references) -> (examples, k) additive statistics, or None if there are none.
+        combine: sums of shape (resamples, k) -> values of shape (resamples,).
+        source: the definition.
+    """
+
+    name: str
+    title: str
+    unit: str
+    higher_is_better: bool
+    compute: Callable[[Predictions, Predictions], float]
+    statistics: Callable[[Predictions, Predictions], np.ndarray] | None
+    combine: Callable[[np.ndarray], np.ndarray]
+    source: str
+
+
+def bootstrap_interval(
+    metric: Metric, predictions: Predictions, references: Predictions, *, resamples: int = RESAMPLES, seed: int = 0
+) -> tuple[float, float] | None:
+    """The 95 % percentile interval over examples (Efron and Tibshirani 1993, ch. 13), or None where it is undefined."""
+    rng = np.random.default_rng(seed)
+    count = len(references)
+    if metric.statistics is None:
+        values = _resample_ranks(metric, predictions, references, resamples, rng)
+    else:
+        statistics = metric.statistics(predictions, references).astype(np.float64)
+        values = np.empty(resamples)
+        for start in range(0, resamples, _CHUNK):
+            size = min(_CHUNK, resamples - start)
+            draws = rng.integers(0, count, size=(size, count))
+            flat = draws + np.arange(size)[:, None] * count
+            weights = np.bincount(flat.ravel(), minlength=size * count).reshape(size, count)
+            values[start : start + size] = metric.combine(weights @ statistics)
+    if np.isnan(values).any():  # some resample leaves the metric undefined: then so is the interval
+        return None
+    low, high = np.percentile(values, [2.5, 97.5])
+    return float(low), float(high)
+
+
+def _resample_ranks(
+    metric: Metric, predictions: Predictions, references: Predictions, resamples: int, rng: np.random.Generator
+) -> np.ndarray:
+    from scipy.stats import rankdata
+
+    pairs = np.column_stack([np.asarray(predictions, float), np.asarray(references, float)])
+    values = np.empty(resamples)
+    for start in range(0, resamples, _CHUNK):
+        size = min(_CHUNK, resamples - start)
+        drawn = pairs[rng.integers(0, len(pairs), size=(size, len(pairs)))]
+        ranks = rankdata(drawn, axis=1)
+        values[start : start + size] = metric.combine(_moments(ranks[..., 0], ranks[..., 1]).sum(axis=1))
+    return values
+
+
+def _divide(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
+    """Division where 0/0 is 0, as scikit-learn and seqeval count an empty class."""
+    return np.divide(numerator, denominator, out=np.zeros_like(numerator, dtype=float), where=denominator != 0)
+
+
+# Classification ------------------------------------------------------------------------------------------------------
+
+
+def _accuracy(predictions: Predictions, references: Predictions) -> float:
+    from sklearn.metrics import accuracy_score
+
+    return float(accuracy_score(references, predictions))
+
+
+def _f1(average: str) -> Callable[[Predictions, Predictions], float]:
+    def compute(predictions: Predictions, references: Predictions) -> float:
+        from sklearn.metrics import f1_score
+
+        return float(f1_score(references, predictions, average=average, zero_division=0))  # pyright: ignore[reportArgumentType]
+
+    return compute
+
+
+def _correct(predictions: Predictions, references: Predictions) -> np.ndarray:
+    correct = np.asarray(predictions) == np.asarray(references)
+    return np.column_stack([correct, np.ones(len(correct))])
+
+
+def _class_counts(predictions: Predictions, references: Predictions) -> np.ndarray:
+    """(examples, 3 x classes): true positives, predicted and actual members of each class."""
+    predicted, actual = np.asarray(predictions), np.asarray(references)
+    classes = np.union1d(predicted, actual)
+    is_predicted = predicted[:, None] == classes
+    is_actual = actual[:, None] == classes
+    return np.hstack([is_predicted & is_actual, is_predicted, is_actual])
+
+
+def _class_f1(sums: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    hits, predicted, actual = np.split(sums, 3, axis=-1)
+    return _divide(2 * hits, predicted + actual), predicted, actual
+
+
+def _combine_weighted_f1(sums: np.ndarray) -> np.ndarray:
+    f1, _, actual = _class_f1(sums)
+    return (f1 * actual).sum(-1) / actual.sum(-1)
+
+
+def _combine_macro_f1(sums: np.ndarray) -> np.ndarray:
+    # A class absent from both sides of a resample is not a class of that resample, as scikit-learn sees it.
+    f1, predicted, actual = _class_f1(sums)
+    return f1.sum(-1) / ((predicted + actual) > 0).sum(-1)
+
+
+# Tagging -------------------------------------------------------------------------------------------------------------
+
+
+def _seqeval(name: str) -> Callable[[Predictions, Predictions], float]:
+    def compute(predictions: Predictions, references: Predictions) -> float:
+        import seqeval.metrics
+
+        with warnings.catch_warnings():  # "no predicted samples": the value 0 says it
+            warnings.simplefilter("ignore")
+            return float(getattr(seqeval.metrics, name)(references, predictions))
+
+    return compute
+
+
+def _entity_counts(predictions: Predictions, references: Predictions) -> np.ndarray:
+    from seqeval.metrics.sequence_labeling import get_entities
+
+    rows = []
+    for predicted_tags, actual_tags in zip(predictions, references, strict=True):
+        predicted, actual = set(get_entities(list(predicted_tags))), set(get_entities(list(actual_tags)))
+        rows.append((len(predicted & actual), len(predicted), len(actual)))
+    return np.array(rows)
+
+
+def _tag_counts(predictions: Predictions, references: Predictions) -> np.ndarray:
+    return np.array(
+        [
+            (sum(p == r for p, r in zip(predicted, actual, strict=True)), len(actual))
+            for predicted, actual in zip(predictions, references, strict=True)
+        ]
+    )
+
+
+# Regression ----------------------------------------------------------------------------------------------------------
+
+
+def _correlation(name: str) -> Callable[[Predictions, Predictions], float]:
+    def compute(predictions: Predictions, references: Predictions) -> float:
+        import scipy.stats
+
+        with warnings.catch_warnings():  # a constant input gives NaN, and NaN it stays
+            warnings.simplefilter("ignore")
+            return float(getattr(scipy.stats, name)(predictions, references).statistic)
+
+    return compute
+
+
+def _moments(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    return np.stack([np.ones_like(x), x, y, x * x, y * y, x * y], axis=-1)
+
+
+def _pearson_statistics(predictions: Predictions, references: Predictions) -> np.ndarray:
+    x, y = np.asarray(predictions, float), np.asarray(references, float)
+    return _moments(x - x.mean(), y - y.mean())  # centred: sums of squares lose no digits
+
+
+def _combine_pearson(sums: np.ndarray) -> np.ndarray:
+    n, x, y, xx, yy, xy = np.moveaxis(sums, -1, 0)
+    variances = (n * xx - x * x) * (n * yy - y * y)
+    return np.divide(
+        n * xy - x * y, np.sqrt(np.maximum(variances, 0)), out=np.full(n.shape, np.nan), where=variances > 0
+    )
+
+
+def _ratio(sums: np.ndarray) -> np.ndarray:
+    return _divide(sums[..., 0], sums[..., 1])
+
+
+_SEQEVAL = "seqeval 1.2 (Nakayama 2018), entity level, as the conlleval script (Tjong Kim Sang and De Meulder 2003)"
+
+METRICS: dict[str, Metric] = {
+    metric.name: metric
+    for metric in (
+        Metric("accuracy", "Accuracy", "fraction", True, _accuracy, _correct, _ratio, "sklearn.metrics.accuracy_score"),
+        Metric(
+            "weighted_f1", "Weighted F1", "fraction", True, _f1("weighted"), _class_counts, _combine_weighted_f1,
+            "sklearn.metrics.f1_score(average='weighted')",
+        ),
+        Metric(
+            "macro_f1", "Macro F1", "fraction", True, _f1("macro"), _class_counts, _combine_macro_f1,
+            "sklearn.metrics.f1_score(average='macro')",
+        ),
+        Metric(
+            "entity_f1", "Entity F1", "fraction", True, _seqeval("f1_score"), _entity_counts,
+            lambda sums: _divide(2 * sums[..., 0], sums[..., 1] + sums[..., 2]), _SEQEVAL,
+        ),
+        Metric(
+            "entity_precision", "Entity precision", "fraction", True, _seqeval("precision_score"), _entity_counts,
+            _ratio, _SEQEVAL,
+        ),
+        Metric(
+            "entity_recall", "Entity recall", "fraction", True, _seqeval("recall_score"), _entity_counts,
+            lambda sums: _divide(sums[..., 0], sums[..., 2]), _SEQEVAL,
+        ),
+        Metric(
+            "tag_accuracy", "Tag accuracy", "fraction", True, _seqeval("accuracy_score"), _tag_counts, _ratio,
+            "seqeval.metrics.accuracy_score",
+        ),
+        Metric(
+            "pearson", "Pearson", "correlation", True, _correlation("pearsonr"), _pearson_statistics,
+            _combine_pearson, "scipy.stats.pearsonr",
+        ),
+        Metric(
+            "spearman", "Spearman", "correlation", True, _correlation("spearmanr"), None, _combine_pearson,
+            "scipy.stats.spearmanr",
+        ),
+    )
+}  # fmt: skip

@@ -1,0 +1,28 @@
+"""What classification and regression of texts share: encoding one text, or a pair."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from tunebench.examples import Example, TextExample
+from tunebench.objectives.base import Features, Objective, rows_of
+
+
+class TextObjective(Objective):
+    """A text, or a pair of texts, with one answer."""
+
+    first_token_only = True
+
+    def encode(self, examples: Sequence[Example]) -> Features:
+        """Texts to token ids; a pair is cut from its longer text first."""
+        rows = [example for example in examples if isinstance(example, TextExample)]
+        assert len(rows) == len(examples), "this objective takes TextExample"
+        texts: list[Any] = [[row.text for row in rows]]
+        if any(row.pair is not None for row in rows):
+            texts.append([row.pair or "" for row in rows])
+        encoded = self._tokenize(*texts)
+        full = [len(ids) >= self.max_tokens for ids in encoded["input_ids"]]
+        cut = 0
+        if any(full):  # only an input that fills the limit can have been cut
+            candidates = [[text for text, is_full in zip(side, full, strict=True) if is_full] for side in texts]
+            cut = self._count_cut(*candidates)
+        return Features(rows_of(encoded), [row.label for row in rows], {"texts": cut} if cut else {})

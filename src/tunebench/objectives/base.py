@@ -1,0 +1,129 @@
+"""An objective encodes examples to features, collates features to batches, and decodes logits to predictions."""
+
+import functools
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+from transformers import PreTrainedTokenizerBase
+
+from tunebench.examples import Example
+
+IGNORED = -100  # the label that torch's cross entropy leaves out
+
+
+@dataclass(frozen=True)
+class Features:
+    """Encoded examples, in the examples' order.
+
+    Attributes:
+        inputs: the tokenizer's output, one dict of unpadded lists an example.
+        labels: what `collate` turns into the batch's `labels`.
+        truncated: counts of what the token limit cut off, for the result.
+        words: for tagging, the position of each word's first sub-word, None where it was cut off.
+    """
+
+    inputs: list[dict[str, list[int]]]
+    labels: list[Any]
+    truncated: dict[str, int]
+    words: list[list[int | None]] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+    @functools.cached_property
+    def lengths(self) -> list[int]:
+        """Tokens of each example."""
+        return [len(row["input_ids"]) for row in self.inputs]
+
+    def lengths_of(self, indices: Sequence[int]) -> list[int]:
+        """Tokens of these examples."""
+        return [self.lengths[index] for index in indices]
+
+
+class Objective(ABC):
+    """One way to pose a task. Its name is its file's name.
+
+    Args:
+        labels: class or tag names; empty for regression.
+        tokenizer: the backbone's.
+        max_tokens: longer inputs are cut, and counted.
+        label_subwords: "all" or "first", for tagging.
+    """
+
+    name: ClassVar[str]
+    first_token_only: ClassVar[bool]
+    """Whether an encoder's head reads the first token only."""
+
+    def __init__(
+        self,
+        labels: Sequence[str],
+        tokenizer: PreTrainedTokenizerBase,
+        *,
+        max_tokens: int,
+        label_subwords: str = "all",
+    ):
+        self.labels = tuple(labels)
+        self.tokenizer = tokenizer
+        self.max_tokens = max_tokens
+        self.label_subwords = label_subwords
+
+    @staticmethod
+    @abstractmethod
+    def head(labels: Sequence[str]) -> dict[str, Any]:
+        """Configuration fields that give the model this objective's head and loss."""
+
+    @abstractmethod
+    def encode(self, examples: Sequence[Example]) -> Features:
+        """Examples to features."""
+
+    @abstractmethod
+    def collate_labels(self, features: Features, indices: Sequence[int], width: int) -> Tensor:
+        """Labels of a batch that is `width` tokens wide."""
+
+    @abstractmethod
+    def decode(self, logits: Tensor, features: Features, indices: Sequence[int]) -> tuple[list[Any], list[Any]]:
+        """Logits of a batch to predictions in task space, and for each the scores that a user may see (or None)."""
+
+    @staticmethod
+    @abstractmethod
+    def references(examples: Sequence[Example], labels: Sequence[str]) -> list[Any]:
+        """The gold answers, in the form that predictions have."""
+
+    def loss_terms(self, labels: Tensor) -> int:
+        """How many terms the loss of a batch averages over: micro-batches are weighted by it."""
+        return int((labels != IGNORED).sum())
+
+    def collate(self, features: Features, indices: Sequence[int]) -> dict[str, Tensor]:
+        """A batch padded on the right to its longest example: (batch, tokens) tensors, and `labels`."""
+        rows = [features.inputs[index] for index in indices]
+        width = max(len(row["input_ids"]) for row in rows)
+        batch = {}
+        for name in rows[0]:
+            fill = self.tokenizer.pad_token_id if name == "input_ids" else 0
+            padded = np.full((len(rows), width), fill, dtype=np.int64)
+            for row, values in zip(padded, (row[name] for row in rows), strict=True):
+                row[: len(values)] = values
+            batch[name] = torch.from_numpy(padded)
+        batch["labels"] = self.collate_labels(features, indices, width)
+        return batch
+
+    def _tokenize(self, *texts: Any, **options: Any) -> Any:
+        return self.tokenizer(
+            *texts, truncation=True, max_length=self.max_tokens, return_attention_mask=True, **options
+        )
+
+    def _count_cut(self, *texts: Any, **options: Any) -> int:
+        """How many inputs are longer than the limit."""
+        encoded = self.tokenizer(*texts, truncation=False, verbose=False, return_attention_mask=False, **options)
+        return sum(len(ids) > self.max_tokens for ids in encoded["input_ids"])
+
+
+def rows_of(encoded: Any) -> list[dict[str, list[int]]]:
+    """A tokenizer's dict of lists as a list of dicts."""
+    names = [name for name in encoded if name in ("input_ids", "attention_mask", "token_type_ids")]
+    return [dict(zip(names, row, strict=True)) for row in zip(*(encoded[name] for name in names), strict=True)]

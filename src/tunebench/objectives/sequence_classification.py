@@ -1,0 +1,41 @@
+"""One class for a text or a pair of texts."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tunebench.examples import Example
+from tunebench.objectives._text import TextObjective
+from tunebench.objectives.base import Features
+
+
+class SequenceClassification(TextObjective):
+    """A softmax over classes; cross entropy."""
+
+    name = "sequence_classification"
+
+    @staticmethod
+    def head(labels: Sequence[str]) -> dict[str, Any]:
+        """One output a class."""
+        return {
+            "num_labels": len(labels),
+            "id2label": dict(enumerate(labels)),
+            "label2id": {label: index for index, label in enumerate(labels)},
+            "problem_type": "single_label_classification",
+        }
+
+    def collate_labels(self, features: Features, indices: Sequence[int], width: int) -> Tensor:
+        """Class indices, (batch,)."""
+        return torch.tensor([features.labels[index] for index in indices], dtype=torch.long)
+
+    def decode(self, logits: Tensor, features: Features, indices: Sequence[int]) -> tuple[list[Any], list[Any]]:
+        """The most probable class's name, and every class's probability."""
+        best = logits.argmax(-1).tolist()
+        return [self.labels[index] for index in best], logits.double().softmax(-1).tolist()
+
+    @staticmethod
+    def references(examples: Sequence[Example], labels: Sequence[str]) -> list[Any]:
+        """Class names."""
+        return [labels[int(example.label)] for example in examples]  # type: ignore[arg-type]

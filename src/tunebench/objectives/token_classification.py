@@ -1,0 +1,86 @@
+"""One tag for each word of a sentence."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tunebench.examples import Example, TokensExample
+from tunebench.objectives.base import IGNORED, Features, Objective, rows_of
+
+OUTSIDE = "O"
+
+
+class TokenClassification(Objective):
+    """A softmax over tags at each token; cross entropy over labelled tokens.
+
+    A word's tag stands on all its sub-words in the loss, or on the first only (`label_subwords`). The prediction is
+    read at the first sub-word. A word that the token limit cut off is predicted O and counted.
+    """
+
+    name = "token_classification"
+    first_token_only = False
+
+    @staticmethod
+    def head(labels: Sequence[str]) -> dict[str, Any]:
+        """One output a tag."""
+        return {
+            "num_labels": len(labels),
+            "id2label": dict(enumerate(labels)),
+            "label2id": {label: index for index, label in enumerate(labels)},
+        }
+
+    def encode(self, examples: Sequence[Example]) -> Features:
+        """Words to token ids, with each token's tag and each word's first token."""
+        rows = [example for example in examples if isinstance(example, TokensExample)]
+        assert len(rows) == len(examples), "this objective takes TokensExample"
+        encoded = self._tokenize([list(row.tokens) for row in rows], is_split_into_words=True)
+        labels, words, cut_words, cut_sentences = [], [], 0, 0
+        for number, row in enumerate(rows):
+            first: list[int | None] = [None] * len(row.tokens)
+            tags, previous = [], None
+            for position, word in enumerate(encoded.word_ids(number)):
+                tag = IGNORED
+                if word is not None:
+                    starts = word != previous
+                    if starts:
+                        first[word] = position
+                    if starts or self.label_subwords == "all":
+                        tag = row.label[word]
+                tags.append(tag)
+                previous = word
+            # A word without any sub-word (a lone control character) is unseen as well, but was not cut off.
+            seen = max((word for word, position in enumerate(first) if position is not None), default=-1)
+            cut = len(row.tokens) - 1 - seen if len(tags) >= self.max_tokens else 0
+            cut_words += cut
+            cut_sentences += cut > 0
+            labels.append(tags)
+            words.append(first)
+        truncated = {"words": cut_words, "sentences": cut_sentences} if cut_words else {}
+        return Features(rows_of(encoded), labels, truncated, words)
+
+    def collate_labels(self, features: Features, indices: Sequence[int], width: int) -> Tensor:
+        """Tag indices, (batch, tokens), ignored at padding and special tokens."""
+        padded = np.full((len(indices), width), IGNORED, dtype=np.int64)
+        for row, index in zip(padded, indices, strict=True):
+            tags = features.labels[index]
+            row[: len(tags)] = tags
+        return torch.from_numpy(padded)
+
+    def decode(self, logits: Tensor, features: Features, indices: Sequence[int]) -> tuple[list[Any], list[Any]]:
+        """Tag names of all words, and the probability of each word's tag (None for a word that the model never saw)."""
+        best = logits.argmax(-1).tolist()
+        sure = logits.double().softmax(-1).max(-1).values.tolist()
+        predictions, scores = [], []
+        for row, index in enumerate(indices):
+            first = features.words[index]
+            predictions.append([OUTSIDE if at is None else self.labels[best[row][at]] for at in first])
+            scores.append([None if at is None else sure[row][at] for at in first])
+        return predictions, scores
+
+    @staticmethod
+    def references(examples: Sequence[Example], labels: Sequence[str]) -> list[Any]:
+        """Tag names of each sentence."""
+        return [[labels[tag] for tag in example.label] for example in examples]  # type: ignore[union-attr]

@@ -1,0 +1,169 @@
+"""Tables as data: the same rows become HTML and Markdown."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from tunebench.report import text
+from tunebench.report.comparisons import Comparison, Row, Score
+from tunebench.results import Cost, Done
+
+BEST = "★"
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column; numeric ones are right aligned."""
+
+    title: str
+    numeric: bool = True
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One field: a text, a smaller note, the mark of the best, and how many columns it takes."""
+
+    text: str
+    note: str = ""
+    best: bool = False
+    span: int = 1
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table; the first entry of a row names the row. A row may end early with an entry that spans the rest."""
+
+    caption: str
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[Entry, ...], ...]
+
+
+def table(caption: str, columns: Sequence[Column], rows: Sequence[Sequence[Entry | str]]) -> Table:
+    """A table whose plain strings become entries."""
+    entries = [tuple(Entry(entry) if isinstance(entry, str) else entry for entry in row) for row in rows]
+    return Table(caption, tuple(columns), tuple(entries))
+
+
+def comparison_table(comparison: Comparison) -> Table:
+    """Quality, cost and outcome of every technique on one model and task, best first."""
+    metrics = [Column(text.metric_title(name)) for name in comparison.metrics]
+    costs = _cost_columns(comparison)
+    troubled = any(row.troubles for row in comparison.rows)
+    columns = [
+        Column("Technique", numeric=False),
+        *metrics,
+        Column("Trainable parameters"),
+        Column("Share"),
+        *(column for column, _ in costs),
+        Column("Seeds"),
+        *([Column("Outcome", numeric=False)] if troubled else []),
+    ]
+    rows = [[_name(row), *_outcome(row, comparison, costs, troubled, len(columns) - 1)] for row in comparison.ranked]
+    return table(_caption(comparison), columns, rows)
+
+
+def family_table(group: Sequence[Comparison]) -> Table:
+    """Technique by task: the main metric of each, the best of each column marked."""
+    several = len({comparison.model for comparison in group}) > 1
+    columns = [Column("Technique", numeric=False)]
+    for comparison in group:
+        title = f"{comparison.task}, {comparison.model}" if several else comparison.task
+        columns.append(Column(title, note=text.metric_title(comparison.main[0]) if comparison.main else ""))
+    labels = dict.fromkeys(row.label for comparison in group for row in comparison.rows)
+    rows = [[label, *(_verdict(comparison, label) for comparison in group)] for label in labels]
+    return table("Main metric of each technique on each task", columns, rows)
+
+
+def _caption(comparison: Comparison) -> str:
+    if comparison.main is None:
+        return "No figures yet"
+    name, higher, split = comparison.main
+    return f"{split.capitalize()} split, sorted by {text.metric_title(name)}, {'highest' if higher else 'lowest'} first"
+
+
+def _name(row: Row) -> Entry:
+    notes = ["baseline: no weights tuned"] if row.baseline else []
+    if 0 < len(row.done) < len(row.runs):
+        notes.append(f"only {len(row.done)} of {len(row.runs)} seeds")
+    return Entry(row.label, ", ".join(notes))
+
+
+def _parameters(row: Row) -> list[Entry]:
+    if row.parameters is None:
+        return [Entry(text.ABSENT), Entry(text.ABSENT)]
+    trainable, total = row.parameters.trainable, row.parameters.total
+    return [Entry(text.count(trainable)), Entry(text.share(trainable, total))]
+
+
+CostColumn = tuple[Column, Callable[[Sequence[Done]], str]]
+
+
+def _cost_columns(comparison: Comparison) -> list[CostColumn]:
+    def mean_seconds(of: Callable[[Cost], float]) -> Callable[[Sequence[Done]], str]:
+        return lambda done: text.seconds(fmean(of(result.cost) for result in done))
+
+    def most(of: Callable[[Cost], int | None]) -> Callable[[Sequence[Done]], str]:
+        def shown(done: Sequence[Done]) -> str:
+            known = [size for result in done if (size := of(result.cost)) is not None]
+            return text.megabytes(max(known)) if known else text.ABSENT
+
+        return shown
+
+    columns: list[CostColumn] = [
+        (Column("Prefix"), mean_seconds(lambda cost: cost.prefix_seconds)),
+        (Column("Train"), mean_seconds(lambda cost: cost.train_seconds)),
+        (Column("Whole run"), mean_seconds(lambda cost: cost.total_seconds)),
+        (Column("Epochs"), lambda done: text.span([result.cost.epochs for result in done])),
+        (Column("Best epoch"), _best_epoch),
+        (Column("Peak memory"), most(lambda cost: cost.peak_memory_bytes)),
+        (Column("Peak GPU memory"), most(lambda cost: cost.peak_gpu_memory_bytes)),
+        (Column("Saved"), most(lambda cost: cost.saved_bytes)),
+    ]
+    results = [result for row in comparison.rows for result in row.done]
+    has_gpu = any(result.cost.peak_gpu_memory_bytes is not None for result in results)
+    return [pair for pair in columns if has_gpu or pair[0].title != "Peak GPU memory"]
+
+
+def _best_epoch(done: Sequence[Done]) -> str:
+    known = [result.best_epoch for result in done if result.best_epoch is not None]
+    return text.span(known) if known else text.ABSENT
+
+
+def _outcome(row: Row, comparison: Comparison, costs: Sequence[CostColumn], troubled: bool, width: int) -> list[Entry]:
+    troubles = text.one_line("; ".join(row.troubles))
+    if not row.done:
+        return [Entry(troubles, span=width)]
+    first, *others = comparison.metrics
+    entries = [
+        _score(row.score(first), best=row in comparison.best),
+        *(_score(row.score(name)) for name in others),
+        *_parameters(row),
+        *(Entry(shown(row.done)) for _, shown in costs),
+        Entry(f"{len(row.done)} of {len(row.runs)}"),
+    ]
+    return [*entries, Entry(troubles or "done")] if troubled else entries
+
+
+def _score(score: Score, best: bool = False) -> Entry:
+    if not score.values:
+        return Entry(text.ABSENT)
+    missing = sum(value is None for value in score.values)
+    if missing:
+        return Entry(text.UNDEFINED, f"in {missing} of {len(score.values)} seeds" if len(score.values) > 1 else "")
+    if len(score.values) > 1 and score.range:
+        note = f"{text.score(score.range[0])}..{text.score(score.range[1])}"
+    else:
+        note = text.interval(score.interval) if score.interval else "no interval"
+    return Entry(text.score(score.mean), note, best)
+
+
+def _verdict(comparison: Comparison, label: str) -> Entry:
+    row = next((row for row in comparison.rows if row.label == label), None)
+    if row is None:
+        return Entry(text.ABSENT)
+    if not row.done:
+        statuses = dict.fromkeys(run.status.replace("_", " ") for run in row.runs)
+        return Entry(", ".join(statuses) or row.troubles[0].partition(":")[0])
+    note = "" if len(row.done) == len(row.runs) else f"{len(row.done)} of {len(row.runs)} seeds"
+    return Entry(text.score(comparison.main_score(row).mean), note, row in comparison.best)

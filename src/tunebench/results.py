@@ -1,0 +1,198 @@
+"""Result records and their store: JSON only, written last and atomically, so that a result's existence means done."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+SCHEMA = 1
+
+
+class Record(BaseModel):
+    """Base of all records: immutable, unknown fields refused, no NaN."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class RunInfo(Record):
+    """Which run this is; `settings` are the technique's, `training` the budget's."""
+
+    id: str
+    model: str
+    revision: str | None = None
+    family: str
+    task: str
+    task_version: int
+    task_settings: dict[str, Any] = {}
+    technique: str
+    label: str
+    settings: dict[str, Any]
+    seed: int
+    training: dict[str, Any]
+
+
+class Notice(Record):
+    """Something a reader of the figures must know; `code` is stable, for programs."""
+
+    code: str
+    message: str
+
+
+class MainMetric(Record):
+    """The figure that ranks; value None means undefined (say, a correlation of constant predictions)."""
+
+    name: str
+    split: str
+    value: float | None
+    higher_is_better: bool
+
+
+class Scores(Record):
+    """Metric values a split; None is undefined, never zero."""
+
+    validation: dict[str, float | None]
+    test: dict[str, float | None]
+
+
+class Parameters(Record):
+    """Counts of parameters, each tensor once; `technique` + `head` = `trainable`."""
+
+    total: int
+    trainable: int
+    technique: int
+    head: int
+
+
+class Cost(Record):
+    """What the run cost. Seconds are wall-clock, memory is the process's peak resident set in bytes."""
+
+    prefix_seconds: float
+    train_seconds: float
+    evaluation_seconds: float
+    total_seconds: float
+    peak_memory_bytes: int
+    peak_gpu_memory_bytes: int | None = None
+    saved_bytes: int
+    epochs: int
+    steps: int
+    train_tokens: int
+    tokens_per_second: float | None
+    cached: bool
+
+
+class Epoch(Record):
+    """One epoch of training: mean training loss, and the validation scores after it."""
+
+    epoch: int
+    train_loss: float | None
+    validation: dict[str, float | None]
+    seconds: float
+
+
+class DataInfo(Record):
+    """Where the examples came from; fingerprint is the SHA-256 of all examples as used."""
+
+    rows: dict[str, int]
+    source: str
+    fingerprint: str
+    labels: list[str] = []
+    truncated: dict[str, int] = {}
+    notes: list[str] = []
+
+
+class ModelInfo(Record):
+    """The checkpoint that was tuned; commit is what the revision resolved to on the hub."""
+
+    source: str
+    commit: str | None
+    fingerprint: str
+
+
+class Done(Record):
+    """A run that ended with figures."""
+
+    model_config = ConfigDict(protected_namespaces=())
+
+    schema_version: int = Field(default=SCHEMA, alias="schema")
+    status: Literal["done"] = "done"
+    reason: None = None
+    run: RunInfo
+    backbone: ModelInfo | None
+    main_metric: MainMetric
+    metrics: Scores
+    intervals: dict[str, tuple[float, float] | None]
+    parameters: Parameters
+    cost: Cost
+    best_epoch: int | None
+    history: list[Epoch]
+    data: DataInfo
+    environment: dict[str, Any]
+    notices: list[Notice]
+
+
+class Failed(Record):
+    """A run that broke; the traceback is in the run's `error.txt`."""
+
+    schema_version: int = Field(default=SCHEMA, alias="schema")
+    status: Literal["failed"] = "failed"
+    reason: str
+    run: RunInfo
+    environment: dict[str, Any]
+
+
+class NotApplicable(Record):
+    """A technique that has no meaning on this family or objective, with the reason."""
+
+    schema_version: int = Field(default=SCHEMA, alias="schema")
+    status: Literal["not_applicable"] = "not_applicable"
+    reason: str
+    run: RunInfo
+
+
+Result = Annotated[Done | Failed | NotApplicable, Field(discriminator="status")]
+_RESULT: TypeAdapter[Done | Failed | NotApplicable] = TypeAdapter(Result)
+
+
+def write_result(folder: Path, result: Done | Failed | NotApplicable) -> None:
+    """Write `result.json`, atomically."""
+    write_json(folder / "result.json", result.model_dump(mode="json", by_alias=True))
+
+
+def read_result(folder: Path) -> Done | Failed | NotApplicable | None:
+    """The result in a run's folder; None if there is none or it cannot be read, so that the run is made again."""
+    try:
+        return _RESULT.validate_json((folder / "result.json").read_bytes())
+    except (OSError, ValidationError):
+        return None
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write strict JSON (no NaN) so that a reader sees the old file or the new one, never a half."""
+    write_atomically(path, (json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode())
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write beside the target, flush to disk, rename over it. A full disk leaves the old file and no litter."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def read_json(path: Path) -> Mapping[str, Any] | None:
+    """The object in a JSON file, or None if the file is absent or damaged."""
+    try:
+        value = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+    return value if isinstance(value, dict) else None

@@ -1,0 +1,264 @@
+"""From a study's pending runs to result files, in worker processes that one small interface starts and feeds."""
+
+import fnmatch
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import psutil
+from filelock import FileLock, Timeout
+
+from tunebench.errors import UserError
+from tunebench.execute import run_info
+from tunebench.plan import plan
+from tunebench.results import Failed, read_result, write_atomically, write_json, write_result
+from tunebench.study import Run, Study
+
+_WORKER_BYTES = 3e9  # what a run on a small backbone may take; `auto` starts no more workers than fit
+
+
+class Display(Protocol):
+    """Who shows a study's progress."""
+
+    def event(self, worker: int, run: Run, event: dict[str, Any]) -> None:
+        """Something happened in a run."""
+        ...
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a study is run, none of which changes a figure."""
+
+    out: Path
+    command: str
+    workers: int | None
+    only: str | None
+    track: str | None
+
+
+def prepare(study: Study, text: str, runs: Sequence[Run], options: Options) -> list[tuple[Run, str]]:
+    """Check and count all cells, write `study.yaml` and `plan.json`, and return the runs to make, with their family.
+
+    A run is made if it has no readable result yet, or a failed one.
+
+    Raises:
+        UserError: a cell cannot be planned, `--only` matches none, or the output folder cannot be written.
+    """
+    cells = plan(runs)
+    families = {cell["model"]: cell["family"] for cell in cells}
+    chosen = [run for run in runs if options.only is None or matches(run, families[run.model], options.only)]
+    if not chosen:
+        raise UserError(
+            f"--only '{options.only}': it matches no cell. Cells read FAMILY/TASK/TECHNIQUE, "
+            f"such as '{families[runs[0].model]}/{runs[0].task.name}/{runs[0].technique}'."
+        )
+    listed = [
+        {
+            "id": run.id, "model": run.model, "family": families[run.model], "task": run.task.name,
+            "technique": run.technique, "label": run.label, "seed": run.seed,
+        }
+        for run in runs
+    ]  # fmt: skip
+    try:
+        write_atomically(options.out / "study.yaml", text.encode())
+        write_json(
+            options.out / "plan.json",
+            {"study": study.name, "command": options.command, "runs": listed, "cells": cells},
+        )
+    except OSError as error:
+        raise UserError(
+            f"--out {options.out}: it cannot be written ({error.strerror}). Choose another folder."
+        ) from error
+    return [(run, families[run.model]) for run in chosen if not is_done(options.out / "runs" / run.id)]
+
+
+def matches(run: Run, family: str, pattern: str) -> bool:
+    """Whether FAMILY/TASK/TECHNIQUE or MODEL/TASK/TECHNIQUE fits a shell pattern."""
+    ends = f"{run.task.name}/{run.technique}"
+    return any(fnmatch.fnmatchcase(f"{start}/{ends}", pattern) for start in (family, run.model))
+
+
+def is_done(folder: Path) -> bool:
+    """Whether a run needs no further work; a damaged result is as good as none."""
+    result = read_result(folder)
+    return result is not None and result.status != "failed"
+
+
+@contextmanager
+def locked(out: Path) -> Iterator[None]:
+    """Hold an output folder. The lock is the system's: it ends with the process, however that ends.
+
+    Raises:
+        UserError: another process holds it, or the folder cannot be made.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(out / ".lock")
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise UserError(
+            f"--out {out}: another tunebench is at work in it. Wait for it, or choose another folder."
+        ) from None
+    except OSError as error:
+        raise UserError(f"--out {out}: it cannot be written ({error.strerror}). Choose another folder.") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def auto_workers(pending: int) -> int:
+    """One a GPU; without GPUs one a core, as far as memory reaches.
+
+    One-thread workers waste least on small matrices.
+    """
+    gpus = len(_gpus())
+    room = int(psutil.virtual_memory().available // _WORKER_BYTES)
+    return max(1, min(pending, gpus or min(os.cpu_count() or 1, room)))
+
+
+def _gpus() -> list[str]:
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        return [gpu for gpu in visible.split(",") if gpu.strip()]
+    try:
+        listed = subprocess.run(["nvidia-smi", "--list-gpus"], capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return []
+    return [str(index) for index, _ in enumerate(listed.stdout.splitlines())]
+
+
+class Worker:
+    """One worker process with its log; its events go to the queue as (worker, event)."""
+
+    def __init__(self, number: int, workers: int, out: Path, events: "queue.Queue[tuple[Worker, dict[str, Any]]]"):
+        self.number, self._events = number, events
+        self.run: Run | None = None
+        self.family = ""
+        environment = {
+            **os.environ,
+            "TUNEBENCH_WORKERS": str(workers),
+            "OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // workers)),
+            # Large tensors on huge pages: zeroing an embedding's gradient page by page took a third of a full step.
+            "THP_MEM_ALLOC_ENABLE": "1",
+        }
+        gpus = _gpus()
+        if gpus:
+            environment["CUDA_VISIBLE_DEVICES"] = gpus[number % len(gpus)]
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tunebench.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=(out / f"worker-{number}.log").open("ab"),
+            text=True,
+            env=environment,
+            start_new_session=True,  # Ctrl-C goes to the parent alone, which then closes the workers' input
+        )
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def start(self, run: Run, family: str, out: Path, track: str | None) -> None:
+        """Give it a run to make."""
+        self.run, self.family = run, family
+        job = {
+            "run": run.model_dump(mode="json"), "family": family, "folder": str(out / "runs" / run.id),
+            "cache": str(out / "cache"), "track": track,
+        }  # fmt: skip
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(json.dumps(job) + "\n")
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            pass  # it has died; its end is reported as an event
+
+    def stop(self) -> None:
+        """End it, at work or not."""
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.close()
+            self._process.wait(timeout=5)
+        except (BrokenPipeError, subprocess.TimeoutExpired):
+            self._process.kill()
+            self._process.wait()
+
+    def _listen(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            self._events.put((self, json.loads(line)))
+        self._events.put((self, {"event": "ended", "code": self._process.wait()}))
+
+
+def run_all(pending: Sequence[tuple[Run, str]], options: Options, display: Display) -> None:
+    """Make the runs; each ends with a `result.json`, whatever becomes of the others.
+
+    Raises:
+        UserError: the output folder cannot be written any more.
+    """
+    if not pending:
+        return
+    waiting = list(reversed(pending))
+    count = min(options.workers or auto_workers(len(pending)), len(pending))
+    events: queue.Queue[tuple[Worker, dict[str, Any]]] = queue.Queue()
+    workers = {number: Worker(number, count, options.out, events) for number in range(count)}
+    try:
+        while workers:
+            worker, event = events.get()
+            run = worker.run
+            if run is not None:
+                display.event(worker.number, run, event)
+            if event["event"] == "unwritable":
+                raise UserError(
+                    f"--out {options.out}: {event['reason']}. Mend that and give the same command again: "
+                    "finished runs are kept, the interrupted one goes on."
+                )
+            if event["event"] in ("ready", "result"):
+                worker.run = None
+                if waiting:
+                    worker.start(*waiting.pop(), options.out, options.track)
+                else:
+                    worker.stop()
+            elif event["event"] == "ended":
+                del workers[worker.number]
+                if run is not None:
+                    _record_death(run, worker.family, event["code"], options.out)
+                    display.event(
+                        worker.number, run, {"event": "result", "status": "failed", "reason": _death(event["code"])}
+                    )
+                elif event["code"] != 0:
+                    raise RuntimeError(
+                        f"a worker ended with code {event['code']}: see {options.out}/worker-{worker.number}.log"
+                    )
+                if waiting:
+                    workers[worker.number] = Worker(worker.number, count, options.out, events)
+    finally:
+        for worker in workers.values():
+            worker.stop()
+
+
+def _death(code: int) -> str:
+    if code == -signal.SIGKILL:
+        return (
+            "its process was killed, most likely for want of memory. Use fewer --workers, "
+            "a smaller training.micro_batch_size, or a smaller model."
+        )
+    return f"its process ended with code {code}; its last words are in the worker's log."
+
+
+def _record_death(run: Run, family: str, code: int, out: Path) -> None:
+    folder = out / "runs" / run.id
+    (folder / "error.txt").write_text(_death(code) + "\n", "utf-8")
+    write_result(folder, Failed(reason=_death(code), run=run_info(run, family), environment={}))
+
+
+def failed_runs(out: Path, runs: Sequence[Run]) -> list[tuple[str, str]]:
+    """The failed runs among these, with their reasons."""
+    results = ((run, read_result(out / "runs" / run.id)) for run in runs)
+    return [(run.id, result.reason) for run, result in results if isinstance(result, Failed)]

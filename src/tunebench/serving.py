@@ -1,0 +1,146 @@
+"""What a finished run is for: the tuned model, its answers, and a folder that other libraries load."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+import transformers
+
+from tunebench import checkpoints
+from tunebench.engine import checkpoint
+from tunebench.engine.evaluate import predict as run_network
+from tunebench.engine.precision import make_accelerator
+from tunebench.engine.seeds import HEAD, seed_of
+from tunebench.engine.sources import Tokens
+from tunebench.errors import UserError
+from tunebench.examples import Example, TextExample, TokensExample
+from tunebench.objectives import objectives
+from tunebench.results import Done, read_json, read_result
+from tunebench.study import Run
+from tunebench.techniques.base import Baseline, Technique, Trained
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+transformers.logging.set_verbosity_error()
+transformers.logging.disable_progress_bar()
+
+
+def load_finetuned(run_dir: str | Path) -> "tuple[PreTrainedModel, PreTrainedTokenizerBase]":
+    """The model of a finished run with its best weights, in evaluation mode and float32, and its tokenizer.
+
+    Raises:
+        UserError: the folder holds no finished run, its backbone is not to be had or is not the one that was tuned,
+            or the run is a baseline without a model.
+    """
+    run, done = _read(Path(run_dir))
+    model, tokenizer = _load(run, done, Path(run_dir))
+    return model, tokenizer
+
+
+def predict(run_dir: str | Path, texts: Sequence[str], pairs: Sequence[str] | None = None) -> list[dict[str, Any]]:
+    """A finished run's answers to new texts, one dict a text.
+
+    A class gives `label` and `scores` {label: probability}; a score gives `score`; tagging splits a text at blanks and
+    gives `tokens`, `tags` and `scores`.
+
+    Raises:
+        UserError: as `load_finetuned`, or there is nothing to answer.
+    """
+    if not texts or any(not text.strip() for text in texts):
+        raise UserError("predict: a text is empty. Give at least one word.")
+    folder = Path(run_dir)
+    run, done = _read(folder)
+    if pairs is None and run.task.columns.get("pair") is not None:
+        raise UserError(
+            f"predict: {run.task.name} compares two texts. Give the second one with --pair, or after a tab in a file."
+        )
+    examples: list[Example]
+    if run.task.objective == "token_classification":
+        examples = [TokensExample(tuple(text.split()), (0,) * len(text.split())) for text in texts]
+    else:
+        examples = [TextExample(text, 0, pair) for text, pair in zip(texts, pairs or [None] * len(texts), strict=True)]
+    if isinstance(run.entry, Baseline):
+        answers, sure = run.entry.load(folder, run.task.objective, done.data.labels).predict(examples)
+    else:
+        answers, sure = _predict(run, done, folder, examples)
+    return [_answer(done, *row) for row in zip(texts, examples, answers, sure, strict=True)]
+
+
+def export(run_dir: str | Path, target: str | Path) -> Path:
+    """Write a finished run's model and tokenizer as an ordinary transformers folder, adapters merged into the weights.
+
+    Raises:
+        UserError: as `load_finetuned`, or the target exists.
+    """
+    folder = Path(target)
+    if folder.exists() and any(folder.iterdir()):
+        raise UserError(f"export {folder}: the folder is not empty. Choose another one.")
+    model, tokenizer = load_finetuned(run_dir)
+    merged: Any = model.merge_and_unload() if hasattr(model, "merge_and_unload") else model  # type: ignore[operator]
+    merged.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def _read(folder: Path) -> tuple[Run, Done]:
+    stored, result = read_json(folder / "run.json"), read_result(folder)
+    if stored is None or result is None:
+        raise UserError(
+            f"{folder}: this is no folder of a finished run. Give OUT/runs/<run>, which holds a result.json."
+        )
+    if not isinstance(result, Done):
+        raise UserError(f"{folder}: this run is {result.status} ({result.reason}), so there is no model.")
+    return Run.model_validate(stored), result
+
+
+def _load(run: Run, done: Done, folder: Path) -> "tuple[Any, PreTrainedTokenizerBase]":
+    if not isinstance(run.entry, Technique):
+        raise UserError(
+            f"{folder}: {run.technique} is a baseline without a pretrained model. 'tunebench predict' answers with it."
+        )
+    found = checkpoints.find(run.model, run.revision, run.folder)
+    local, backbone = checkpoints.fetch(found)
+    assert done.backbone is not None
+    if backbone.fingerprint != done.backbone.fingerprint:
+        raise UserError(
+            f"{folder}: the weights of '{run.model}' in {local} are not those that were tuned "
+            f"(fingerprint {backbone.fingerprint[:12]}, not {done.backbone.fingerprint[:12]}). Give back the same ones."
+        )
+    head = objectives()[run.task.objective].head(done.data.labels)
+    torch.manual_seed(seed_of(run.seed, HEAD))
+    model = found.family.load(local, run.task.objective, head)
+    model.name_or_path = str(found.folder or run.model)
+    tuned = run.entry.apply(model, found.family, total_steps=max(1, done.cost.steps))
+    if isinstance(run.entry, Trained):
+        try:
+            checkpoint.load_weights(tuned, folder / checkpoint.BEST)
+        except ValueError as error:
+            raise UserError(f"{error}. Remove the folder and run the study again.") from error
+    return tuned.eval(), found.family.tokenizer(local)
+
+
+def _predict(run: Run, done: Done, folder: Path, examples: Sequence[Example]) -> tuple[list[Any], list[Any]]:
+    model, tokenizer = _load(run, done, folder)
+    accelerator, _ = make_accelerator("float32", folder, None)
+    limit = min(run.task.max_tokens, tokenizer.model_max_length)
+    objective = objectives()[run.task.objective](
+        done.data.labels, tokenizer, max_tokens=limit, label_subwords=run.task.label_subwords
+    )
+    source = Tokens(objective, objective.encode(examples), accelerator.device)
+    return run_network(
+        model.to(accelerator.device),
+        source,
+        objective,
+        accelerator.autocast,  # pyright: ignore[reportArgumentType]
+        run.training.evaluation_batch_tokens,
+    )
+
+
+def _answer(done: Done, text: str, example: Example, answer: Any, sure: Any) -> dict[str, Any]:
+    if isinstance(example, TokensExample):
+        return {"tokens": list(example.tokens), "tags": answer, "scores": sure}
+    if done.data.labels:
+        return {"text": text, "label": answer, "scores": dict(zip(done.data.labels, sure, strict=True))}
+    return {"text": text, "score": answer}

@@ -1,0 +1,314 @@
+"""A study: what to compare. Parsing, expansion to runs, identity. Pure: no torch, no network, no data is read."""
+
+import hashlib
+import json
+import re
+from collections.abc import Sequence
+from functools import cached_property
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, ValidationError, field_validator, model_validator
+
+from tunebench.errors import UserError, did_you_mean
+from tunebench.results import SCHEMA
+from tunebench.tasks import tasks
+from tunebench.tasks.base import Task
+from tunebench.techniques import techniques
+from tunebench.techniques.base import Entry
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Training(_Part):
+    """The budget, the same for every technique of an experiment; the learning rate is the technique's own."""
+
+    epochs: int = Field(default=5, ge=1, description="at most so many passes over the training split")
+    batch_size: int = Field(default=16, ge=1, description="examples an optimizer step")
+    micro_batch_size: int | None = Field(
+        default=None, ge=1, description="examples at once in memory; gradients accumulate"
+    )
+    patience: int = Field(default=3, ge=1, description="stop after so many epochs without a better validation score")
+    warmup_fraction: float = Field(
+        default=0.06, ge=0, lt=1, description="share of all steps with a rising learning rate"
+    )
+    weight_decay: float = Field(default=0.01, ge=0, description="AdamW, on matrices only")
+    max_gradient_norm: float = Field(default=1.0, gt=0, description="gradients are clipped to this norm")
+    precision: Literal["auto", "bf16", "float32"] = Field(
+        default="auto", description="auto: bf16 where the hardware is fast at it"
+    )
+    evaluation_batch_tokens: int = Field(default=4096, ge=1, description="padded tokens a batch where nothing trains")
+    cache_gigabytes: float = Field(
+        default=4.0, ge=0, description="budget for kept outputs of frozen stages; 0 keeps none"
+    )
+    checkpoint_seconds: float = Field(default=60.0, ge=0, description="time between checkpoints to resume from")
+
+
+class TechniqueChoice(_Part):
+    """A technique with its settings, as one item of an experiment's list."""
+
+    name: str
+    entry: SerializeAsAny[Entry]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_name(cls, item: Any) -> Any:
+        return _choice(item)
+
+
+class Experiment(_Part):
+    """One model on one task with several techniques."""
+
+    model: str = Field(min_length=1, description="hub id, or a local folder")
+    revision: str | None = Field(None, description="branch, tag or commit on the hub")
+    task: Task
+    techniques: tuple[TechniqueChoice, ...] = Field(min_length=1)
+    training: dict[str, Any] = {}
+
+    @field_validator("task", mode="before")
+    @classmethod
+    def _task_by_name(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return _built_in(value)
+        if isinstance(value, dict) and "data" not in value:
+            base = _built_in(value.get("name"))
+            return {**base.model_dump(exclude={"metrics"} if "objective" in value else set()), **value}
+        if isinstance(value, dict) and "name" not in value:
+            data = value["data"]
+            return {**value, "name": Path(data["train"] if isinstance(data, dict) else str(data)).stem}
+        return value
+
+
+def _built_in(name: Any) -> Task:
+    if name not in tasks():
+        raise ValueError(
+            f"there is no task '{name}'. {did_you_mean(str(name), tasks())} "
+            "Own files: task: {objective: ..., data: FILE, columns: {...}}."
+        )
+    return tasks()[name]
+
+
+def _choice(item: Any) -> Any:
+    """A list item, `lora` or `{name: lora, rank: 8}`, as a TechniqueChoice's fields."""
+    settings = {"name": item} if isinstance(item, str) else item
+    if not isinstance(settings, dict) or not isinstance(settings.get("name"), str):
+        raise ValueError(f"{item!r} is no technique. Write a name, or {{name: lora, rank: 8}}.")
+    name = settings["name"]
+    if name not in techniques():
+        raise ValueError(f"there is no technique '{name}'. {did_you_mean(name, techniques())}")
+    cls = techniques()[name]
+    for field in settings:
+        if field != "name" and field not in cls.model_fields:
+            ways_out = did_you_mean(field, cls.model_fields) if cls.model_fields else "It has no settings."
+            raise ValueError(f"{name} has no field '{field}'. {ways_out}")
+    return {"name": name, "entry": cls.model_validate({k: v for k, v in settings.items() if k != "name"})}
+
+
+class Study(_Part):
+    """A whole comparison."""
+
+    name: str = Field(pattern=r"^[\w.-]+$")
+    description: str = ""
+    seeds: tuple[int, ...] = Field((0,), min_length=1)
+    training: Training = Training()
+    experiments: tuple[Experiment, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _trainings_merge(self) -> "Study":
+        for index, experiment in enumerate(self.experiments):
+            try:
+                self.training_of(experiment)
+            except ValidationError as error:
+                problem = error.errors()[0]
+                raise ValueError(
+                    f"experiments[{index}].training.{_path(problem['loc'])}: {_problem(problem, Training)}"
+                ) from None
+        return self
+
+    def training_of(self, experiment: Experiment) -> Training:
+        """The study's training with the experiment's changes."""
+        return Training.model_validate({**self.training.model_dump(), **experiment.training})
+
+    def with_seeds(self, count: int) -> "Study":
+        """The same study with seeds 0 to count - 1."""
+        return self.model_copy(update={"seeds": tuple(range(count))})
+
+    def runs(self, models: dict[str, str] | None = None, data_root: str | None = None) -> list["Run"]:
+        """Every run, experiments first, then techniques, then seeds.
+
+        Args:
+            models: `--model`, a study's model name -> a local folder.
+            data_root: `--data-root`.
+
+        Raises:
+            UserError: `models` names a model that the study has not, or two cells are the same.
+        """
+        models = models or {}
+        for name in models:
+            if name not in {experiment.model for experiment in self.experiments}:
+                known = did_you_mean(name, {experiment.model for experiment in self.experiments})
+                raise UserError(f"--model {name}: the study has no such model. {known}")
+        runs = [
+            Run(
+                model=experiment.model,
+                revision=experiment.revision,
+                folder=models.get(experiment.model),
+                task=experiment.task,
+                data_root=data_root,
+                technique=choice.name,
+                entry=choice.entry,
+                label=label,
+                seed=seed,
+                training=self.training_of(experiment),
+            )
+            for experiment in self.experiments
+            for choice, label in zip(experiment.techniques, _labels(experiment.techniques), strict=True)
+            for seed in self.seeds
+        ]
+        seen: set[str] = set()
+        for run in runs:
+            if run.id in seen:
+                raise UserError(
+                    f"study '{self.name}': {run.model} x {run.task.name} x {run.label} stands in it twice. Remove one."
+                )
+            seen.add(run.id)
+        return runs
+
+
+class Run(_Part):
+    """One technique on one model and task with one seed: the unit that is executed, recorded and resumed."""
+
+    model: str
+    revision: str | None
+    folder: str | None
+    task: Task
+    data_root: str | None
+    technique: str
+    entry: SerializeAsAny[Entry]
+    label: str
+    seed: int
+    training: Training
+
+    @model_validator(mode="before")
+    @classmethod
+    def _entry_by_name(cls, values: Any) -> Any:
+        if isinstance(values, dict) and isinstance(values.get("entry"), dict):
+            return {**values, "entry": techniques()[values["technique"]].model_validate(values["entry"])}
+        return values
+
+    @cached_property
+    def id(self) -> str:
+        """Its folder's name; the hash covers everything that can change its figures."""
+        content = {"schema": SCHEMA, **self.model_dump(mode="json", exclude={"label"})}
+        content["task"] = {
+            k: v for k, v in content["task"].items() if k not in ("title", "caveats", "licence", "citation")
+        }
+        # When to save or how much to keep changes no figure.
+        for field in ("checkpoint_seconds", "cache_gigabytes"):
+            del content["training"][field]
+        digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:8]
+        model = re.sub(r"[^\w.-]+", "_", self.model).strip("_")[-60:]
+        return f"{model}--{self.task.name}--{self.technique}--s{self.seed}--{digest}"
+
+
+def _labels(choices: Sequence[TechniqueChoice]) -> list[str]:
+    """Names for tables: the technique's, with the settings that tell it from others of its name."""
+    labels = []
+    for choice in choices:
+        siblings = [other.entry.model_dump() for other in choices if other.name == choice.name]
+        settings = choice.entry.model_dump()
+        differing = [key for key in settings if any(other[key] != settings[key] for other in siblings)]
+        labels.append(" ".join([choice.name, *(f"{key}={_shown(settings[key])}" for key in differing)]))
+    return labels
+
+
+def _shown(value: Any) -> str:
+    return "+".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+# Reading --------------------------------------------------------------------------------------------------------------
+
+
+def built_in_studies() -> dict[str, str]:
+    """Name -> YAML text of the studies that tunebench ships."""
+    folder = resources.files("tunebench") / "studies"
+    return {
+        entry.name.removesuffix(".yaml"): entry.read_text("utf-8")
+        for entry in sorted(folder.iterdir(), key=lambda entry: entry.name)
+        if entry.name.endswith(".yaml")
+    }
+
+
+def read_study(name: str) -> tuple[Study, str]:
+    """A study and its text, by built-in name or path of a YAML file.
+
+    Raises:
+        UserError: no such study, no YAML, or a mistake in it, named with its place, its value and the way out.
+    """
+    shipped = built_in_studies()
+    path = Path(name)
+    if name in shipped:
+        place, text = name, shipped[name]
+    elif path.is_file():
+        place, text = path.name, path.read_text("utf-8")
+    else:
+        raise UserError(f"study '{name}': no such file and no built-in study. {did_you_mean(name, shipped)}")
+    try:
+        content = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise UserError(f"{place}: this is no YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(content, dict):
+        raise UserError(f"{place}: a study is a mapping with name and experiments. See 'tunebench show demo'.")
+    try:
+        return Study.model_validate(content), text
+    except ValidationError as error:
+        raise UserError("\n".join(f"{place}: {line}" for line in _lines(error))) from error
+
+
+def _lines(error: ValidationError) -> list[str]:
+    problems = error.errors()
+    # A list whose only item is wrong is also reported as too short: the item's own error says it better.
+    places = [problem["loc"] for problem in problems]
+    shown = [
+        problem
+        for problem in problems
+        if problem["type"] != "too_short" or sum(loc[: len(problem["loc"])] == problem["loc"] for loc in places) == 1
+    ]
+    return [
+        f"{_path(problem['loc'])}: {_problem(problem, _model_at(problem['loc']))}"
+        if problem["loc"]
+        else _problem(problem, Study)
+        for problem in shown
+    ]
+
+
+def _path(loc: Sequence[int | str]) -> str:
+    path = ""
+    for part in loc:
+        path += f"[{part}]" if isinstance(part, int) else f".{part}"
+    return path.lstrip(".")
+
+
+def _model_at(loc: Sequence[int | str]) -> type[BaseModel]:
+    """The record whose field a validation error is about."""
+    inside = {"experiments": Experiment, "training": Training, "task": Task}
+    found: type[BaseModel] = Study
+    for part in loc[:-1]:
+        found = inside.get(str(part), found)
+    return found
+
+
+def _problem(problem: Any, model: type[BaseModel]) -> str:
+    """Pydantic's error as one sentence with the value and the way out."""
+    field = str(problem["loc"][-1]) if problem["loc"] else ""
+    if problem["type"] == "extra_forbidden":
+        return f"there is no field '{field}'. {did_you_mean(field, model.model_fields)}"
+    if problem["type"] == "missing":
+        return "this field is required."
+    if problem["type"] == "value_error":
+        return str(problem["ctx"]["error"])
+    return f"{problem['msg'].replace('Input should', 'it should')}, not {problem['input']!r}."

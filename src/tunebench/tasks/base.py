@@ -1,0 +1,107 @@
+"""A task is a record: what is asked, of which data, and what counts as a good answer."""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from tunebench.errors import did_you_mean
+from tunebench.metrics import METRICS
+
+Split = Literal["train", "validation", "test"]
+
+CARVED = 0.1
+CARVING_SEED = 0
+CARVING_RULE = (
+    "A missing validation split is 10 % of train. A missing test split is the validation split if there is one, "
+    "else 10 % of the rows. Rows are drawn by a shuffle seeded with 0 and leave the split they come from."
+)
+
+ROLES = {
+    "sequence_classification": {"text": "text", "pair": None, "label": "label"},
+    "regression": {"text": "text", "pair": None, "label": "label"},
+    "token_classification": {"tokens": "tokens", "label": "tags"},
+}
+"""Objective -> role -> the column it has unless `columns` says otherwise; None: no such column."""
+
+DEFAULT_METRICS = {
+    "sequence_classification": ("macro_f1", "accuracy", "weighted_f1"),
+    "regression": ("pearson", "spearman"),
+    "token_classification": ("entity_f1", "entity_precision", "entity_recall", "tag_accuracy"),
+}
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class HubData(_Record):
+    """Parquet files of a hub data set.
+
+    Script data sets can no longer be loaded, so a mirror's revision may be named.
+    """
+
+    id: str
+    revision: str = "main"
+    files: str = Field(description="path of a split's parquet files, with {split}")
+
+
+class Task(_Record):
+    """A built-in task, or one made of the user's own files.
+
+    Attributes:
+        version: raised when the definition changes, so that old results are not mixed with new ones.
+        folder: the data set's folder under `--data-root`, one `<split>.parquet` each.
+        data: the user's own file, or a file a split.
+        labels: class or tag names in the order of their indices; empty: inferred from the training split.
+        hidden_label: the value that stands where a split's labels are withheld.
+        metrics: the first is the main one: it selects the best epoch and ranks.
+        max_tokens: longer inputs are cut, and counted.
+        label_subwords: whether each sub-word of a word carries its label in the loss, or the first only.
+        rows: at most so many examples a split, drawn by a shuffle seeded with 0.
+    """
+
+    name: str
+    title: str = ""
+    version: int = 1
+    objective: str
+    hub: HubData | None = None
+    folder: str | None = None
+    data: str | dict[Split, str] | None = None
+    columns: dict[str, str | None] = {}
+    labels: tuple[str, ...] = ()
+    hidden_label: int | None = None
+    metrics: tuple[str, ...] = ()
+    max_tokens: int = Field(128, ge=8)
+    label_subwords: Literal["all", "first"] = "all"
+    rows: dict[Split, int] = {}
+    licence: str = ""
+    citation: str = ""
+    caveats: tuple[str, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        objective = values.get("objective")
+        if objective not in ROLES:
+            raise ValueError(f"there is no objective '{objective}'. {did_you_mean(str(objective), ROLES)}")
+        columns = values.get("columns") or {}
+        for role in columns:
+            if role not in ROLES[objective]:
+                raise ValueError(f"columns: {objective} has no role '{role}'. {did_you_mean(role, ROLES[objective])}")
+        for metric in values.get("metrics") or ():
+            if metric not in METRICS:
+                raise ValueError(f"there is no metric '{metric}'. {did_you_mean(metric, METRICS)}")
+        return {
+            **values,
+            "columns": {**ROLES[objective], **columns},
+            "metrics": values.get("metrics") or DEFAULT_METRICS[objective],
+        }
+
+    @model_validator(mode="after")
+    def _rows_are_positive(self) -> "Task":
+        for split, count in self.rows.items():
+            if count < 1:
+                raise ValueError(f"rows.{split}: {count} leaves no example. Give at least 1.")
+        return self

@@ -1,0 +1,21 @@
+"""Six emotions in short English messages: https://huggingface.co/datasets/dair-ai/emotion (config `split`)."""
+
+from tunebench.tasks.base import HubData, Task
+
+emotion = Task(
+    name="emotion",
+    title="Emotion classification",
+    objective="sequence_classification",
+    hub=HubData(id="dair-ai/emotion", files="split/{split}-*.parquet"),
+    folder="emotion",
+    labels=("sadness", "joy", "love", "anger", "fear", "surprise"),
+    metrics=("weighted_f1", "accuracy", "macro_f1"),
+    max_tokens=128,
+    licence="educational and research use only",
+    citation="Saravia et al. 2018, CARER, https://aclanthology.org/D18-1404",
+    caveats=(
+        "Not balanced: joy 33.5 %, surprise 3.6 % of train.",
+        "30 training texts carry two different labels, and 11 test texts occur in train with another label: "
+        "no honest method reaches 100 %.",
+    ),
+)

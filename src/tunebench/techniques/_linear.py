@@ -1,0 +1,85 @@
+"""A linear model on TF-IDF vectors, saved as JSON and safetensors."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors.numpy import load_file, save_file
+from scipy import sparse
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression, Ridge
+
+from tunebench.examples import Example, TextExample
+from tunebench.techniques.base import Predictor
+
+_TERMS, _WEIGHTS = "terms.json", "tfidf.safetensors"
+
+
+class Linear(Predictor):
+    """Scores = features x weights + bias.
+
+    Args:
+        weights: (outputs, features); one output for regression, else one a class.
+    """
+
+    def __init__(self, vectorizer: TfidfVectorizer, weights: np.ndarray, bias: np.ndarray, labels: Sequence[str]):
+        self._vectorizer, self._weights, self._bias, self._labels = vectorizer, weights, bias, labels
+        self.parameters = weights.size + bias.size
+
+    def predict(self, examples: Sequence[Example]) -> tuple[list[Any], list[Any]]:
+        """Class names and probabilities, or scores and None."""
+        scores = _features(self._vectorizer, examples) @ self._weights.T + self._bias
+        if not self._labels:
+            return scores[:, 0].tolist(), [None] * len(examples)
+        probabilities = np.exp(scores - scores.max(axis=1, keepdims=True))
+        probabilities /= probabilities.sum(axis=1, keepdims=True)
+        return [self._labels[best] for best in probabilities.argmax(axis=1)], probabilities.tolist()
+
+    def save(self, folder: Path) -> list[Path]:
+        """Terms as JSON, numbers as safetensors."""
+        terms = self._vectorizer.get_feature_names_out().tolist()
+        (folder / _TERMS).write_text(json.dumps(terms, ensure_ascii=False), "utf-8")
+        save_file({"idf": self._vectorizer.idf_, "weights": self._weights, "bias": self._bias}, folder / _WEIGHTS)
+        return [folder / _TERMS, folder / _WEIGHTS]
+
+
+def fit_linear(train: Sequence[TextExample], objective: str, labels: Sequence[str], c: float, alpha: float) -> Linear:
+    """Logistic regression for classes, ridge regression for scores."""
+    vectorizer = _vectorizer()
+    vectorizer.fit([text for row in train for text in (row.text, row.pair) if text is not None])
+    features, targets = _features(vectorizer, train), np.array([row.label for row in train])
+    if objective == "regression":
+        ridge = Ridge(alpha=alpha).fit(features, targets)
+        return Linear(vectorizer, ridge.coef_.reshape(1, -1), np.atleast_1d(ridge.intercept_), ())
+    model = LogisticRegression(C=c, max_iter=1000).fit(features, targets)
+    coef, intercept = model.coef_, model.intercept_
+    if len(model.classes_) == 2:  # scikit-learn keeps one row for two classes; halved, two rows give the same odds
+        coef, intercept = np.vstack([-coef, coef]) / 2, np.concatenate([-intercept, intercept]) / 2
+    weights = np.zeros((len(labels), features.shape[1]))
+    bias = np.full(len(labels), -1e9)  # a class that never occurs in training is never predicted
+    weights[model.classes_], bias[model.classes_] = coef, intercept
+    return Linear(vectorizer, weights, bias, labels)
+
+
+def load_linear(folder: Path, objective: str, labels: Sequence[str]) -> Linear:
+    """What `Linear.save` wrote."""
+    terms, numbers = json.loads((folder / _TERMS).read_text("utf-8")), load_file(folder / _WEIGHTS)
+    vectorizer = _vectorizer(vocabulary={term: index for index, term in enumerate(terms)})
+    vectorizer.idf_ = numbers["idf"]
+    return Linear(vectorizer, numbers["weights"], numbers["bias"], () if objective == "regression" else labels)
+
+
+def _vectorizer(**options: Any) -> TfidfVectorizer:
+    # Words of one letter count too ("i", "a"): a message is short.
+    return TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"(?u)\b\w+\b", **options)
+
+
+def _features(vectorizer: TfidfVectorizer, examples: Sequence[Any]) -> Any:
+    first = vectorizer.transform([row.text for row in examples])
+    if all(row.pair is None for row in examples):
+        return first
+    second = vectorizer.transform([row.pair or "" for row in examples])
+    product = first.multiply(second)
+    return sparse.hstack([sparse.csr_matrix(product.sum(axis=1)), abs(first - second), product], format="csr")

@@ -1,0 +1,111 @@
+"""A technique is its configuration: typed fields with range, unit and default, and `apply`, which says what trains.
+
+The engine derives the rest from what trains: the frozen depth, the parameter counts, what to save.
+peft and scikit-learn are imported where they are used: reading a study must not wait for them.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from tunebench.examples import Example
+from tunebench.families.base import Family
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class Entry(BaseModel, ABC):
+    """What stands in a study's list of techniques: a `Technique` or a `Baseline`. Its name is its file's name."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    paper: ClassVar[str]
+
+    def not_applicable(self, family: Family, objective: str) -> str | None:
+        """Why the technique has no meaning for a family or objective; None where it has one."""
+        return None
+
+
+class Technique(Entry):
+    """Prepares a pretrained model."""
+
+    @abstractmethod
+    def apply(self, model: nn.Module, family: Family, total_steps: int) -> nn.Module:
+        """The model to train, with `requires_grad` set on what trains. May wrap the given model, never copies it.
+
+        Args:
+            model: pretrained, with a fresh head.
+            family: knows the model's stages, head and projections.
+            total_steps: optimizer steps of the whole run, for techniques with a schedule.
+        """
+
+    def save_adapter(self, model: nn.Module, folder: Path) -> bool:
+        """Write the adapter for other libraries, where one can read it; says whether it did."""
+        return False
+
+
+class Trained(Technique):
+    """Adapts a pretrained model by gradient descent; one of these that trains nothing is a bug, and fails its run."""
+
+    learning_rate: float = Field(gt=0, le=1, description="peak learning rate of AdamW")
+
+    def parameter_groups(self, model: nn.Module, family: Family, weight_decay: float) -> list[dict[str, Any]]:
+        """Optimizer groups: `params`, `lr` and `weight_decay`; no decay on biases and norms (Devlin et al. 2019)."""
+        return decay_groups([p for p in model.parameters() if p.requires_grad], self.learning_rate, weight_decay)
+
+
+class Baseline(Entry):
+    """Learns from the examples alone, without a pretrained model."""
+
+    @abstractmethod
+    def fit(self, train: Sequence[Example], objective: str, labels: Sequence[str], seed: int) -> Predictor:
+        """A predictor learned from the training examples."""
+
+    @abstractmethod
+    def load(self, folder: Path, objective: str, labels: Sequence[str]) -> Predictor:
+        """The predictor that `Predictor.save` wrote."""
+
+
+class Predictor(ABC):
+    """A fitted baseline."""
+
+    parameters: int
+    """How many numbers it learned."""
+
+    @abstractmethod
+    def predict(self, examples: Sequence[Example]) -> tuple[list[Any], list[Any]]:
+        """Predictions in task space (class index, score or tag indices), and a score for each (None if it has none)."""
+
+    @abstractmethod
+    def save(self, folder: Path) -> list[Path]:
+        """Write it as safetensors and JSON; returns the files."""
+
+
+def freeze(model: nn.Module) -> None:
+    """Let nothing train."""
+    for parameter in model.parameters():
+        parameter.requires_grad = False
+
+
+def train(modules: Sequence[nn.Module]) -> None:
+    """Let all parameters of these modules train."""
+    for module in modules:
+        for parameter in module.parameters():
+            parameter.requires_grad = True
+
+
+def decay_groups(parameters: Sequence[nn.Parameter], learning_rate: float, weight_decay: float) -> list[dict[str, Any]]:
+    """Two optimizer groups: matrices with weight decay; biases and norms, which have one dimension, without."""
+    groups = [
+        {"params": [p for p in parameters if p.ndim >= 2], "lr": learning_rate, "weight_decay": weight_decay},
+        {"params": [p for p in parameters if p.ndim < 2], "lr": learning_rate, "weight_decay": 0.0},
+    ]
+    return [group for group in groups if group["params"]]

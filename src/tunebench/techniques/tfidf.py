@@ -1,0 +1,56 @@
+"""The classical baseline: TF-IDF with a linear model for texts, a conditional random field for tags."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import cast
+
+from pydantic import Field
+
+from tunebench.examples import Example, TextExample, TokensExample
+from tunebench.families.base import Family
+from tunebench.techniques.base import Baseline, Predictor
+
+
+class Tfidf(Baseline):
+    """Word 1- and 2-grams with TF-IDF, then logistic or ridge regression (scikit-learn); for tags a CRF (CRFsuite).
+
+    A pair of texts becomes the cosine of its vectors, their absolute difference and their product.
+    """
+
+    name = "tfidf"
+    title = "TF-IDF (tags: CRF)"
+    paper = "Spärck Jones 1972; Lafferty et al. 2001, https://repository.upenn.edu/handle/20.500.14332/6188"
+
+    c: float = Field(
+        10.0, gt=0, description="inverse regularisation of the logistic regression; best of 1, 3, 10 by time and score"
+    )
+    alpha: float = Field(1.0, gt=0, description="regularisation of the ridge regression; scikit-learn's default")
+    crf_iterations: int = Field(100, ge=1, description="L-BFGS iterations of the CRF")
+
+    def not_applicable(self, family: Family, objective: str) -> str | None:
+        """It answers with a class, a score or tags, not with text."""
+        if objective in ("sequence_classification", "regression", "token_classification"):
+            return None
+        return f"a linear model on TF-IDF has no answer of the form that {objective} asks for"
+
+    def fit(self, train: Sequence[Example], objective: str, labels: Sequence[str], seed: int) -> Predictor:
+        """The linear model or the CRF."""
+        if objective == "token_classification":
+            from tunebench.techniques._crf import fit_crf
+
+            return fit_crf(cast(Sequence[TokensExample], train), labels, self.crf_iterations)
+        from tunebench.techniques._linear import fit_linear
+
+        return fit_linear(cast(Sequence[TextExample], train), objective, labels, self.c, self.alpha)
+
+    def load(self, folder: Path, objective: str, labels: Sequence[str]) -> Predictor:
+        """As it was saved in a run's folder."""
+        if objective == "token_classification":
+            from tunebench.techniques._crf import load_crf
+
+            return load_crf(folder, labels)
+        from tunebench.techniques._linear import load_linear
+
+        return load_linear(folder, objective, labels)

@@ -1,0 +1,41 @@
+"""Tiny backbones and data, made once a session, without a network."""
+
+import os
+from pathlib import Path
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import pytest
+
+from tests.tiny import make_backbone, write_data_root
+
+REAL_DATA = Path(__file__).parents[2] / "shared" / "data"
+KINDS = ("bert", "fresh_pooler", "roberta", "distilbert")
+
+
+@pytest.fixture(scope="session")
+def backbones(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Kind -> folder: BERT with a trained pooler, BERT with one that was never trained, RoBERTa, DistilBERT."""
+    from safetensors.numpy import load_file, save_file
+
+    root = tmp_path_factory.mktemp("backbones")
+    folders = {kind: make_backbone(root / kind, "bert" if kind == "fresh_pooler" else kind) for kind in KINDS}
+    weights = load_file(folders["bert"] / "model.safetensors")
+    weights["pooler.dense.bias"] = weights["pooler.dense.bias"] + 0.01
+    save_file(weights, folders["bert"] / "model.safetensors", metadata={"format": "pt"})
+    return folders
+
+
+@pytest.fixture(scope="session")
+def data_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The three built-in tasks' data, small and learnable."""
+    return write_data_root(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The real data beside the project; the test is skipped where it is absent."""
+    if not REAL_DATA.is_dir():
+        pytest.skip("the real data folder is not there")
+    return REAL_DATA

@@ -1,0 +1,97 @@
+"""What holds for every family: a cut model is the model."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tests.conftest import KINDS
+from tunebench.checkpoints import find
+from tunebench.engine.measure import count_parameters
+from tunebench.families import families
+from tunebench.objectives import objectives
+from tunebench.plan import plan
+from tunebench.study import read_study
+
+
+def test_the_folder_holds_the_families_that_are_promised() -> None:
+    assert sorted(families()) == ["bert"]
+
+
+@pytest.mark.parametrize("objective", ["sequence_classification", "regression", "token_classification"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_tail_of_prefix_is_the_model_at_every_depth(kind: str, objective: str, backbones: dict[str, Path]) -> None:
+    family = find(str(backbones[kind])).family
+    torch.manual_seed(0)
+    model = family.load(backbones[kind], objective, objectives()[objective].head(("a", "b", "c"))).eval()
+    texts = ["i feel so happy", "john johnson won the world cup in new york"]
+    batch: Any = dict(family.tokenizer(backbones[kind])(texts, return_tensors="pt", padding=True))
+    depths = range(1, len(family.stages(model)) + 1)
+    pooled = objective != "token_classification" and kind == "bert"
+    assert len(depths) == (6 if pooled else 5)
+    with torch.no_grad():
+        expected = model(**batch).logits
+        for depth in depths:
+            split = family.split(model, depth, objectives()[objective].first_token_only)
+            states = split.prefix(**batch)
+            mask = {} if split.one_vector else {"attention_mask": batch["attention_mask"]}
+            assert torch.equal(split.tail(inputs_embeds=states, **mask).logits, expected), depth
+            assert split.one_vector == (objective != "token_classification" and depth >= 5)
+            assert states.shape[1] == (1 if split.one_vector else batch["input_ids"].shape[1])
+
+
+def test_frozen_depth_is_zero_where_something_trains_outside_the_stages(backbones: dict[str, Path]) -> None:
+    family = families()["bert"]
+    model = family.load(backbones["bert"], "sequence_classification", {"num_labels": 2})
+    for parameter in model.parameters():
+        parameter.requires_grad = False
+    assert family.frozen_depth(model) == 6
+    family.layers(model)[1].output.dense.bias.requires_grad = True  # type: ignore[union-attr]
+    assert family.frozen_depth(model) == 2
+    model.bert.soft_prompt = torch.nn.Parameter(torch.zeros(3))
+    assert family.frozen_depth(model) == 0
+
+
+PUBLISHED = {
+    ("emotion", "full"): (109_486_854, 109_486_854),
+    ("emotion", "classifier_head"): (109_486_854, 4_614),
+    ("emotion", "lora"): (109_486_854 + 442_368, 446_982),
+    ("ner", "full"): (107_726_601, 107_726_601),
+    ("ner", "classifier_head"): (107_726_601, 6_921),
+    ("ner", "lora"): (107_726_601 + 442_368, 449_289),
+    ("similarity", "full"): (109_483_009, 109_483_009),
+    ("similarity", "llrd"): (109_483_009, 109_483_009),
+    ("similarity", "freeze"): (109_483_009, 43_118_593),
+}
+
+
+def test_the_plan_of_the_published_cells_has_the_closed_form_counts() -> None:
+    cells = plan(read_study("published")[0].runs())
+    counted = {
+        (cell["task"], cell["technique"]): (cell["parameters"]["total"], cell["parameters"]["trainable"])
+        for cell in cells
+        if cell["technique"] not in ("untuned", "tfidf")
+    }
+    assert counted == PUBLISHED
+    for cell in cells:
+        if cell["parameters"]:
+            assert cell["parameters"]["technique"] + cell["parameters"]["head"] == cell["parameters"]["trainable"]
+
+
+def test_rank_twelve_on_two_projections_counts_as_rank_eight_on_three() -> None:
+    study = read_study("published")[0]
+    run = next(run for run in study.runs() if run.technique == "lora" and run.task.name == "emotion")
+    entry = type(run.entry).model_validate({"rank": 12, "targets": ["query", "value"]})
+    (cell,) = plan([run.model_copy(update={"entry": entry})])
+    assert cell["parameters"]["technique"] == 442_368
+
+
+def test_a_tied_weight_counts_once(backbones: dict[str, Path]) -> None:
+    family = families()["bert"]
+    model = family.load(backbones["bert"], "sequence_classification", {"num_labels": 2})
+    before = count_parameters(model, family).total
+    layers = family.layers(model)
+    freed = sum(p.numel() for p in layers[1].intermediate.parameters())  # type: ignore[union-attr]
+    layers[1].intermediate = layers[0].intermediate  # type: ignore[union-attr]
+    assert count_parameters(model, family).total == before - freed

@@ -1,0 +1,59 @@
+"""What holds for every built-in task: its record is whole, and gold scores the maximum."""
+
+from pathlib import Path
+
+import pytest
+
+from tunebench import data
+from tunebench.engine.evaluate import score
+from tunebench.metrics import METRICS
+from tunebench.objectives import objectives
+from tunebench.tasks import tasks
+
+ROWS = {
+    "emotion": {"train": 16_000, "validation": 2_000, "test": 2_000},
+    "ner": {"train": 14_041, "validation": 3_250, "test": 3_453},
+    "similarity": {"train": 5_749, "validation": 1_500, "test": 1_379},
+}
+
+
+def test_the_folder_holds_the_tasks_that_are_promised() -> None:
+    assert sorted(tasks()) == ["emotion", "ner", "similarity"]
+
+
+@pytest.mark.parametrize("name", sorted(tasks()))
+def test_a_record_names_its_data_licence_citation_and_metrics(name: str) -> None:
+    task = tasks()[name]
+    assert task.name == name
+    assert task.hub is not None
+    assert "{split}" in task.hub.files
+    assert task.folder
+    assert task.licence
+    assert "http" in task.citation
+    assert all(metric in METRICS for metric in task.metrics)
+
+
+@pytest.mark.parametrize("name", sorted(tasks()))
+def test_gold_scores_the_maximum(name: str, data_root: Path) -> None:
+    task = tasks()[name]
+    examples = data.load(task, data_root)
+    gold = objectives()[task.objective].references(examples.splits["test"], examples.labels)
+    assert score(task.metrics, gold, gold) == pytest.approx(dict.fromkeys(task.metrics, 1.0))
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("name", sorted(tasks()))
+def test_real_data_has_the_official_rows(name: str, real_data: Path) -> None:
+    examples = data.load(tasks()[name], real_data)
+    assert {split: len(rows) for split, rows in examples.splits.items()} == ROWS[name]
+    assert examples.notes == ()
+
+
+@pytest.mark.real
+def test_the_real_entities_are_the_official_ones(real_data: Path) -> None:
+    from seqeval.metrics.sequence_labeling import get_entities
+
+    examples = data.load(tasks()["ner"], real_data)
+    gold = objectives()["token_classification"].references(examples.splits["test"], examples.labels)
+    kinds = [kind for tags in gold for kind, _, _ in get_entities(tags)]
+    assert {kind: kinds.count(kind) for kind in set(kinds)} == {"LOC": 1668, "MISC": 702, "ORG": 1661, "PER": 1617}

@@ -1,0 +1,213 @@
+"""What holds for every technique in the folder, on every objective it applies to."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tests.contracts.runs import TASKS, make, make_run
+from tunebench import load_finetuned
+from tunebench.families import families
+from tunebench.families.base import base_of
+from tunebench.objectives import objectives
+from tunebench.serving import predict
+from tunebench.tasks import tasks
+from tunebench.techniques import techniques
+from tunebench.techniques.base import Baseline, Technique, Trained
+
+TRAINED = sorted(name for name, cls in techniques().items() if issubclass(cls, Trained))
+BASELINES = sorted(name for name, cls in techniques().items() if issubclass(cls, Baseline))
+LABELS = ("a", "b", "c", "d", "e", "f", "g", "h", "i")
+
+
+def test_the_folder_holds_the_techniques_that_are_promised() -> None:
+    assert TRAINED == ["classifier_head", "freeze", "full", "llrd", "lora"]
+    assert BASELINES == ["tfidf"]
+    assert set(techniques()) == {*TRAINED, *BASELINES, "untuned"}
+
+
+def loaded(folder: Path, objective: str) -> Any:
+    family = families()["bert"]
+    torch.manual_seed(0)
+    return family.load(folder, objective, objectives()[objective].head(LABELS))
+
+
+def trained_names(model: Any) -> set[str]:
+    return {name for name, p in model.named_parameters() if p.requires_grad}
+
+
+DECLARED = {
+    "full": lambda name: True,
+    "llrd": lambda name: True,
+    "classifier_head": lambda name: name.startswith("classifier."),
+    "lora": lambda name: "lora_" in name or "modules_to_save" in name,
+    "freeze": lambda name: name.startswith(("bert.encoder.layer.2.", "bert.encoder.layer.3.", "bert.pooler.", "classifier.")),
+}
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("name", TRAINED)
+def test_a_technique_trains_exactly_what_it_declares(
+    name: str, task: str, backbones: dict[str, Path], data_root: Path
+) -> None:
+    objective = tasks()[task].objective
+    family = families()["bert"]
+    technique = techniques()[name]()
+    assert isinstance(technique, Trained)
+    model = technique.apply(loaded(backbones["bert"], objective), family, 10)
+    declared = {n for n, _ in model.named_parameters() if DECLARED[name](n)}
+    assert trained_names(model) == declared
+
+    before = {n: p.detach().clone() for n, p in model.named_parameters()}
+    optimizer = torch.optim.AdamW(technique.parameter_groups(model, family, 0.01))
+    grouped = {id(p) for group in optimizer.param_groups for p in group["params"]}
+    assert grouped == {id(p) for p in model.parameters() if p.requires_grad}
+    assert len(grouped) == sum(len(group["params"]) for group in optimizer.param_groups)
+    batch = some_batch(objective, family.tokenizer(backbones["bert"]))
+    model.train()
+    seen_gradient = set()
+    for _ in range(3):
+        model(**batch).loss.backward()
+        seen_gradient |= {n for n, p in model.named_parameters() if p.grad is not None and p.grad.abs().sum() > 0}
+        optimizer.step()
+        optimizer.zero_grad()
+    after = dict(model.named_parameters())
+    # Word pieces, positions and token types that no text of the batch has get no gradient; their tables do.
+    # The key's bias alone has none: a constant added to all keys leaves the softmax as it is.
+    assert declared - seen_gradient <= {n for n in declared if n.endswith("key.bias")}
+    assert all(torch.equal(before[n], after[n]) for n in before if n not in declared)
+    assert not any(torch.equal(before[n], after[n]) for n in seen_gradient)
+
+
+def some_batch(objective: str, tokenizer: Any) -> dict[str, torch.Tensor]:
+    batch = dict(tokenizer(["i feel so happy today", "john johnson won"], return_tensors="pt", padding=True))
+    if objective == "token_classification":
+        batch["labels"] = torch.where(batch["attention_mask"] == 1, batch["input_ids"] % len(LABELS), -100)
+    else:
+        batch["labels"] = torch.tensor([1, 4]) if objective == "sequence_classification" else torch.tensor([1.0, 4.0])
+    return batch
+
+
+@pytest.mark.parametrize("kind", ["bert", "fresh_pooler", "roberta", "distilbert"])
+@pytest.mark.parametrize("name", [*TRAINED, "untuned"])
+def test_two_applications_of_one_object_share_no_state(name: str, kind: str, backbones: dict[str, Path]) -> None:
+    technique = techniques()[name]()
+    assert isinstance(technique, Technique)
+    settings = technique.model_dump_json()
+    first, second = (
+        technique.apply(loaded(backbones[kind], "sequence_classification"), families()["bert"], 10) for _ in range(2)
+    )
+    assert not {id(p) for p in first.parameters()} & {id(p) for p in second.parameters()}
+    assert trained_names(first) == trained_names(second)
+    assert technique.model_dump_json() == settings
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("name", TRAINED)
+def test_a_killed_run_resumes_to_the_same_bits(
+    name: str, task: str, backbones: dict[str, Path], data_root: Path, tmp_path: Path
+) -> None:
+    run = make_run(backbones["bert"], data_root, task, name)
+    whole = make(run, tmp_path / "whole")
+
+    def kill(event: dict[str, Any]) -> None:
+        if event["event"] == "step" and event.get("step") == 17 and "loss" in event:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        make(run, tmp_path / "killed", kill)
+    events: list[dict[str, Any]] = []
+    resumed = make(run, tmp_path / "killed", events.append)
+    assert [event["step"] for event in events if event["event"] == "resumed"] == [16]
+    assert (tmp_path / "killed/best.safetensors").read_bytes() == (tmp_path / "whole/best.safetensors").read_bytes()
+    assert resumed.metrics == whole.metrics
+    assert [epoch.train_loss for epoch in resumed.history] == [epoch.train_loss for epoch in whole.history]
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("name", [*TRAINED, "untuned", *BASELINES])
+def test_a_saved_run_answers_as_it_did(
+    name: str, task: str, backbones: dict[str, Path], data_root: Path, tmp_path: Path
+) -> None:
+    run = make_run(backbones["bert"], data_root, task, name, epochs=1)
+    make(run, tmp_path)
+    import pandas as pd
+
+    frame = pd.read_parquet(data_root / str(run.task.folder) / "test.parquet")
+    if task == "ner":
+        answers = [answer["tags"] for answer in predict(tmp_path, [" ".join(row) for row in frame["tokens"]])]
+    elif task == "similarity":
+        answers = [answer["score"] for answer in predict(tmp_path, list(frame["sentence1"]), list(frame["sentence2"]))]
+    else:
+        answers = [answer["label"] for answer in predict(tmp_path, list(frame["text"]))]
+    kept = [json.loads(line)["prediction"] for line in (tmp_path / "predictions.jsonl").read_text().splitlines()]
+    assert answers == (pytest.approx(kept, abs=1e-4) if task == "similarity" else kept)
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_a_technique_can_learn_eight_examples_by_heart(name: str, backbones: dict[str, Path], tmp_path: Path) -> None:
+    rows = [("happy", "joy"), ("gloomy", "sadness"), ("furious", "anger"), ("afraid", "fear")] * 2
+    data = tmp_path / "eight.csv"
+    data.write_text("text,label\n" + "".join(f"i feel {word},{label}\n" for word, label in rows))
+    task = {"objective": "sequence_classification", "data": {split: str(data) for split in ("train", "validation", "test")}}
+    rate = {"classifier_head": 0.05, "lora": 0.02}.get(name, 0.002)
+    run = make_run(backbones["bert"], tmp_path, task, {"name": name, "learning_rate": rate}, epochs=60, patience=60)
+    assert make(run, tmp_path / "run").metrics.test["accuracy"] == 1.0
+
+
+def test_an_untuned_model_takes_no_step(backbones: dict[str, Path], data_root: Path, tmp_path: Path) -> None:
+    done = make(make_run(backbones["bert"], data_root, "emotion", "untuned"), tmp_path)
+    assert (done.cost.steps, done.parameters.trainable, done.cost.saved_bytes) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_lora_adapter_loads_in_plain_peft_with_its_head(
+    task: str, backbones: dict[str, Path], data_root: Path, tmp_path: Path
+) -> None:
+    import transformers
+    from peft import PeftModel
+
+    run = make_run(backbones["bert"], data_root, task, "lora")
+    make(run, tmp_path)
+    ours, tokenizer = load_finetuned(tmp_path)
+    auto = getattr(transformers, families()["bert"].auto_classes[run.task.objective])
+    base = auto.from_pretrained(backbones["bert"], num_labels=base_of(ours).config.num_labels)
+    plain = PeftModel.from_pretrained(base, tmp_path / "adapter").eval()
+    batch = tokenizer("i feel so happy today", return_tensors="pt")
+    with torch.no_grad():
+        assert torch.equal(plain(**batch).logits, ours(**batch).logits)
+
+
+def test_layer_rates_decay_from_the_head_to_the_embeddings(backbones: dict[str, Path]) -> None:
+    technique = techniques()["llrd"](decay=0.5, learning_rate=0.01)  # type: ignore[call-arg]
+    assert isinstance(technique, Trained)
+    model = technique.apply(loaded(backbones["bert"], "sequence_classification"), families()["bert"], 10)
+    rates = {}
+    names = {id(p): n for n, p in model.named_parameters()}
+    for group in technique.parameter_groups(model, families()["bert"], 0.1):
+        for parameter in group["params"]:
+            rates[names[id(parameter)]] = group["lr"]
+            assert group["weight_decay"] == (0.1 if parameter.ndim >= 2 else 0.0)
+    assert rates["classifier.weight"] == rates["bert.pooler.dense.weight"] == 0.01
+    assert rates["bert.encoder.layer.3.output.dense.weight"] == 0.01
+    assert rates["bert.encoder.layer.2.output.dense.weight"] == 0.005
+    assert rates["bert.encoder.layer.0.output.dense.weight"] == 0.00125
+    assert rates["bert.embeddings.word_embeddings.weight"] == 0.000625
+
+
+def test_a_pooler_that_was_never_trained_belongs_to_the_head(backbones: dict[str, Path], data_root: Path, tmp_path: Path) -> None:
+    done = make(make_run(backbones["fresh_pooler"], data_root, "emotion", "classifier_head"), tmp_path)
+    assert done.parameters.head == (32 * 32 + 32) + (32 * 6 + 6)
+    assert "fresh_module" in [notice.code for notice in done.notices]
+    trained = make(make_run(backbones["bert"], data_root, "emotion", "classifier_head"), tmp_path / "trained")
+    assert trained.parameters.head == 32 * 6 + 6
+
+
+def test_evaluation_batches_do_not_change_predictions(backbones: dict[str, Path], data_root: Path, tmp_path: Path) -> None:
+    small = make_run(backbones["bert"], data_root, "ner", "full", epochs=1, evaluation_batch_tokens=16)
+    large = make_run(backbones["bert"], data_root, "ner", "full", epochs=1, evaluation_batch_tokens=4096)
+    assert make(small, tmp_path / "a").metrics == make(large, tmp_path / "b").metrics
+
+

@@ -1,0 +1,525 @@
+"""The report is made of records on disk, says what they say, and lets no text become markup."""
+
+import csv
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pandas
+import pytest
+
+from tunebench.errors import UserError
+from tunebench.report import build, text
+from tunebench.results import (
+    Cost,
+    DataInfo,
+    Done,
+    Epoch,
+    Failed,
+    MainMetric,
+    ModelInfo,
+    NotApplicable,
+    Notice,
+    Parameters,
+    RunInfo,
+    Scores,
+    write_json,
+    write_result,
+)
+
+SCRIPT = "<script>alert(1)</script>"
+SIZES = {"full": 109_486_854, "head": 4_614, "nothing": 0}
+
+
+def run_info(technique: str, seed: int = 0, task: str = "emotion", **changes: Any) -> RunInfo:
+    fields = {
+        "id": f"tiny--{task}--{technique}--s{seed}",
+        "model": "tiny",
+        "family": "bert",
+        "task": task,
+        "task_version": 1,
+        "technique": technique,
+        "label": technique,
+        "settings": {"learning_rate": 2e-5},
+        "seed": seed,
+        "training": {"epochs": 2, "batch_size": 16},
+    }
+    return RunInfo.model_validate({**fields, **changes})
+
+
+def done(
+    technique: str,
+    value: float | None,
+    seed: int = 0,
+    *,
+    interval: tuple[float, float] | None = None,
+    trainable: int = 4_614,
+    train_seconds: float = 12.3,
+    notices: tuple[Notice, ...] = (),
+    notes: tuple[str, ...] = (),
+    fingerprint: str = "f1",
+    higher_is_better: bool = True,
+    **run: Any,
+) -> Done:
+    interval = interval or (None if value is None else (value - 0.01, value + 0.01))
+    trained = trainable > 0
+    return Done(
+        run=run_info(technique, seed, **run),
+        backbone=ModelInfo(source="tiny", commit="abc", fingerprint="weights"),
+        main_metric=MainMetric(name="accuracy", split="test", value=value, higher_is_better=higher_is_better),
+        metrics=Scores(validation={"accuracy": value}, test={"accuracy": value, "macro_f1": 0.5}),
+        intervals={"accuracy": interval, "macro_f1": None},
+        parameters=Parameters(total=109_486_854, trainable=trainable, technique=0, head=trainable),
+        cost=Cost(
+            prefix_seconds=1.5,
+            train_seconds=train_seconds if trained else 0.0,
+            evaluation_seconds=2.0,
+            total_seconds=245.0,
+            peak_memory_bytes=1_234_567_890,
+            saved_bytes=18_456,
+            epochs=2 if trained else 0,
+            steps=2000,
+            train_tokens=640_000,
+            tokens_per_second=5200.0,
+            cached=True,
+        ),
+        best_epoch=2 if trained else None,
+        history=[
+            Epoch(epoch=1, train_loss=1.5, validation={"accuracy": 0.4}, seconds=6.0),
+            Epoch(epoch=2, train_loss=None, validation={"accuracy": value}, seconds=6.0),
+        ]
+        if trained
+        else [],
+        data=DataInfo(rows={"train": 16000, "test": 2000}, source="dair-ai/emotion", fingerprint=fingerprint,
+                      notes=list(notes)),
+        environment={"python": "3.11", "torch": "2.8"},
+        notices=list(notices),
+    )  # fmt: skip
+
+
+def failed(technique: str, reason: str, seed: int = 0) -> Failed:
+    return Failed(reason=reason, run=run_info(technique, seed), environment={"python": "3.11"})
+
+
+def not_applicable(technique: str, reason: str, seed: int = 0) -> NotApplicable:
+    return NotApplicable(reason=reason, run=run_info(technique, seed))
+
+
+Write = Callable[..., Path]
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Write:
+    """Write a study of these results and of these pending runs, build its report, and give its folder."""
+
+    def write(*results: Done | Failed | NotApplicable, pending: tuple[RunInfo, ...] = (), cells: Any = None) -> Path:
+        runs = [*(result.run for result in results), *pending]
+        names = ("model", "family", "task", "technique", "label")
+        planned = [{"id": run.id, "seed": run.seed, **{name: getattr(run, name) for name in names}} for run in runs]
+        if cells is None:
+            unique = {(run.model, run.task, run.label): run for run in runs}
+            cells = [
+                {name: getattr(run, name) for name in names}
+                | {"settings": run.settings, "applicable": True, "reason": None, "parameters": None}
+                for run in unique.values()
+            ]
+        write_json(
+            tmp_path / "plan.json",
+            {"study": "mine", "command": "tunebench run a.yaml", "runs": planned, "cells": cells},
+        )
+        (tmp_path / "study.yaml").write_text("name: mine\n")
+        for result in results:
+            write_result(tmp_path / "runs" / result.run.id, result)
+        build(tmp_path)
+        return tmp_path
+
+    return write
+
+
+class Page(HTMLParser):
+    """Tags with attributes, and each table's rows as texts."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.tables: list[list[list[str]]] = []
+        self.cell: list[str] | None = None
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag == "table":
+            self.tables.append([])
+        elif tag == "tr":
+            self.tables[-1].append([])
+        elif tag in ("td", "th"):
+            self.cell = []
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in ("td", "th") and self.cell is not None:
+            self.tables[-1][-1].append(" ".join("".join(self.cell).split()))
+            self.cell = None
+
+    def handle_data(self, data: str) -> None:
+        if self.cell is not None:
+            self.cell.append(data)
+
+
+def page(out: Path) -> Page:
+    return Page((out / "report.html").read_text())
+
+
+def comparison(out: Path) -> dict[str, dict[str, str]]:
+    """The first comparison's table: technique -> column -> text. The first table is the family's."""
+    header, *rows = page(out).tables[1]
+    return {row[0]: dict(zip(header, row, strict=False)) for row in rows}
+
+
+def test_a_row_shows_quality_with_its_interval_and_cost_in_human_units(study: Write) -> None:
+    row = comparison(study(done("head", 0.926, interval=(0.914, 0.937))))["head"]
+    assert row["Accuracy"] == "★ best: 0.9260 [0.9140, 0.9370]"
+    assert row["Macro F1"] == "0.5000 no interval"
+    assert row["Trainable parameters"] == "4,614"
+    assert row["Share"] == "0.00421 %"
+    assert (row["Prefix"], row["Train"], row["Whole run"]) == ("1.5 s", "12.3 s", "4 min 05 s")
+    assert (row["Peak memory"], row["Saved"]) == ("1,235 MB", "0.02 MB")
+    assert (row["Epochs"], row["Best epoch"], row["Seeds"]) == ("2", "2", "1 of 1")
+
+
+def test_rows_stand_best_first_and_the_best_is_marked_in_words(study: Write) -> None:
+    rows = comparison(study(done("worse", 0.5), done("better", 0.9), done("middle", 0.7)))
+    assert list(rows) == ["better", "middle", "worse"]
+    assert ["best" in row["Accuracy"] for row in rows.values()] == [True, False, False]
+
+
+def test_where_lower_is_better_the_lowest_stands_first(study: Write) -> None:
+    out = study(done("high", 0.9, higher_is_better=False), done("low", 0.2, higher_is_better=False))
+    assert list(comparison(out)) == ["low", "high"]
+    assert "Lowest: low" in (out / "report.md").read_text()
+
+
+def test_what_trains_nothing_is_shown_as_a_baseline_whatever_its_name(study: Write) -> None:
+    rows = comparison(study(done("head", 0.9), done("anything", 0.2, trainable=0)))
+    assert "anything baseline: no weights tuned" in rows
+
+
+def test_failed_pending_and_not_applicable_rows_stay_in_the_table_with_their_reason(study: Write) -> None:
+    out = study(
+        done("head", 0.9),
+        failed("lora", "loss is not a number at step 12"),
+        not_applicable("prefix", "no prefix on a recurrent model"),
+        pending=(run_info("full"),),
+    )
+    rows = {row[0]: row[-1] for row in page(out).tables[1][1:]}
+    assert rows == {
+        "head": "done",
+        "lora": "failed: loss is not a number at step 12",
+        "prefix": "not applicable: no prefix on a recurrent model",
+        "full": "pending: no result yet",
+    }
+    markdown = (out / "report.md").read_text()
+    assert all(f"| {reason}" in markdown for reason in rows.values())
+    assert "4 runs: 1 done, 1 failed, 1 not applicable, 1 pending." in markdown
+
+
+def test_a_cell_of_the_plan_that_is_not_applicable_and_has_no_run_is_shown(study: Write) -> None:
+    cell = {"model": "tiny", "family": "bert", "task": "emotion", "technique": "t", "label": "t", "settings": {},
+            "applicable": False, "reason": "it has no decoder", "parameters": None}  # fmt: skip
+    out = study(done("head", 0.9), cells=[cell])
+    assert ["t", "not applicable: it has no decoder"] in page(out).tables[1]
+
+
+def test_a_damaged_result_is_pending(study: Write, tmp_path: Path) -> None:
+    out = study(done("head", 0.9))
+    (out / "runs" / "tiny--emotion--head--s0" / "result.json").write_text('{"schema": 1')
+    build(out)
+    assert page(out).tables[1][1][-1] == "pending: no result yet"
+
+
+def test_only_the_runs_of_the_plan_count(study: Write) -> None:
+    out = study(done("head", 0.9))
+    write_result(out / "runs" / "stray", done("stray", 0.99))
+    build(out)
+    assert "stray" not in (out / "report.html").read_text()
+
+
+def test_several_seeds_show_mean_range_and_number(study: Write) -> None:
+    out = study(done("head", 0.90, 0), done("head", 0.94, 1), done("head", 0.92, 2))
+    row = comparison(out)["head"]
+    assert row["Accuracy"] == "★ best: 0.9200 0.9000..0.9400"
+    assert row["Seeds"] == "3 of 3"
+    assert (
+        "95 % intervals of its seeds within [0.8900, 0.9500], mean of 3 of 3 seeds" in (out / "report.md").read_text()
+    )
+
+
+def test_a_failed_seed_is_counted_and_shown(study: Write) -> None:
+    row = comparison(study(done("head", 0.90, 0), failed("head", "out of memory", 1)))["head only 1 of 2 seeds"]
+    assert row["Seeds"] == "1 of 2"
+    assert row["Outcome"] == "seed 1 failed: out of memory"
+
+
+def test_a_reason_that_all_seeds_share_is_said_once(study: Write) -> None:
+    out = study(not_applicable("lora", "no attention", 0), not_applicable("lora", "no attention", 1))
+    assert page(out).tables[1][1] == ["lora", "not applicable: no attention"]
+
+
+def test_an_undefined_value_is_shown_and_has_no_rank(study: Write) -> None:
+    out = study(done("constant", None), done("head", 0.1))
+    rows = comparison(out)
+    assert list(rows) == ["head", "constant"]
+    assert rows["constant"]["Accuracy"] == "undefined"
+    assert "constant: the main metric is undefined, so it has no rank." in (out / "report.md").read_text()
+
+
+def test_a_mean_with_an_undefined_seed_is_undefined(study: Write) -> None:
+    rows = comparison(study(done("shaky", 0.99, 0), done("shaky", None, 1), done("head", 0.5)))
+    assert rows["shaky"]["Accuracy"] == "undefined in 1 of 2 seeds"
+    assert "best" in rows["head"]["Accuracy"]
+
+
+def test_overlapping_intervals_are_not_told_apart_and_the_quickest_is_named(study: Write) -> None:
+    out = study(
+        done("full", 0.93, trainable=109_486_854, train_seconds=98.5),
+        done("lora", 0.92, train_seconds=48.5),
+        done("slow", 0.92, train_seconds=600.0),
+        done("head", 0.40, train_seconds=1.0),
+    )
+    markdown = (out / "report.md").read_text()
+    assert "Not told apart from full, for the intervals overlap: lora, slow." in markdown
+    assert (
+        "Quickest of them: lora. It trained 4,614 parameters (0.00421 %) in 50.0 s, 50 % of the time of full."
+        in markdown
+    )
+    assert "Apart from full, for the intervals do not overlap: head." in markdown
+
+
+def test_a_technique_without_an_interval_is_not_judged(study: Write) -> None:
+    rival = done("lora", 0.92).model_copy(update={"intervals": {"accuracy": None}})
+    markdown = (study(done("full", 0.93), rival) / "report.md").read_text()
+    assert "Without an interval, so not judged: lora." in markdown
+    assert "Apart from" not in markdown
+
+
+def test_rows_of_different_data_are_called_not_comparable(study: Write) -> None:
+    out = study(done("full", 0.93), done("lora", 0.92, fingerprint="f2"))
+    assert "Not all runs of a seed saw the same data" in (out / "report.html").read_text()
+    alike = study(done("full", 0.93), done("lora", 0.92))
+    assert "Not all runs of a seed saw the same data" not in (alike / "report.html").read_text()
+
+
+def test_the_same_label_from_another_experiment_is_another_row_and_no_seed(study: Write) -> None:
+    rows = comparison(study(done("lora", 0.9), done("lora", 0.5, id="other", training={"epochs": 30})))
+    assert list(rows) == ["lora", "lora (2)"]
+    assert rows["lora"]["Accuracy"].startswith("★ best: 0.9000")
+
+
+def test_a_family_has_one_table_of_techniques_by_task(study: Write) -> None:
+    out = study(done("full", 0.9), done("head", 0.8), done("full", 0.6, task="ner"), done("head", 0.7, task="ner"))
+    assert page(out).tables[0] == [
+        ["Technique", "emotion Accuracy", "ner Accuracy"],
+        ["full", "★ best: 0.9000", "0.6000"],
+        ["head", "0.8000", "★ best: 0.7000"],
+    ]
+
+
+def test_notices_are_grouped_by_code_with_the_runs_that_have_them(study: Write) -> None:
+    cached = Notice(code="cached", message="the prefix was read from the cache")
+    out = study(
+        done("head", 0.9, 0, notices=(cached,)),
+        done("head", 0.9, 1, notices=(cached,)),
+        failed("lora", "NaN", 0),
+        done("lora", 0.9, 1),
+    )
+    lines = (out / "report.md").read_text().splitlines()
+    start = lines.index("- `cached`")
+    assert lines[start + 1] == "  - the prefix was read from the cache: tiny / emotion: head"
+    assert lines[lines.index("- `failed`") + 1] == "  - NaN: tiny / emotion: lora (seed 0)"
+
+
+def test_a_label_with_a_script_tag_stays_text_everywhere(study: Write) -> None:
+    out = study(
+        done(SCRIPT, 0.9, id="r1", notices=(Notice(code=SCRIPT, message=SCRIPT),), notes=(SCRIPT,)),
+        failed("lora", SCRIPT),
+        done("a", 0.5, id="r2", task=SCRIPT, model=SCRIPT, family=SCRIPT, settings={SCRIPT: SCRIPT}),
+    )
+    (out / "study.yaml").write_text(SCRIPT)
+    build(out)
+    html = (out / "report.html").read_text()
+    assert "<script" not in html
+    assert not any(tag == "script" for tag, _ in page(out).tags)
+    assert html.count("&lt;script&gt;alert(1)&lt;/script&gt;") > 20
+    figure_texts = re.findall(r"<text[^>]*>([^<]*)</text>", html)
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in figure_texts
+    markdown = (out / "report.md").read_text()
+    assert "<script" not in markdown.replace(f"```yaml\n{SCRIPT}\n```", "")
+
+
+def test_a_label_cannot_break_a_markdown_table_or_become_a_formula(study: Write) -> None:
+    label = "_a|b\n$\\frac{$ *c* [d](e)"
+    out = study(done(label, 0.9, id="odd"))
+    row = next(line for line in (out / "report.md").read_text().splitlines() if line.startswith(r"| \_a\|b"))
+    assert r"| \_a\|b \$\\frac{\$ \*c\* [d\](e) |" in row
+    assert "$\\frac{$ *c* [d](e)" in (out / "report.html").read_text()
+
+
+def test_a_code_block_cannot_be_left_by_backticks_in_the_study() -> None:
+    assert text.fenced("a: ```` b", "yaml") == "`````yaml\na: ```` b\n`````"
+
+
+def test_markdown_tables_are_aligned_in_the_source(study: Write) -> None:
+    out = study(done("head", 0.9), done("full", 0.8, trainable=109_486_854))
+    table = [line for line in (out / "report.md").read_text().splitlines() if line.startswith("|")][4:8]
+    bars = [[index for index, letter in enumerate(line) if letter == "|"][:-1] for line in table]
+    assert bars.count(bars[0]) == 4
+    column = table[0].split("|").index(" Trainable parameters ")
+    assert [line.split("|")[column] for line in table[2:]] == ["                4,614 ", "          109,486,854 "]
+
+
+def test_csv_has_one_row_a_run_and_numbers_that_pandas_reads(study: Write) -> None:
+    out = study(
+        done("head", 0.926, interval=(0.914, 0.937)),
+        done("constant", None),
+        failed("lora", 'a "quoted",\nlong reason'),
+        pending=(run_info("full"),),
+    )
+    frame = pandas.read_csv(out / "results.csv").set_index("technique")
+    assert list(frame.status) == ["done", "done", "failed", "pending"]
+    assert frame.loc["head", ["main_value", "main_low", "main_high", "test_macro_f1"]].tolist() == [
+        0.926,
+        0.914,
+        0.937,
+        0.5,
+    ]
+    assert frame.main_value.dtype == "float64"
+    assert frame.loc["head", "parameters_trainable"] == 4614
+    assert frame.loc["head", "peak_memory_bytes"] == 1_234_567_890
+    assert frame.loc["lora", "reason"] == 'a "quoted",\nlong reason'
+    with (out / "results.csv").open(newline="") as file:
+        raw = {row["technique"]: row["main_value"] for row in csv.DictReader(file)}
+    assert raw == {"head": "0.926", "constant": "NaN", "lora": "", "full": ""}  # undefined is not the same as absent
+
+
+def test_json_is_the_list_of_records_as_they_were_written(study: Write) -> None:
+    results = [done("head", 0.9), failed("lora", "NaN"), not_applicable("prefix", "no")]
+    out = study(*results, pending=(run_info("full"),))
+    expected = [json.loads((out / "runs" / result.run.id / "result.json").read_bytes()) for result in results]
+    assert json.loads((out / "results.json").read_bytes()) == expected
+
+
+def test_the_page_asks_for_nothing_from_outside(study: Write) -> None:
+    out = study(done("head", 0.9), done("full", 0.8), notes_with_links())
+    tags = page(out).tags
+    assert "svg" in {tag for tag, _ in tags}
+    assert not {"script", "link", "iframe", "img", "object", "embed", "base"} & {tag for tag, _ in tags}
+    addresses = [
+        v for _, attrs in tags for k, v in attrs.items() if k in ("src", "href", "xlink:href", "action", "data")
+    ]
+    assert addresses and all(address and address.startswith("#") for address in addresses)
+    styles = "".join(re.findall(r"<style.*?</style>", (out / "report.html").read_text(), re.DOTALL))
+    assert "url(" not in styles and "@import" not in styles
+
+
+def notes_with_links() -> Done:
+    return done("linked", 0.7, notes=('see <img src="https://example.org/x.png"> and <a href="https://example.org">',))
+
+
+def test_a_log_axis_has_plain_numbers(study: Write) -> None:
+    html = (study(done("full", 0.9, trainable=109_486_854), done("head", 0.8)) / "report.html").read_text()
+    ticks = re.findall(r"<text[^>]*>([^<]*)</text>", html)
+    assert "10 k" in ticks and "100 M" in ticks
+    assert not any("$" in tick for tick in ticks)
+
+
+def test_figures_are_named_and_repeat_no_id(study: Write) -> None:
+    out = study(done("full", 0.9), done("untouched", 0.3, trainable=0), done("full", 0.6, task="ner"))
+    tags = page(out).tags
+    figures = [attrs for tag, attrs in tags if tag == "svg"]
+    assert len(figures) == 8
+    assert all(attrs["role"] == "img" and attrs["aria-label"] for attrs in figures)
+    assert sum(tag == "title" for tag, _ in tags) == 9  # one of the page, one of each figure
+    groups = [attrs["id"] for tag, attrs in tags if attrs.get("id") and tag in ("g", "section", "h2", "h3")]
+    assert len(groups) == len(set(groups))
+
+
+def test_tables_say_which_header_is_whose(study: Write) -> None:
+    tags = page(study(done("full", 0.9))).tags
+    assert sum(tag == "caption" for tag, _ in tags) == sum(tag == "table" for tag, _ in tags)
+    assert {attrs.get("scope") for tag, attrs in tags if tag == "th"} == {"row", "col"}
+
+
+def test_the_same_results_give_the_same_bytes(study: Write) -> None:
+    out = study(done("full", 0.9), done("head", 0.8), failed("lora", "NaN"))
+    names = ("results.json", "results.csv", "report.md", "report.html")
+    before = [(out / name).read_bytes() for name in names]
+    build(out)
+    assert [(out / name).read_bytes() for name in names] == before
+
+
+def test_a_study_without_any_result_has_a_report(study: Write) -> None:
+    out = study(pending=(run_info("full"), run_info("head")))
+    assert "2 runs: 2 pending." in (out / "report.md").read_text()
+    assert "<svg" not in (out / "report.html").read_text()
+
+
+def test_the_exact_command_and_the_study_are_in_the_appendix(study: Write) -> None:
+    markdown = (study(done("full", 0.9)) / "report.md").read_text()
+    assert "```sh\ntunebench run a.yaml\n```" in markdown
+    assert "```yaml\nname: mine\n```" in markdown
+
+
+def test_the_appendix_says_whose_a_setting_is_where_runs_differ(study: Write) -> None:
+    training = {"epochs": 30, "batch_size": 16}
+    out = study(done("full", 0.9), done("head", 0.8), done("lora", 0.7, training=training), notes_with_links())
+    rows = [row for table in page(out).tables for row in table]
+    assert ["batch_size", "16", "all"] in rows
+    assert ["epochs", "2", "all but lora"] in rows
+    assert ["epochs", "30", "lora"] in rows
+
+
+def test_what_was_done_to_the_data_stands_below_its_table(study: Write) -> None:
+    out = study(done("full", 0.9, notes=("The test split is carved from train.",)))
+    assert "- The test split is carved from train." in (out / "report.md").read_text()
+
+
+def test_a_folder_without_a_plan_is_refused_with_the_way_out(tmp_path: Path) -> None:
+    with pytest.raises(UserError) as caught:
+        build(tmp_path)
+    expected = f"{tmp_path}: no study here, plan.json is missing. Give the folder that 'tunebench run' wrote to."
+    assert str(caught.value) == expected
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_plan_that_cannot_be_read_is_refused_with_its_place(tmp_path: Path) -> None:
+    write_json(tmp_path / "plan.json", {"study": "s", "command": "c", "cells": [], "runs": [{"id": "a"}]})
+    with pytest.raises(UserError, match=re.escape("plan.json: runs.0.model: Field required")):
+        build(tmp_path)
+
+
+def test_importing_the_report_loads_no_torch() -> None:
+    code = (
+        "import sys, tunebench.report; print(sorted({'torch', 'transformers', 'peft', 'sklearn'} & set(sys.modules)))"
+    )
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert loaded.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (0, "0 s"),
+        (0.02, "0.02 s"),
+        (12.34, "12.3 s"),
+        (59.96, "1 min 00 s"),
+        (245, "4 min 05 s"),
+        (3599.6, "1 h 00 min"),
+        (3720, "1 h 02 min"),
+    ],
+)
+def test_seconds_are_shown_as_a_person_says_them(value: float, shown: str) -> None:
+    assert text.seconds(value) == shown

@@ -1,0 +1,208 @@
+"""Tiny backbones with random weights, and small learnable data sets: made here, from a seed, without a network."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+HIDDEN, LAYERS, HEADS, POSITIONS = 32, 4, 2, 64
+ROWS = {"train": 96, "validation": 36, "test": 36}
+
+EMOTION_WORDS = {
+    "sadness": ("lonely", "gloomy"),
+    "joy": ("happy", "delighted"),
+    "love": ("tender", "loving"),
+    "anger": ("furious", "angry"),
+    "fear": ("afraid", "nervous"),
+    "surprise": ("amazed", "shocked"),
+}
+"""Label, in the order of its index -> the words that give it away."""
+
+ENTITIES = {
+    "PER": (("john", "johnson"), ("maria",), ("peter", "smithson")),
+    "ORG": (("united", "motors"), ("reuters",)),
+    "LOC": (("london",), ("new", "york")),
+    "MISC": (("german",), ("world", "cup")),
+}
+"""Type of entity -> entities as words; `johnson` and `smithson` are two sub-words each."""
+
+NER_TAGS = ("O", "B-PER", "I-PER", "B-ORG", "I-ORG", "B-LOC", "I-LOC", "B-MISC", "I-MISC")
+
+ADVERBS = {"never": 0.0, "rarely": 1.25, "sometimes": 2.5, "often": 3.75, "always": 5.0}
+"""A word of the second sentence -> the similarity score."""
+
+_PLAIN = """
+i feel am so very today and really quite this morning again the a man woman dog is was said on in of met near playing
+reading eating guitar book apple outside slowly visited won lost yesterday with from to for he she they . , !
+"""
+_PIECES = ("john", "smith", "##son", "##ing", "##ed", "##s")
+
+
+def words() -> list[str]:
+    """Every word that the generated texts use, and that the tokenizer keeps whole but for the names in -son."""
+    entities = [word for named in ENTITIES.values() for entity in named for word in entity]
+    emotions = [word for cues in EMOTION_WORDS.values() for word in cues]
+    return sorted({*_PLAIN.split(), *emotions, *ADVERBS, *entities} - {"johnson", "smithson"})
+
+
+def make_tokenizer(token_types: bool = True) -> Any:
+    """A WordPiece tokenizer with BERT's special tokens; letters are in its vocabulary, so that no word is unknown."""
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+    from transformers import PreTrainedTokenizerFast
+
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    letters = [chr(code) for code in range(ord("a"), ord("z") + 1)] + [str(digit) for digit in range(10)]
+    vocabulary = list(dict.fromkeys([*special, *letters, *(f"##{c}" for c in letters), *_PIECES, *words()]))
+    index = {token: number for number, token in enumerate(vocabulary)}
+    backend = Tokenizer(models.WordPiece(index, unk_token="[UNK]"))
+    backend.normalizer = normalizers.BertNormalizer(lowercase=True)
+    backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    backend.post_processor = processors.TemplateProcessing(
+        single="[CLS]:0 $A:0 [SEP]:0",
+        pair="[CLS]:0 $A:0 [SEP]:0 $B:1 [SEP]:1",
+        special_tokens=[("[CLS]", index["[CLS]"]), ("[SEP]", index["[SEP]"])],
+    )
+    names = ["input_ids", *(["token_type_ids"] if token_types else []), "attention_mask"]
+    return PreTrainedTokenizerFast(
+        tokenizer_object=backend,
+        model_max_length=POSITIONS,
+        model_input_names=names,
+        pad_token="[PAD]",
+        unk_token="[UNK]",
+        cls_token="[CLS]",
+        sep_token="[SEP]",
+        mask_token="[MASK]",
+    )
+
+
+def make_backbone(folder: Path, model_type: str = "bert", seed: int = 0) -> Path:
+    """A folder as `save_pretrained` makes it: configuration, random weights in safetensors, tokenizer.
+
+    Args:
+        folder: made if it is not there.
+        model_type: "bert" (with a pooler), "roberta" (with a pooler) or "distilbert".
+        seed: of the weights.
+    """
+    import torch
+    from transformers import AutoConfig, AutoModel
+
+    tokenizer = make_tokenizer(token_types=model_type == "bert")
+    pad = tokenizer.pad_token_id
+    bert = {
+        "hidden_size": HIDDEN, "num_hidden_layers": LAYERS, "num_attention_heads": HEADS,
+        "intermediate_size": 2 * HIDDEN, "max_position_embeddings": POSITIONS, "pad_token_id": pad,
+    }  # fmt: skip
+    shapes: dict[str, dict[str, Any]] = {
+        "bert": bert,
+        "roberta": {  # positions start above the padding's number
+            **bert, "max_position_embeddings": POSITIONS + 2, "type_vocab_size": 1,
+            "bos_token_id": tokenizer.cls_token_id, "eos_token_id": tokenizer.sep_token_id,
+        },
+        "distilbert": {
+            "dim": HIDDEN, "n_layers": LAYERS, "n_heads": HEADS, "hidden_dim": 2 * HIDDEN,
+            "max_position_embeddings": POSITIONS, "pad_token_id": pad,
+        },
+    }  # fmt: skip
+    config = AutoConfig.for_model(model_type, vocab_size=len(tokenizer), **shapes[model_type])
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = AutoModel.from_config(config)
+        for name, parameter in model.named_parameters():
+            if parameter.ndim >= 2:  # larger than BERT's 0.02: else a model this narrow says the same of all texts
+                torch.nn.init.normal_(parameter, std=0.2 if "embeddings" in name else 0.15)
+    folder.mkdir(parents=True, exist_ok=True)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def emotion_rows(count: int, rng: np.random.Generator) -> pd.DataFrame:
+    """Texts whose emotion is given away by one word; every label occurs as often as any other."""
+    labels = rng.permutation(np.arange(count) % len(EMOTION_WORDS))
+    cues = list(EMOTION_WORDS.values())
+    texts = [
+        " ".join([*_some(("i", "feel", "am", "so", "very", "really"), rng), _one(cues[label], rng), *_filler(rng)])
+        for label in labels
+    ]
+    return pd.DataFrame({"text": texts, "label": labels.astype("int64")})
+
+
+def conll2003_rows(count: int, rng: np.random.Generator) -> pd.DataFrame:
+    """Sentences with entities of one or two words, in IOB2; parts of speech and chunks are all 0."""
+    kinds = list(ENTITIES)
+    sentences = []
+    for number in range(count):
+        tokens, tags = [], []
+        for kind in (kinds[number % len(kinds)], _one(kinds, rng)):
+            filler = _filler(rng)
+            entity = _one(ENTITIES[kind], rng)
+            tokens += [*filler, *(word.capitalize() for word in entity)]
+            tags += ["O"] * len(filler) + [f"{'I' if at else 'B'}-{kind}" for at in range(len(entity))]
+        sentences.append(([*tokens, "."], [NER_TAGS.index(tag) for tag in [*tags, "O"]]))
+    rng.shuffle(sentences)
+    zeros = [[0] * len(tokens) for tokens, _ in sentences]
+    return pd.DataFrame(
+        {
+            "id": [str(number) for number in range(count)],
+            "tokens": [tokens for tokens, _ in sentences],
+            "pos_tags": zeros,
+            "chunk_tags": zeros,
+            "ner_tags": [tags for _, tags in sentences],
+        }
+    )
+
+
+def stsb_rows(count: int, rng: np.random.Generator) -> pd.DataFrame:
+    """Pairs of sentences whose score is given away by an adverb of the second one, give or take a tenth."""
+    rows = []
+    for number in range(count):
+        adverb = list(ADVERBS)[number % len(ADVERBS)]
+        who, what = _one(("man", "woman", "dog"), rng), _one(("playing", "reading", "eating"), rng)
+        score = float(np.clip(ADVERBS[adverb] + rng.uniform(-0.1, 0.1), 0, 5))
+        rows.append((f"a {who} is {what} outside .", f"the {who} is {adverb} {what} .", score))
+    rng.shuffle(rows)
+    first, second, scores = zip(*rows, strict=True)
+    return pd.DataFrame(
+        {
+            "sentence1": list(first),
+            "sentence2": list(second),
+            "label": np.asarray(scores, dtype="float32"),
+            "idx": np.arange(count, dtype="int32"),
+        }
+    )
+
+
+_MAKERS = {"emotion": emotion_rows, "conll2003": conll2003_rows, "stsb": stsb_rows}
+
+
+def write_data_root(folder: Path, seed: int = 0, rows: Mapping[str, int] = ROWS) -> Path:
+    """A data root: `emotion`, `conll2003` and `stsb` with the columns and types of the real data sets.
+
+    Args:
+        folder: made if it is not there.
+        seed: of the texts.
+        rows: split -> how many rows it has; a split that is left out is not written.
+    """
+    for number, (name, make) in enumerate(_MAKERS.items()):
+        for at, (split, count) in enumerate(rows.items()):
+            path = folder / name / f"{split}.parquet"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            make(count, np.random.default_rng([seed, number, at])).to_parquet(path, index=False)
+    return folder
+
+
+def _one(options: Sequence[Any], rng: np.random.Generator) -> Any:
+    return options[int(rng.integers(len(options)))]
+
+
+def _some(options: Sequence[str], rng: np.random.Generator) -> list[str]:
+    """A beginning of the options, at least one."""
+    return list(options[: 1 + int(rng.integers(len(options)))])
+
+
+def _filler(rng: np.random.Generator) -> list[str]:
+    return [
+        _one(("today", "and", "the", "outside", "slowly", "again", "yesterday"), rng) for _ in range(rng.integers(1, 5))
+    ]
