@@ -3,6 +3,7 @@
 import json
 import shlex
 import sys
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -362,7 +363,7 @@ def _print_json(value: Any) -> None:
     _say(json.dumps(value, indent=1, ensure_ascii=False))
 
 
-def _print_table(title: str, header: list[str], rows: list[list[str]], right: set[int] = frozenset()) -> None:  # type: ignore[assignment]
+def _print_table(title: str, header: list[str], rows: list[list[str]], right: Collection[int] = ()) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text

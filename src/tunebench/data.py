@@ -19,11 +19,14 @@ from tunebench.tasks.base import CARVED, CARVING_SEED, Split, Task
 
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 _ALIASES = {"validation": ("validation", "valid", "val", "dev")}
+# pandas would read the texts "None" and "NA" as missing values, and the JSON text "007" as the number 7.
+_AS_WRITTEN: dict[str, Any] = {"keep_default_na": False, "na_values": [""]}
+_JSON_AS_WRITTEN: dict[str, Any] = {"dtype": False, "convert_dates": False}
 _READERS = {
-    ".csv": lambda path: pd.read_csv(path),
-    ".tsv": lambda path: pd.read_csv(path, sep="\t"),
-    ".jsonl": lambda path: pd.read_json(path, lines=True),
-    ".json": lambda path: pd.read_json(path),
+    ".csv": lambda path: pd.read_csv(path, **_AS_WRITTEN),
+    ".tsv": lambda path: pd.read_csv(path, sep="\t", **_AS_WRITTEN),
+    ".jsonl": lambda path: pd.read_json(path, lines=True, **_JSON_AS_WRITTEN),
+    ".json": lambda path: pd.read_json(path, **_JSON_AS_WRITTEN),
     ".parquet": lambda path: pd.read_parquet(path),
 }
 
@@ -219,9 +222,9 @@ def _labels(task: Task, train: pd.DataFrame) -> tuple[str, ...]:
         return task.labels
     values = train[task.columns["label"]]
     if task.objective == "token_classification":
-        found = {tag for row in values for tag in _as_list(row)}
+        found = {_name(tag, task) for row in values for tag in _as_list(row, f"task '{task.name}'")}
     else:
-        found = set(values.dropna().tolist())
+        found = {_name(value, task) for value in values.dropna().tolist()}
     # Integers by value, names by alphabet: an order that does not depend on the order of the rows.
     numbers = all(isinstance(value, int | np.integer) for value in found)
     labels = tuple(str(value) for value in sorted(found, key=None if numbers else str))
@@ -233,13 +236,21 @@ def _labels(task: Task, train: pd.DataFrame) -> tuple[str, ...]:
     return labels
 
 
+def _name(value: Any, task: Task) -> Any:
+    if isinstance(value, list | dict | np.ndarray):
+        raise UserError(
+            f"task '{task.name}': the label {value!r} is neither a word nor a number. Give one label a row."
+        )
+    return value
+
+
 def _examples(task: Task, frame: pd.DataFrame, labels: tuple[str, ...], place: str) -> list[Example]:
     place = f"task '{task.name}': {place}"
     if task.objective == "token_classification":
         tokens, tags = frame[task.columns["tokens"]], frame[task.columns["label"]]
-        index = _label_index(task, labels, [tag for row in tags for tag in _as_list(row)])
+        index = _label_index(task, labels, [tag for row in tags for tag in _as_list(row, place)])
         return [
-            _tokens_example(_as_list(words), _as_list(row), index, f"{place}, row {number}")
+            _tokens_example(words, row, index, f"{place}, row {number}")
             for number, words, row in zip(frame.index, tokens, tags, strict=True)
         ]
     texts = _texts(frame, task.columns["text"], place)
@@ -250,6 +261,7 @@ def _examples(task: Task, frame: pd.DataFrame, labels: tuple[str, ...], place: s
             _number(value, f"{place}, row {row}") for row, value in zip(frame.index, raw, strict=True)
         ]
     else:
+        _texts(frame, task.columns["label"], place)  # refuses missing labels
         index = _label_index(task, labels, raw)
         values = [_lookup(index, value, f"{place}, row {row}") for row, value in zip(frame.index, raw, strict=True)]
     return [TextExample(text, label, pair) for text, pair, label in zip(texts, pairs, values, strict=True)]
@@ -267,13 +279,14 @@ def _label_index(task: Task, labels: tuple[str, ...], values: Sequence[Any]) -> 
 
 
 def _lookup(index: dict[Any, int], value: Any, place: str) -> int:
-    found = index.get(value, index.get(str(value)))
+    found = index.get(value if isinstance(value, int | np.integer) else str(value), index.get(str(value)))
     if found is None:
         raise UserError(f"{place}: the label {value!r} is not in the list: {', '.join(map(str, index))}.")
     return found
 
 
-def _tokens_example(tokens: list[Any], tags: list[Any], index: dict[Any, int], place: str) -> TokensExample:
+def _tokens_example(words: Any, row: Any, index: dict[Any, int], place: str) -> TokensExample:
+    tokens, tags = _as_list(words, place), _as_list(row, place)
     if len(tokens) != len(tags):
         raise UserError(f"{place}: {len(tokens)} tokens but {len(tags)} tags. Give one tag for each token.")
     if not tokens:
@@ -300,12 +313,16 @@ def _number(value: Any, place: str) -> float:
     return number
 
 
-def _as_list(value: Any) -> list[Any]:
+def _as_list(value: Any, place: str) -> list[Any]:
     """A list column's value; in csv and tsv a JSON list, or words separated by blanks."""
     if isinstance(value, str):
         try:
             parsed = json.loads(value)
         except ValueError:
             parsed = None
+        if parsed is None and value.startswith("[") and value.endswith("]"):
+            raise UserError(
+                f'{place}: the list {value[:60]} is no JSON. Write ["like", "this"], or words separated by blanks.'
+            )
         return parsed if isinstance(parsed, list) else value.split()
     return list(value) if isinstance(value, list | tuple | np.ndarray) else []

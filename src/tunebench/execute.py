@@ -119,7 +119,7 @@ def tune(
     if isinstance(technique, Trained) and not parameters.trainable:
         raise RunError(f"{run.technique} trains nothing on {run.model}")
     if precision == "bf16":
-        store_frozen_in_bf16(base_of(model).base_model)
+        store_frozen_in_bf16(model, family.head(model))
     if accelerator.device.type == "cpu":
         use_fast_dropout(model, base_of(model))
     for module in family.head(model):

@@ -63,8 +63,11 @@ class Bars:
             console=console,
         )
         self._study = self._progress.add_task("runs", total=total, note="")
+        self._ended = 0
         self._bars: dict[int, Any] = {}
         self._runs: dict[int, str] = {}
+        self._shares: dict[int, float] = {}
+        self._scores: dict[int, str] = {}
 
     def __enter__(self) -> "Bars":
         self._progress.start()
@@ -78,25 +81,29 @@ class Bars:
         """Move the bars."""
         if event["event"] == "result":
             self._progress.console.print(f"{name_of(run)}: {_outcome(event)}", markup=False, highlight=False)
-            self._progress.advance(self._study)
+            self._ended += 1
+            for kept in (self._shares, self._scores, self._runs):
+                kept.pop(worker, None)
             if worker in self._bars:
                 self._progress.remove_task(self._bars.pop(worker))
+        elif event["event"] == "epoch":
+            self._scores[worker] = _scores(event, 1)
         elif event["event"] == "step":
-            if worker not in self._bars or self._runs[worker] != run.id + event.get("phase", ""):
-                self._begin(worker, run, event)
-            self._progress.update(self._bars[worker], completed=event["step"])
-            if "loss" in event:
-                self._progress.update(
-                    self._bars[worker], note=f"epoch {event['epoch']}/{event['epochs']} loss {event['loss']:.3f}"
-                )
-        elif event["event"] == "epoch" and worker in self._bars:
-            self._progress.update(self._bars[worker], note=f"epoch {event['epoch']} {_scores(event)}")
+            self._step(worker, run, event)
+        self._progress.update(self._study, completed=self._ended + sum(self._shares.values()))
 
-    def _begin(self, worker: int, run: Run, event: dict[str, Any]) -> None:
-        if worker in self._bars:
-            self._progress.remove_task(self._bars.pop(worker))
-        self._runs[worker] = run.id + event.get("phase", "")
-        self._bars[worker] = self._progress.add_task(name_of(run), total=event["steps"], note=event.get("phase", ""))
+    def _step(self, worker: int, run: Run, event: dict[str, Any]) -> None:
+        phase = event.get("phase", "")
+        if self._runs.get(worker) != run.id + phase:
+            if worker in self._bars:
+                self._progress.remove_task(self._bars.pop(worker))
+            self._runs[worker] = run.id + phase
+            self._bars[worker] = self._progress.add_task(name_of(run), total=event["steps"], note=phase)
+        note = phase
+        if not phase:
+            self._shares[worker] = event["step"] / event["steps"]
+            note = f"epoch {event['epoch']}/{event['epochs']}, loss {event['loss']:.3f} {self._scores.get(worker, '')}"
+        self._progress.update(self._bars[worker], completed=event["step"], note=note)
 
 
 def display_on(console: Console, total: int) -> Lines | Bars:
@@ -108,8 +115,9 @@ def _outcome(event: dict[str, Any]) -> str:
     return event["status"].replace("_", " ") + (f": {event['reason']}" if event["reason"] else "")
 
 
-def _scores(event: dict[str, Any]) -> str:
-    return ", ".join(f"{k} undefined" if v is None else f"{k} {v:.4f}" for k, v in event["validation"].items())
+def _scores(event: dict[str, Any], most: int | None = None) -> str:
+    scores = list(event["validation"].items())[:most]  # the main metric stands first
+    return ", ".join(f"{name} undefined" if value is None else f"{name} {value:.4f}" for name, value in scores)
 
 
 def _step(event: dict[str, Any]) -> str:

@@ -10,7 +10,17 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    SerializeAsAny,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
 
 from tunebench.errors import UserError, did_you_mean
 from tunebench.results import SCHEMA
@@ -79,12 +89,14 @@ class Experiment(_Part):
             return {**base.model_dump(exclude={"metrics"} if "objective" in value else set()), **value}
         if isinstance(value, dict) and "name" not in value:
             data = value["data"]
+            if isinstance(data, dict) and not isinstance(data.get("train"), str):
+                raise ValueError("data names no train file. Give data: FILE, or data: {train: FILE, ...}.")
             return {**value, "name": Path(data["train"] if isinstance(data, dict) else str(data)).stem}
         return value
 
 
 def _built_in(name: Any) -> Task:
-    if name not in tasks():
+    if not isinstance(name, str) or name not in tasks():
         raise ValueError(
             f"there is no task '{name}'. {did_you_mean(str(name), tasks())} "
             "Own files: task: {objective: ..., data: FILE, columns: {...}}."
@@ -104,16 +116,18 @@ def _choice(item: Any) -> Any:
     for field in settings:
         if field != "name" and field not in cls.model_fields:
             ways_out = did_you_mean(field, cls.model_fields) if cls.model_fields else "It has no settings."
-            raise ValueError(f"{name} has no field '{field}'. {ways_out}")
+            text = f"{name} has no field '{field}'. {ways_out}"
+            problem = PydanticCustomError("unknown_setting", "{text}", {"text": text})
+            raise ValidationError.from_exception_data(name, [{"type": problem, "loc": (field,), "input": item}])
     return {"name": name, "entry": cls.model_validate({k: v for k, v in settings.items() if k != "name"})}
 
 
 class Study(_Part):
     """A whole comparison."""
 
-    name: str = Field(pattern=r"^[\w.-]+$")
+    name: str = Field(pattern=r"^\w[\w.-]*$")
     description: str = ""
-    seeds: tuple[int, ...] = Field((0,), min_length=1)
+    seeds: tuple[NonNegativeInt, ...] = Field((0,), min_length=1)
     training: Training = Training()
     experiments: tuple[Experiment, ...] = Field(min_length=1)
 
@@ -211,8 +225,8 @@ class Run(_Part):
         for field in ("checkpoint_seconds", "cache_gigabytes"):
             del content["training"][field]
         digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:8]
-        model = re.sub(r"[^\w.-]+", "_", self.model).strip("_")[-60:]
-        return f"{model}--{self.task.name}--{self.technique}--s{self.seed}--{digest}"
+        model, task = (re.sub(r"[^\w.-]+", "_", name).strip("_")[-60:] for name in (self.model, self.task.name))
+        return f"{model}--{task}--{self.technique}--s{self.seed}--{digest}"
 
 
 def _labels(choices: Sequence[TechniqueChoice]) -> list[str]:
@@ -254,7 +268,11 @@ def read_study(name: str) -> tuple[Study, str]:
     if name in shipped:
         place, text = name, shipped[name]
     elif path.is_file():
-        place, text = path.name, path.read_text("utf-8")
+        place = path.name
+        try:
+            text = path.read_text("utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(f"study '{name}': it cannot be read as UTF-8 text ({error}).") from error
     else:
         raise UserError(f"study '{name}': no such file and no built-in study. {did_you_mean(name, shipped)}")
     try:
@@ -311,4 +329,15 @@ def _problem(problem: Any, model: type[BaseModel]) -> str:
         return "this field is required."
     if problem["type"] == "value_error":
         return str(problem["ctx"]["error"])
-    return f"{problem['msg'].replace('Input should', 'it should')}, not {problem['input']!r}."
+    if problem["type"] == "unknown_setting":
+        return problem["msg"]
+    if problem["type"] == "too_short":
+        return "it is empty. Give at least one."
+    if problem["type"] == "string_pattern_mismatch":
+        return f"use letters, digits, '.', '_' and '-' only, not {problem['input']!r}."
+    said = re.sub(r"a valid (dictionary|tuple)( or instance of \w+)?", _in_yaml, problem["msg"])
+    return f"{said.replace('Input should', 'it should')}, not {problem['input']!r}."
+
+
+def _in_yaml(kind: re.Match[str]) -> str:
+    return "a mapping" if kind[1] == "dictionary" else "a list"

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from tests.contracts.runs import TASKS, make, make_run
 from tunebench import load_finetuned
@@ -155,6 +156,20 @@ def test_a_technique_can_learn_eight_examples_by_heart(name: str, backbones: dic
     rate = {"classifier_head": 0.05, "lora": 0.02}.get(name, 0.002)
     run = make_run(backbones["bert"], tmp_path, task, {"name": name, "learning_rate": rate}, epochs=60, patience=60)
     assert make(run, tmp_path / "run").metrics.test["accuracy"] == 1.0
+
+
+@pytest.mark.parametrize("kind", ["bert", "fresh_pooler"])
+@pytest.mark.parametrize("name", [*TRAINED, "untuned"])
+def test_bf16_keeps_trained_weights_and_scores_in_float32(
+    name: str, kind: str, backbones: dict[str, Path], data_root: Path, tmp_path: Path
+) -> None:
+    done = make(make_run(backbones[kind], data_root, "similarity", name, precision="bf16", epochs=1), tmp_path)
+    assert done.environment["precision"] == "bf16"
+    kept = [json.loads(line)["prediction"] for line in (tmp_path / "predictions.jsonl").read_text().splitlines()]
+    assert any(value != torch.tensor(value).bfloat16().item() for value in kept)
+    if name != "untuned":
+        weights = load_file(tmp_path / "best.safetensors").values()
+        assert {tensor.dtype for tensor in weights} == {torch.float32}
 
 
 def test_an_untuned_model_takes_no_step(backbones: dict[str, Path], data_root: Path, tmp_path: Path) -> None:

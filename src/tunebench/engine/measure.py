@@ -1,5 +1,7 @@
 """What a run costs: parameters, seconds, memory; and where it ran."""
 
+import ctypes
+import gc
 import os
 import platform
 import time
@@ -50,8 +52,12 @@ class Stopwatch:
 
 def reset_peak_memory() -> None:
     """Start a new peak, so that a worker's second run does not report the first one's."""
+    gc.collect()
     if torch.cuda.is_available():
+        torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
+    with suppress(OSError, AttributeError):  # glibc keeps freed memory; elsewhere there is no such call
+        ctypes.CDLL(None).malloc_trim(0)
     with suppress(OSError):  # not Linux, or not allowed: the peak is then the process's
         Path("/proc/self/clear_refs").write_text("5")
 

@@ -1,6 +1,7 @@
 """Which numbers are computed in bf16, and which never are."""
 
 import functools
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -31,13 +32,14 @@ def _fast_bf16(device: torch.device) -> bool:
     return "avx512_bf16" in flags or "amx_bf16" in flags
 
 
-def store_frozen_in_bf16(backbone: nn.Module) -> None:
-    """Keep frozen matrices in bf16: half the memory, and no cast at every step.
+def store_frozen_in_bf16(model: nn.Module, head: Sequence[nn.Module]) -> None:
+    """Keep frozen matrices below the head in bf16: half the memory, and no cast at every step.
 
     Trained weights stay float32, and so do norms and biases, whose small changes bf16 would lose.
     """
-    for parameter in backbone.parameters():
-        if not parameter.requires_grad and parameter.ndim >= 2:
+    kept = {id(parameter) for module in head for parameter in module.parameters()}
+    for parameter in model.parameters():
+        if not parameter.requires_grad and parameter.ndim >= 2 and id(parameter) not in kept:
             parameter.data = parameter.data.to(torch.bfloat16)
 
 

@@ -26,7 +26,7 @@ class Computed(nn.Module):
     ) -> BaseModelOutputWithPooling:
         """States (batch, tokens, hidden) as last hidden state, the first of them as the pooled output."""
         assert input_ids is None and inputs_embeds is not None, "a tail takes states, not token ids"
-        return BaseModelOutputWithPooling(last_hidden_state=inputs_embeds, pooler_output=inputs_embeds[:, 0])  # type: ignore[arg-type]
+        return BaseModelOutputWithPooling(last_hidden_state=inputs_embeds, pooler_output=inputs_embeds[:, 0])
 
 
 def shallow(module: M, **replaced: nn.Module | None) -> M:

@@ -129,6 +129,11 @@ class Family(ABC):
                 f"model folder {folder}: no tokenizer can be read from it ({str(error).splitlines()[0]}). "
                 "Save the tokenizer beside the model with tokenizer.save_pretrained."
             ) from error
+        if len(tokenizer) <= len(tokenizer.all_special_tokens):  # transformers 5 makes one up where there is no file
+            raise UserError(
+                f"model folder {folder}: no tokenizer can be read from it (it has no vocabulary). "
+                "Save the tokenizer beside the model with tokenizer.save_pretrained."
+            )
         if not tokenizer.is_fast:
             raise UserError(
                 f"model folder {folder}: its tokenizer has no fast version (tokenizer.json); save one there."

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from tunebench.errors import UserError
 from tunebench.families.base import Family, Split, Stage, base_of, fresh_of
 
 if TYPE_CHECKING:
@@ -59,13 +60,16 @@ class Bert(Family):
         exactly zero, its initial value, so that this tells a pooler that no loss ever reached (sentence-transformers
         pool otherwise and carry such a one along).
         """
-        from safetensors import safe_open
+        from safetensors import SafetensorError, safe_open
 
         for path in sorted(folder.glob("*.safetensors")):
-            with safe_open(path, "np") as file:
-                biases = [name for name in file.keys() if name.endswith("pooler.dense.bias")]  # noqa: SIM118
-                if biases and file.get_tensor(biases[0]).any():
-                    return ()
+            try:
+                with safe_open(path, "pt") as file:  # NumPy knows no bf16
+                    biases = [name for name in file.keys() if name.endswith("pooler.dense.bias")]  # noqa: SIM118
+                    if biases and file.get_tensor(biases[0]).any():
+                        return ()
+            except (OSError, SafetensorError) as error:
+                raise UserError(f"model folder {folder}: {path.name} cannot be read ({error}).") from error
         return ("pooler",)
 
     def _encoder(self, model: nn.Module) -> tuple[nn.Module, str]:

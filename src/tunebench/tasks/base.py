@@ -1,13 +1,13 @@
 """A task is a record: what is asked, of which data, and what counts as a good answer."""
 
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from tunebench.errors import did_you_mean
-from tunebench.metrics import METRICS
 
 Split = Literal["train", "validation", "test"]
+SPLITS = get_args(Split)
 
 CARVED = 0.1
 CARVING_SEED = 0
@@ -84,19 +84,27 @@ class Task(_Record):
         if not isinstance(values, dict):
             return values
         objective = values.get("objective")
-        if objective not in ROLES:
+        if not isinstance(objective, str) or objective not in ROLES:
             raise ValueError(f"there is no objective '{objective}'. {did_you_mean(str(objective), ROLES)}")
         columns = values.get("columns") or {}
         for role in columns:
             if role not in ROLES[objective]:
                 raise ValueError(f"columns: {objective} has no role '{role}'. {did_you_mean(role, ROLES[objective])}")
-        for metric in values.get("metrics") or ():
-            if metric not in METRICS:
-                raise ValueError(f"there is no metric '{metric}'. {did_you_mean(metric, METRICS)}")
+        metrics = values.get("metrics") or DEFAULT_METRICS[objective]
+        if isinstance(metrics, str):
+            raise ValueError(f"metrics: write a list, [{metrics}].")
+        for metric in metrics:
+            if metric not in DEFAULT_METRICS[objective]:
+                known = did_you_mean(str(metric), DEFAULT_METRICS[objective])
+                raise ValueError(f"{objective} has no metric '{metric}'. {known}")
+        data = values.get("data")
+        for split in data if isinstance(data, dict) else ():
+            if split not in SPLITS:
+                raise ValueError(f"data: there is no split '{split}'. {did_you_mean(str(split), SPLITS)}")
         return {
             **values,
             "columns": {**ROLES[objective], **columns},
-            "metrics": values.get("metrics") or DEFAULT_METRICS[objective],
+            "metrics": metrics,
         }
 
     @model_validator(mode="after")

@@ -68,7 +68,7 @@ class Lora(Trained):
         )
         with warnings.catch_warnings():  # peft 0.21 asks transformers 5.23 for a name it renamed
             warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
-            return get_peft_model(model, config)  # type: ignore[arg-type]
+            return get_peft_model(model, config)
 
     def save_adapter(self, model: nn.Module, folder: Path) -> bool:
         """PEFT's own folder: `PeftModel.from_pretrained(base, folder)` loads it, head included."""

@@ -1,0 +1,195 @@
+"""Every metric is its reference library's, and its additive form is the same number."""
+
+import math
+import random
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import scipy.stats
+import seqeval.metrics
+import sklearn.metrics
+
+from tunebench.metrics import METRICS, Metric, _resample_ranks, bootstrap_interval
+
+CASES = 200
+LABELS = ("sadness", "joy", "love", "anger")
+TAGS = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC")
+
+Case = tuple[list[Any], list[Any]]
+
+
+def classes(rng: random.Random) -> Case:
+    """Predictions that are right more often than not; some labels occur on one side only, or nowhere."""
+    known = rng.sample(LABELS, rng.randint(1, len(LABELS)))
+    gold = [rng.choice(known) for _ in range(rng.randint(1, 40))]
+    return [label if rng.random() < 0.6 else rng.choice(LABELS) for label in gold], gold
+
+
+def tags(rng: random.Random) -> Case:
+    """Sentences with well-formed and ill-formed tags, and some without any entity."""
+    gold = [[rng.choice(TAGS) for _ in range(rng.randint(1, 12))] for _ in range(rng.randint(1, 15))]
+    guess = [[tag if rng.random() < 0.7 else rng.choice(TAGS) for tag in sentence] for sentence in gold]
+    return guess, gold
+
+
+def scores(rng: random.Random) -> Case:
+    """Scores with ties, far from zero, more or less correlated."""
+    gold = [float(rng.randint(0, 5)) for _ in range(rng.randint(3, 40))]
+    gold[0], gold[1] = 0.0, 5.0
+    offset = rng.choice((0.0, 1e4))
+    return [offset + value + rng.gauss(0, rng.choice((0.1, 2))) for value in gold], gold
+
+
+KINDS: dict[str, tuple[Callable[[random.Random], Case], Callable[[Any, Any], float]]] = {
+    "accuracy": (classes, lambda p, r: sklearn.metrics.accuracy_score(r, p)),
+    "weighted_f1": (classes, lambda p, r: sklearn.metrics.f1_score(r, p, average="weighted", zero_division=0)),
+    "macro_f1": (classes, lambda p, r: sklearn.metrics.f1_score(r, p, average="macro", zero_division=0)),
+    "entity_f1": (tags, lambda p, r: seqeval.metrics.f1_score(r, p)),
+    "entity_precision": (tags, lambda p, r: seqeval.metrics.precision_score(r, p)),
+    "entity_recall": (tags, lambda p, r: seqeval.metrics.recall_score(r, p)),
+    "tag_accuracy": (tags, lambda p, r: seqeval.metrics.accuracy_score(r, p)),
+    "pearson": (scores, lambda p, r: scipy.stats.pearsonr(p, r).statistic),
+    "spearman": (scores, lambda p, r: scipy.stats.spearmanr(p, r).statistic),
+}
+
+
+def cases_of(name: str, count: int = CASES) -> list[Case]:
+    rng = random.Random(name)
+    return [KINDS[name][0](rng) for _ in range(count)]
+
+
+class WholeSample:
+    """A random generator that draws every example once: the resample is the sample."""
+
+    def integers(self, low: int, high: int, size: tuple[int, int]) -> np.ndarray:
+        return np.tile(np.arange(high), (size[0], 1))
+
+
+def additive(metric: Metric, predictions: list[Any], references: list[Any]) -> float:
+    if metric.statistics is None:
+        rng: Any = WholeSample()
+        return float(_resample_ranks(metric, predictions, references, 1, rng)[0])
+    sums = metric.statistics(predictions, references).astype(float).sum(axis=0, keepdims=True)
+    return float(metric.combine(sums)[0])
+
+
+def test_every_metric_is_tested_here() -> None:
+    assert set(KINDS) == set(METRICS)
+
+
+@pytest.mark.parametrize("name", METRICS)
+@pytest.mark.filterwarnings("ignore")
+def test_a_metric_equals_its_reference_library(name: str) -> None:
+    values = []
+    for predictions, references in cases_of(name):
+        value = METRICS[name].compute(predictions, references)
+        assert value == pytest.approx(KINDS[name][1](predictions, references), abs=1e-12)
+        values.append(value)
+    assert len({round(value, 3) for value in values}) > CASES / 10, "the cases are all alike"
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_sums_of_statistics_give_the_same_value_as_the_library(name: str) -> None:
+    for predictions, references in cases_of(name):
+        expected = METRICS[name].compute(predictions, references)
+        assert additive(METRICS[name], predictions, references) == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_a_resample_scores_what_the_library_says_of_the_same_rows(name: str) -> None:
+    for predictions, references in cases_of(name, 20):
+        rows = np.random.default_rng(0).integers(0, len(references), size=len(references))
+        drawn = [predictions[row] for row in rows], [references[row] for row in rows]
+        metric = METRICS[name]
+        expected = metric.compute(*drawn)
+        if metric.statistics is None:
+            value = additive(metric, *drawn)
+        else:
+            weights = np.bincount(rows, minlength=len(references)).astype(float)
+            value = float(metric.combine(weights[None] @ metric.statistics(predictions, references).astype(float))[0])
+        if math.isnan(expected):
+            assert math.isnan(value)
+        else:
+            assert value == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_gold_scores_the_maximum(name: str) -> None:
+    predictions, references = cases_of(name, 3)[-1]
+    references = [["B-PER", "O"], *references] if KINDS[name][0] is tags else references
+
+    assert METRICS[name].higher_is_better
+    assert METRICS[name].compute(references, references) == pytest.approx(1.0)
+    assert len(predictions) > 0
+
+
+@pytest.mark.parametrize("name", ["pearson", "spearman"])
+@pytest.mark.parametrize("constant", [0.0, 0.1, 2.7, 1e6])
+def test_a_correlation_of_constant_predictions_is_undefined(name: str, constant: float) -> None:
+    gold = [float(number % 6) for number in range(30)]
+    guess = [constant] * len(gold)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert math.isnan(METRICS[name].compute(guess, gold))
+    assert math.isnan(additive(METRICS[name], guess, gold))
+    assert bootstrap_interval(METRICS[name], guess, gold, resamples=50) is None
+
+
+def test_predictions_without_any_entity_score_zero_not_nan() -> None:
+    gold, guess = [["B-PER", "I-PER", "O"]], [["O", "O", "O"]]
+
+    for name in ("entity_f1", "entity_precision", "entity_recall"):
+        assert METRICS[name].compute(guess, gold) == 0
+        assert additive(METRICS[name], guess, gold) == 0
+
+
+# Intervals ------------------------------------------------------------------------------------------------------------
+
+
+def large_case(name: str) -> Case:
+    rng, make = random.Random(1), KINDS[name][0]
+    predictions: list[Any] = []
+    references: list[Any] = []
+    while len(references) < 200:
+        more, gold = make(rng)
+        if make is not scores or more[0] < 100:  # one offset only: else the correlation is that of the offsets
+            predictions, references = predictions + more, references + gold
+    return predictions, references
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_an_interval_covers_the_value_and_is_the_same_for_the_same_seed(name: str) -> None:
+    predictions, references = large_case(name)
+    metric, value = METRICS[name], METRICS[name].compute(predictions, references)
+
+    interval = bootstrap_interval(metric, predictions, references, resamples=600)
+    assert interval is not None
+    low, high = interval
+    assert low < value < high
+    assert 0 < high - low < 0.4
+    assert bootstrap_interval(metric, predictions, references, resamples=600) == interval
+    assert bootstrap_interval(metric, predictions, references, resamples=600, seed=1) != interval
+
+
+def test_an_interval_is_as_wide_as_theory_says() -> None:
+    correct = [1] * 160 + [0] * 40
+    interval = bootstrap_interval(METRICS["accuracy"], correct, [1] * 200, resamples=4000)
+
+    assert interval is not None
+    half = 1.96 * math.sqrt(0.8 * 0.2 / 200)
+    assert interval[0] == pytest.approx(0.8 - half, abs=0.01)
+    assert interval[1] == pytest.approx(0.8 + half, abs=0.01)
+
+
+def test_more_examples_give_a_narrower_interval() -> None:
+    guess, gold = [1, 1, 1, 0] * 10, [1] * 40
+    narrow = bootstrap_interval(METRICS["accuracy"], guess * 16, gold * 16, resamples=500)
+    wide = bootstrap_interval(METRICS["accuracy"], guess, gold, resamples=500)
+
+    assert narrow is not None
+    assert wide is not None
+    assert narrow[1] - narrow[0] < (wide[1] - wide[0]) / 2
