@@ -1,7 +1,7 @@
 """Where the time of one training step goes on a CPU, and the floor that its matrix products set.
 
-The step is tunebench's own: what `execute` hands to the loop, and its `_step`, on random words in texts of one length. The
-profiler slows every operation down a little, so read its shares, and the milliseconds from the steps without it.
+The step is tunebench's own: what `execute` hands to the loop, and its `_step`, on random words in texts of one length.
+The profiler slows every operation down a little, so read its shares; the milliseconds are those of steps without it.
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """One cell by HF Trainer and PEFT, written as a careful user would write it, with the flags that make it quickest.
 
-Nothing of tunebench is imported. `vs_trainer.py` starts this script; it also runs alone: `python trainer_cell.py --help`.
+Nothing of tunebench is imported. `vs_trainer.py` starts this script; it also runs alone.
 """
 
 import argparse
@@ -50,10 +50,12 @@ def tokenised(rows: list[list[Any]], tokenizer: Any, max_tokens: int) -> list[di
     ]
 
 
-def prepared(technique: str, model: Any) -> Any:
-    """The model with what trains set."""
+def prepared(technique: str, model: Any, fresh: list[str]) -> Any:
+    """The model with what trains set; `fresh` modules of the backbone train with the head."""
     if technique == "classifier_head":
         model.base_model.requires_grad_(False)
+        for name in fresh:
+            model.base_model.get_submodule(name).requires_grad_(True)
     elif technique == "freeze":
         layers = model.base_model.encoder.layer
         model.base_model.embeddings.requires_grad_(False)
@@ -62,7 +64,12 @@ def prepared(technique: str, model: Any) -> Any:
         from peft import LoraConfig, get_peft_model
 
         config = LoraConfig(
-            task_type="SEQ_CLS", r=8, lora_alpha=16, lora_dropout=0.05, target_modules=["query", "value"]
+            task_type="SEQ_CLS",
+            r=8,
+            lora_alpha=16,
+            lora_dropout=0.05,
+            target_modules=["query", "value"],
+            modules_to_save=["classifier", *fresh],
         )
         model = get_peft_model(model, config)
     return model
@@ -131,7 +138,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         options.model, num_labels=len(labels) or 1, problem_type=kind
     )
     trainer = TimedTrainer(
-        prepared(options.technique, model),
+        prepared(options.technique, model, options.fresh),
         arguments(options, len(train)),
         data_collator=DataCollatorWithPadding(tokenizer),
         train_dataset=train,
@@ -158,6 +165,7 @@ def main() -> None:
     parser.add_argument("--model", required=True, help="local model folder")
     parser.add_argument("--examples", type=Path, required=True, help="JSON: labels, max_tokens, train, validation")
     parser.add_argument("--technique", choices=["classifier_head", "freeze", "lora", "full"], required=True)
+    parser.add_argument("--fresh", nargs="*", default=[], help="modules that the checkpoint lacks or never trained")
     parser.add_argument("--epochs", type=int, required=True)
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--learning-rate", type=float, required=True)

@@ -1,8 +1,8 @@
 """The same cells by tunebench and by HF Trainer + PEFT: seconds and validation scores, paired.
 
-Both sides get the same examples, epochs, batch size, learning rate, warm-up, weight decay, number format and threads, and
-score the validation split once an epoch. They take turns, and the side that goes first changes from pair to pair. Each
-tunebench run has a fresh output folder, so no kept prefix of an earlier run helps it. See README.md beside this file.
+Both sides train the same weights on the same examples, with the same epochs, batch size, learning rate, warm-up, weight
+decay, number format and threads, and score the validation split once an epoch. They take turns, and the side that goes
+first changes from pair to pair. Each tunebench run has a fresh output folder, so no kept prefix of an earlier run helps.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from typing import Any
 
 import torch
 
-from tunebench import data
+from tunebench import checkpoints, data
 from tunebench.engine.precision import resolve_precision
 from tunebench.study import Training
 from tunebench.tasks import tasks
@@ -55,12 +55,14 @@ class Measured:
         train_seconds: training and evaluation, our frozen prefix included; summed over cells.
         saving_seconds: keeping the best weights and loading them again; in neither side's `train_seconds`.
         scores: the best validation score of each cell.
+        trainable: how many parameters train in each cell.
     """
 
     process_seconds: float
     train_seconds: float
     saving_seconds: float
     scores: dict[str, float]
+    trainable: dict[str, int]
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,7 @@ class Bench:
         self.options, self.scratch = options, scratch
         self.rows = {"train": options.rows, "validation": options.validation_rows, "test": TEST_ROWS}
         self.bf16 = resolve_precision("auto", torch.device("cpu")) == "bf16"
+        self.fresh = checkpoints.find(str(options.model)).family.fresh(options.model)
         self.fingerprints: dict[str, str] = {}
         self.threads = os.cpu_count() or 1
         self.environment = {**os.environ, "OMP_NUM_THREADS": str(self.threads), "HF_HUB_OFFLINE": "1"}
@@ -136,7 +139,8 @@ class Bench:
             seconds,
             sum(r["cost"][f"{part}_seconds"] for _, r in results for part in ("prefix", "train", "evaluation")),
             sum(saving_seconds(folder, result["history"]) for folder, result in results),
-            {f"{r['run']['task']} {r['run']['technique']}": best_score(r) for _, r in results},
+            {cell_of(r): r["metrics"]["validation"][r["main_metric"]["name"]] for _, r in results},
+            {cell_of(r): r["parameters"]["trainable"] for _, r in results},
         )
         shutil.rmtree(out)
         return measured
@@ -175,7 +179,7 @@ class Bench:
                 "--batch-size", budget.batch_size, "--warmup-fraction", budget.warmup_fraction,
                 "--weight-decay", budget.weight_decay, "--out", out / "checkpoints", "--result", result,
                 "--learning-rate", techniques()[cell.technique]().learning_rate,  # type: ignore[attr-defined]
-                "--save", self.options.save, *(["--bf16"] if self.bf16 else []),
+                "--save", self.options.save, "--fresh", *self.fresh, *(["--bf16"] if self.bf16 else []),
             ]  # fmt: skip
             total += self.timed(command, out / "log")
             figures[str(cell)] = json.loads(result.read_text())
@@ -184,19 +188,20 @@ class Bench:
         shutil.rmtree(out)
         saving = sum(f["saving_seconds"] for f in figures.values())
         training = sum(f["train_seconds"] for f in figures.values()) - saving
-        return Measured(total, training, saving, {cell: f["score"] for cell, f in figures.items()})
+        scores, trainable = ({cell: f[key] for cell, f in figures.items()} for key in ("score", "trainable"))
+        return Measured(total, training, saving, scores, trainable)
 
 
-def best_score(result: dict[str, Any]) -> float:
-    """The main metric on validation at the selected epoch."""
-    return result["metrics"]["validation"][result["main_metric"]["name"]]
+def cell_of(result: dict[str, Any]) -> str:
+    """A record's cell, as `Cell` prints it."""
+    return f"{result['run']['task']} {result['run']['technique']}"
 
 
 def saving_seconds(folder: Path, history: list[dict[str, Any]]) -> float:
     """Seconds of tunebench's loop outside its stopwatch: keeping the best weights, loading them, saving the adapter.
 
-    They are the gaps between the times of events and the seconds of epochs. No event marks the start of the first epoch,
-    which always saves: it counts as the longest of the other gaps.
+    They are the gaps between the times of events and the seconds of epochs. No event marks the start of the first
+    epoch, which always saves: it counts as the longest of the other gaps.
     """
     events = [json.loads(line) for line in (folder / "events.jsonl").read_text().splitlines()]
     ends = [event["time"] for event in events if event["event"] == "epoch"]
@@ -215,10 +220,13 @@ def pairs_of(ours: Callable[[int], Measured], theirs: Callable[[int], Measured],
     pairs = []
     for seed in range(repeats):
         if seed % 2:
-            second = theirs(seed)
-            pairs.append(Pair(seed, ours(seed), second))
+            trainer = theirs(seed)
+            tunebench = ours(seed)
         else:
-            pairs.append(Pair(seed, ours(seed), theirs(seed)))
+            tunebench = ours(seed)
+            trainer = theirs(seed)
+        assert tunebench.trainable == trainer.trainable, f"{tunebench.trainable} against {trainer.trainable} parameters"
+        pairs.append(Pair(seed, tunebench, trainer))
     return pairs
 
 
@@ -325,8 +333,8 @@ def compare(bench: Bench) -> dict[str, list[Pair]]:
             options.study_repeats,
         )
         show(
-            f"Study: {len(study)} cells, {options.study_epochs} epochs; tunebench run --workers auto against {len(study)} "
-            "Trainer scripts in a row. Quote the process ratio: the other seconds are sums over cells.",
+            f"Study: {len(study)} cells, {options.study_epochs} epochs; tunebench run --workers auto against "
+            f"{len(study)} Trainer scripts in a row. Quote the process ratio: the other seconds are sums over cells.",
             found["study"],
         )
     return found
@@ -341,8 +349,8 @@ def main() -> None:
             bench.write_examples(name)
         warm_up(bench)
         print(
-            f"{options.model.name}: {bench.rows['train']} training and {bench.rows['validation']} validation rows, batch "
-            f"{Training().batch_size}, {'bf16' if bench.bf16 else 'float32'}, {bench.threads} threads a side.\n"
+            f"{options.model}: {options.rows} training and {options.validation_rows} validation rows, "
+            f"batch {Training().batch_size}, {'bf16' if bench.bf16 else 'float32'}, {bench.threads} threads a side.\n"
             "Ratios are Trainer's seconds over tunebench's: above 1, tunebench is quicker."
         )
         found = compare(bench)

@@ -1,5 +1,6 @@
-"""Data come in by stated rules: what is carved, limited or inferred is said, and what is wrong is told with its place."""
+"""Data come in by stated rules: what is carved, limited or inferred is said, what is wrong is told with its place."""
 
+import itertools
 import json
 import re
 from collections.abc import Callable
@@ -34,12 +35,20 @@ WRITERS: dict[str, Callable[[pd.DataFrame, Path], Any]] = {
     "parquet": lambda frame, path: frame.to_parquet(path),
 }
 
+COUNT = 30
 TEXTS = pd.DataFrame(
-    {"text": [f'text {n}, "quoted"\tnaïve' for n in range(30)], "label": [("bad", "good", "fair")[n % 3] for n in range(30)]}
-)  # fmt: skip
+    {
+        "text": [f'text {n}, "quoted"\tnaïve' for n in range(COUNT)],
+        "label": [("bad", "good", "fair")[n % 3] for n in range(COUNT)],
+    }
+)
 SCORES = pd.DataFrame(
-    {"text": [f"one {n}" for n in range(30)], "other": [f"two {n}" for n in range(30)], "label": [n / 10 for n in range(30)]}
-)  # fmt: skip
+    {
+        "text": [f"one {n}" for n in range(COUNT)],
+        "other": [f"two {n}" for n in range(COUNT)],
+        "label": [n / 10 for n in range(COUNT)],
+    }
+)
 TAGGED = pd.DataFrame(
     {"tokens": [["John", "ran", f"x{n}"] for n in range(30)], "tags": [["B-PER", "O", "O"] for _ in range(30)]}
 )
@@ -186,7 +195,7 @@ def test_one_file_is_carved_into_three_disjoint_splits_by_the_stated_rule(tmp_pa
 
     found = {split: texts(data, split) for split in SPLITS}
     assert {split: len(rows) for split, rows in found.items()} == {"train": 40, "validation": 5, "test": 5}
-    assert sorted(sum(found.values(), [])) == sorted(row["text"] for row in labelled(50))
+    assert sorted(itertools.chain(*found.values())) == sorted(row["text"] for row in labelled(50))
     assert data.notes == (
         "The validation split is 5 rows carved from train (10 %, shuffle seeded with 0).",
         "The test split is 5 rows carved from train (10 %, shuffle seeded with 0).",
@@ -204,14 +213,13 @@ def test_carving_is_seeded_and_shuffled(tmp_path: Path) -> None:
 
 def test_a_validation_split_without_a_test_split_becomes_the_test_split(tmp_path: Path) -> None:
     files = {}
-    for split, count in (("train", 40), ("validation", 7)):
+    for split, count in (("train", 40), ("validation", 8)):
+        rows = [{"text": f"{split} {n}", "label": "ab"[n % 2]} for n in range(count)]
         files[split] = str(tmp_path / f"{split}.csv")
-        pd.DataFrame({"text": [f"{split} {n}" for n in range(count)], "label": ["a", "b"] * 20 if count == 40 else "a"}).to_csv(
-            files[split], index=False
-        )  # fmt: skip
+        pd.DataFrame(rows).to_csv(files[split], index=False)
     data = load(own(files))
 
-    assert texts(data, "test") == [f"validation {n}" for n in range(7)]
+    assert texts(data, "test") == [f"validation {n}" for n in range(8)]
     assert {text.split()[0] for text in texts(data, "validation")} == {"train"}
     assert (len(data.splits["train"]), len(data.splits["validation"])) == (36, 4)
     assert not set(texts(data, "train")) & set(texts(data, "validation"))

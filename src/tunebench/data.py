@@ -21,7 +21,7 @@ SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 _ALIASES = {"validation": ("validation", "valid", "val", "dev")}
 # pandas would read the texts "None" and "NA" as missing values, and the JSON text "007" as the number 7.
 _AS_WRITTEN: dict[str, Any] = {"keep_default_na": False, "na_values": [""]}
-_JSON_AS_WRITTEN: dict[str, Any] = {"dtype": False, "convert_dates": False}
+_JSON_AS_WRITTEN: dict[str, Any] = {"dtype": False, "precise_float": True}
 _READERS = {
     ".csv": lambda path: pd.read_csv(path, **_AS_WRITTEN),
     ".tsv": lambda path: pd.read_csv(path, sep="\t", **_AS_WRITTEN),

@@ -254,6 +254,7 @@ def _death(code: int) -> str:
 
 def _record_death(run: Run, family: str, code: int, out: Path) -> None:
     folder = out / "runs" / run.id
+    folder.mkdir(parents=True, exist_ok=True)
     (folder / "error.txt").write_text(_death(code) + "\n", "utf-8")
     write_result(folder, Failed(reason=_death(code), run=run_info(run, family), environment={}))
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 import transformers
+from pydantic import ValidationError
 
 from tunebench import checkpoints
 from tunebench.engine import checkpoint
@@ -75,8 +76,8 @@ def export(run_dir: str | Path, target: str | Path) -> Path:
         UserError: as `load_finetuned`, or the target exists.
     """
     folder = Path(target)
-    if folder.exists() and any(folder.iterdir()):
-        raise UserError(f"export {folder}: the folder is not empty. Choose another one.")
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UserError(f"export {folder}: it exists and is no empty folder. Choose another one.")
     model, tokenizer = load_finetuned(run_dir)
     merged: Any = model.merge_and_unload() if hasattr(model, "merge_and_unload") else model  # type: ignore[operator]
     merged.save_pretrained(folder)
@@ -92,7 +93,12 @@ def _read(folder: Path) -> tuple[Run, Done]:
         )
     if not isinstance(result, Done):
         raise UserError(f"{folder}: this run is {result.status} ({result.reason}), so there is no model.")
-    return Run.model_validate(stored), result
+    try:
+        return Run.model_validate(stored), result
+    except ValidationError as error:
+        raise UserError(
+            f"{folder}: its run.json is damaged, or another version wrote it. Run the study again."
+        ) from error
 
 
 def _load(run: Run, done: Done, folder: Path) -> "tuple[Any, PreTrainedTokenizerBase]":

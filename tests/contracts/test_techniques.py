@@ -44,7 +44,9 @@ DECLARED = {
     "llrd": lambda name: True,
     "classifier_head": lambda name: name.startswith("classifier."),
     "lora": lambda name: "lora_" in name or "modules_to_save" in name,
-    "freeze": lambda name: name.startswith(("bert.encoder.layer.2.", "bert.encoder.layer.3.", "bert.pooler.", "classifier.")),
+    "freeze": lambda name: name.startswith(
+        ("bert.encoder.layer.2.", "bert.encoder.layer.3.", "bert.pooler.", "classifier.")
+    ),
 }
 
 
@@ -152,7 +154,10 @@ def test_a_technique_can_learn_eight_examples_by_heart(name: str, backbones: dic
     rows = [("happy", "joy"), ("gloomy", "sadness"), ("furious", "anger"), ("afraid", "fear")] * 2
     data = tmp_path / "eight.csv"
     data.write_text("text,label\n" + "".join(f"i feel {word},{label}\n" for word, label in rows))
-    task = {"objective": "sequence_classification", "data": {split: str(data) for split in ("train", "validation", "test")}}
+    task = {
+        "objective": "sequence_classification",
+        "data": {split: str(data) for split in ("train", "validation", "test")},
+    }
     rate = {"classifier_head": 0.05, "lora": 0.02}.get(name, 0.002)
     run = make_run(backbones["bert"], tmp_path, task, {"name": name, "learning_rate": rate}, epochs=60, patience=60)
     assert make(run, tmp_path / "run").metrics.test["accuracy"] == 1.0
@@ -212,7 +217,9 @@ def test_layer_rates_decay_from_the_head_to_the_embeddings(backbones: dict[str, 
     assert rates["bert.embeddings.word_embeddings.weight"] == 0.000625
 
 
-def test_a_pooler_that_was_never_trained_belongs_to_the_head(backbones: dict[str, Path], data_root: Path, tmp_path: Path) -> None:
+def test_a_pooler_that_was_never_trained_belongs_to_the_head(
+    backbones: dict[str, Path], data_root: Path, tmp_path: Path
+) -> None:
     done = make(make_run(backbones["fresh_pooler"], data_root, "emotion", "classifier_head"), tmp_path)
     assert done.parameters.head == (32 * 32 + 32) + (32 * 6 + 6)
     assert "fresh_module" in [notice.code for notice in done.notices]
@@ -220,9 +227,9 @@ def test_a_pooler_that_was_never_trained_belongs_to_the_head(backbones: dict[str
     assert trained.parameters.head == 32 * 6 + 6
 
 
-def test_evaluation_batches_do_not_change_predictions(backbones: dict[str, Path], data_root: Path, tmp_path: Path) -> None:
+def test_evaluation_batches_do_not_change_predictions(
+    backbones: dict[str, Path], data_root: Path, tmp_path: Path
+) -> None:
     small = make_run(backbones["bert"], data_root, "ner", "full", epochs=1, evaluation_batch_tokens=16)
     large = make_run(backbones["bert"], data_root, "ner", "full", epochs=1, evaluation_batch_tokens=4096)
     assert make(small, tmp_path / "a").metrics == make(large, tmp_path / "b").metrics
-
-

@@ -64,5 +64,7 @@ def tracking(accelerator: Accelerator, name: str, settings: dict[str, Any], obse
         elif event["event"] == "epoch":
             accelerator.log({f"validation/{k}": v for k, v in event["validation"].items()}, step=event["epoch"])
 
-    yield tell_all([observe, log])
-    accelerator.end_training()
+    try:
+        yield tell_all([observe, log])
+    finally:
+        accelerator.end_training()

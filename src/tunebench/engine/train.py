@@ -147,9 +147,11 @@ def _step(training: Training, optimizer: torch.optim.Optimizer, indices: list[in
     if not math.isfinite(loss):
         raise RunError(f"the loss is {loss} at step {step + 1}; a lower learning rate may help")
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
-    norm = float(nn.utils.clip_grad_norm_(parameters, budget.max_gradient_norm))
-    if not math.isfinite(norm):
-        raise RunError(f"the gradient's norm is {norm} at step {step + 1}; a lower learning rate may help")
+    norm = nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
+    if not math.isfinite(float(norm)):
+        raise RunError(f"the gradient's norm is {float(norm)} at step {step + 1}; a lower learning rate may help")
+    if norm > budget.max_gradient_norm:  # below it torch would multiply every gradient by 1
+        nn.utils.clip_grads_with_norm_(parameters, budget.max_gradient_norm, norm)
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
     return loss

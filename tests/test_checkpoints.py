@@ -1,0 +1,254 @@
+"""A model's folder is checked before anything is tuned: what is missing or damaged is told, and nothing is made up."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from tunebench import checkpoints
+from tunebench.errors import UserError
+from tunebench.families.base import fresh_of
+from tunebench.objectives import objectives
+
+HEAD = objectives()["sequence_classification"].head(("a", "b"))
+
+
+def open_all(folder: Path) -> tuple[Any, Any]:
+    """Model and tokenizer of a folder, by the way that a run takes."""
+    found = checkpoints.find(str(folder))
+    local, _ = checkpoints.fetch(found)
+    return found.family.load(local, "sequence_classification", HEAD), found.family.tokenizer(local)
+
+
+def refusal(folder: Path) -> str:
+    with pytest.raises(UserError) as caught:
+        open_all(folder)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.fixture
+def folder(backbones: dict[str, Path], tmp_path: Path) -> Path:
+    """A copy of the tiny BERT, to be damaged."""
+    return shutil.copytree(backbones["bert"], tmp_path / "model")
+
+
+def set_config(folder: Path, **values: Any) -> None:
+    path = folder / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
+
+
+def change_weights(folder: Path, change: Callable[[dict[str, torch.Tensor]], dict[str, torch.Tensor]]) -> None:
+    path = folder / "model.safetensors"
+    weights = {name: tensor.clone() for name, tensor in load_file(path).items()}
+    save_file(change(weights), path, metadata={"format": "pt"})
+
+
+def without(part: str) -> Callable[[dict[str, torch.Tensor]], dict[str, torch.Tensor]]:
+    return lambda weights: {name: tensor for name, tensor in weights.items() if part not in name}
+
+
+@pytest.mark.parametrize("kind", ["bert", "roberta", "distilbert"])
+def test_a_folder_made_by_save_pretrained_is_loaded_in_float32(kind: str, backbones: dict[str, Path]) -> None:
+    model, tokenizer = open_all(backbones[kind])
+    weights = load_file(backbones[kind] / "model.safetensors")
+
+    name = "embeddings.word_embeddings.weight"
+    assert torch.equal(model.base_model.state_dict()[name], weights[name])
+    assert {p.dtype for p in model.parameters()} == {torch.float32}
+    assert tokenizer.tokenize("Johnson") == ["john", "##son"]
+
+
+def test_a_folder_is_identified_by_its_weights_and_configuration(folder: Path, backbones: dict[str, Path]) -> None:
+    def fingerprint(place: Path) -> str:
+        checkpoints._fingerprint.cache_clear()
+        return checkpoints.fetch(checkpoints.find(str(place)))[1].fingerprint
+
+    original = fingerprint(backbones["bert"])
+    assert fingerprint(folder) == original
+    (folder / "README.md").write_text("a remark")
+    assert fingerprint(folder) == original
+    set_config(folder, attention_probs_dropout_prob=0.2)
+    changed = fingerprint(folder)
+    assert changed != original
+    change_weights(folder, lambda weights: {**weights, "pooler.dense.bias": weights["pooler.dense.bias"] + 1})
+    assert fingerprint(folder) not in (original, changed)
+
+
+@pytest.mark.parametrize("content", [None, "{", "[]", "{}"], ids=["absent", "damaged", "list", "no model_type"])
+def test_a_folder_without_a_model_is_told(content: str | None, folder: Path) -> None:
+    (folder / "config.json").unlink()
+    if content is not None:
+        (folder / "config.json").write_text(content)
+
+    assert refusal(folder) == (
+        f"model folder {folder}: it holds no model (no config.json with a model_type). "
+        "Give a folder made by save_pretrained."
+    )
+
+
+def test_a_model_option_that_points_nowhere_is_told(tmp_path: Path) -> None:
+    with pytest.raises(UserError) as caught:
+        checkpoints.find("some-model", override=str(tmp_path / "nowhere"))
+
+    assert str(caught.value) == (
+        f"model folder {tmp_path / 'nowhere'}: there is no such folder. Check the path given with --model."
+    )
+
+
+def test_pickled_weights_are_never_read(folder: Path) -> None:
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+
+    assert refusal(folder) == (
+        f"model '{folder}': {folder} holds no .safetensors weights (pickled weights are never read). "
+        "Convert them with transformers' save_pretrained, and give that folder."
+    )
+
+
+@pytest.mark.parametrize("size", [0, 7, 5000])
+def test_truncated_weights_are_told(size: int, folder: Path) -> None:
+    path = folder / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:size])
+
+    message = refusal(folder)
+    assert message.startswith(f"model folder {folder}: its weights cannot be read (")
+    assert message.endswith("). Give a folder made by save_pretrained, with config.json and model.safetensors.")
+
+
+def test_truncated_weights_are_told_where_only_the_shape_is_asked_for(folder: Path) -> None:
+    path = folder / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:5000])
+    found = checkpoints.find(str(folder))
+
+    with pytest.raises(UserError, match=r"model\.safetensors cannot be read"):
+        found.family.skeleton(found.config, "sequence_classification", HEAD, folder)
+
+
+def test_an_unknown_model_type_is_told_with_the_known_ones(folder: Path) -> None:
+    set_config(folder, model_type="gpt9")
+
+    assert refusal(folder) == (
+        f"model folder {folder}: model_type 'gpt9' belongs to no family here. "
+        "Known: bert, camembert, distilbert, electra, roberta, xlm-roberta."
+    )
+
+
+def test_weights_that_lack_a_layer_are_told_and_not_drawn_at_random(folder: Path) -> None:
+    change_weights(folder, without("layer.2."))
+
+    assert refusal(folder) == (
+        f"model folder {folder}: model.safetensors lacks 16 tensors that its config.json asks for, "
+        "first bert.encoder.layer.2.attention.output.LayerNorm.bias. "
+        "Give weights and configuration of the same model."
+    )
+
+
+def test_a_configuration_with_more_layers_than_the_weights_is_told(folder: Path) -> None:
+    set_config(folder, num_hidden_layers=5)
+
+    assert "lacks 16 tensors" in refusal(folder)
+
+
+def test_weights_of_another_width_are_told(folder: Path) -> None:
+    set_config(folder, hidden_size=64)
+
+    assert refusal(folder).startswith(f"model folder {folder}: its weights cannot be read (")
+
+
+def test_a_folder_without_a_tokenizer_is_told_and_none_is_made_up(folder: Path) -> None:
+    for path in folder.glob("tokenizer*"):
+        path.unlink()
+
+    assert refusal(folder) == (
+        f"model folder {folder}: no tokenizer can be read from it (it has no vocabulary). "
+        "Save the tokenizer beside the model with tokenizer.save_pretrained."
+    )
+
+
+def test_a_damaged_tokenizer_is_told(folder: Path) -> None:
+    (folder / "tokenizer.json").write_text("{")
+
+    message = refusal(folder)
+    assert message.startswith(f"model folder {folder}: no tokenizer can be read from it (")
+    assert message.endswith("). Save the tokenizer beside the model with tokenizer.save_pretrained.")
+
+
+# The pooler -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_missing_pooler_is_named_and_drawn_from_the_seed(folder: Path) -> None:
+    change_weights(folder, without("pooler"))
+
+    drawn = []
+    for seed in (1, 1, 2):
+        torch.manual_seed(seed)
+        model, _ = open_all(folder)
+        assert fresh_of(model) == ("pooler",)
+        drawn.append(model.base_model.pooler.dense.weight)
+    assert torch.equal(drawn[0], drawn[1])
+    assert not torch.equal(drawn[0], drawn[2])
+
+
+def test_a_pooler_that_was_never_trained_is_named(backbones: dict[str, Path]) -> None:
+    assert fresh_of(open_all(backbones["fresh_pooler"])[0]) == ("pooler",)
+    assert fresh_of(open_all(backbones["bert"])[0]) == ()
+
+
+def test_weights_kept_in_bf16_are_read(folder: Path) -> None:
+    change_weights(folder, lambda weights: {name: tensor.bfloat16() for name, tensor in weights.items()})
+    model, _ = open_all(folder)
+
+    assert fresh_of(model) == ()
+    assert {p.dtype for p in model.parameters()} == {torch.float32}
+
+
+# The hub --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No network and an empty cache."""
+    import huggingface_hub.constants
+
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+
+
+UNREACHABLE = (
+    "it is not on this machine and the hub cannot be reached. Give a local folder (--model NAME=PATH), "
+    "or run once with network access so that the hub's files are kept."
+)
+
+
+@pytest.mark.usefixtures("offline")
+def test_an_unknown_hub_model_without_network_is_told_with_the_ways_out() -> None:
+    with pytest.raises(UserError) as caught:
+        checkpoints.find("someone/some-model")
+
+    assert str(caught.value) == f"model 'someone/some-model': {UNREACHABLE}"
+
+
+@pytest.mark.usefixtures("offline")
+def test_a_name_that_no_hub_model_can_have_is_told_with_the_known_shapes() -> None:
+    with pytest.raises(UserError) as caught:
+        checkpoints.find("no model at all")
+
+    assert str(caught.value).startswith(
+        "model 'no model at all': no local folder and no model of the hub has this name. "
+        "Give a folder, a hub id, or one whose shape is known offline: bert-base-cased, "
+    )
+
+
+@pytest.mark.usefixtures("offline")
+def test_a_model_whose_shape_is_known_can_be_planned_offline_but_not_fetched() -> None:
+    found = checkpoints.find("bert-base-uncased")
+
+    assert (found.folder, found.family.name, found.config["num_hidden_layers"]) == (None, "bert", 12)
+    with pytest.raises(UserError) as caught:
+        checkpoints.fetch(found)
+    assert str(caught.value) == f"model 'bert-base-uncased': {UNREACHABLE}"

@@ -1,0 +1,227 @@
+"""Kept outputs of frozen stages: computed once, checked when read, within a budget, and never in the way."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors import SafetensorError
+from torch import Tensor
+
+from tests.tiny import make_tokenizer
+from tunebench.engine import frozen_prefix
+from tunebench.engine.frozen_prefix import Prefix, PrefixCache, entry_key
+from tunebench.engine.sources import Cached, Tokens
+from tunebench.examples import TextExample
+from tunebench.objectives import objectives
+from tunebench.objectives.base import Objective
+
+WIDTH = 8
+TABLE = torch.randn(500, WIDTH, generator=torch.Generator().manual_seed(0))
+TEXTS = ("i feel happy", "so very gloomy today and again", "afraid", "the man was furious outside")
+
+
+@pytest.fixture(scope="module")
+def objective() -> Objective:
+    return objectives()["sequence_classification"](("a", "b"), make_tokenizer(), max_tokens=32)
+
+
+@pytest.fixture
+def tokens(objective: Objective) -> Tokens:
+    return tokens_of(objective, TEXTS)
+
+
+def tokens_of(objective: Objective, texts: tuple[str, ...]) -> Tokens:
+    return Tokens(objective, objective.encode([TextExample(text, 0) for text in texts]), torch.device("cpu"))
+
+
+class Counted:
+    """A prefix that looks its ids up in a table, and counts its batches."""
+
+    def __init__(self, dtype: torch.dtype = torch.float32, one_vector: bool = False):
+        self.calls, self._dtype, self._one_vector = 0, dtype, one_vector
+
+    def __call__(self, inputs: dict[str, Tensor]) -> Tensor:
+        self.calls += 1
+        states = TABLE[inputs["input_ids"]].to(self._dtype)
+        return states[:, :1] if self._one_vector else states
+
+    def prefix(self, identity: str = "model") -> Prefix:
+        return Prefix(self, identity, self._one_vector)
+
+
+def states_of(cache: PrefixCache, tokens: Tokens, counted: Counted, identity: str = "model") -> Tensor | None:
+    return cache.states(counted.prefix(identity), tokens, batch_tokens=16)
+
+
+def expected(tokens: Tokens) -> Tensor:
+    return TABLE[torch.tensor([token for row in tokens.features.inputs for token in row["input_ids"]])]
+
+
+def entries(folder: Path) -> list[Path]:
+    return sorted(folder.glob("*.safetensors"), key=lambda path: path.stat().st_mtime)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_states_are_computed_once_and_read_afterwards(dtype: torch.dtype, tokens: Tokens, tmp_path: Path) -> None:
+    first, second = Counted(dtype), Counted(dtype)
+    made = states_of(PrefixCache(tmp_path, 1e6), tokens, first)
+    read = states_of(PrefixCache(tmp_path, 1e6), tokens, second)
+
+    assert made is not None
+    assert read is not None
+    assert torch.equal(made, expected(tokens).to(dtype))
+    assert torch.equal(read, made)
+    assert read.dtype == dtype
+    assert first.calls > 1, "several batches, so that their order matters"
+    assert second.calls == 0
+
+
+def test_one_vector_a_text_is_kept_where_one_is_enough(tokens: Tokens, tmp_path: Path) -> None:
+    states = states_of(PrefixCache(tmp_path, 1e6), tokens, Counted(one_vector=True))
+
+    assert states is not None
+    assert torch.equal(states, TABLE[torch.full((len(TEXTS),), tokens.features.inputs[0]["input_ids"][0])])
+
+
+def test_a_batch_of_kept_states_is_the_batch_that_the_prefix_gives(tokens: Tokens, tmp_path: Path) -> None:
+    states = states_of(PrefixCache(tmp_path, 1e6), tokens, Counted())
+    assert states is not None
+    batch = Cached(tokens.objective, tokens.features, torch.device("cpu"), states, one_vector=False).batch([2, 0])
+    plain = tokens.batch([2, 0])
+
+    mask = plain["attention_mask"].bool()
+    assert torch.equal(batch["attention_mask"], plain["attention_mask"])
+    assert torch.equal(batch["inputs_embeds"][mask], TABLE[plain["input_ids"]][mask])
+    assert torch.equal(batch["labels"], plain["labels"])
+
+
+def test_progress_is_told_batch_by_batch(tokens: Tokens, tmp_path: Path) -> None:
+    told: list[tuple[int, int]] = []
+    counted = Counted()
+    PrefixCache(tmp_path, 1e6).states(counted.prefix(), tokens, 16, lambda done, total: told.append((done, total)))
+
+    assert told == [(number + 1, counted.calls) for number in range(counted.calls)]
+
+
+def test_the_key_holds_the_model_and_the_tokenised_texts(objective: Objective) -> None:
+    features, others = (tokens_of(objective, texts).features for texts in (TEXTS, TEXTS[::-1]))
+    counted = Counted()
+
+    assert entry_key(counted.prefix("a"), features) == entry_key(Counted().prefix("a"), features)
+    keys = {entry_key(counted.prefix(i), f) for i in ("a", "b") for f in (features, others)}
+    assert len(keys) == 4
+
+
+def flip_a_byte(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[-5] ^= 1
+    path.write_bytes(content)
+
+
+def truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-16])
+
+
+def cut_header(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:5])
+
+
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+@pytest.mark.parametrize("damage", [flip_a_byte, truncate, cut_header, empty])
+def test_a_damaged_entry_is_made_again(damage: Callable[[Path], None], tokens: Tokens, tmp_path: Path) -> None:
+    cache = PrefixCache(tmp_path, 1e6)
+    states_of(cache, tokens, Counted())
+    (entry,) = entries(tmp_path)
+    damage(entry)
+
+    again, after = Counted(), Counted()
+    states = states_of(cache, tokens, again)
+    assert states is not None
+    assert torch.equal(states, expected(tokens))
+    assert again.calls > 0
+    states_of(cache, tokens, after)
+    assert after.calls == 0, "the damaged entry was replaced"
+
+
+def test_states_over_the_budget_are_not_kept(tokens: Tokens, tmp_path: Path) -> None:
+    size = expected(tokens).nbytes
+    counted = Counted()
+
+    assert states_of(PrefixCache(tmp_path, size - 1), tokens, counted) is None
+    assert entries(tmp_path) == []
+    assert counted.calls == 1, "it stops at the first batch"
+    assert states_of(PrefixCache(tmp_path, size), tokens, Counted()) is not None
+
+
+def test_a_budget_of_nothing_touches_no_disk(tokens: Tokens, tmp_path: Path) -> None:
+    counted = Counted()
+
+    assert states_of(PrefixCache(tmp_path / "cache", 0), tokens, counted) is None
+    assert counted.calls == 0
+    assert not (tmp_path / "cache").exists()
+
+
+FULL = (OSError(28, "No space left on device"), SafetensorError("I/O error: No space left (os error 28)"))
+
+
+@pytest.mark.parametrize("error", FULL, ids=repr)
+def test_a_full_disk_counts_as_no_room_and_leaves_no_litter(
+    error: Exception, tokens: Tokens, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(tensors: Any, path: Path, **options: Any) -> None:
+        Path(path).write_bytes(b"half of it")
+        raise error
+
+    monkeypatch.setattr(frozen_prefix, "save_file", fail)
+    assert states_of(PrefixCache(tmp_path, 1e6), tokens, Counted()) is None
+    assert [path.suffix for path in tmp_path.iterdir()] in ([], [".lock"])
+
+
+def test_a_cache_folder_that_cannot_be_made_counts_as_no_room(tokens: Tokens, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+
+    assert states_of(PrefixCache(tmp_path / "file" / "cache", 1e6), tokens, Counted()) is None
+
+
+def test_the_least_recently_used_entry_makes_room_within_the_budget(objective: Objective, tmp_path: Path) -> None:
+    texts = [tokens_of(objective, (f"i feel {word} today",) * 8) for word in ("happy", "afraid", "furious")]
+    states_of(PrefixCache(tmp_path, 1e6), texts[0], Counted())
+    budget = 2.5 * entries(tmp_path)[0].stat().st_size
+    cache = PrefixCache(tmp_path, budget)
+    states_of(cache, texts[1], Counted())
+    assert len(entries(tmp_path)) == 2
+    for age, number in enumerate((1, 0)):  # the clock of a file system is too coarse to tell them apart
+        path = tmp_path / f"{entry_key(Counted().prefix(), texts[number].features)}.safetensors"
+        os.utime(path, (1000 + age, 1000 + age))
+
+    read = Counted()
+    states_of(cache, texts[1], read)  # the older of the two is used again
+    assert read.calls == 0
+    states_of(cache, texts[2], Counted())
+
+    assert len(entries(tmp_path)) == 2
+    assert sum(path.stat().st_size for path in entries(tmp_path)) <= budget
+    calls = []
+    for number in (1, 2, 0):
+        counted = Counted()
+        states_of(cache, texts[number], counted)
+        calls.append(counted.calls > 0)
+    assert calls == [False, False, True], "entry 0 was the least recently used"
+
+
+def test_an_entry_that_makes_room_stays_readable_for_who_has_it(objective: Objective, tmp_path: Path) -> None:
+    texts = [tokens_of(objective, (f"i feel {word} today",) * 8) for word in ("happy", "afraid")]
+    cache = PrefixCache(tmp_path, 1.5 * expected(texts[0]).nbytes)
+    states_of(cache, texts[0], Counted())
+    mapped = states_of(cache, texts[0], Counted())
+    states_of(cache, texts[1], Counted())
+
+    assert len(entries(tmp_path)) == 1
+    assert mapped is not None
+    assert torch.equal(mapped, expected(texts[0]))

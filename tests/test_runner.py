@@ -1,0 +1,635 @@
+"""Runs are made by worker processes: whatever becomes of one of them, the study goes on, and the same command ends it."""
+
+import errno
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.tiny import ADVERBS
+from tunebench import cli, runner, worker
+from tunebench.errors import UserError
+from tunebench.results import Done, Failed, read_result, write_result
+from tunebench.study import Study, read_study
+
+TRAINING = "{epochs: 1, batch_size: 16, precision: float32}"
+STUDY = f"""
+name: tiny
+training: {TRAINING}
+experiments:
+  - model: tiny-bert
+    task: emotion
+    techniques: [{{name: full, learning_rate: 1e-3}}, lora, tfidf]
+  - {{model: tiny-bert, task: ner, techniques: [classifier_head, tfidf]}}
+  - {{model: tiny-bert, task: similarity, techniques: [{{name: freeze, learning_rate: 1e-3}}, tfidf]}}
+  - {{model: tiny-bert, task: {{objective: regression, data: scores.csv}}, techniques: [full]}}
+  - model: tiny-bert
+    task: {{name: lost, objective: sequence_classification, data: lost.csv, labels: [a, b]}}
+    techniques: [full]
+"""
+
+
+class Command:
+    """`tunebench run` on a study in a folder of its own."""
+
+    def __init__(self, folder: Path, text: str, backbone: Path, data_root: Path):
+        self.folder, self.out = folder, folder / "out"
+        (folder / "study.yaml").write_text(text)
+        self.arguments = [
+            "run", "study.yaml", "--out", str(self.out), "--workers", "2",
+            "--model", f"tiny-bert={backbone}", "--data-root", str(data_root),
+        ]  # fmt: skip
+        study, _ = read_study(str(folder / "study.yaml"))
+        self.runs = study.runs({"tiny-bert": str(backbone)}, str(data_root))
+
+    def __call__(self, *more: str) -> tuple[int, str]:
+        """Run it to its end; exit code and everything that it printed."""
+        done = subprocess.run(
+            [sys.executable, "-m", "tunebench.cli", *self.arguments, *more],
+            cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
+        )  # fmt: skip
+        return done.returncode, done.stdout
+
+    def start(self) -> subprocess.Popen[str]:
+        """Begin it."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "tunebench.cli", *self.arguments],
+            cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )  # fmt: skip
+
+    def run_dir(self, task: str, technique: str) -> Path:
+        (run,) = [run for run in self.runs if (run.task.name, run.technique) == (task, technique)]
+        return self.out / "runs" / run.id
+
+
+class Finished(Command):
+    """A command that has ended."""
+
+    code: int
+    printed: str
+
+
+@pytest.fixture(scope="module")
+def finished(
+    backbones: dict[str, Path], data_root: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Finished:  # fmt: skip
+    """A study of which two runs fail: one has scores beyond float32, the other's data file is not there."""
+    folder = tmp_path_factory.mktemp("finished")
+    (folder / "scores.csv").write_text("text,label\n" + "i feel happy,1e30\n" * 40)
+    command = Finished(folder, STUDY, backbones["bert"], data_root)
+    command.code, command.printed = command()
+    return command
+
+
+def test_a_failing_run_stops_no_other_and_the_exit_code_is_1(finished: Finished) -> None:
+    statuses = {run.task.name: read_result(finished.out / "runs" / run.id) for run in finished.runs}
+
+    assert finished.code == 1
+    assert "Traceback" not in finished.printed
+    assert [name for name, result in statuses.items() if isinstance(result, Failed)] == ["scores", "lost"]
+    done = [read_result(finished.out / "runs" / run.id) for run in finished.runs]
+    assert sum(isinstance(result, Done) for result in done) == len(finished.runs) - 2 == 7
+
+
+def test_a_failed_run_says_why_in_its_result_its_error_file_and_on_the_screen(finished: Finished) -> None:
+    lost, scores = finished.run_dir("lost", "full"), finished.run_dir("scores", "full")
+
+    reason = "task 'lost': there is no file lost.csv."
+    result = read_result(lost)
+    assert isinstance(result, Failed)
+    assert result.reason == reason
+    assert (lost / "error.txt").read_text() == reason + "\n"
+    assert f"failed: {lost.name}: {reason}\n" in finished.printed
+
+    text = (scores / "error.txt").read_text()
+    assert text.startswith("Traceback (most recent call last):")
+    assert text.endswith("RunError: the loss is inf at step 1; a lower learning rate may help\n")
+    assert "The same command makes failed runs again" in finished.printed
+
+
+def test_a_run_leaves_its_record_and_nothing_to_resume(finished: Finished) -> None:
+    folder = finished.run_dir("emotion", "full")
+
+    assert {path.name for path in folder.iterdir()} == {
+        "run.json", "events.jsonl", "best.safetensors", "predictions.jsonl", "result.json",
+    }  # fmt: skip
+    events = [json.loads(line) for line in (folder / "events.jsonl").read_text().splitlines()]
+    assert [event["event"] for event in events] == ["epoch", "test"]
+    rows = [json.loads(line) for line in (folder / "predictions.jsonl").read_text().splitlines()]
+    assert [row["id"] for row in rows] == list(range(36))
+
+
+def test_the_output_folder_holds_study_plan_report_and_table(finished: Finished) -> None:
+    assert (finished.out / "study.yaml").read_text() == STUDY
+    plan = json.loads((finished.out / "plan.json").read_text())
+    assert [run["id"] for run in plan["runs"]] == [run.id for run in finished.runs]
+    records = json.loads((finished.out / "results.json").read_text())
+    assert sorted(record["status"] for record in records) == ["done"] * 7 + ["failed"] * 2
+    assert {"report.html", "report.md", "results.csv"} <= {path.name for path in finished.out.iterdir()}
+
+
+def test_a_frozen_run_uses_the_shared_cache(finished: Finished) -> None:
+    result = read_result(finished.run_dir("ner", "classifier_head"))
+
+    assert isinstance(result, Done)
+    assert result.cost.cached
+    assert list((finished.out / "cache").glob("*.safetensors"))
+
+
+def test_the_same_command_makes_only_what_failed_or_is_damaged(finished: Finished) -> None:
+    damaged = finished.run_dir("emotion", "tfidf") / "result.json"
+    whole = damaged.read_bytes()
+    damaged.write_bytes(whole[: len(whole) // 2])
+    others = {
+        path: path.stat().st_mtime_ns for path in finished.out.glob("runs/*/result.json") if path.parent != damaged.parent
+    }  # fmt: skip
+    code, printed = finished("--only", "*/emotion/*")
+
+    assert code == 1, "the study's failed runs are still failed"
+    assert f"9 runs in {finished.out}, 1 to make." in printed
+    assert "[1/1] emotion · tfidf · seed 0: done" in printed
+    before, after = json.loads(whole), json.loads(damaged.read_bytes())
+    assert before["metrics"] == after["metrics"]
+    assert {path: path.stat().st_mtime_ns for path in others} == others
+
+
+@pytest.mark.parametrize("change", ["nothing", "failed", "damaged", "absent"])
+def test_a_run_is_pending_unless_it_has_a_whole_result(change: str, finished: Finished, tmp_path: Path) -> None:
+    runs = [run for run in finished.runs if run.task.name == "emotion"]
+    for run in runs:
+        result = read_result(finished.out / "runs" / run.id)
+        assert isinstance(result, Done)
+        write_result(tmp_path / "runs" / run.id, result)
+    changed = tmp_path / "runs" / runs[0].id
+    if change == "failed":
+        info = read_result(changed)
+        assert info is not None
+        write_result(changed, Failed(reason="x", run=info.run, environment={}))
+    elif change == "damaged":
+        (changed / "result.json").write_text('{"status": "done"}')
+    elif change == "absent":
+        (changed / "result.json").unlink()
+
+    options = runner.Options(tmp_path, "tunebench run", 1, None, None)
+    pending = runner.prepare(Study.model_validate({"name": "x", "experiments": [
+        {"model": "tiny-bert", "task": "emotion", "techniques": ["full"]}]}), "text", runs, options)  # fmt: skip
+    assert [run.id for run, _ in pending] == ([] if change == "nothing" else [runs[0].id])
+    assert {family for _, family in pending} <= {"bert"}
+
+
+# What a finished run is for -------------------------------------------------------------------------------------------
+
+
+def in_process(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *arguments: Any) -> Any:
+    """Exit code, standard output and standard error of a command."""
+    monkeypatch.setattr(sys, "argv", ["tunebench", *map(str, arguments)])
+    capsys.readouterr()
+    code: Any = 0
+    try:
+        cli.main()
+    except SystemExit as end:
+        code = end.code or 0
+    return (code, *capsys.readouterr())
+
+
+def predictions(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "predictions.jsonl").read_text().splitlines()]
+
+
+@pytest.mark.parametrize("technique", ["full", "lora", "tfidf"])
+def test_predict_answers_as_the_run_did(
+    technique: str,
+    finished: Finished,
+    data_root: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import pandas
+
+    folder = finished.run_dir("emotion", technique)
+    texts = pandas.read_parquet(data_root / "emotion" / "test.parquet")["text"].tolist()[:5]
+    options = [part for text in texts for part in ("--text", text)]
+    code, out, _ = in_process(capsys, monkeypatch, "predict", folder, *options, "--json")
+
+    answers = json.loads(out)["answers"]
+    assert code == 0
+    assert [answer["text"] for answer in answers] == texts
+    for answer, row in zip(answers, predictions(folder), strict=False):
+        assert answer["label"] == row["prediction"]
+        assert list(answer["scores"].values()) == pytest.approx(row["scores"], abs=1e-4)
+        assert sum(answer["scores"].values()) == pytest.approx(1)
+
+
+def test_predict_prints_a_line_a_text(
+    finished: Finished, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code, out, _ = in_process(
+        capsys, monkeypatch, "predict", finished.run_dir("emotion", "tfidf"), "--text", "i feel happy"
+    )  # fmt: skip
+
+    assert code == 0
+    assert out.startswith("joy\tjoy ")
+    assert out.endswith("\ti feel happy\n")
+
+
+def test_predict_tags_words(
+    finished: Finished, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code, out, _ = in_process(
+        capsys, monkeypatch, "predict", finished.run_dir("ner", "tfidf"), "--text", "today Maria met Reuters ."
+    )  # fmt: skip
+
+    assert (code, out) == (0, "today/O Maria/B-PER met/O Reuters/B-ORG ./O\n")
+
+
+def test_predict_scores_pairs_of_a_file(
+    finished: Finished, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "pairs.tsv").write_text(
+        "".join(f"a man is eating outside .\tthe man is {adverb} eating .\n" for adverb in ADVERBS)
+    )
+    folder = finished.run_dir("similarity", "freeze")
+    code, out, _ = in_process(capsys, monkeypatch, "predict", folder, "--file", tmp_path / "pairs.tsv")
+
+    assert code == 0
+    assert len({float(line.split("\t")[0]) for line in out.splitlines()}) == len(ADVERBS)
+
+
+def test_predict_without_the_second_text_is_told(
+    finished: Finished, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code, out, err = in_process(capsys, monkeypatch, "predict", finished.run_dir("similarity", "tfidf"), "--text", "a")
+
+    assert (code, out) == (2, "")
+    assert err == (
+        "tunebench: predict: similarity compares two texts. Give the second one with --pair, or after a tab in a file.\n"
+    )
+
+
+def test_predict_with_a_failed_run_is_told(
+    finished: Finished, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = finished.run_dir("lost", "full")
+    code, _, err = in_process(capsys, monkeypatch, "predict", folder, "--text", "a")
+
+    assert code == 2
+    assert err == (
+        f"tunebench: {folder}: this run is failed (task 'lost': there is no file lost.csv.), so there is no model.\n"
+    )
+
+
+@pytest.mark.parametrize("technique", ["full", "lora"])
+def test_an_exported_run_is_loaded_by_transformers_alone(
+    technique: str,
+    finished: Finished,
+    data_root: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import pandas
+    import torch
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    folder = finished.run_dir("emotion", technique)
+    code, out, _ = in_process(capsys, monkeypatch, "export", folder, tmp_path / "model")
+    assert (code, out) == (0, f"Exported: {tmp_path / 'model'}\n")
+
+    model, info = AutoModelForSequenceClassification.from_pretrained(tmp_path / "model", output_loading_info=True)
+    assert not info["missing_keys"]
+    assert not info["unexpected_keys"]
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "model")
+    texts = pandas.read_parquet(data_root / "emotion" / "test.parquet")["text"].tolist()
+    with torch.inference_mode():
+        sure = model(**tokenizer(texts, padding=True, return_tensors="pt")).logits.softmax(-1)
+    rows = predictions(folder)
+    assert torch.allclose(sure, torch.tensor([row["scores"] for row in rows]), atol=1e-4)
+    assert [model.config.id2label[index] for index in sure.argmax(-1).tolist()] == [row["prediction"] for row in rows]
+
+
+def test_a_baseline_cannot_be_exported(
+    finished: Finished, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = finished.run_dir("emotion", "tfidf")
+    code, _, err = in_process(capsys, monkeypatch, "export", folder, tmp_path / "model")
+
+    assert code == 2
+    assert err == (
+        f"tunebench: {folder}: tfidf is a baseline without a pretrained model. 'tunebench predict' answers with it.\n"
+    )
+
+
+@pytest.fixture
+def copied(finished: Finished, tmp_path: Path) -> Path:
+    """A finished run, to be damaged."""
+    import shutil
+
+    return shutil.copytree(finished.run_dir("emotion", "full"), tmp_path / "run")
+
+
+def test_damaged_weights_of_a_run_are_told(
+    copied: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = copied / "best.safetensors"
+    path.write_bytes(path.read_bytes()[:1000])
+    code, _, err = in_process(capsys, monkeypatch, "predict", copied, "--text", "a")
+
+    assert code == 2
+    assert err.startswith(f"tunebench: {path}: these weights cannot be read (")
+    assert err.endswith("). Remove the folder and run the study again.\n")
+
+
+def test_a_damaged_description_of_a_run_is_told(
+    copied: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (copied / "run.json").write_text('{"model": "x"}')
+    code, _, err = in_process(capsys, monkeypatch, "predict", copied, "--text", "a")
+
+    assert (code, err) == (
+        2,
+        f"tunebench: {copied}: its run.json is damaged, or another version wrote it. Run the study again.\n",
+    )
+
+
+def test_a_backbone_that_is_not_the_tuned_one_is_told(
+    copied: Path, backbones: dict[str, Path], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored = json.loads((copied / "run.json").read_text())
+    other = backbones["fresh_pooler"]
+    (copied / "run.json").write_text(json.dumps({**stored, "folder": str(other)}))
+    code, _, err = in_process(capsys, monkeypatch, "predict", copied, "--text", "a")
+
+    assert code == 2
+    assert err.startswith(f"tunebench: {copied}: the weights of 'tiny-bert' in {other} are not those that were tuned (")
+
+
+# Death ----------------------------------------------------------------------------------------------------------------
+
+LONG = """
+name: long
+training: {epochs: 4, batch_size: 1, patience: 9, checkpoint_seconds: 0.2, precision: float32}
+experiments:
+  - {model: tiny-bert, task: emotion, techniques: [{name: full, learning_rate: 1e-3}, tfidf]}
+"""
+
+
+def until(condition: Callable[[], Any], seconds: float) -> Any:
+    """What the condition gives, once it gives something."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        found = condition()
+        if found:
+            return found
+        time.sleep(0.02)
+    raise AssertionError(f"waited {seconds} s in vain")
+
+
+def events_of(folder: Path, name: str) -> list[dict[str, Any]]:
+    path = folder / "events.jsonl"
+    lines = path.read_text().splitlines() if path.exists() else []
+    return [event for event in map(json.loads, lines) if event["event"] == name]
+
+
+def workers_of(parent: int) -> list[psutil.Process]:
+    return [child for child in psutil.Process(parent).children() if "tunebench.worker" in child.cmdline()]
+
+
+def at_work_on(process: psutil.Process) -> bool:
+    """Whether a worker still has its files open, and is no other's number by now."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+@pytest.fixture
+def long(
+    backbones: dict[str, Path], data_root: Path, tmp_path: Path
+) -> Iterator[tuple[Command, subprocess.Popen[str]]]:
+    """A command at work, whose first run has ended an epoch."""
+    command = Command(tmp_path, LONG, backbones["bert"], data_root)
+    process = command.start()
+    try:
+        until(lambda: process.poll() is not None or events_of(command.run_dir("emotion", "full"), "epoch"), 90)
+        assert process.poll() is None, process.communicate()[0]
+        yield command, process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.slow
+def test_a_killed_parent_leaves_no_worker_and_the_same_command_goes_on(
+    long: tuple[Command, subprocess.Popen[str]], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command, process = long
+    folder = command.run_dir("emotion", "full")
+    monkeypatch.chdir(command.folder)
+    code, _, err = in_process(capsys, monkeypatch, *command.arguments)
+    assert code == 2
+    assert err == (
+        f"tunebench: --out {command.out}: another tunebench is at work in it. Wait for it, or choose another folder.\n"
+    )
+
+    workers = workers_of(process.pid)
+    assert workers
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    until(lambda: not any(map(at_work_on, workers)), 10)
+    assert not (folder / "result.json").exists()
+
+    code, out, err = in_process(capsys, monkeypatch, *command.arguments)
+    assert (code, err) == (0, "")
+    (resumed,) = events_of(folder, "resumed")
+    assert resumed["step"] >= 96
+    result = read_result(folder)
+    assert isinstance(result, Done)
+    assert result.cost.steps == 4 * 96
+    assert [epoch.epoch for epoch in result.history] == [1, 2, 3, 4]
+    assert not (folder / "resume").exists()
+
+
+@pytest.mark.slow
+def test_a_killed_worker_is_a_failed_run_and_the_study_goes_on(long: tuple[Command, subprocess.Popen[str]]) -> None:
+    command, process = long
+    folder = command.run_dir("emotion", "full")
+    for child in workers_of(process.pid):
+        child.send_signal(signal.SIGKILL)
+    printed = process.communicate(timeout=60)[0]
+
+    assert process.returncode == 1
+    assert "Traceback" not in printed
+    reason = (
+        "its process was killed, most likely for want of memory. Use fewer --workers, "
+        "a smaller training.micro_batch_size, or a smaller model."
+    )
+    result = read_result(folder)
+    assert isinstance(result, Failed)
+    assert result.reason == reason
+    assert (folder / "error.txt").read_text() == reason + "\n"
+    assert f"failed: {folder.name}: {reason}" in printed
+    assert isinstance(read_result(command.run_dir("emotion", "tfidf")), Done)
+    assert (command.out / "report.html").is_file()
+
+
+# One worker, without its process --------------------------------------------------------------------------------------
+
+
+class Silent:
+    """A display for nobody."""
+
+    def event(self, worker: int, run: Any, event: dict[str, Any]) -> None:
+        """Nothing is shown."""
+
+
+class FakeWorker:
+    """A worker that answers each job as told, in this process."""
+
+    answers: queue.Queue[dict[str, Any]]
+
+    def __init__(self, number: int, workers: int, out: Path, events: Any):
+        self.number, self.run, self.family, self._events = number, None, "", events
+        events.put((self, {"event": "ready"}))
+
+    def start(self, run: Any, family: str, out: Path, track: str | None) -> None:
+        self.run, self.family = run, family
+        event = self.answers.get_nowait()
+        if event["event"] == "result":
+            (out / "runs" / run.id).mkdir(parents=True, exist_ok=True)
+        self._events.put((self, event))
+
+    def stop(self) -> None:
+        self._events.put((self, {"event": "ended", "code": 0}))
+
+
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Lets every job be answered by these events, in turn."""
+
+    def answer(*events: dict[str, Any]) -> None:
+        FakeWorker.answers = queue.Queue()
+        for event in events:
+            FakeWorker.answers.put(event)
+
+    monkeypatch.setattr(runner, "Worker", FakeWorker)
+    return answer
+
+
+def pending_runs(count: int) -> list[tuple[Any, str]]:
+    experiment = {"model": "m", "task": "emotion", "techniques": ["full"]}
+    study = Study.model_validate({"name": "x", "seeds": list(range(count)), "experiments": [experiment]})
+    return [(run, "bert") for run in study.runs()]
+
+
+def test_a_worker_that_dies_before_its_run_has_a_folder_is_recorded(fake: Callable[..., None], tmp_path: Path) -> None:
+    pending = pending_runs(2)
+    done = {"event": "result", "status": "done", "reason": None}
+    fake({"event": "ended", "code": 3}, done)
+    runner.run_all(pending, runner.Options(tmp_path, "", 1, None, None), Silent())
+
+    result = read_result(tmp_path / "runs" / pending[0][0].id)
+    assert isinstance(result, Failed)
+    assert result.reason == "its process ended with code 3; its last words are in the worker's log."
+    assert FakeWorker.answers.empty(), "the second run was given to a new worker"
+
+
+def test_a_full_disk_stops_the_study_with_the_way_out(fake: Callable[..., None], tmp_path: Path) -> None:
+    fake({"event": "unwritable", "reason": "result.json: No space left on device"})
+
+    with pytest.raises(UserError) as caught:
+        runner.run_all(pending_runs(2), runner.Options(tmp_path, "", 1, None, None), Silent())
+    assert str(caught.value) == (
+        f"--out {tmp_path}: result.json: No space left on device. Mend that and give the same command again: "
+        "finished runs are kept, the interrupted one goes on."
+    )
+
+
+def job_of(run: Any, folder: Path) -> dict[str, Any]:
+    return {
+        "run": run.model_dump(mode="json"), "family": "bert", "folder": str(folder), "cache": str(folder / "cache"),
+        "track": None,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EACCES])
+def test_a_full_disk_is_no_failure_of_the_run(number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(number, os.strerror(number), "somewhere")
+
+    monkeypatch.setattr(worker, "execute", full)
+    with pytest.raises(OSError, match="somewhere"):
+        worker.make(job_of(pending_runs(1)[0][0], tmp_path), lambda event: None)
+    assert read_result(tmp_path) is None
+
+
+def test_any_other_error_is_recorded_with_its_traceback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any) -> None:
+        raise ZeroDivisionError("a bug")
+
+    told: list[dict[str, Any]] = []
+    monkeypatch.setattr(worker, "execute", broken)
+    worker.make(job_of(pending_runs(1)[0][0], tmp_path), told.append)
+
+    result = read_result(tmp_path)
+    assert isinstance(result, Failed)
+    assert result.reason == "ZeroDivisionError: a bug"
+    assert "in broken" in (tmp_path / "error.txt").read_text()
+    assert told == [{"event": "result", "status": "failed", "reason": "ZeroDivisionError: a bug"}]
+
+
+@pytest.mark.slow
+def test_a_really_full_disk_is_told_and_the_same_command_ends_the_study(
+    backbones: dict[str, Path], data_root: Path, tmp_path: Path
+) -> None:
+    small = tmp_path / "small"
+    small.mkdir()
+    mount = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=600k", "tmpfs", str(small)], capture_output=True, check=False
+    )
+    if mount.returncode != 0:
+        pytest.skip("this machine lets nobody mount a small disk")
+    try:
+        text = LONG.replace("epochs: 4, batch_size: 1", "epochs: 1, batch_size: 16")
+        command = Command(tmp_path, text, backbones["bert"], data_root)
+        command.out = small / "out"
+        command.arguments[command.arguments.index("--out") + 1] = str(command.out)
+        (small / "filler").write_bytes(b"x" * 520_000)
+        code, printed = command()
+        assert code == 2
+        assert "Traceback" not in printed
+        assert "No space left on device" in printed
+        assert "Mend that and give the same command again" in printed
+
+        (small / "filler").unlink()
+        code, printed = command()
+        assert code == 0, printed
+    finally:
+        subprocess.run(["umount", str(small)], check=False)
+
+
+def test_a_worker_ends_with_its_standard_input() -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tunebench.worker"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    timer = threading.Timer(60, process.kill)
+    timer.start()
+    try:
+        assert json.loads(process.stdout.readline()) == {"event": "ready"}
+        process.stdin.close()
+        assert process.wait(timeout=10) == 0
+    finally:
+        timer.cancel()
+        process.kill()
+        process.stdout.close()
