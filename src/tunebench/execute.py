@@ -4,12 +4,14 @@ Run -> examples -> features -> backbone -> technique -> frozen prefix | tail -> 
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 import transformers
+from accelerate import Accelerator
 
 from tunebench import checkpoints, data
 from tunebench.data import SPLITS, Data
@@ -19,12 +21,13 @@ from tunebench.engine.dropout import use_fast_dropout
 from tunebench.engine.evaluate import score
 from tunebench.engine.frozen_prefix import PrefixCache
 from tunebench.engine.observers import Observer, tracking
-from tunebench.engine.precision import compute_in_float32, make_accelerator, store_frozen_in_bf16
+from tunebench.engine.precision import Precision, compute_in_float32, make_accelerator, store_frozen_in_bf16
 from tunebench.engine.seeds import HEAD, seed_of
 from tunebench.errors import RunError
 from tunebench.families.base import Family, base_of, fresh_of
 from tunebench.metrics import METRICS, bootstrap_interval
 from tunebench.objectives import objectives
+from tunebench.objectives.base import Objective
 from tunebench.results import (
     Cost,
     DataInfo,
@@ -104,34 +107,23 @@ def tune(
     budget, family, metrics = run.training, found.family, run.task.metrics
     accelerator, precision = make_accelerator(budget.precision, folder, track)
     local, backbone = checkpoints.fetch(found)
-    tokenizer = family.tokenizer(local)
-    limit = min(run.task.max_tokens, tokenizer.model_max_length)
-    cls = objectives()[run.task.objective]
-    objective = cls(examples.labels, tokenizer, max_tokens=limit, label_subwords=run.task.label_subwords)
+    objective = pose(run, found, examples.labels, family.tokenizer(local))
     features = {split: objective.encode(examples.splits[split]) for split in SPLITS}
-
-    torch.manual_seed(seed_of(run.seed, HEAD))
-    model = family.load(local, run.task.objective, cls.head(examples.labels))
-    model.name_or_path = str(found.folder or run.model)
     steps = budget.epochs * -(-len(features["train"]) // budget.batch_size)
-    model = technique.apply(model, family, steps)
+    model = build(run, technique, found, local, objective, steps)
     parameters = measure.count_parameters(model, family)
     if isinstance(technique, Trained) and not parameters.trainable:
         raise RunError(f"{run.technique} trains nothing on {run.model}")
-    if precision == "bf16":
-        store_frozen_in_bf16(model, family.head(model))
-    if accelerator.device.type == "cpu":
-        use_fast_dropout(model, base_of(model))
-    for module in family.head(model):
-        compute_in_float32(module, accelerator.device.type)
-    model.to(accelerator.device).eval()
-
-    kept = PrefixCache(cache, budget.cache_gigabytes * 1e9)
+    settle(model, family, accelerator, precision)
     cut = Cut(
-        model, family, objective, features, accelerator, precision, backbone.fingerprint, kept,
-        budget.evaluation_batch_tokens, observe,
+        model, family, objective, features, accelerator, precision, backbone.fingerprint,
+        PrefixCache(cache, budget.cache_gigabytes * 1e9), budget.evaluation_batch_tokens, observe,
     )  # fmt: skip
     gold = objective.references(examples.splits["validation"], examples.labels)
+
+    def validate() -> dict[str, float | None]:
+        return score(metrics, cut.predict("validation")[0], gold)
+
     state, saved = train.State(), []
     if isinstance(technique, Trained):
         best = folder / checkpoint.BEST
@@ -143,7 +135,7 @@ def tune(
                 source=cut.source("train"),
                 objective=objective,
                 autocast=accelerator.autocast,  # pyright: ignore[reportArgumentType]
-                validate=lambda: score(metrics, cut.predict("validation")[0], gold),
+                validate=validate,
                 main_metric=(metrics[0], METRICS[metrics[0]].higher_is_better),
                 on_best=lambda: checkpoint.save_weights(checkpoint.trainable(model), best),
             )
@@ -151,17 +143,42 @@ def tune(
         checkpoint.load_weights(model, best)
         technique.save_adapter(model, folder / "adapter")
         saved = [best]
-        validation = state.history[(state.best_epoch or 1) - 1]["validation"]
-    else:
-        validation = score(metrics, cut.predict("validation")[0], gold)
+    validation = state.history[state.best_epoch - 1]["validation"] if state.best_epoch else validate()
     observe({"event": "test"})
     predictions, sure = cut.predict("test")
+    truncated = {f"{split} {what}": n for split in SPLITS for what, n in features[split].truncated.items()}
     return Outcome(
         predictions, sure, validation, parameters, measure.environment(accelerator.device, precision), state, saved,
-        prefix_seconds=cut.watch.seconds.get("prefix", 0.0), cached=cut.cached, backbone=backbone,
-        truncated={f"{s} {what}": n for s in SPLITS for what, n in features[s].truncated.items()},
-        notices=_notices(cut, fresh_of(model), state),
+        prefix_seconds=cut.watch.seconds.get("prefix", 0.0), cached=cut.cached, backbone=backbone, truncated=truncated,
+        notices=_notices(cut, fresh_of(model), state, truncated, objective.max_tokens),
     )  # fmt: skip
+
+
+def pose(run: Run, found: checkpoints.Checkpoint, labels: Sequence[str], tokenizer: Any) -> Objective:
+    """The task's objective for this model, which may have fewer positions than the task allows tokens."""
+    limit = min(run.task.max_tokens, found.family.positions(found.config), tokenizer.model_max_length)
+    return objectives()[run.task.objective](labels, tokenizer, max_tokens=limit, label_subwords=run.task.label_subwords)
+
+
+def build(
+    run: Run, technique: Technique, found: checkpoints.Checkpoint, folder: Path, objective: Objective, steps: int
+) -> Any:
+    """The pretrained model under a head drawn from the run's seed, with the technique applied."""
+    torch.manual_seed(seed_of(run.seed, HEAD))
+    model = found.family.load(folder, run.task.objective, objective.head(objective.labels))
+    model.name_or_path = str(found.folder or run.model)  # what PEFT names as the adapter's base
+    return technique.apply(model, found.family, steps)
+
+
+def settle(model: Any, family: Family, accelerator: Accelerator, precision: Precision) -> None:
+    """Put a model on its device in its number formats, in evaluation mode."""
+    if precision == "bf16":
+        store_frozen_in_bf16(model, family.head(model))
+    if accelerator.device.type == "cpu":
+        use_fast_dropout(model, base_of(model))
+    for module in family.head(model):
+        compute_in_float32(module, accelerator.device.type)
+    model.to(accelerator.device).eval()
 
 
 def fit_baseline(run: Run, baseline: Baseline, examples: Data, folder: Path) -> Outcome:
@@ -204,10 +221,6 @@ def record(run: Run, info: RunInfo, examples: Data, outcome: Outcome, total_seco
                     message=f"{METRICS[name].title} on test is undefined: the predictions are constant.",
                 )
             )
-    notices += [
-        Notice(code="truncated", message=f"{count} {what} were cut at {run.task.max_tokens} tokens.")
-        for what, count in outcome.truncated.items()
-    ]
     return Done(
         run=info,
         backbone=outcome.backbone,
@@ -271,8 +284,13 @@ def not_applicable(run: Run, family: Family) -> str | None:
     return run.entry.not_applicable(family, run.task.objective)
 
 
-def _notices(cut: Cut, fresh: tuple[str, ...], state: train.State) -> list[Notice]:
-    notices = []
+def _notices(
+    cut: Cut, fresh: tuple[str, ...], state: train.State, truncated: dict[str, int], limit: int
+) -> list[Notice]:
+    notices = [
+        Notice(code="truncated", message=f"{count} {what} were cut at {limit} tokens.")
+        for what, count in truncated.items()
+    ]
     if cut.cached:
         text = (
             f"The outputs of {cut.depth} frozen stages were computed once and kept. They come from batches sorted by "

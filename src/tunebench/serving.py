@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
 import transformers
 from pydantic import ValidationError
 
@@ -12,11 +11,11 @@ from tunebench import checkpoints
 from tunebench.engine import checkpoint
 from tunebench.engine.evaluate import predict as run_network
 from tunebench.engine.precision import make_accelerator
-from tunebench.engine.seeds import HEAD, seed_of
 from tunebench.engine.sources import Tokens
 from tunebench.errors import UserError
 from tunebench.examples import Example, TextExample, TokensExample
-from tunebench.objectives import objectives
+from tunebench.execute import build, pose
+from tunebench.objectives.base import Objective
 from tunebench.results import Done, read_json, read_result
 from tunebench.study import Run
 from tunebench.techniques.base import Baseline, Technique, Trained
@@ -36,8 +35,8 @@ def load_finetuned(run_dir: str | Path) -> "tuple[PreTrainedModel, PreTrainedTok
             or the run is a baseline without a model.
     """
     run, done = _read(Path(run_dir))
-    model, tokenizer = _load(run, done, Path(run_dir))
-    return model, tokenizer
+    model, objective = _load(run, done, Path(run_dir))
+    return model, objective.tokenizer
 
 
 def predict(run_dir: str | Path, texts: Sequence[str], pairs: Sequence[str] | None = None) -> list[dict[str, Any]]:
@@ -101,7 +100,7 @@ def _read(folder: Path) -> tuple[Run, Done]:
         ) from error
 
 
-def _load(run: Run, done: Done, folder: Path) -> "tuple[Any, PreTrainedTokenizerBase]":
+def _load(run: Run, done: Done, folder: Path) -> tuple[Any, Objective]:
     if not isinstance(run.entry, Technique):
         raise UserError(
             f"{folder}: {run.technique} is a baseline without a pretrained model. 'tunebench predict' answers with it."
@@ -114,26 +113,19 @@ def _load(run: Run, done: Done, folder: Path) -> "tuple[Any, PreTrainedTokenizer
             f"{folder}: the weights of '{run.model}' in {local} are not those that were tuned "
             f"(fingerprint {backbone.fingerprint[:12]}, not {done.backbone.fingerprint[:12]}). Give back the same ones."
         )
-    head = objectives()[run.task.objective].head(done.data.labels)
-    torch.manual_seed(seed_of(run.seed, HEAD))
-    model = found.family.load(local, run.task.objective, head)
-    model.name_or_path = str(found.folder or run.model)
-    tuned = run.entry.apply(model, found.family, total_steps=max(1, done.cost.steps))
+    objective = pose(run, found, done.data.labels, found.family.tokenizer(local))
+    model = build(run, run.entry, found, local, objective, max(1, done.cost.steps))
     if isinstance(run.entry, Trained):
         try:
-            checkpoint.load_weights(tuned, folder / checkpoint.BEST)
+            checkpoint.load_weights(model, folder / checkpoint.BEST)
         except ValueError as error:
             raise UserError(f"{error}. Remove the folder and run the study again.") from error
-    return tuned.eval(), found.family.tokenizer(local)
+    return model.eval(), objective
 
 
 def _predict(run: Run, done: Done, folder: Path, examples: Sequence[Example]) -> tuple[list[Any], list[Any]]:
-    model, tokenizer = _load(run, done, folder)
+    model, objective = _load(run, done, folder)
     accelerator, _ = make_accelerator("float32", folder, None)
-    limit = min(run.task.max_tokens, tokenizer.model_max_length)
-    objective = objectives()[run.task.objective](
-        done.data.labels, tokenizer, max_tokens=limit, label_subwords=run.task.label_subwords
-    )
     source = Tokens(objective, objective.encode(examples), accelerator.device)
     return run_network(
         model.to(accelerator.device),

@@ -63,6 +63,10 @@ class Family(ABC):
 
         return AutoConfig.for_model(**values)
 
+    @abstractmethod
+    def positions(self, values: Mapping[str, Any]) -> int:
+        """How many tokens a model with this configuration can take."""
+
     def skeleton(
         self, values: Mapping[str, Any], objective: str, head: Mapping[str, Any], folder: Path | None = None
     ) -> PreTrainedModel:

@@ -23,6 +23,9 @@ _BERT_BASE = {
 }
 
 
+_POSITIONS_AFTER_PADDING = ("roberta", "xlm-roberta", "camembert")
+
+
 class Bert(Family):
     """Embeddings, N layers and, in some, a pooler that reads the first token."""
 
@@ -52,6 +55,12 @@ class Bert(Family):
     }  # fmt: skip
     # Byte-level tokenizers (RoBERTa) need it for words; others ignore it.
     tokenizer_habits: ClassVar[Mapping[str, Any]] = {"add_prefix_space": True}
+
+    def positions(self, values: Mapping[str, Any]) -> int:
+        """Position embeddings; RoBERTa and its kin number positions from the padding index + 1."""
+        config = self.config(values)
+        offset = config.pad_token_id + 1 if config.model_type in _POSITIONS_AFTER_PADDING else 0
+        return config.max_position_embeddings - offset
 
     def fresh(self, folder: Path) -> tuple[str, ...]:
         """The pooler, where the checkpoint has none (no next-sentence prediction) or one that was never trained.
