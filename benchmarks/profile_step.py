@@ -103,7 +103,8 @@ def write_texts(table: Path, tokenizer: Any, rows: int, tokens: int) -> None:
 def label_pieces() -> None:
     """Give the dropout masks and the gradient's norm a name that the profiler sees."""
     dropout.scaled_mask = _labelled("dropout masks", dropout.scaled_mask)
-    nn.utils.clip_grad_norm_ = _labelled("gradient norm", nn.utils.clip_grad_norm_)
+    nn.utils.get_total_norm = _labelled("gradient norm", nn.utils.get_total_norm)
+    nn.utils.clip_grads_with_norm_ = _labelled("gradient norm", nn.utils.clip_grads_with_norm_)
 
 
 def _labelled(label: str, function: Callable[..., Any]) -> Callable[..., Any]:

@@ -1,8 +1,8 @@
 """The same cells by tunebench and by HF Trainer + PEFT: seconds and validation scores, paired.
 
-Both sides train the same weights on the same examples, with the same epochs, batch size, learning rate, warm-up, weight
+Both sides train the same weights on the same examples: same epochs, batch size, learning rate, warm-up, weight
 decay, number format and threads, and score the validation split once an epoch. They take turns, and the side that goes
-first changes from pair to pair. Each tunebench run has a fresh output folder, so no kept prefix of an earlier run helps.
+first changes from pair to pair. Each tunebench run has a fresh output folder: no kept prefix of an earlier run helps.
 """
 
 import argparse

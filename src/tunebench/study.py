@@ -225,7 +225,7 @@ class Run(_Part):
         for field in ("checkpoint_seconds", "cache_gigabytes"):
             del content["training"][field]
         digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:8]
-        model, task = (re.sub(r"[^\w.-]+", "_", name).strip("_")[-60:] for name in (self.model, self.task.name))
+        model, task = (re.sub(r"[^\w.-]+", "_", name)[-60:].strip("_.-") for name in (self.model, self.task.name))
         return f"{model}--{task}--{self.technique}--s{self.seed}--{digest}"
 
 
