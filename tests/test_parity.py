@@ -79,7 +79,7 @@ def test_twenty_steps_have_the_losses_of_hf_trainer(
         ),
         budget,
         SEED,
-        Resume(tmp_path / "resume", tmp_path / "best"),
+        Resume(tmp_path / "resume", tmp_path / "best", ""),
         lambda event: losses.append(event["loss"]) if event["event"] == "step" else None,
     )
     plan = plan_epoch(features.lengths, BATCH, SEED, 0)

@@ -70,7 +70,7 @@ def run(
     parsed, text = read_study(study)
     if seeds is not None:
         parsed = parsed.with_seeds(seeds)
-    runs = parsed.runs(_models(model), str(data_root) if data_root else None)
+    runs = parsed.runs(_models(model), _absolute(data_root) if data_root else None)
     _check_tracker(track)
     count = _worker_count(workers)
 
@@ -110,7 +110,7 @@ def plan(study: StudyArgument, json_: Json = False, data_root: DataRoot = None, 
     from tunebench.study import read_study
 
     parsed, _ = read_study(study)
-    runs = parsed.runs(_models(model), str(data_root) if data_root else None)
+    runs = parsed.runs(_models(model), _absolute(data_root) if data_root else None)
 
     from tunebench import plan as plans
 
@@ -301,8 +301,12 @@ def _models(options: list[str] | None) -> dict[str, str]:
         name, equals, path = option.partition("=")
         if not equals or not name or not path:
             raise UserError(f"--model {option}: write --model NAME=PATH, with a model name of the study.")
-        models[name] = path
+        models[name] = _absolute(Path(path))  # a run must find it again, from whichever folder
     return models
+
+
+def _absolute(path: Path) -> str:
+    return str(path.expanduser().absolute())
 
 
 def _worker_count(value: str) -> int | None:

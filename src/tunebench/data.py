@@ -23,11 +23,11 @@ _ALIASES = {"validation": ("validation", "valid", "val", "dev")}
 _AS_WRITTEN: dict[str, Any] = {"keep_default_na": False, "na_values": [""]}
 _JSON_AS_WRITTEN: dict[str, Any] = {"dtype": False, "precise_float": True}
 _READERS = {
-    ".csv": lambda path: pd.read_csv(path, **_AS_WRITTEN),
-    ".tsv": lambda path: pd.read_csv(path, sep="\t", **_AS_WRITTEN),
-    ".jsonl": lambda path: pd.read_json(path, lines=True, **_JSON_AS_WRITTEN),
-    ".json": lambda path: pd.read_json(path, **_JSON_AS_WRITTEN),
-    ".parquet": lambda path: pd.read_parquet(path),
+    ".csv": lambda path, texts: pd.read_csv(path, dtype=texts, **_AS_WRITTEN),
+    ".tsv": lambda path, texts: pd.read_csv(path, sep="\t", dtype=texts, **_AS_WRITTEN),
+    ".jsonl": lambda path, texts: pd.read_json(path, lines=True, **_JSON_AS_WRITTEN),
+    ".json": lambda path, texts: pd.read_json(path, **_JSON_AS_WRITTEN),
+    ".parquet": lambda path, texts: pd.read_parquet(path),
 }
 
 
@@ -150,8 +150,9 @@ def _read(path: Path, task: Task) -> pd.DataFrame:
     reader = _READERS.get(path.suffix.lower())
     if reader is None:
         raise UserError(f"task '{task.name}': {path} is none of {', '.join(_READERS)}. Convert it to one of these.")
+    texts = {column: str for role, column in task.columns.items() if column and role != "label"}  # "007" is no number
     try:
-        return reader(path)
+        return reader(path, texts)
     except pd.errors.EmptyDataError:
         return pd.DataFrame()
     except (ValueError, OSError) as error:  # pandas' and pyarrow's parsers raise kinds of ValueError and OSError

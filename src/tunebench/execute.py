@@ -23,7 +23,7 @@ from tunebench.engine.frozen_prefix import PrefixCache
 from tunebench.engine.observers import Observer, tracking
 from tunebench.engine.precision import Precision, compute_in_float32, make_accelerator, store_frozen_in_bf16
 from tunebench.engine.seeds import HEAD, seed_of
-from tunebench.errors import RunError
+from tunebench.errors import RunError, UserError
 from tunebench.families.base import Family, base_of, fresh_of
 from tunebench.metrics import METRICS, bootstrap_interval
 from tunebench.objectives import objectives
@@ -140,7 +140,8 @@ def tune(
                 main_metric=(metrics[0], METRICS[metrics[0]].higher_is_better),
                 on_best=lambda: checkpoint.save_weights(checkpoint.trainable(model), best),
             )
-            state = train.fit(training, budget, run.seed, checkpoint.Resume(folder / "resume", best), told)
+            inputs = f"{examples.fingerprint()} {backbone.fingerprint}"
+            state = train.fit(training, budget, run.seed, checkpoint.Resume(folder / "resume", best, inputs), told)
         checkpoint.load_weights(model, best)
         technique.save_adapter(model, folder / "adapter")
         saved = [best]
@@ -157,6 +158,12 @@ def tune(
 
 def pose(run: Run, found: checkpoints.Checkpoint, labels: Sequence[str], tokenizer: Any) -> Objective:
     """The task's objective for this model, which may have fewer positions than the task allows tokens."""
+    known = found.family.config(found.config).vocab_size
+    if len(tokenizer) > known:
+        raise UserError(
+            f"model '{run.model}': its tokenizer has {len(tokenizer)} tokens, its embeddings {known}. "
+            "Give a model and a tokenizer that were saved together."
+        )
     limit = min(run.task.max_tokens, found.family.positions(found.config), tokenizer.model_max_length)
     return objectives()[run.task.objective](labels, tokenizer, max_tokens=limit, label_subwords=run.task.label_subwords)
 

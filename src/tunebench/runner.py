@@ -1,6 +1,7 @@
 """From a study's pending runs to result files, in worker processes that one small interface starts and feeds."""
 
 import fnmatch
+import functools
 import json
 import os
 import queue
@@ -17,11 +18,13 @@ from typing import Any, Protocol
 import psutil
 from filelock import FileLock, Timeout
 
+from tunebench import data
 from tunebench.errors import UserError
 from tunebench.execute import run_info
 from tunebench.plan import plan
-from tunebench.results import Failed, read_result, write_atomically, write_json, write_result
+from tunebench.results import Done, Failed, read_result, write_atomically, write_json, write_result
 from tunebench.study import Run, Study
+from tunebench.tasks.base import Task
 
 _WORKER_BYTES = 3e9  # what a run on a small backbone may take; `auto` starts no more workers than fit
 
@@ -78,7 +81,7 @@ def prepare(study: Study, text: str, runs: Sequence[Run], options: Options) -> l
         raise UserError(
             f"--out {options.out}: it cannot be written ({error.strerror}). Choose another folder."
         ) from error
-    return [(run, families[run.model]) for run in chosen if not is_done(options.out / "runs" / run.id)]
+    return [(run, families[run.model]) for run in chosen if not is_done(run, options.out / "runs" / run.id)]
 
 
 def matches(run: Run, family: str, pattern: str) -> bool:
@@ -87,10 +90,18 @@ def matches(run: Run, family: str, pattern: str) -> bool:
     return any(fnmatch.fnmatchcase(f"{start}/{ends}", pattern) for start in (family, run.model))
 
 
-def is_done(folder: Path) -> bool:
-    """Whether a run needs no further work; a damaged result is as good as none."""
+def is_done(run: Run, folder: Path) -> bool:
+    """Whether a run needs no further work; a damaged result, or one of other contents of the user's files, is none."""
     result = read_result(folder)
+    if isinstance(result, Done) and run.task.data is not None:
+        return result.data.fingerprint == _own_data(run.task.model_dump_json())
     return result is not None and result.status != "failed"
+
+
+@functools.cache
+def _own_data(task: str) -> str:
+    """Fingerprint of a task made of the user's files; cached by content, as a Task holds dicts and has no hash."""
+    return data.load(Task.model_validate_json(task)).fingerprint()
 
 
 @contextmanager

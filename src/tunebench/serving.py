@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import transformers
 from pydantic import ValidationError
+from safetensors import SafetensorError
 
 from tunebench import checkpoints
 from tunebench.engine import checkpoint
@@ -18,7 +19,7 @@ from tunebench.execute import build, pose
 from tunebench.objectives.base import Objective
 from tunebench.results import Done, read_json, read_result
 from tunebench.study import Run
-from tunebench.techniques.base import Baseline, Technique, Trained
+from tunebench.techniques.base import Baseline, Predictor, Technique, Trained
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -56,13 +57,15 @@ def predict(run_dir: str | Path, texts: Sequence[str], pairs: Sequence[str] | No
         raise UserError(
             f"predict: {run.task.name} compares two texts. Give the second one with --pair, or after a tab in a file."
         )
+    if pairs is not None and run.task.columns.get("pair") is None:
+        raise UserError(f"predict: {run.task.name} takes one text at a time. Leave --pair (in a file: the tabs) out.")
     examples: list[Example]
     if run.task.objective == "token_classification":
         examples = [TokensExample(tuple(text.split()), (0,) * len(text.split())) for text in texts]
     else:
         examples = [TextExample(text, 0, pair) for text, pair in zip(texts, pairs or [None] * len(texts), strict=True)]
     if isinstance(run.entry, Baseline):
-        answers, sure = run.entry.load(folder, run.task.objective, done.data.labels).predict(examples)
+        answers, sure = _baseline(run.entry, run, done, folder).predict(examples)
     else:
         answers, sure = _predict(run, done, folder, examples)
     return [_answer(done, *row) for row in zip(texts, examples, answers, sure, strict=True)]
@@ -121,6 +124,15 @@ def _load(run: Run, done: Done, folder: Path) -> tuple[Any, Objective]:
         except ValueError as error:
             raise UserError(f"{error}. Remove the folder and run the study again.") from error
     return model.eval(), objective
+
+
+def _baseline(baseline: Baseline, run: Run, done: Done, folder: Path) -> Predictor:
+    try:
+        return baseline.load(folder, run.task.objective, done.data.labels)
+    except (OSError, ValueError, SafetensorError) as error:
+        raise UserError(
+            f"{folder}: the fitted {run.technique} cannot be read ({error}). Remove the folder and run the study again."
+        ) from error
 
 
 def _predict(run: Run, done: Done, folder: Path, examples: Sequence[Example]) -> tuple[list[Any], list[Any]]:

@@ -13,6 +13,7 @@ from tunebench import load_finetuned
 from tunebench.families import families
 from tunebench.families.base import base_of
 from tunebench.objectives import objectives
+from tunebench.runner import _own_data, is_done
 from tunebench.serving import predict
 from tunebench.tasks import tasks
 from tunebench.techniques import techniques
@@ -233,3 +234,27 @@ def test_evaluation_batches_do_not_change_predictions(
     small = make_run(backbones["bert"], data_root, "ner", "full", epochs=1, evaluation_batch_tokens=16)
     large = make_run(backbones["bert"], data_root, "ner", "full", epochs=1, evaluation_batch_tokens=4096)
     assert make(small, tmp_path / "a").metrics == make(large, tmp_path / "b").metrics
+
+
+def test_a_state_made_from_other_data_is_not_gone_on_from(backbones: dict[str, Path], tmp_path: Path) -> None:
+    data = tmp_path / "own.csv"
+    rows = [f"i feel {word},{label}" for word, label in (("happy", "joy"), ("gloomy", "sadness")) for _ in range(40)]
+    data.write_text("\n".join(["text,label", *rows]))
+    task = {"objective": "sequence_classification", "data": str(data)}
+    run = make_run(backbones["bert"], tmp_path, task, "classifier_head")
+
+    def kill(event: dict[str, Any]) -> None:
+        if event["event"] == "step" and event.get("step") == 5 and "loss" in event:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        make(run, tmp_path / "run", kill)
+    data.write_text(data.read_text().replace("happy", "delighted"))
+    events: list[dict[str, Any]] = []
+    make(run, tmp_path / "run", events.append)
+    assert "resumed" not in [event["event"] for event in events]
+    assert not is_done(run, tmp_path / "other")
+    assert is_done(run, tmp_path / "run")
+    data.write_text(data.read_text().replace("delighted", "loving"))
+    _own_data.cache_clear()
+    assert not is_done(run, tmp_path / "run")

@@ -71,10 +71,11 @@ class Resume:
     Args:
         folder: the states.
         best: the weights of the best epoch so far; a state is of no use without those that it speaks of.
+        inputs: what data and backbone were; a state that was made from others is not gone on from.
     """
 
-    def __init__(self, folder: Path, best: Path):
-        self.folder, self.best = folder, best
+    def __init__(self, folder: Path, best: Path, inputs: str):
+        self.folder, self.best, self.inputs = folder, best, inputs
 
     def save(self, model: nn.Module, optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
         """Keep weights, optimizer and loop state; the state before is removed once the new one is whole."""
@@ -87,7 +88,9 @@ class Resume:
             tensors |= {f"optimizer.{index}.{key}": value for key, value in values.items()}
         save_weights(tensors, partial / "tensors.safetensors")
         digest = _digest(partial / "tensors.safetensors")
-        (partial / "state.json").write_text(json.dumps({**state, "sha256": digest}, allow_nan=False))
+        (partial / "state.json").write_text(
+            json.dumps({**state, "inputs": self.inputs, "sha256": digest}, allow_nan=False)
+        )
         shutil.rmtree(target, ignore_errors=True)
         partial.replace(target)
         for older in self._kept()[:-1]:
@@ -98,7 +101,12 @@ class Resume:
         for folder in reversed(self._kept()):
             state = read_json(folder / "state.json")
             path = folder / "tensors.safetensors"
-            if state is None or not path.exists() or _digest(path) != state["sha256"]:
+            if (
+                state is None
+                or state.get("inputs") != self.inputs
+                or not path.exists()
+                or _digest(path) != state["sha256"]
+            ):
                 continue
             if state["best_epoch"] is not None and not _readable(self.best):
                 continue

@@ -102,7 +102,7 @@ class Family(ABC):
                 local_files_only=True,
                 **head,
             )
-        except (OSError, SafetensorError, RuntimeError) as error:
+        except (OSError, SafetensorError, RuntimeError, ValueError) as error:
             raise UserError(
                 f"model folder {folder}: its weights cannot be read ({str(error).splitlines()[0]}). "
                 "Give a folder made by save_pretrained, with config.json and model.safetensors."

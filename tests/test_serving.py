@@ -1,0 +1,95 @@
+"""What a finished run is for, and what it says where it cannot answer."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.contracts.runs import make, make_run
+from tunebench import data, load_finetuned
+from tunebench.errors import UserError
+from tunebench.serving import predict
+from tunebench.tasks.base import Task
+
+
+@pytest.fixture(scope="module")
+def baseline_run(backbones: dict[str, Path], data_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("tfidf")
+    make(make_run(backbones["bert"], data_root, "emotion", "tfidf"), folder)
+    return folder
+
+
+def test_a_second_text_is_refused_where_the_task_takes_one(baseline_run: Path) -> None:
+    with pytest.raises(UserError, match=r"predict: emotion takes one text at a time\. Leave --pair"):
+        predict(baseline_run, ["i feel happy"], ["why"])
+
+
+def test_a_second_text_is_asked_for_where_the_task_compares_two(
+    backbones: dict[str, Path], data_root: Path, tmp_path: Path
+) -> None:
+    make(make_run(backbones["bert"], data_root, "similarity", "untuned"), tmp_path)
+    with pytest.raises(UserError, match=r"similarity compares two texts\. Give the second one with --pair"):
+        predict(tmp_path, ["a man is playing"])
+
+
+def test_an_empty_text_is_refused(baseline_run: Path) -> None:
+    with pytest.raises(UserError, match=r"a text is empty\. Give at least one word"):
+        predict(baseline_run, ["  "])
+
+
+def test_probabilities_add_up_and_the_label_is_the_most_probable(baseline_run: Path) -> None:
+    (answer,) = predict(baseline_run, ["i feel so happy today"])
+    assert sum(answer["scores"].values()) == pytest.approx(1)
+    assert answer["label"] == max(answer["scores"], key=answer["scores"].get)
+
+
+def test_a_baseline_has_no_model_to_load(baseline_run: Path) -> None:
+    with pytest.raises(UserError, match=r"tfidf is a baseline without a pretrained model"):
+        load_finetuned(baseline_run)
+
+
+def test_a_damaged_baseline_is_named(backbones: dict[str, Path], data_root: Path, tmp_path: Path) -> None:
+    make(make_run(backbones["bert"], data_root, "emotion", "tfidf"), tmp_path)
+    (tmp_path / "terms.json").write_text("[")
+    with pytest.raises(UserError, match=r"the fitted tfidf cannot be read .* run the study again"):
+        predict(tmp_path, ["i feel happy"])
+
+
+def test_a_damaged_model_is_named(backbones: dict[str, Path], data_root: Path, tmp_path: Path) -> None:
+    make(make_run(backbones["bert"], data_root, "emotion", "classifier_head"), tmp_path)
+    (tmp_path / "best.safetensors").write_bytes(b"no tensors")
+    with pytest.raises(UserError, match=r"these weights cannot be read .* Remove the folder and run the study again"):
+        load_finetuned(tmp_path)
+
+
+def test_other_weights_under_the_same_name_are_refused(
+    backbones: dict[str, Path], data_root: Path, tmp_path: Path
+) -> None:
+    make(make_run(backbones["bert"], data_root, "emotion", "classifier_head"), tmp_path)
+    stored = json.loads((tmp_path / "run.json").read_text())
+    (tmp_path / "run.json").write_text(json.dumps({**stored, "model": str(backbones["fresh_pooler"])}))
+    with pytest.raises(UserError, match=r"are not those that were tuned .* Give back the same ones"):
+        load_finetuned(tmp_path)
+
+
+def test_a_tokenizer_that_outgrows_the_embeddings_is_refused(
+    backbones: dict[str, Path], data_root: Path, tmp_path: Path
+) -> None:
+    import shutil
+
+    from transformers import AutoTokenizer
+
+    folder = shutil.copytree(backbones["bert"], tmp_path / "model")
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer.add_tokens(["tunebench"])
+    tokenizer.save_pretrained(folder)
+    with pytest.raises(UserError, match=r"its tokenizer has \d+ tokens, its embeddings \d+"):
+        make(make_run(folder, data_root, "emotion", "full"), tmp_path / "run")
+
+
+def test_a_text_of_digits_keeps_its_zeros_in_csv(tmp_path: Path) -> None:
+    file = tmp_path / "codes.csv"
+    file.write_text("text,label\n" + "".join(f"00{n},{'ab'[n % 2]}\n" for n in range(10, 40)))
+    task = Task.model_validate({"name": "codes", "objective": "sequence_classification", "data": str(file)})
+    splits = data.load(task).splits
+    assert {example.text[:2] for split in splits.values() for example in split} == {"00"}  # type: ignore[union-attr]
