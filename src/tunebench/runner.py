@@ -81,7 +81,12 @@ def prepare(study: Study, text: str, runs: Sequence[Run], options: Options) -> l
         raise UserError(
             f"--out {options.out}: it cannot be written ({error.strerror}). Choose another folder."
         ) from error
-    return [(run, families[run.model]) for run in chosen if not is_done(run, options.out / "runs" / run.id)]
+    pending = [(run, families[run.model]) for run in chosen if not is_done(run, options.out / "runs" / run.id)]
+    if options.workers == 1:
+        return pending
+    # Side by side, what trains most comes first: a long run that starts last would leave the other workers idle.
+    trained = {(c["model"], c["task"], c["label"]): (c["parameters"] or {"trainable": 0})["trainable"] for c in cells}
+    return sorted(pending, key=lambda item: -trained[item[0].model, item[0].task.name, item[0].label])
 
 
 def matches(run: Run, family: str, pattern: str) -> bool:
