@@ -24,8 +24,8 @@ _READING = (
     "are then compared by the range that holds the 95 % intervals of all these seeds; the appendix has each.",
     "An undefined value is shown as undefined, and a mean with an undefined member is undefined.",
     "Trainable parameters are counted once each, the head included.",
-    "Peak memory is that of the whole worker process: libraries, data, and what it kept of the runs that it made before "
-    "(compiled kernels, mostly). So it grows along a study, and compares techniques roughly.",
+    "Peak memory is that of the whole worker process: libraries, data, and what it kept of the runs that it made "
+    "before (compiled kernels, mostly). So it grows along a study, and compares techniques roughly.",
     "Prefix: computing frozen layers once. Train: training. Whole run: these, evaluation, loading and saving. With "
     "several seeds, seconds are means; memory and saved bytes are the largest.",
     "Curves: one line a run, a ring at the best epoch, a dotted level for what has no epochs. Quality against cost: "
