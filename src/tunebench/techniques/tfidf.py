@@ -24,7 +24,9 @@ class Tfidf(Baseline):
     paper = "Spärck Jones 1972; Lafferty et al. 2001, https://repository.upenn.edu/handle/20.500.14332/6188"
 
     c: float = Field(
-        10.0, gt=0, description="inverse regularisation of the logistic regression; best of 1, 3, 10 by time and score"
+        default=10.0,
+        gt=0,
+        description="inverse regularisation of the logistic regression; emotion, validation: 3: 0.854, 10: 0.870, 33: 0.880",
     )
     alpha: float = Field(1.0, gt=0, description="regularisation of the ridge regression; scikit-learn's default")
     crf_iterations: int = Field(100, ge=1, description="L-BFGS iterations of the CRF")
