@@ -26,7 +26,7 @@ class Tfidf(Baseline):
     c: float = Field(
         default=10.0,
         gt=0,
-        description="inverse regularisation of the logistic regression; emotion, validation: 3: 0.854, 10: 0.870, 33: 0.880",
+        description="inverse regularisation of logistic regression; emotion validation: 3: 0.854, 10: 0.870, 33: 0.880",
     )
     alpha: float = Field(1.0, gt=0, description="regularisation of the ridge regression; scikit-learn's default")
     crf_iterations: int = Field(100, ge=1, description="L-BFGS iterations of the CRF")
