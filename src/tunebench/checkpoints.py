@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tunebench import embedded
 from tunebench.errors import UserError
 from tunebench.families import families, family_of
 from tunebench.families.base import Family
@@ -43,13 +44,14 @@ class Checkpoint:
 def find(name: str, revision: str | None = None, override: str | None = None) -> Checkpoint:
     """A model's shape, read offline and without torch.
 
-    It comes from `override`, a local folder, the known shapes or the hub's cache.
+    It comes from `override`, a shipped backbone, a local folder, the known shapes or the hub's cache.
 
     Raises:
         UserError: the folder holds no model, the model is of no known family, or nothing local says what it is.
     """
-    folder = Path(override).expanduser() if override else Path(name).expanduser()
-    if override or folder.is_dir():
+    shipped = embedded.backbones().get(name)
+    folder = Path(override or shipped or name).expanduser()
+    if override or shipped or folder.is_dir():
         return Checkpoint(name, None, folder, _checked(_config_in(folder), f"model folder {folder}"))
     shape = next((f.shapes[name] for f in families().values() if name in f.shapes), None)
     if shape is not None:
@@ -111,7 +113,8 @@ def _cached_config(name: str, revision: str | None) -> Mapping[str, Any]:
         known = ", ".join(sorted(shape for family in families().values() for shape in family.shapes))
         raise UserError(
             f"model '{name}': no local folder and no model of the hub has this name. "
-            f"Give a folder, a hub id, or one whose shape is known offline: {known}."
+            f"Give a folder, a hub id, a shipped backbone ({', '.join(embedded.backbones())}), or one whose shape is "
+            f"known offline: {known}."
         ) from error
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
         raise UserError(

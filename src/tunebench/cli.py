@@ -13,7 +13,7 @@ from tunebench import __version__
 from tunebench.errors import UserError
 
 if TYPE_CHECKING:
-    from pydantic import BaseModel
+    from tunebench.study import Run, Study
 
 app = typer.Typer(
     help="Which fine-tuning technique should I use, and what does it cost me?\n\n"
@@ -33,9 +33,12 @@ Models = Annotated[
     list[str] | None,
     typer.Option("--model", metavar="NAME=PATH", help="use the local folder PATH for the study's model NAME"),
 ]
+Data = Annotated[
+    Literal["embedded"] | None, typer.Option(help="embedded: use the small data sets that tunebench ships")
+]
 Json = Annotated[bool, typer.Option("--json", help="print JSON, for programs")]
 RunDir = Annotated[Path, typer.Argument(help="the folder of a finished run: OUT/runs/<run>")]
-Kind = Literal["techniques", "tasks", "families", "studies"]
+Kind = Literal["techniques", "tasks", "families", "studies", "recipes"]
 
 
 @app.command()
@@ -50,6 +53,7 @@ def run(
         str, typer.Option(help="runs at once: a number, or auto (one a GPU; without GPUs, one a core)")
     ] = "1",
     data_root: DataRoot = None,
+    data: Data = None,
     model: Models = None,
     track: Annotated[
         str | None, typer.Option(help="also log to tensorboard, wandb or mlflow (install tunebench[<name>])")
@@ -70,7 +74,7 @@ def run(
     parsed, text = read_study(study)
     if seeds is not None:
         parsed = parsed.with_seeds(seeds)
-    runs = parsed.runs(_models(model), _absolute(data_root) if data_root else None)
+    parsed, runs = _runs(parsed, model, data_root, data)
     _check_tracker(track)
     count = _worker_count(workers)
 
@@ -102,7 +106,13 @@ def run(
 
 
 @app.command()
-def plan(study: StudyArgument, json_: Json = False, data_root: DataRoot = None, model: Models = None) -> None:
+def plan(
+    study: StudyArgument,
+    json_: Json = False,
+    data_root: DataRoot = None,
+    data: Data = None,
+    model: Models = None,
+) -> None:
     """Show every cell of a study: whether its technique applies or why not, and what it would train.
 
     Offline and without weights: parameters are counted on the shape of the model alone.
@@ -110,7 +120,7 @@ def plan(study: StudyArgument, json_: Json = False, data_root: DataRoot = None, 
     from tunebench.study import read_study
 
     parsed, _ = read_study(study)
-    runs = parsed.runs(_models(model), _absolute(data_root) if data_root else None)
+    parsed, runs = _runs(parsed, model, data_root, data)
 
     from tunebench import plan as plans
 
@@ -148,36 +158,35 @@ def report(out: Annotated[Path, typer.Argument(help="the output folder of 'tuneb
 
 @app.command(name="list")
 def list_(kind: Annotated[Kind, typer.Argument(help="what to list")], json_: Json = False) -> None:
-    """List the techniques, tasks, families or built-in studies. 'tunebench show NAME' tells more of one."""
-    entries = _entries()[kind]
+    """List the techniques, tasks, families, built-in studies or recipes. 'tunebench show NAME' tells more of one."""
+    from tunebench.entries import entries
+
+    found = entries()[kind]
     if json_:
-        _print_json({kind: [{"name": name, **about} for name, about in entries.items()]})
+        _print_json({kind: [{"name": name, **about} for name, about in found.items()]})
         return
-    rows = [[name, about["title"], about["source"]] for name, about in entries.items()]
+    rows = [[name, about["title"], about["source"]] for name, about in found.items()]
     _print_table(f"{len(rows)} {kind}", ["name", "title", "source"], rows)
 
 
 @app.command()
-def show(name: Annotated[str, typer.Argument(help="a technique, task, family or study")], json_: Json = False) -> None:
-    """Show one technique with its settings, a task with its data, a family with its models, or a study's text."""
-    entries = _entries()
-    kinds = [kind for kind, named in entries.items() if name in named]
-    if not kinds:
-        from tunebench.errors import did_you_mean
+def show(
+    name: Annotated[str, typer.Argument(help="a technique, task, family, study or recipe")], json_: Json = False
+) -> None:
+    """Show a technique with its settings, a task with its data, a family with its models, a study's text."""
+    from tunebench.entries import entry_of
 
-        raise UserError(
-            f"show '{name}': nothing has this name. {did_you_mean(name, [n for e in entries.values() for n in e])}"
-        )
-    about = entries[kinds[0]][name]
+    kind, about = entry_of(name)
     if json_:
-        _print_json({"kind": kinds[0], "name": name, **about})
+        _print_json({"kind": kind, "name": name, **about})
         return
-    if kinds[0] == "studies":
+    if about["details"] is None:  # a study's or a recipe's text
         sys.stdout.write(about["text"])
         return
     _say(f"{name}: {about['title']}\n\n{about['text']}\n\nSource: {about['source']}")
-    if about["details"]:
-        _print_table("", *about["details"])
+    _print_table("", *about["details"])
+    for example in about.get("examples", []):
+        _say("\n" + "\n".join(f"{column}: {value}" for column, value in example.items()))
 
 
 @app.command()
@@ -212,6 +221,44 @@ def export(run_dir: RunDir, target: Annotated[Path, typer.Argument(help="a new f
 
 
 @app.command()
+def pretrain(
+    recipe: Annotated[str, typer.Argument(help="a built-in name (tunebench list recipes) or a YAML file")],
+    data_root: Annotated[Path, typer.Option(help="the folder that the recipe's text files are relative to")] = Path(),
+    out: Annotated[Path | None, typer.Option(help="output folder; default: backbones/<recipe>")] = None,
+) -> None:
+    """Train a tokenizer and a backbone from plain text, by the objective of its family.
+
+    OUT/model is an ordinary transformers folder with a card, usable wherever a model name stands; it is written anew at
+    each reading of the held-out loss. Stop it at any moment: the same command goes on and ends with the same weights.
+
+    Example: tunebench pretrain pocket-bert --data-root ../shared/data
+    """
+    from rich.console import Console
+
+    from tunebench.pretraining.recipe import read_recipe
+
+    parsed, _ = read_recipe(recipe)
+    target = out or Path("backbones") / parsed.name
+
+    from tunebench.errors import RunError
+    from tunebench.pretraining.display import display_on
+    from tunebench.pretraining.pretrain import pretrain as make
+    from tunebench.runner import locked
+
+    with locked(target):
+        try:
+            with display_on(Console(), parsed.name) as observe:
+                model = make(parsed, data_root, target, observe)
+        except KeyboardInterrupt:
+            _say(f"Stopped. The same command goes on. Model so far: {target}/model")
+            raise typer.Exit(130) from None
+        except RunError as error:
+            _say(f"failed: {error}")
+            raise typer.Exit(1) from error
+    _say(f"Backbone: {model}")
+
+
+@app.command()
 def env(json_: Json = False) -> None:
     """Show what the figures of a run here would depend on: versions, processor, device, precision."""
     import torch
@@ -237,62 +284,13 @@ def env(json_: Json = False) -> None:
 # What the commands share ----------------------------------------------------------------------------------------------
 
 
-def _entries() -> dict[str, dict[str, dict[str, Any]]]:
-    """Kind -> name -> title, source, text, and details as (header, rows)."""
-    from tunebench.families import families
-    from tunebench.study import built_in_studies, read_study
-    from tunebench.tasks import tasks
-    from tunebench.techniques import techniques
-
-    return {
-        "techniques": {
-            name: {
-                "title": entry.title, "source": entry.paper, "text": _doc(entry),
-                "details": (["setting", "default", "meaning and source of the default"], _settings(entry)),
-            }
-            for name, entry in techniques().items()
-        },
-        "tasks": {
-            name: {
-                "title": task.title, "source": task.citation,
-                "text": "\n".join(
-                    [f"{task.objective}; main metric {task.metrics[0]}. Licence: {task.licence}.", *task.caveats]
-                ),
-                "details": (
-                    ["field", "value"],
-                    [[k, str(v)] for k, v in task.model_dump(mode="json").items() if k != "caveats"],
-                ),
-            }
-            for name, task in tasks().items()
-        },
-        "families": {
-            name: {
-                "title": family.title, "source": ", ".join(family.model_types), "text": _doc(type(family)),
-                "details": (
-                    ["shape known offline", "objectives"],
-                    [[s, ", ".join(family.auto_classes)] for s in family.shapes],
-                ),
-            }
-            for name, family in families().items()
-        },
-        "studies": {
-            name: {
-                "title": read_study(name)[0].description, "source": f"{len(read_study(name)[0].runs())} runs",
-                "text": text, "details": None,
-            }
-            for name, text in built_in_studies().items()
-        },
-    }  # fmt: skip
-
-
-def _doc(cls: type) -> str:
-    import inspect
-
-    return inspect.getdoc(cls) or ""
-
-
-def _settings(entry: "type[BaseModel]") -> list[list[str]]:
-    return [[name, str(field.default), field.description or ""] for name, field in entry.model_fields.items()]
+def _runs(
+    study: "Study", model: list[str] | None, data_root: Path | None, data: str | None
+) -> "tuple[Study, list[Run]]":
+    if data is not None and data_root is not None:
+        raise UserError("--data embedded and --data-root name two sources of data. Give one of them.")
+    study = study.on_embedded_data() if data else study
+    return study, study.runs(_models(model), _absolute(data_root) if data_root else None)
 
 
 def _models(options: list[str] | None) -> dict[str, str]:

@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from tunebench import embedded
 from tunebench.errors import UserError, did_you_mean
 from tunebench.examples import Example, TextExample, TokensExample
-from tunebench.tasks.base import CARVED, CARVING_SEED, Split, Task
+from tunebench.tasks.base import CARVED, CARVING_SEED, EMBEDDED, Split, Task
 
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 _ALIASES = {"validation": ("validation", "valid", "val", "dev")}
@@ -63,7 +64,9 @@ def load(task: Task, data_root: Path | None = None) -> Data:
     Raises:
         UserError: a file, column or split is missing, empty or malformed, or a label is outside the list.
     """
-    if task.data is not None:
+    if task.data == EMBEDDED:
+        frames, source = _embedded(task)
+    elif task.data is not None:
         frames, source = _own_files(task)
     elif data_root is not None:
         frames, source = _data_root(task, data_root)
@@ -84,6 +87,15 @@ def load(task: Task, data_root: Path | None = None) -> Data:
 
 
 # Where the rows come from ---------------------------------------------------------------------------------------------
+
+
+def _embedded(task: Task) -> tuple[dict[str, pd.DataFrame], str]:
+    if task.name not in embedded.DATA:
+        raise UserError(
+            f"task '{task.name}': no data set is shipped for it. {did_you_mean(task.name, embedded.DATA)} "
+            "Name the task after one, or give its own data."
+        )
+    return {split: pd.DataFrame(rows) for split, rows in embedded.rows(task.name).items()}, f"embedded {task.name}"
 
 
 def _own_files(task: Task) -> tuple[dict[str, pd.DataFrame], str]:

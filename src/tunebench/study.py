@@ -5,11 +5,9 @@ import json
 import re
 from collections.abc import Sequence
 from functools import cached_property
-from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -22,10 +20,11 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from tunebench import documents
 from tunebench.errors import UserError, did_you_mean
 from tunebench.results import SCHEMA
 from tunebench.tasks import tasks
-from tunebench.tasks.base import Task
+from tunebench.tasks.base import EMBEDDED, Task
 from tunebench.techniques import techniques
 from tunebench.techniques.base import Entry
 
@@ -84,7 +83,7 @@ class Experiment(_Part):
     def _task_by_name(cls, value: Any) -> Any:
         if isinstance(value, str):
             return _built_in(value)
-        if isinstance(value, dict) and "data" not in value:
+        if isinstance(value, dict) and value.get("data") in (None, EMBEDDED):
             base = _built_in(value.get("name"))
             return {**base.model_dump(exclude={"metrics"} if "objective" in value else set()), **value}
         if isinstance(value, dict) and "name" not in value:
@@ -127,6 +126,9 @@ class Study(_Part):
 
     name: str = Field(pattern=r"^\w[\w.-]*$")
     description: str = ""
+    data: Literal["embedded"] | None = Field(
+        None, description="embedded: the small data sets that tunebench ships, for built-in tasks"
+    )
     seeds: tuple[NonNegativeInt, ...] = Field((0,), min_length=1)
     training: Training = Training()
     experiments: tuple[Experiment, ...] = Field(min_length=1)
@@ -138,9 +140,8 @@ class Study(_Part):
                 self.training_of(experiment)
             except ValidationError as error:
                 problem = error.errors()[0]
-                raise ValueError(
-                    f"experiments[{index}].training.{_path(problem['loc'])}: {_problem(problem, Training)}"
-                ) from None
+                place = documents.place(("experiments", index, "training", *problem["loc"]))
+                raise ValueError(f"{place}: {documents.sentence(problem, Training)}") from None
         return self
 
     def training_of(self, experiment: Experiment) -> Training:
@@ -151,12 +152,16 @@ class Study(_Part):
         """The same study with seeds 0 to count - 1."""
         return self.model_copy(update={"seeds": tuple(range(count))})
 
+    def on_embedded_data(self) -> "Study":
+        """The same study with built-in tasks on the data that tunebench ships."""
+        return self.model_copy(update={"data": EMBEDDED})
+
     def runs(self, models: dict[str, str] | None = None, data_root: str | None = None) -> list["Run"]:
         """Every run, experiments first, then techniques, then seeds.
 
         Args:
             models: `--model`, a study's model name -> a local folder.
-            data_root: `--data-root`.
+            data_root: `--data-root`; it stands above the study's `data`.
 
         Raises:
             UserError: `models` names a model that the study has not, or two cells are the same.
@@ -171,7 +176,7 @@ class Study(_Part):
                 model=experiment.model,
                 revision=experiment.revision,
                 folder=models.get(experiment.model),
-                task=experiment.task,
+                task=self._with_data(experiment.task, data_root),
                 data_root=data_root,
                 technique=choice.name,
                 entry=choice.entry,
@@ -191,6 +196,11 @@ class Study(_Part):
                 )
             seen.add(run.id)
         return runs
+
+    def _with_data(self, task: Task, data_root: str | None) -> Task:
+        if self.data is None or task.data is not None or data_root is not None:
+            return task
+        return task.model_copy(update={"data": self.data})
 
 
 class Run(_Part):
@@ -249,12 +259,7 @@ def _shown(value: Any) -> str:
 
 def built_in_studies() -> dict[str, str]:
     """Name -> YAML text of the studies that tunebench ships."""
-    folder = resources.files("tunebench") / "studies"
-    return {
-        entry.name.removesuffix(".yaml"): entry.read_text("utf-8")
-        for entry in sorted(folder.iterdir(), key=lambda entry: entry.name)
-        if entry.name.endswith(".yaml")
-    }
+    return documents.shipped("studies")
 
 
 def read_study(name: str) -> tuple[Study, str]:
@@ -263,81 +268,5 @@ def read_study(name: str) -> tuple[Study, str]:
     Raises:
         UserError: no such study, no YAML, or a mistake in it, named with its place, its value and the way out.
     """
-    shipped = built_in_studies()
-    path = Path(name)
-    if name in shipped:
-        place, text = name, shipped[name]
-    elif path.is_file():
-        place = path.name
-        try:
-            text = path.read_text("utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise UserError(f"study '{name}': it cannot be read as UTF-8 text ({error}).") from error
-    else:
-        raise UserError(f"study '{name}': no such file and no built-in study. {did_you_mean(name, shipped)}")
-    try:
-        content = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise UserError(f"{place}: this is no YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(content, dict):
-        raise UserError(f"{place}: a study is a mapping with name and experiments. See 'tunebench show demo'.")
-    try:
-        return Study.model_validate(content), text
-    except ValidationError as error:
-        raise UserError("\n".join(f"{place}: {line}" for line in _lines(error))) from error
-
-
-def _lines(error: ValidationError) -> list[str]:
-    problems = error.errors()
-    # A list whose only item is wrong is also reported as too short: the item's own error says it better.
-    places = [problem["loc"] for problem in problems]
-    shown = [
-        problem
-        for problem in problems
-        if problem["type"] != "too_short" or sum(loc[: len(problem["loc"])] == problem["loc"] for loc in places) == 1
-    ]
-    return [
-        f"{_path(problem['loc'])}: {_problem(problem, _model_at(problem['loc']))}"
-        if problem["loc"]
-        else _problem(problem, Study)
-        for problem in shown
-    ]
-
-
-def _path(loc: Sequence[int | str]) -> str:
-    path = ""
-    for part in loc:
-        path += f"[{part}]" if isinstance(part, int) else f".{part}"
-    return path.lstrip(".")
-
-
-def _model_at(loc: Sequence[int | str]) -> type[BaseModel]:
-    """The record whose field a validation error is about."""
     inside = {"experiments": Experiment, "training": Training, "task": Task}
-    found: type[BaseModel] = Study
-    for part in loc[:-1]:
-        found = inside.get(str(part), found)
-    return found
-
-
-def _problem(problem: Any, model: type[BaseModel]) -> str:
-    """Pydantic's error as one sentence with the value and the way out."""
-    field = str(problem["loc"][-1]) if problem["loc"] else ""
-    if problem["type"] == "extra_forbidden":
-        return f"there is no field '{field}'. {did_you_mean(field, model.model_fields)}"
-    if problem["type"] == "missing":
-        return "this field is required."
-    if problem["type"] == "value_error":
-        return str(problem["ctx"]["error"])
-    if problem["type"] == "unknown_setting":
-        return problem["msg"]
-    if problem["type"] == "too_short":
-        return "it is empty. Give at least one."
-    if problem["type"] == "string_pattern_mismatch":
-        return f"use letters, digits, '.', '_' and '-' only, not {problem['input']!r}."
-    said = re.sub(r"a valid (dictionary|tuple)( or instance of \w+)?", _in_yaml, problem["msg"])
-    return f"{said.replace('Input should', 'it should')}, not {problem['input']!r}."
-
-
-def _in_yaml(kind: re.Match[str]) -> str:
-    return "a mapping" if kind[1] == "dictionary" else "a list"
+    return documents.read(name, Study, inside, built_in_studies())

@@ -9,6 +9,9 @@ from tunebench.errors import did_you_mean
 Split = Literal["train", "validation", "test"]
 SPLITS = get_args(Split)
 
+EMBEDDED = "embedded"
+"""`data` of a built-in task on the small data set that tunebench ships for it."""
+
 CARVED = 0.1
 CARVING_SEED = 0
 CARVING_RULE = (
@@ -51,7 +54,7 @@ class Task(_Record):
     Attributes:
         version: raised when the definition changes, so that old results are not mixed with new ones.
         folder: the data set's folder under `--data-root`, one `<split>.parquet` each.
-        data: the user's own file, or a file a split.
+        data: the user's own file, or a file a split; `embedded`: the data set that tunebench ships for the task.
         labels: class or tag names in the order of their indices; empty: inferred from the training split.
         hidden_label: the value that stands where a split's labels are withheld.
         metrics: the first is the main one: it selects the best epoch and ranks.

@@ -1,0 +1,69 @@
+"""Which text is read at which step: a function of (seed, phase, step), never of what ran before."""
+
+import functools
+
+import numpy as np
+from torch import Tensor
+from transformers import PreTrainedTokenizerBase
+
+from tunebench.pretraining.corpus import Corpus
+from tunebench.pretraining.objectives.base import PretrainingObjective
+
+_ORDER, _OFFSET, _NOISE, _HELD_OUT = range(4)
+
+
+def batch_at(
+    corpus: Corpus,
+    objective: PretrainingObjective,
+    tokenizer: PreTrainedTokenizerBase,
+    length: int,
+    rows: int,
+    place: tuple[int, int, int],
+) -> dict[str, Tensor]:
+    """The batch of a training step.
+
+    Each pass over the corpus cuts it anew at a random offset into windows and takes them in a random order.
+
+    Args:
+        corpus: the training texts.
+        objective: what makes inputs of texts.
+        tokenizer: the recipe's.
+        length: tokens a sequence.
+        rows: sequences.
+        place: (seed, phase, step within the phase).
+    """
+    seed, phase, step = place
+    size = objective.window(length)
+    # The last window may be cut short by the offset: it is left out of a pass.
+    count = max(1, corpus.windows(size) - 1)
+    texts = []
+    for index in range(step * rows, (step + 1) * rows):
+        around, at = divmod(index, count)
+        order, offset = _pass(seed, phase, around, count, min(size, len(corpus.tokens) - count * size + 1))
+        texts.append(corpus.text(offset + int(order[at]) * size, size))
+    return objective.batch(texts, tokenizer, np.random.default_rng([seed, _NOISE, phase, step]))
+
+
+@functools.lru_cache(maxsize=2)
+def _pass(seed: int, phase: int, around: int, count: int, offsets: int) -> tuple[np.ndarray, int]:
+    order = np.random.default_rng([seed, _ORDER, phase, around]).permutation(count)
+    return order, int(np.random.default_rng([seed, _OFFSET, phase, around]).integers(offsets))
+
+
+def held_out_batches(
+    corpus: Corpus,
+    objective: PretrainingObjective,
+    tokenizer: PreTrainedTokenizerBase,
+    length: int,
+    rows: int,
+    tokens: int,
+) -> list[dict[str, Tensor]]:
+    """About so many tokens of the held-out texts, evenly spread over them; the same whatever the training's seed."""
+    size = objective.window(length)
+    windows = corpus.windows(size)
+    chosen = np.unique(np.linspace(0, windows - 1, min(windows, max(1, tokens // length))).astype(int))
+    texts = [corpus.text(int(index) * size, size) for index in chosen]
+    return [
+        objective.batch(texts[at : at + rows], tokenizer, np.random.default_rng([_HELD_OUT, at]))
+        for at in range(0, len(texts), rows)
+    ]

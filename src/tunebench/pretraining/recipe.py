@@ -1,0 +1,117 @@
+"""A recipe: which backbone to make from which texts. Pure: no torch, no text is read."""
+
+import math
+from collections.abc import Iterator
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from tunebench import documents
+from tunebench.errors import did_you_mean
+from tunebench.pretraining.objectives import objectives
+from tunebench.pretraining.objectives.base import PretrainingObjective, Shape
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Source(_Part):
+    """Texts of one origin."""
+
+    train: str = Field(min_length=1, description="parquet, jsonl or txt file, relative to --data-root")
+    held_out: str | None = Field(None, description="texts of the same kind that are never trained on")
+    column: str = Field("text", description="where the text stands in parquet and jsonl files; a row is a document")
+    title: str = Field(description="what the texts are, for the model card")
+    licence: str
+    url: str | None = None
+
+
+class Phase(_Part):
+    """A stretch of the training with sequences of one length (Devlin et al. 2019, A.2: short ones first)."""
+
+    share: float = Field(gt=0, le=1, description="of all tokens")
+    length: int = Field(ge=8, description="tokens a sequence")
+
+
+class Pretraining(_Part):
+    """How long and how fast."""
+
+    tokens: int = Field(ge=1, description="tokens seen in all, repeats included")
+    batch_tokens: int = Field(8192, ge=8, description="tokens an optimizer step")
+    phases: tuple[Phase, ...] = Field((Phase(share=1.0, length=512),), min_length=1)
+    optimizer: Literal["adamw", "muon"] = Field(
+        "adamw", description="muon: orthogonalised momentum for the layers' matrices, AdamW for the rest"
+    )
+    learning_rate: float = Field(1e-3, gt=0, description="AdamW's peak, and Muon's by its match to AdamW's updates")
+    schedule: Literal["cosine", "inverse_square_root"] = "cosine"
+    warmup_fraction: float = Field(0.02, ge=0, lt=1)
+    weight_decay: float = Field(0.1, ge=0, description="on matrices only")
+    max_gradient_norm: float = Field(1.0, gt=0)
+    precision: Literal["auto", "bf16", "float32"] = "auto"
+    evaluate_tokens: int = Field(1_000_000, ge=1, description="tokens between two readings of the held-out loss")
+    held_out_tokens: int = Field(200_000, ge=1, description="tokens of a reading, the same ones each time")
+    checkpoint_seconds: float = Field(300.0, ge=0, description="time between states to resume from")
+    seed: int = Field(0, ge=0)
+
+    @model_validator(mode="after")
+    def _phases_are_all(self) -> "Pretraining":
+        if abs(sum(phase.share for phase in self.phases) - 1) > 1e-9:
+            raise ValueError(f"the phases' shares sum to {sum(phase.share for phase in self.phases):g}, not to 1.")
+        for phase in self.phases:
+            if phase.length > self.batch_tokens:
+                raise ValueError(f"a sequence of {phase.length} tokens is longer than batch_tokens.")
+        return self
+
+    def plan(self) -> Iterator[tuple[Phase, int, int]]:
+        """(phase, sequences a step, steps) in order."""
+        for phase in self.phases:
+            rows = self.batch_tokens // phase.length
+            yield phase, rows, max(1, math.ceil(self.tokens * phase.share / (rows * phase.length)))
+
+
+class Recipe(_Part):
+    """A backbone to make."""
+
+    name: str = Field(pattern=r"^\w[\w.-]*$")
+    description: str = ""
+    objective: str
+    texts: tuple[Source, ...] = Field(min_length=1)
+    shape: Shape
+    training: Pretraining
+
+    @field_validator("objective")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        if name not in objectives():
+            raise ValueError(f"there is no pretraining objective '{name}'. {did_you_mean(name, objectives())}")
+        return name
+
+    @model_validator(mode="after")
+    def _texts_fit(self) -> "Recipe":
+        longest = max(phase.length for phase in self.training.phases)
+        if longest > self.shape.positions:
+            raise ValueError(f"sequences of {longest} tokens do not fit {self.shape.positions} positions.")
+        if not any(source.held_out for source in self.texts):
+            raise ValueError("no source names held_out texts: without them nobody knows what was learnt.")
+        return self
+
+    @property
+    def pretraining(self) -> PretrainingObjective:
+        """The objective's own code."""
+        return objectives()[self.objective]
+
+
+def built_in_recipes() -> dict[str, str]:
+    """Name -> YAML text of the recipes that tunebench ships."""
+    return documents.shipped("recipes")
+
+
+def read_recipe(name: str) -> tuple[Recipe, str]:
+    """A recipe and its text, by built-in name or path of a YAML file.
+
+    Raises:
+        UserError: no such recipe, no YAML, or a mistake in it, named with its place, its value and the way out.
+    """
+    inside: dict[str, Any] = {"texts": Source, "shape": Shape, "training": Pretraining, "phases": Phase}
+    return documents.read(name, Recipe, inside, built_in_recipes())

@@ -1,0 +1,403 @@
+"""Pretraining: what is masked and corrupted, which text is read when, and that a killed run ends with the same bits."""
+
+import json
+import random
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from transformers import AutoConfig, AutoModel, AutoTokenizer
+
+from tunebench.engine.observers import Event
+from tunebench.errors import RunError, UserError
+from tunebench.pretraining import corpus
+from tunebench.pretraining.batches import batch_at, held_out_batches
+from tunebench.pretraining.corpus import Corpus
+from tunebench.pretraining.cross_entropy import CHUNK, summed_cross_entropy
+from tunebench.pretraining.objectives import objectives
+from tunebench.pretraining.objectives.base import Shape, Text
+from tunebench.pretraining.objectives.masked_language_modelling import IGNORED, mask, pairs_of
+from tunebench.pretraining.objectives.span_corruption import corrupt, noise_spans
+from tunebench.pretraining.optimizer import rate_factor
+from tunebench.pretraining.pretrain import pretrain
+from tunebench.pretraining.recipe import Recipe, built_in_recipes, read_recipe
+
+OBJECTIVES = ["causal_language_modelling", "masked_language_modelling", "span_corruption"]
+SHAPE = {"hidden": 16, "layers": 1, "heads": 2, "intermediate": 32, "vocabulary": 400, "positions": 64}
+
+
+def silent(event: Event) -> None:
+    """Nobody watches."""
+
+
+def text(*tokens: int, ends: tuple[int, ...] = ()) -> Text:
+    return Text(np.asarray(tokens), np.asarray(ends, dtype=int))
+
+
+def prose(documents: int, seed: int) -> list[str]:
+    """Made-up words in sentences."""
+    draw = random.Random(seed)
+    words = ["".join(random.Random(i).choices("abcdefgh", k=2 + i % 5)) for i in range(200)]
+    return [
+        " ".join(" ".join(draw.choices(words, k=draw.randint(3, 9))).capitalize() + "." for _ in range(10))
+        for _ in range(documents)
+    ]
+
+
+@pytest.fixture(scope="module")
+def texts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("texts")
+    (folder / "train.txt").write_text("\n\n".join(prose(120, 0)))
+    (folder / "held_out.txt").write_text("\n\n".join(prose(20, 1)))
+    return folder
+
+
+def recipe(objective: str, **training: Any) -> Recipe:
+    return Recipe.model_validate({
+        "name": "tiny",
+        "objective": objective,
+        "texts": [{"title": "made up", "train": "train.txt", "held_out": "held_out.txt", "licence": "none"}],
+        "shape": SHAPE,
+        "training": {
+            "tokens": 6000, "batch_tokens": 512, "evaluate_tokens": 2000, "held_out_tokens": 1000,
+            "phases": [{"share": 0.8, "length": 32}, {"share": 0.2, "length": 64}], "learning_rate": 2e-3, **training,
+        },
+    })  # fmt: skip
+
+
+# Masking and corruption, on hand-made cases ---------------------------------------------------------------------------
+
+
+def test_15_percent_of_the_tokens_are_chosen_and_special_ones_never() -> None:
+    ids = np.arange(5, 105).reshape(2, 50).copy()
+    special = np.zeros_like(ids, dtype=bool)
+    special[:, [0, 25, 49]] = True
+    masked, labels = mask(ids, special, 4, 500, np.random.default_rng(0))
+    chosen = labels != IGNORED
+    assert chosen.sum(1).tolist() == [7, 7]  # 15 % of 47, rounded
+    assert not (chosen & special).any()
+    assert (labels[chosen] == ids[chosen]).all()
+    assert (masked[~chosen] == ids[~chosen]).all()
+
+
+def test_of_the_chosen_tokens_80_percent_are_masked_10_random_and_10_kept() -> None:
+    ids = np.full((200, 100), 7)
+    masked, labels = mask(ids, np.zeros_like(ids, dtype=bool), 4, 1000, np.random.default_rng(1))
+    chosen = labels != IGNORED
+    assert chosen.sum() == 3000
+    assert (masked[chosen] == 4).mean() == pytest.approx(0.8, abs=0.02)
+    assert (masked[chosen] == 7).mean() == pytest.approx(0.1, abs=0.02)
+    assert len(np.unique(masked[chosen])) > 200  # the random ones are spread over the vocabulary
+
+
+def test_a_short_text_has_at_least_one_token_to_guess() -> None:
+    ids = np.array([[2, 9, 3]])
+    _, labels = mask(ids, np.array([[True, False, True]]), 4, 10, np.random.default_rng(0))
+    assert labels.tolist() == [[IGNORED, 9, IGNORED]]
+
+
+def test_a_text_is_cut_after_a_sentence_and_not_where_a_document_ends() -> None:
+    stop = np.asarray([1])
+    one = text(10, 11, 12, 1, 13, 14, 1, 15, 16, 17, ends=(4,))
+    for seed in range(20):
+        ((a, b, random_),) = pairs_of([one], stop, np.random.default_rng(seed))
+        assert (a.tolist(), b.tolist(), random_) == ([10, 11, 12, 1, 13, 14, 1], [15, 16, 17], False)
+
+
+def test_half_of_the_second_parts_come_from_another_text_and_begin_as_a_sentence_does() -> None:
+    stop = np.asarray([1])
+    several = [text(*[100 * n + i for i in range(5)], 1, *[100 * n + i for i in range(6, 12)]) for n in range(1, 9)]
+    labels = []
+    for seed in range(40):
+        for index, (a, b, other) in enumerate(pairs_of(several, stop, np.random.default_rng(seed))):
+            labels.append(other)
+            assert len(a) + len(b) == 12
+            assert a[0] // 100 == index + 1
+            assert (b[0] // 100 == index + 1) is not other
+            assert b[0] % 100 == 6
+    assert np.mean(labels) == pytest.approx(0.5, abs=0.1)
+
+
+def test_spans_become_sentinels_and_the_target_holds_them() -> None:
+    inputs, targets = corrupt(np.arange(10, 20), np.asarray([[1, 3], [6, 7]]), first_sentinel=99, end=1)
+    assert inputs.tolist() == [10, 99, 13, 14, 15, 98, 17, 18, 19, 1]
+    assert targets.tolist() == [99, 11, 12, 98, 16, 1]
+
+
+def test_spans_cover_15_percent_with_a_mean_of_three_tokens_and_never_touch() -> None:
+    for seed in range(20):
+        spans = noise_spans(200, np.random.default_rng(seed))
+        assert len(spans) == 10
+        assert (spans[:, 1] - spans[:, 0]).sum() == 30
+        assert (spans[:, 1] > spans[:, 0]).all()
+        assert (spans[1:, 0] > spans[:-1, 1]).all()
+        assert spans[0, 0] > 0
+        assert spans[-1, 1] == 200
+
+
+def test_a_window_of_span_corruption_fills_the_wanted_length() -> None:
+    objective = objectives()["span_corruption"]
+    size = objective.window(64)
+    inputs, _ = corrupt(np.arange(100, 100 + size), noise_spans(size, np.random.default_rng(0)), 99, 1)
+    assert len(inputs) == 64
+
+
+def test_a_batch_is_a_function_of_seed_phase_and_step(texts: Path, tmp_path: Path) -> None:
+    tokens = np.arange(5, 1000, dtype=np.uint16) % 300 + 5
+    source = Corpus(tokens, np.asarray([400, 995]), "")
+    for name in OBJECTIVES:
+        objective = objectives()[name]
+        tokenizer = objective.train_tokenizer(lambda: prose(50, 0), 400)
+        first = batch_at(source, objective, tokenizer, 32, 4, (0, 0, 7))
+        batch_at(source, objective, tokenizer, 32, 4, (3, 1, 2))
+        again = batch_at(source, objective, tokenizer, 32, 4, (0, 0, 7))
+        other = batch_at(source, objective, tokenizer, 32, 4, (1, 0, 7))
+        assert first.keys() == again.keys()
+        assert all(torch.equal(first[key], again[key]) for key in first)
+        assert not torch.equal(first["input_ids"], other["input_ids"])
+        assert first["input_ids"].shape == (4, 32)
+
+
+def test_one_pass_reads_each_window_once() -> None:
+    source = Corpus(np.arange(1000, dtype=np.uint16), np.asarray([1000]), "")
+    objective = objectives()["causal_language_modelling"]
+    tokenizer: Any = None
+    starts = [
+        int(row[0])
+        for step in range(7)
+        for row in batch_at(source, objective, tokenizer, 32, 4, (0, 0, step))["input_ids"]
+    ]  # 31 windows of 32 lie in 1,000 tokens; one is lost to the offset
+    assert len(set(starts[:28])) == 28
+    assert len({start % 32 for start in starts}) == 1
+
+
+def test_held_out_batches_are_the_same_for_every_training(tmp_path: Path) -> None:
+    source = Corpus(np.arange(1000, dtype=np.uint16), np.asarray([1000]), "")
+    objective = objectives()["causal_language_modelling"]
+    tokenizer: Any = None
+    found = held_out_batches(source, objective, tokenizer, 32, 4, 300)
+    assert sum(len(batch["input_ids"]) for batch in found) == 9
+    assert found[0]["input_ids"][0, 0] == 0
+    assert found[-1]["input_ids"][-1, 0] == 30 * 32
+
+
+# The loss -------------------------------------------------------------------------------------------------------------
+
+
+def test_chunked_cross_entropy_has_the_loss_and_the_gradients_of_the_plain_one() -> None:
+    torch.manual_seed(0)
+    states = torch.randn(CHUNK + 37, 16, requires_grad=True)
+    weight = torch.randn(50, 16, requires_grad=True)
+    labels = torch.randint(0, 50, (CHUNK + 37,))
+    torch.nn.functional.cross_entropy(states @ weight.T, labels, reduction="sum").backward()
+    plain = (states.grad, weight.grad)
+    states.grad = weight.grad = None
+    with torch.autocast("cpu", torch.bfloat16):
+        total = summed_cross_entropy(states, weight, labels)
+    total.backward()
+    expected = torch.nn.functional.cross_entropy(states @ weight.T, labels, reduction="sum")
+    assert total.item() == pytest.approx(expected.item(), rel=2e-3)
+    for ours, theirs in zip((states.grad, weight.grad), plain, strict=True):
+        assert ours is not None
+        assert theirs is not None
+        assert ((ours - theirs).norm() / theirs.norm()).item() < 0.01
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_the_loss_is_the_models_own(name: str) -> None:
+    objective = objectives()[name]
+    tokenizer = objective.train_tokenizer(lambda: prose(50, 0), 400)
+    torch.manual_seed(0)
+    model: Any = objective.new_model(Shape(**SHAPE), tokenizer).eval()
+    source = Corpus(np.asarray([i for t in prose(5, 1) for i in tokenizer(t, add_special_tokens=False)["input_ids"]]),
+                    np.asarray([10**6]), "")  # fmt: skip
+    batch = batch_at(source, objective, tokenizer, 32, 4, (0, 0, 0))
+    ours = sum(part.total / part.count for part in objective.loss(model, batch).values())
+    labels = {"labels": batch["input_ids"]} if "labels" not in batch else {}
+    assert float(ours) == pytest.approx(float(model(**batch, **labels).loss), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("step", "schedule", "expected"),
+    [(0, "cosine", 0.1), (9, "cosine", 1.0), (10, "cosine", 1.0), (60, "cosine", 0.5), (110, "cosine", 0.0),
+     (0, "inverse_square_root", 0.1), (39, "inverse_square_root", 0.5), (999, "inverse_square_root", 0.1)],
+)  # fmt: skip
+def test_the_rate_rises_and_falls_as_its_schedule_says(step: int, schedule: str, expected: float) -> None:
+    assert rate_factor(step, 110, 10, schedule) == pytest.approx(expected)
+
+
+# A whole recipe -------------------------------------------------------------------------------------------------------
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return AutoModel.from_pretrained(folder).state_dict()
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_a_killed_pretraining_goes_on_and_ends_with_the_same_bits(
+    name: str, optimizer: str, texts: Path, tmp_path: Path
+) -> None:
+    made = recipe(name, optimizer=optimizer, checkpoint_seconds=0)
+    straight = pretrain(made, texts, tmp_path / "straight", silent)
+
+    def kill_at(step: int) -> Any:
+        def observe(event: Event) -> None:
+            if event["event"] == "step" and event["step"] >= step:
+                raise KeyboardInterrupt
+
+        return observe
+
+    monkey = pytest.MonkeyPatch()
+    monkey.setattr("tunebench.pretraining.pretrain.seldom", lambda observer: observer)
+    for step in (4, 9):  # in the first phase, and again later; the second phase begins at step 11
+        with pytest.raises(KeyboardInterrupt):
+            pretrain(made, texts, tmp_path / "killed", kill_at(step))
+    monkey.undo()
+    events: list[Event] = []
+    resumed = pretrain(made, texts, tmp_path / "killed", events.append)
+    assert any(event["event"] == "resumed" and event["step"] == 8 for event in events)
+    ours, theirs = weights(resumed), weights(straight)
+    assert all(torch.equal(ours[key], theirs[key]) for key in theirs)
+    curves = [json.loads((folder / "pretraining.json").read_text())["curve"] for folder in (resumed, straight)]
+    assert curves[0] == curves[1]
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_pretraining_learns_and_writes_an_ordinary_folder_with_a_card(name: str, texts: Path, tmp_path: Path) -> None:
+    made = recipe(name, tokens=30_000)
+    folder = pretrain(made, texts, tmp_path / "out", silent)
+    assert AutoConfig.from_pretrained(folder).model_type == made.pretraining.family
+    model, tokenizer = AutoModel.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
+    assert model.dtype == torch.float16
+    assert tokenizer.is_fast
+    assert model.get_input_embeddings().weight.shape == (400, 16)
+    curve = json.loads((folder / "pretraining.json").read_text())["curve"]
+    assert curve[-1]["perplexity"] < 0.8 * curve[0]["perplexity"]
+    assert curve[-1]["tokens"] >= 30_000
+    card = (folder / "README.md").read_text()
+    assert f"**{curve[-1]['perplexity']:.2f}**" in card
+    assert "| made up | none |" in card
+    assert (folder / "curve.svg").stat().st_size > 1000
+
+
+def test_tied_weights_are_stored_once(texts: Path, tmp_path: Path) -> None:
+    from safetensors import safe_open
+
+    folder = pretrain(recipe("span_corruption"), texts, tmp_path / "out", silent)
+    with safe_open(folder / "model.safetensors", "pt") as file:
+        names = set(file.keys())
+    assert len([name for name in names if "embed_tokens" in name or "shared" in name or "lm_head" in name]) == 1
+
+
+def test_the_same_texts_give_the_same_tokenizer() -> None:
+    for name in OBJECTIVES:
+        one, two = (objectives()[name].train_tokenizer(lambda: prose(50, 0), 400) for _ in range(2))
+        assert one._tokenizer.to_str() == two._tokenizer.to_str()
+
+
+def test_a_finished_pretraining_changes_nothing_when_run_again(texts: Path, tmp_path: Path) -> None:
+    made = recipe("causal_language_modelling")
+    folder = pretrain(made, texts, tmp_path / "out", silent)
+    before = (folder / "model.safetensors").read_bytes()
+    pretrain(made, texts, tmp_path / "out", silent)
+    assert (folder / "model.safetensors").read_bytes() == before
+
+
+def test_changed_texts_start_from_nothing(texts: Path, tmp_path: Path) -> None:
+    data = shutil.copytree(texts, tmp_path / "texts")
+    made = recipe("causal_language_modelling")
+    pretrain(made, data, tmp_path / "out", silent)
+    (data / "train.txt").write_text("\n\n".join(prose(120, 9)))
+    events: list[Event] = []
+    pretrain(made, data, tmp_path / "out", events.append)
+    assert not any(event["event"] == "resumed" for event in events)
+    assert any(event["event"] == "tokenizer" for event in events)
+
+
+def test_a_rate_that_is_far_too_high_is_told_not_smoothed(texts: Path, tmp_path: Path) -> None:
+    made = recipe("causal_language_modelling", learning_rate=1e30, max_gradient_norm=1e30, tokens=30_000)
+    with pytest.raises(RunError, match="a lower learning rate may help"):
+        pretrain(made, texts, tmp_path / "out", silent)
+
+
+# Texts ----------------------------------------------------------------------------------------------------------------
+
+
+def test_documents_are_read_from_parquet_jsonl_and_text(tmp_path: Path) -> None:
+    import pandas as pd
+
+    rows = ["one text", "another\ntext"]
+    pd.DataFrame({"body": rows}).to_parquet(tmp_path / "a.parquet")
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps({"body": row}) + "\n" for row in rows))
+    (tmp_path / "a.txt").write_text("one text\n\n\nanother\ntext\n")
+    assert list(corpus.documents(tmp_path / "a.parquet", "body")) == rows
+    assert list(corpus.documents(tmp_path / "a.jsonl", "body")) == rows
+    assert list(corpus.documents(tmp_path / "a.txt", "")) == ["one text", "another text"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.txt", None, "there is no file"),
+        ("a.csv", "text\n", "is none of .parquet, .jsonl, .txt"),
+        ("a.jsonl", '{"text": 3}\n', "row 0: 3 is no text"),
+        ("a.jsonl", "{\n", "line 1: this is no JSON"),
+        ("a.parquet", "no parquet", "cannot be read as parquet"),
+    ],
+)
+def test_texts_that_cannot_be_read_are_named(name: str, content: str | None, message: str, tmp_path: Path) -> None:
+    if content is not None:
+        (tmp_path / name).write_text(content)
+    with pytest.raises(UserError, match=message):
+        list(corpus.documents(tmp_path / name, "text"))
+
+
+def test_a_missing_column_is_answered_with_those_there_are(tmp_path: Path) -> None:
+    import pandas as pd
+
+    pd.DataFrame({"body": ["x"]}).to_parquet(tmp_path / "a.parquet")
+    with pytest.raises(UserError, match="has no column 'text' but body"):
+        list(corpus.documents(tmp_path / "a.parquet", "text"))
+
+
+def test_too_little_text_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "train.txt").write_text("\n\n".join(prose(20, 0)))
+    (tmp_path / "held_out.txt").write_text("Three little words.")
+    with pytest.raises(UserError, match="fewer than one sequence"):
+        pretrain(recipe("causal_language_modelling"), tmp_path, tmp_path / "out", silent)
+
+
+# Recipes --------------------------------------------------------------------------------------------------------------
+
+
+def test_every_objective_has_a_shipped_recipe() -> None:
+    assert sorted(objectives()) == OBJECTIVES
+    recipes = {name: read_recipe(name)[0] for name in built_in_recipes()}
+    assert sorted(recipes) == ["pocket-bert", "pocket-gpt2", "pocket-t5"]
+    assert sorted(made.objective for made in recipes.values()) == OBJECTIVES
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("objective: masked", "objective: unmasked", "there is no pretraining objective 'unmasked_language_modelling'"),
+        ("hidden: 256", "hiden: 256", r"shape: there is no field 'hiden'|shape.hiden: there is no field 'hiden'"),
+        ("heads: 4", "heads: 3", "3 heads do not divide a hidden size of 256"),
+        ("share: 0.9", "share: 0.8", "the phases' shares sum to 0.9, not to 1"),
+        ("length: 512", "length: 600", "sequences of 600 tokens do not fit 512 positions"),
+        ("optimizer: muon", "optimizer: sgd", "not 'sgd'"),
+        ("held_out: ", "# ", "no source names held_out texts"),
+        ("tokens: 30_000_000", "tokens: many", "training.tokens: it should be a valid integer"),
+    ],
+)
+def test_a_mistake_in_a_recipe_is_named(old: str, new: str, message: str, tmp_path: Path) -> None:
+    written = built_in_recipes()["pocket-bert"]
+    assert old in written
+    path = tmp_path / "recipe.yaml"
+    path.write_text(written.replace(old, new))
+    with pytest.raises(UserError, match=message):
+        read_recipe(str(path))
