@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from tunebench import checkpoints
+from tunebench import checkpoints, embedded
 from tunebench.errors import UserError
 from tunebench.families.base import fresh_of
 from tunebench.objectives import objectives
@@ -240,7 +240,8 @@ def test_a_name_that_no_hub_model_can_have_is_told_with_the_known_shapes() -> No
 
     assert str(caught.value).startswith(
         "model 'no model at all': no local folder and no model of the hub has this name. "
-        "Give a folder, a hub id, or one whose shape is known offline: bert-base-cased, "
+        f"Give a folder, a hub id, a shipped backbone ({', '.join(embedded.backbones())}), or one whose shape is known "
+        "offline: bert-base-cased, "
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tunebench import cli, runner
+from tunebench import cli, entries, runner
 from tunebench.errors import UserError
 
 
@@ -385,7 +385,7 @@ def test_a_bug_is_no_user_error(monkeypatch: pytest.MonkeyPatch, shell: Shell) -
     def broken() -> None:
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr(cli, "_entries", broken)
+    monkeypatch.setattr(entries, "entries", broken)
     assert not issubclass(RuntimeError, UserError)
     with pytest.raises(RuntimeError, match="a bug"):
         shell("list", "tasks")

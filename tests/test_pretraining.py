@@ -23,7 +23,7 @@ from tunebench.pretraining.objectives.masked_language_modelling import IGNORED, 
 from tunebench.pretraining.objectives.span_corruption import corrupt, noise_spans
 from tunebench.pretraining.optimizer import rate_factor
 from tunebench.pretraining.pretrain import pretrain
-from tunebench.pretraining.recipe import Recipe, built_in_recipes, read_recipe
+from tunebench.pretraining.recipe import Pretraining, Recipe, Sequences, built_in_recipes, read_recipe
 
 OBJECTIVES = ["causal_language_modelling", "masked_language_modelling", "span_corruption"]
 SHAPE = {"hidden": 16, "layers": 1, "heads": 2, "intermediate": 32, "vocabulary": 400, "positions": 64}
@@ -63,7 +63,8 @@ def recipe(objective: str, **training: Any) -> Recipe:
         "shape": SHAPE,
         "training": {
             "tokens": 6000, "batch_tokens": 512, "evaluate_tokens": 2000, "held_out_tokens": 1000,
-            "phases": [{"share": 0.8, "length": 32}, {"share": 0.2, "length": 64}], "learning_rate": 2e-3, **training,
+            "sequences": [{"share": 0.8, "length": 32}, {"share": 0.2, "length": 64}],
+            "learning_rate": 2e-3, **training,
         },
     })  # fmt: skip
 
@@ -145,7 +146,7 @@ def test_a_window_of_span_corruption_fills_the_wanted_length() -> None:
     assert len(inputs) == 64
 
 
-def test_a_batch_is_a_function_of_seed_phase_and_step(texts: Path, tmp_path: Path) -> None:
+def test_a_batch_is_a_function_of_seed_length_and_step(texts: Path, tmp_path: Path) -> None:
     tokens = np.arange(5, 1000, dtype=np.uint16) % 300 + 5
     source = Corpus(tokens, np.asarray([400, 995]), "")
     for name in OBJECTIVES:
@@ -159,6 +160,16 @@ def test_a_batch_is_a_function_of_seed_phase_and_step(texts: Path, tmp_path: Pat
         assert all(torch.equal(first[key], again[key]) for key in first)
         assert not torch.equal(first["input_ids"], other["input_ids"])
         assert first["input_ids"].shape == (4, 32)
+
+
+def test_the_steps_of_two_lengths_alternate_as_their_shares_have_it() -> None:
+    training = Pretraining(
+        tokens=6400, batch_tokens=64, sequences=(Sequences(share=0.8, length=16), Sequences(share=0.2, length=64))
+    )
+    plan = training.plan()
+    assert [which for which, _ in plan[:10]] == [0, 0, 1, 0, 0, 0, 0, 1, 0, 0]
+    for which, steps in ((0, 80), (1, 20)):
+        assert [number for other, number in plan if other == which] == list(range(steps))
 
 
 def test_one_pass_reads_each_window_once() -> None:
@@ -215,9 +226,9 @@ def test_the_loss_is_the_models_own(name: str) -> None:
     source = Corpus(np.asarray([i for t in prose(5, 1) for i in tokenizer(t, add_special_tokens=False)["input_ids"]]),
                     np.asarray([10**6]), "")  # fmt: skip
     batch = batch_at(source, objective, tokenizer, 32, 4, (0, 0, 0))
-    ours = sum(part.total / part.count for part in objective.loss(model, batch).values())
+    ours = torch.stack([part.total / part.count for part in objective.loss(model, batch).values()]).sum()
     labels = {"labels": batch["input_ids"]} if "labels" not in batch else {}
-    assert float(ours) == pytest.approx(float(model(**batch, **labels).loss), rel=1e-5)
+    assert float(ours.detach()) == pytest.approx(model(**batch, **labels).loss.item(), rel=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -227,6 +238,19 @@ def test_the_loss_is_the_models_own(name: str) -> None:
 )  # fmt: skip
 def test_the_rate_rises_and_falls_as_its_schedule_says(step: int, schedule: str, expected: float) -> None:
     assert rate_factor(step, 110, 10, schedule) == pytest.approx(expected)
+
+
+def test_a_new_berts_first_layer_looks_at_the_neighbours() -> None:
+    objective = objectives()["masked_language_modelling"]
+    tokenizer = objective.train_tokenizer(lambda: prose(50, 0), 400)
+    torch.manual_seed(0)
+    shape = Shape(hidden=256, layers=2, heads=4, intermediate=64, vocabulary=400, positions=512)
+    model: Any = objective.new_model(shape, tokenizer).eval()
+    model.set_attn_implementation("eager")
+    attended = model.bert(torch.randint(5, 400, (1, 300)), output_attentions=True).attentions[0][0]
+    middle = torch.arange(10, 290)
+    for head, distance in enumerate((-1, 1, -2, 2)):
+        assert attended[head, middle, middle + distance].mean() > 0.3  # evenly spread it would be 1 in 300
 
 
 # A whole recipe -------------------------------------------------------------------------------------------------------
@@ -253,7 +277,7 @@ def test_a_killed_pretraining_goes_on_and_ends_with_the_same_bits(
 
     monkey = pytest.MonkeyPatch()
     monkey.setattr("tunebench.pretraining.pretrain.seldom", lambda observer: observer)
-    for step in (4, 9):  # in the first phase, and again later; the second phase begins at step 11
+    for step in (4, 9):  # both lengths come before and after
         with pytest.raises(KeyboardInterrupt):
             pretrain(made, texts, tmp_path / "killed", kill_at(step))
     monkey.undo()
@@ -387,11 +411,11 @@ def test_every_objective_has_a_shipped_recipe() -> None:
         ("objective: masked", "objective: unmasked", "there is no pretraining objective 'unmasked_language_modelling'"),
         ("hidden: 256", "hiden: 256", r"shape: there is no field 'hiden'|shape.hiden: there is no field 'hiden'"),
         ("heads: 4", "heads: 3", "3 heads do not divide a hidden size of 256"),
-        ("share: 0.9", "share: 0.8", "the phases' shares sum to 0.9, not to 1"),
+        ("share: 0.9", "share: 0.8", "the sequences' shares sum to 0.9, not to 1"),
         ("length: 512", "length: 600", "sequences of 600 tokens do not fit 512 positions"),
         ("optimizer: muon", "optimizer: sgd", "not 'sgd'"),
         ("held_out: ", "# ", "no source names held_out texts"),
-        ("tokens: 30_000_000", "tokens: many", "training.tokens: it should be a valid integer"),
+        ("batch_tokens: 4096", "batch_tokens: many", "training.batch_tokens: it should be a valid integer"),
     ],
 )
 def test_a_mistake_in_a_recipe_is_named(old: str, new: str, message: str, tmp_path: Path) -> None:

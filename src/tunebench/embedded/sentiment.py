@@ -5,8 +5,8 @@ The aspects (acting, plot, music, ...) point both ways, and so do the opinions o
 review names; a verdict is often given by contrast, negation or comparison. So the words alone say little, their order
 decides.
 
-The verdicts and links of validation and test never occur in train, a quarter of their aspects and adjectives neither.
-In each split 3 % of the labels are wrong on purpose.
+The verdicts and links of validation and test never occur in train, nor does a quarter of their aspects and adjectives;
+titles, names, openers and closers are shared. In each split 3 % of the labels are wrong on purpose.
 """
 
 import random

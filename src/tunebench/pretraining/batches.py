@@ -1,4 +1,4 @@
-"""Which text is read at which step: a function of (seed, phase, step), never of what ran before."""
+"""Which text is read at which step: a function of (seed, length, step), never of what ran before."""
 
 import functools
 
@@ -30,24 +30,24 @@ def batch_at(
         tokenizer: the recipe's.
         length: tokens a sequence.
         rows: sequences.
-        place: (seed, phase, step within the phase).
+        place: (seed, which of the recipe's sequences, how many steps of theirs went before).
     """
-    seed, phase, step = place
+    seed, which, step = place
     size = objective.window(length)
     # The last window may be cut short by the offset: it is left out of a pass.
     count = max(1, corpus.windows(size) - 1)
     texts = []
     for index in range(step * rows, (step + 1) * rows):
         around, at = divmod(index, count)
-        order, offset = _pass(seed, phase, around, count, min(size, len(corpus.tokens) - count * size + 1))
+        order, offset = _pass(seed, which, around, count, min(size, len(corpus.tokens) - count * size + 1))
         texts.append(corpus.text(offset + int(order[at]) * size, size))
-    return objective.batch(texts, tokenizer, np.random.default_rng([seed, _NOISE, phase, step]))
+    return objective.batch(texts, tokenizer, np.random.default_rng([seed, _NOISE, which, step]))
 
 
-@functools.lru_cache(maxsize=2)
-def _pass(seed: int, phase: int, around: int, count: int, offsets: int) -> tuple[np.ndarray, int]:
-    order = np.random.default_rng([seed, _ORDER, phase, around]).permutation(count)
-    return order, int(np.random.default_rng([seed, _OFFSET, phase, around]).integers(offsets))
+@functools.lru_cache(maxsize=8)
+def _pass(seed: int, which: int, around: int, count: int, offsets: int) -> tuple[np.ndarray, int]:
+    order = np.random.default_rng([seed, _ORDER, which, around]).permutation(count)
+    return order, int(np.random.default_rng([seed, _OFFSET, which, around]).integers(offsets))
 
 
 def held_out_batches(

@@ -73,38 +73,35 @@ def fit(task: Task, training: Pretraining, resume: Resume, observe: Observer) ->
     state = State(**{key: saved[key] for key in asdict(State())}) if saved else State()
     if saved:
         observe({"event": "resumed", "step": state.step, "tokens": state.tokens})
-    plan = list(training.plan())
-    total = sum(steps for _, _, steps in plan)
-    warmup = math.ceil(total * training.warmup_fraction)
-    length = max(phase.length for phase, _, _ in plan)
-    held_out = held_out_batches(task.held_out, task.objective, task.tokenizer, length,
-                                max(1, training.batch_tokens // length), training.held_out_tokens)  # fmt: skip
+    plan = training.plan()
+    warmup = math.ceil(len(plan) * training.warmup_fraction)
+    longest = max(training.sequences, key=lambda some: some.length)
+    held_out = held_out_batches(task.held_out, task.objective, task.tokenizer, longest.length,
+                                training.rows(longest), training.held_out_tokens)  # fmt: skip
     last_save = started = time.monotonic()
     before = state.seconds
-    first = 0  # the phase's first step
-    for number, (phase, rows, steps) in enumerate(plan):
-        for step in range(state.step, first + steps):
-            factor = rate_factor(step, total, warmup, training.schedule)
-            for group, peak in zip(optimizer.param_groups, peaks, strict=True):
-                group["lr"] = peak * factor
-            place = (training.seed, number, step - first)
-            batch = batch_at(task.train, task.objective, task.tokenizer, phase.length, rows, place)
-            loss = _step(task, optimizer, batch, training.max_gradient_norm, step)
-            state.step += 1
-            state.tokens += rows * phase.length
-            state.losses += loss
-            state.losses_steps += 1
+    for step in range(state.step, len(plan)):
+        factor = rate_factor(step, len(plan), warmup, training.schedule)
+        for group, peak in zip(optimizer.param_groups, peaks, strict=True):
+            group["lr"] = peak * factor
+        which, number = plan[step]
+        length, rows = training.sequences[which].length, training.rows(training.sequences[which])
+        batch = batch_at(task.train, task.objective, task.tokenizer, length, rows, (training.seed, which, number))
+        loss = _step(task, optimizer, batch, training.max_gradient_norm, step)
+        state.step += 1
+        state.tokens += rows * length
+        state.losses += loss
+        state.losses_steps += 1
+        state.seconds = before + time.monotonic() - started
+        observe({"event": "step", "step": state.step, "steps": len(plan), "tokens": state.tokens, "loss": loss})
+        if state.step == len(plan) or _due(state, training.evaluate_tokens):
+            _read(task, held_out, state)
             state.seconds = before + time.monotonic() - started
-            observe({"event": "step", "step": state.step, "steps": total, "tokens": state.tokens, "loss": loss})
-            if state.step == total or _due(state, training.evaluate_tokens):
-                _read(task, held_out, state)
-                state.seconds = before + time.monotonic() - started
-                observe({"event": "reading", **state.curve[-1]})
-                task.on_reading(state)
-            if time.monotonic() - last_save >= training.checkpoint_seconds or state.step == total:
-                resume.save(task.model, optimizer, asdict(state))  # type: ignore[arg-type]
-                last_save = time.monotonic()
-        first += steps
+            observe({"event": "reading", **state.curve[-1]})
+            task.on_reading(state)
+        if time.monotonic() - last_save >= training.checkpoint_seconds or state.step == len(plan):
+            resume.save(task.model, optimizer, asdict(state))  # type: ignore[arg-type]
+            last_save = time.monotonic()
     return state
 
 

@@ -1,7 +1,6 @@
 """A recipe: which backbone to make from which texts. Pure: no torch, no text is read."""
 
 import math
-from collections.abc import Iterator
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -27,8 +26,12 @@ class Source(_Part):
     url: str | None = None
 
 
-class Phase(_Part):
-    """A stretch of the training with sequences of one length (Devlin et al. 2019, A.2: short ones first)."""
+class Sequences(_Part):
+    """Sequences of one length.
+
+    Short ones cost less attention a token; steps of the different lengths alternate, as their shares have it. (Devlin
+    et al. 2019, A.2, train on the long ones last: then a falling learning rate leaves them little to learn by.)
+    """
 
     share: float = Field(gt=0, le=1, description="of all tokens")
     length: int = Field(ge=8, description="tokens a sequence")
@@ -39,7 +42,7 @@ class Pretraining(_Part):
 
     tokens: int = Field(ge=1, description="tokens seen in all, repeats included")
     batch_tokens: int = Field(8192, ge=8, description="tokens an optimizer step")
-    phases: tuple[Phase, ...] = Field((Phase(share=1.0, length=512),), min_length=1)
+    sequences: tuple[Sequences, ...] = Field((Sequences(share=1.0, length=512),), min_length=1)
     optimizer: Literal["adamw", "muon"] = Field(
         "adamw", description="muon: orthogonalised momentum for the layers' matrices, AdamW for the rest"
     )
@@ -55,19 +58,26 @@ class Pretraining(_Part):
     seed: int = Field(0, ge=0)
 
     @model_validator(mode="after")
-    def _phases_are_all(self) -> "Pretraining":
-        if abs(sum(phase.share for phase in self.phases) - 1) > 1e-9:
-            raise ValueError(f"the phases' shares sum to {sum(phase.share for phase in self.phases):g}, not to 1.")
-        for phase in self.phases:
-            if phase.length > self.batch_tokens:
-                raise ValueError(f"a sequence of {phase.length} tokens is longer than batch_tokens.")
+    def _sequences_are_all(self) -> "Pretraining":
+        shares = sum(some.share for some in self.sequences)
+        if abs(shares - 1) > 1e-9:
+            raise ValueError(f"the sequences' shares sum to {shares:g}, not to 1.")
+        for some in self.sequences:
+            if some.length > self.batch_tokens:
+                raise ValueError(f"a sequence of {some.length} tokens is longer than batch_tokens.")
         return self
 
-    def plan(self) -> Iterator[tuple[Phase, int, int]]:
-        """(phase, sequences a step, steps) in order."""
-        for phase in self.phases:
-            rows = self.batch_tokens // phase.length
-            yield phase, rows, max(1, math.ceil(self.tokens * phase.share / (rows * phase.length)))
+    def rows(self, sequences: Sequences) -> int:
+        """Sequences of this length a step."""
+        return self.batch_tokens // sequences.length
+
+    def plan(self) -> list[tuple[int, int]]:
+        """For every step, which of `sequences`, and how many steps of theirs went before; evenly mixed."""
+        places = []
+        for which, some in enumerate(self.sequences):
+            steps = max(1, math.ceil(self.tokens * some.share / (self.rows(some) * some.length)))
+            places += [((number + 0.5) / steps, which, number) for number in range(steps)]
+        return [(which, number) for _, which, number in sorted(places)]
 
 
 class Recipe(_Part):
@@ -89,7 +99,7 @@ class Recipe(_Part):
 
     @model_validator(mode="after")
     def _texts_fit(self) -> "Recipe":
-        longest = max(phase.length for phase in self.training.phases)
+        longest = max(some.length for some in self.training.sequences)
         if longest > self.shape.positions:
             raise ValueError(f"sequences of {longest} tokens do not fit {self.shape.positions} positions.")
         if not any(source.held_out for source in self.texts):
@@ -113,5 +123,5 @@ def read_recipe(name: str) -> tuple[Recipe, str]:
     Raises:
         UserError: no such recipe, no YAML, or a mistake in it, named with its place, its value and the way out.
     """
-    inside: dict[str, Any] = {"texts": Source, "shape": Shape, "training": Pretraining, "phases": Phase}
+    inside: dict[str, Any] = {"texts": Source, "shape": Shape, "training": Pretraining, "sequences": Sequences}
     return documents.read(name, Recipe, inside, built_in_recipes())

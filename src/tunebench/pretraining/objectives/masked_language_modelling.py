@@ -58,8 +58,10 @@ class MaskedLanguageModelling(PretrainingObjective):
         return BertTokenizer(vocab=learner.get_vocab(), do_lower_case=False)
 
     def new_model(self, shape: Shape, tokenizer: Any) -> PreTrainedModel:
-        """BERT with both pretraining heads."""
+        """BERT with both pretraining heads, its first layer looking at neighbours."""
         from transformers import BertConfig, BertForPreTraining
+
+        from tunebench.pretraining.objectives._neighbours import attend_to_neighbours
 
         config = BertConfig(
             vocab_size=shape.vocabulary,
@@ -70,7 +72,9 @@ class MaskedLanguageModelling(PretrainingObjective):
             max_position_embeddings=shape.positions,
             pad_token_id=tokenizer.pad_token_id,
         )
-        return BertForPreTraining(config)
+        model = BertForPreTraining(config)
+        attend_to_neighbours(model)
+        return model
 
     def window(self, length: int) -> int:
         """[CLS] and two [SEP] are added."""
