@@ -2,8 +2,8 @@
 
 The trigram model is interpolated Kneser-Ney (Kneser and Ney 1995; Chen and Goodman 1999, section 2.7) with one discount
 an order, counted on the tokens that `tunebench pretrain` wrote, with the backbone's own tokenizer. Both are scored on
-the same held-out tokens: the backbone in the sequences of its objective, the trigram on the tokens that the backbone
-guesses, each with the two tokens before it in the running text.
+the same held-out windows: the trigram on each token with two before it, the backbone on what its objective asks (a
+causal model nearly the same tokens; masked and corrupted ones are a sample of them, guessed from both sides).
 """
 
 import argparse
@@ -12,6 +12,10 @@ import math
 from pathlib import Path
 
 import numpy as np
+
+from tunebench.pretraining.batches import held_out_texts
+from tunebench.pretraining.corpus import Corpus
+from tunebench.pretraining.recipe import Recipe
 
 
 class Counts:
@@ -83,15 +87,25 @@ def main() -> None:
     parser.add_argument("out", type=Path, help="the output folder of 'tunebench pretrain'")
     out = parser.parse_args().out
     about = json.loads((out / "model" / "pretraining.json").read_text())
-    train, held_out = (np.fromfile(out / "corpus" / part / "tokens.bin", np.uint16) for part in ("train", "held_out"))
-    model = KneserNey(train, about["recipe"]["shape"]["vocabulary"])
-    a, b, c = (held_out[i : len(held_out) - 2 + i].astype(np.int64) for i in range(3))
+    recipe = Recipe.model_validate(about["recipe"])
+    train, held_out = (
+        Corpus(
+            np.fromfile(out / "corpus" / part / "tokens.bin", np.uint16),
+            np.load(out / "corpus" / part / "ends.npy"),
+            "",
+        )
+        for part in ("train", "held_out")
+    )
+    length = max(some.length for some in recipe.training.sequences)
+    texts = held_out_texts(held_out, recipe.pretraining, length, recipe.training.held_out_tokens)
+    model = KneserNey(train.tokens, recipe.shape.vocabulary)
+    a, b, c = (np.concatenate([text.tokens[i : len(text.tokens) - 2 + i] for text in texts]) for i in range(3))
     p = model.probabilities(a, b, c)
     check = sum(model.probabilities(a[:50], b[:50], np.full(50, token)) for token in range(model.size))
     assert np.allclose(check, 1, atol=1e-6), "the probabilities do not sum to 1"
     last = about["curve"][-1]
     print(json.dumps({
-        "backbone": about["recipe"]["name"], "backbone_perplexity": last["perplexity"],
+        "backbone": recipe.name, "backbone_perplexity": last["perplexity"],
         "backbone_predictions": last["predictions"], "tokens_seen": last["tokens"],
         "trigram_perplexity": math.exp(-np.log(p).mean()), "trigram_predictions": len(p),
         "discounts": model.discounts,

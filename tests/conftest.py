@@ -11,12 +11,12 @@ import pytest
 from tests.tiny import make_backbone, write_data_root
 
 REAL_DATA = Path(__file__).parents[2] / "shared" / "data"
-KINDS = ("bert", "fresh_pooler", "roberta", "distilbert")
+KINDS = ("bert", "fresh_pooler", "roberta", "distilbert", "gpt2", "llama", "gpt_neox")
 
 
 @pytest.fixture(scope="session")
 def backbones(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Kind -> folder: BERT with a trained pooler, BERT with one that was never trained, RoBERTa, DistilBERT."""
+    """Kind -> folder: BERT with a trained pooler, BERT with one that was never trained, other encoders, decoders."""
     from safetensors.numpy import load_file, save_file
 
     root = tmp_path_factory.mktemp("backbones")

@@ -77,19 +77,34 @@ def make_tokenizer(token_types: bool = True) -> Any:
     )
 
 
+def make_decoder_tokenizer() -> Any:
+    """The same words for a decoder: no special tokens around a text, none for padding, `</s>` for its end."""
+    tokenizer = make_tokenizer(token_types=False)
+    backend = tokenizer.backend_tokenizer
+    backend.post_processor = None
+    from transformers import PreTrainedTokenizerFast
+
+    return PreTrainedTokenizerFast(
+        tokenizer_object=backend, model_max_length=POSITIONS, unk_token="[UNK]", eos_token="[SEP]",
+        model_input_names=["input_ids", "attention_mask"],
+    )  # fmt: skip
+
+
 def make_backbone(folder: Path, model_type: str = "bert", seed: int = 0) -> Path:
     """A folder as `save_pretrained` makes it: configuration, random weights in safetensors, tokenizer.
 
     Args:
         folder: made if it is not there.
-        model_type: "bert" (with a pooler), "roberta" (with a pooler) or "distilbert".
+        model_type: "bert" (with a pooler), "roberta" (with a pooler), "distilbert", "gpt2", "llama" or "gpt_neox".
         seed: of the weights.
     """
     import torch
-    from transformers import AutoConfig, AutoModel
+    from transformers import AutoConfig, AutoModel, AutoModelForCausalLM
 
-    tokenizer = make_tokenizer(token_types=model_type == "bert")
+    decoder = model_type in ("gpt2", "llama", "gpt_neox")
+    tokenizer = make_decoder_tokenizer() if decoder else make_tokenizer(token_types=model_type == "bert")
     pad = tokenizer.pad_token_id
+    end = {"bos_token_id": tokenizer.eos_token_id, "eos_token_id": tokenizer.eos_token_id}
     bert = {
         "hidden_size": HIDDEN, "num_hidden_layers": LAYERS, "num_attention_heads": HEADS,
         "intermediate_size": 2 * HIDDEN, "max_position_embeddings": POSITIONS, "pad_token_id": pad,
@@ -104,14 +119,17 @@ def make_backbone(folder: Path, model_type: str = "bert", seed: int = 0) -> Path
             "dim": HIDDEN, "n_layers": LAYERS, "n_heads": HEADS, "hidden_dim": 2 * HIDDEN,
             "max_position_embeddings": POSITIONS, "pad_token_id": pad,
         },
+        "gpt2": {"n_embd": HIDDEN, "n_layer": LAYERS, "n_head": HEADS, "n_positions": POSITIONS, **end},
+        "llama": {**bert, "num_key_value_heads": 1, **end},
+        "gpt_neox": {**bert, "rotary_pct": 0.5, **end},
     }  # fmt: skip
     config = AutoConfig.for_model(model_type, vocab_size=len(tokenizer), **shapes[model_type])
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        model = AutoModel.from_config(config)
+        model = (AutoModelForCausalLM if decoder else AutoModel).from_config(config)
         for name, parameter in model.named_parameters():
             if parameter.ndim >= 2:  # larger than BERT's 0.02: else a model this narrow says the same of all texts
-                torch.nn.init.normal_(parameter, std=0.2 if "embeddings" in name else 0.15)
+                torch.nn.init.normal_(parameter, std=0.2 if "emb" in name or "wte" in name else 0.15)
     folder.mkdir(parents=True, exist_ok=True)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)

@@ -16,7 +16,7 @@ from tunebench.study import read_study
 
 
 def test_the_folder_holds_the_families_that_are_promised() -> None:
-    assert sorted(families()) == ["bert"]
+    assert sorted(families()) == ["bert", "gpt2"]
 
 
 @pytest.mark.parametrize("objective", ["sequence_classification", "regression", "token_classification"])
@@ -28,17 +28,43 @@ def test_tail_of_prefix_is_the_model_at_every_depth(kind: str, objective: str, b
     texts = ["i feel so happy", "john johnson won the world cup in new york"]
     batch: Any = dict(family.tokenizer(backbones[kind])(texts, return_tensors="pt", padding=True))
     depths = range(1, len(family.stages(model)) + 1)
-    pooled = objective != "token_classification" and kind == "bert"
-    assert len(depths) == (6 if pooled else 5)
+    decoder = family.name == "gpt2"  # its last stage is a norm
+    pooled = objective != "token_classification"
+    assert len(depths) == (6 if decoder or (pooled and kind == "bert") else 5)
     with torch.no_grad():
         expected = model(**batch).logits
         for depth in depths:
-            split = family.split(model, depth, objectives()[objective].first_token_only)
+            split = family.split(model, depth, objectives()[objective].pooled)
             states = split.prefix(**batch)
             mask = {} if split.one_vector else {"attention_mask": batch["attention_mask"]}
-            assert torch.equal(split.tail(inputs_embeds=states, **mask).logits, expected), depth
-            assert split.one_vector == (objective != "token_classification" and depth >= 5)
+            logits = split.tail(inputs_embeds=states, **mask).logits
+            if decoder and split.one_vector:  # the head multiplies one vector a text, not one a token
+                torch.testing.assert_close(logits, expected)
+            else:
+                assert torch.equal(logits, expected), depth
+            assert split.one_vector == (pooled and depth >= (6 if decoder else 5))
             assert states.shape[1] == (1 if split.one_vector else batch["input_ids"].shape[1])
+
+
+@pytest.mark.parametrize("kind", ["gpt2", "llama", "gpt_neox"])
+def test_a_decoder_reads_the_last_real_token_also_where_that_is_the_padding_token(
+    kind: str, backbones: dict[str, Path]
+) -> None:
+    family = families()["gpt2"]
+    tokenizer = family.tokenizer(backbones[kind])
+    assert tokenizer.pad_token_id == tokenizer.eos_token_id
+    torch.manual_seed(0)
+    model: Any = family.load(backbones[kind], "regression", objectives()["regression"].head(())).eval()
+    ended = [*tokenizer("i feel so happy")["input_ids"], tokenizer.eos_token_id]
+    with torch.no_grad():
+        alone = model(input_ids=torch.tensor([ended]), attention_mask=torch.ones(1, 5)).logits
+        states = model.base_model(input_ids=torch.tensor([ended])).last_hidden_state
+        padded = torch.tensor([[*ended, tokenizer.pad_token_id, tokenizer.pad_token_id]])
+        batch = model(input_ids=padded, attention_mask=torch.tensor([[1, 1, 1, 1, 1, 0, 0]])).logits
+        unended = model(input_ids=torch.tensor([ended[:-1]]), attention_mask=torch.ones(1, 4)).logits
+    torch.testing.assert_close(alone, model.score(states)[:, -1])
+    torch.testing.assert_close(batch, alone)
+    assert (unended - alone).abs().max() > 1e-3
 
 
 def test_frozen_depth_is_zero_where_something_trains_outside_the_stages(backbones: dict[str, Path]) -> None:

@@ -8,8 +8,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from tests.conftest import KINDS
 from tests.contracts.runs import TASKS, make, make_run
 from tunebench import load_finetuned
+from tunebench.checkpoints import find
 from tunebench.families import families
 from tunebench.families.base import base_of
 from tunebench.objectives import objectives
@@ -30,8 +32,11 @@ def test_the_folder_holds_the_techniques_that_are_promised() -> None:
     assert set(techniques()) == {*TRAINED, *BASELINES, "untuned"}
 
 
+FAMILIES = ("bert", "gpt2")
+
+
 def loaded(folder: Path, objective: str) -> Any:
-    family = families()["bert"]
+    family = find(str(folder)).family
     torch.manual_seed(0)
     return family.load(folder, objective, objectives()[objective].head(LABELS))
 
@@ -40,28 +45,32 @@ def trained_names(model: Any) -> set[str]:
     return {name for name, p in model.named_parameters() if p.requires_grad}
 
 
+HEADS = ("classifier.", "score.")
+UPPER_HALF = {
+    "bert": ("bert.encoder.layer.2.", "bert.encoder.layer.3.", "bert.pooler."),
+    "gpt2": ("transformer.h.2.", "transformer.h.3.", "transformer.ln_f."),
+}
 DECLARED = {
-    "full": lambda name: True,
-    "llrd": lambda name: True,
-    "classifier_head": lambda name: name.startswith("classifier."),
-    "lora": lambda name: "lora_" in name or "modules_to_save" in name,
-    "freeze": lambda name: name.startswith(
-        ("bert.encoder.layer.2.", "bert.encoder.layer.3.", "bert.pooler.", "classifier.")
-    ),
+    "full": lambda name, family: True,
+    "llrd": lambda name, family: True,
+    "classifier_head": lambda name, family: name.startswith(HEADS),
+    "lora": lambda name, family: "lora_" in name or "modules_to_save" in name,
+    "freeze": lambda name, family: name.startswith((*UPPER_HALF[family], *HEADS)),
 }
 
 
+@pytest.mark.parametrize("kind", FAMILIES)
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("name", TRAINED)
 def test_a_technique_trains_exactly_what_it_declares(
-    name: str, task: str, backbones: dict[str, Path], data_root: Path
+    name: str, task: str, kind: str, backbones: dict[str, Path], data_root: Path
 ) -> None:
     objective = tasks()[task].objective
-    family = families()["bert"]
+    family = families()[kind]
     technique = techniques()[name]()
     assert isinstance(technique, Trained)
-    model = technique.apply(loaded(backbones["bert"], objective), family, 10)
-    declared = {n for n, _ in model.named_parameters() if DECLARED[name](n)}
+    model = technique.apply(loaded(backbones[kind], objective), family, 10)
+    declared = {n for n, _ in model.named_parameters() if DECLARED[name](n, kind)}
     assert trained_names(model) == declared
 
     before = {n: p.detach().clone() for n, p in model.named_parameters()}
@@ -69,7 +78,7 @@ def test_a_technique_trains_exactly_what_it_declares(
     grouped = {id(p) for group in optimizer.param_groups for p in group["params"]}
     assert grouped == {id(p) for p in model.parameters() if p.requires_grad}
     assert len(grouped) == sum(len(group["params"]) for group in optimizer.param_groups)
-    batch = some_batch(objective, family.tokenizer(backbones["bert"]))
+    batch = some_batch(objective, family.tokenizer(backbones[kind]))
     model.train()
     seen_gradient = set()
     for _ in range(3):
@@ -94,26 +103,28 @@ def some_batch(objective: str, tokenizer: Any) -> dict[str, torch.Tensor]:
     return batch
 
 
-@pytest.mark.parametrize("kind", ["bert", "fresh_pooler", "roberta", "distilbert"])
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", [*TRAINED, "untuned"])
 def test_two_applications_of_one_object_share_no_state(name: str, kind: str, backbones: dict[str, Path]) -> None:
     technique = techniques()[name]()
     assert isinstance(technique, Technique)
     settings = technique.model_dump_json()
     first, second = (
-        technique.apply(loaded(backbones[kind], "sequence_classification"), families()["bert"], 10) for _ in range(2)
+        technique.apply(loaded(backbones[kind], "sequence_classification"), find(str(backbones[kind])).family, 10)
+        for _ in range(2)
     )
     assert not {id(p) for p in first.parameters()} & {id(p) for p in second.parameters()}
     assert trained_names(first) == trained_names(second)
     assert technique.model_dump_json() == settings
 
 
+@pytest.mark.parametrize("kind", FAMILIES)
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("name", TRAINED)
 def test_a_killed_run_resumes_to_the_same_bits(
-    name: str, task: str, backbones: dict[str, Path], data_root: Path, tmp_path: Path
+    name: str, task: str, kind: str, backbones: dict[str, Path], data_root: Path, tmp_path: Path
 ) -> None:
-    run = make_run(backbones["bert"], data_root, task, name)
+    run = make_run(backbones[kind], data_root, task, name)
     whole = make(run, tmp_path / "whole")
 
     def kill(event: dict[str, Any]) -> None:
@@ -130,12 +141,13 @@ def test_a_killed_run_resumes_to_the_same_bits(
     assert [epoch.train_loss for epoch in resumed.history] == [epoch.train_loss for epoch in whole.history]
 
 
+@pytest.mark.parametrize("kind", FAMILIES)
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("name", [*TRAINED, "untuned", *BASELINES])
 def test_a_saved_run_answers_as_it_did(
-    name: str, task: str, backbones: dict[str, Path], data_root: Path, tmp_path: Path
+    name: str, task: str, kind: str, backbones: dict[str, Path], data_root: Path, tmp_path: Path
 ) -> None:
-    run = make_run(backbones["bert"], data_root, task, name, epochs=1)
+    run = make_run(backbones[kind], data_root, task, name, epochs=1)
     make(run, tmp_path)
     import pandas as pd
 
@@ -150,8 +162,11 @@ def test_a_saved_run_answers_as_it_did(
     assert answers == (pytest.approx(kept, abs=1e-4) if task == "similarity" else kept)
 
 
+@pytest.mark.parametrize("kind", FAMILIES)
 @pytest.mark.parametrize("name", TRAINED)
-def test_a_technique_can_learn_eight_examples_by_heart(name: str, backbones: dict[str, Path], tmp_path: Path) -> None:
+def test_a_technique_can_learn_eight_examples_by_heart(
+    name: str, kind: str, backbones: dict[str, Path], tmp_path: Path
+) -> None:
     rows = [("happy", "joy"), ("gloomy", "sadness"), ("furious", "anger"), ("afraid", "fear")] * 2
     data = tmp_path / "eight.csv"
     data.write_text("text,label\n" + "".join(f"i feel {word},{label}\n" for word, label in rows))
@@ -160,7 +175,7 @@ def test_a_technique_can_learn_eight_examples_by_heart(name: str, backbones: dic
         "data": {split: str(data) for split in ("train", "validation", "test")},
     }
     rate = {"classifier_head": 0.05, "lora": 0.02}.get(name, 0.002)
-    run = make_run(backbones["bert"], tmp_path, task, {"name": name, "learning_rate": rate}, epochs=60, patience=60)
+    run = make_run(backbones[kind], tmp_path, task, {"name": name, "learning_rate": rate}, epochs=60, patience=60)
     assert make(run, tmp_path / "run").metrics.test["accuracy"] == 1.0
 
 
@@ -183,18 +198,19 @@ def test_an_untuned_model_takes_no_step(backbones: dict[str, Path], data_root: P
     assert (done.cost.steps, done.parameters.trainable, done.cost.saved_bytes) == (0, 0, 0)
 
 
+@pytest.mark.parametrize("kind", FAMILIES)
 @pytest.mark.parametrize("task", TASKS)
 def test_a_lora_adapter_loads_in_plain_peft_with_its_head(
-    task: str, backbones: dict[str, Path], data_root: Path, tmp_path: Path
+    task: str, kind: str, backbones: dict[str, Path], data_root: Path, tmp_path: Path
 ) -> None:
     import transformers
     from peft import PeftModel
 
-    run = make_run(backbones["bert"], data_root, task, "lora")
+    run = make_run(backbones[kind], data_root, task, "lora")
     make(run, tmp_path)
     ours, tokenizer = load_finetuned(tmp_path)
-    auto = getattr(transformers, families()["bert"].auto_classes[run.task.objective])
-    base = auto.from_pretrained(backbones["bert"], num_labels=base_of(ours).config.num_labels)
+    auto = getattr(transformers, families()[kind].auto_classes[run.task.objective])
+    base = auto.from_pretrained(backbones[kind], num_labels=base_of(ours).config.num_labels)
     plain = PeftModel.from_pretrained(base, tmp_path / "adapter").eval()
     batch = tokenizer("i feel so happy today", return_tensors="pt")
     with torch.no_grad():

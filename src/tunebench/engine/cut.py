@@ -56,7 +56,7 @@ class Cut:
         self.watch = Stopwatch()
         self.network = model
         if self.depth:
-            split = family.split(model, self.depth, objective.first_token_only)
+            split = family.split(model, self.depth, objective.pooled)
             self.network = split.tail
             self._dtype = torch.bfloat16 if precision == "bf16" else torch.float32
             key = (

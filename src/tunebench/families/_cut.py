@@ -1,10 +1,12 @@
 """Modules that stand in for the lower stages of a cut model."""
 
 import copy
+from collections import OrderedDict
 from typing import Any, TypeVar
 
+import torch
 from torch import Tensor, nn
-from transformers.modeling_outputs import BaseModelOutputWithPooling
+from transformers.modeling_outputs import BaseModelOutputWithPoolingAndCrossAttentions as Output
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -21,12 +23,24 @@ class Passed(nn.Module):
 class Computed(nn.Module):
     """Stands where a wholly frozen backbone stood; its output is already computed."""
 
-    def forward(
-        self, input_ids: None = None, inputs_embeds: Tensor | None = None, *_: Any, **__: Any
-    ) -> BaseModelOutputWithPooling:
+    def forward(self, input_ids: None = None, inputs_embeds: Tensor | None = None, *_: Any, **__: Any) -> Output:
         """States (batch, tokens, hidden) as last hidden state, the first of them as the pooled output."""
         assert input_ids is None and inputs_embeds is not None, "a tail takes states, not token ids"
-        return BaseModelOutputWithPooling(last_hidden_state=inputs_embeds, pooler_output=inputs_embeds[:, 0])
+        return Output(last_hidden_state=inputs_embeds, pooler_output=inputs_embeds[:, 0])
+
+
+class Nothing(nn.Module):
+    """Stands where positions were added; they are in the states already."""
+
+    def forward(self, *_: Any, **__: Any) -> Tensor:
+        """Zero, for every position."""
+        return torch.zeros(())
+
+
+def without_output_hooks(module: nn.Module) -> None:
+    """Drop the forward hooks of a shallow copy; the original keeps its own."""
+    module.__dict__["_forward_hooks"] = OrderedDict()
+    module.__dict__["_forward_hooks_with_kwargs"] = OrderedDict()
 
 
 def shallow(module: M, **replaced: nn.Module | None) -> M:

@@ -37,7 +37,7 @@ class Split:
     Attributes:
         prefix: inputs -> states (batch, tokens, hidden), or (batch, 1, hidden) where `one_vector`.
         tail: the model's own class and forward, whose lower stages take the states as `inputs_embeds`.
-        one_vector: the tail reads the first token only, so that one vector a text is enough.
+        one_vector: the tail reads one token only, so that one vector a text is enough.
     """
 
     prefix: Callable[..., Tensor]
@@ -147,9 +147,13 @@ class Family(ABC):
     tokenizer_habits: ClassVar[Mapping[str, Any]] = {}
 
     def head(self, model: nn.Module) -> list[nn.Module]:
-        """The modules above the backbone, and those of it that were never trained."""
+        """The modules above the backbone, and those of it that were never trained.
+
+        A pretrained language-modelling head is none of them.
+        """
         base = base_of(model)
-        above = [child for name, child in base.named_children() if name != base.base_model_prefix]
+        pretrained: Any = (base.base_model, base.get_output_embeddings())
+        above = [child for child in base.children() if not any(child is other for other in pretrained)]
         fresh = (getattr(base.base_model, name, None) for name in fresh_of(model))
         return above + [module for module in fresh if module is not None]
 
@@ -169,18 +173,18 @@ class Family(ABC):
         """The backbone's stages, lowest first; the head is none of them."""
 
     @abstractmethod
-    def split(self, model: nn.Module, depth: int, first_token_only: bool) -> Split:
+    def split(self, model: nn.Module, depth: int, pooled: bool) -> Split:
         """Cut a model above its lowest `depth` stages.
 
         Args:
             model: a model of this family, or a PEFT model around one.
             depth: 0 < depth <= len(stages).
-            first_token_only: whether the head reads the first token only.
+            pooled: whether the head reads one token only.
         """
 
     @abstractmethod
-    def attention_projections(self, model: nn.Module) -> dict[str, str]:
-        """Role (query, key, value, output) -> name of the linear module in each layer."""
+    def projections(self, model: nn.Module) -> dict[str, str]:
+        """Role (query, key, value, output, mlp_in, mlp_out) -> path of the linear module within each layer."""
 
     def frozen_depth(self, model: nn.Module) -> int:
         """How many leading stages hold no trainable parameter; 0 if a trainable one stands outside stages and head."""

@@ -101,7 +101,7 @@ class Bert(Family):
         fresh = "pooler" in fresh_of(model)
         return stages if pooler is None or fresh else [*stages, Stage("pooler", (pooler,))]
 
-    def split(self, model: nn.Module, depth: int, first_token_only: bool) -> Split:
+    def split(self, model: nn.Module, depth: int, pooled: bool) -> Split:
         """Cut above the embeddings, any layer, or the pooler (see `Family.split`)."""
         from torch.nn import Identity, ModuleList
 
@@ -112,20 +112,20 @@ class Bert(Family):
         encoder = getattr(backbone, encoder_name)
         layers = list(encoder.layer)
         cut = depth - 1
-        one_vector = first_token_only and cut >= len(layers)
-        pooled = cut > len(layers)
+        one_vector = pooled and cut >= len(layers)
+        with_pooler = cut > len(layers)
         ours: dict[str, Any] = {encoder_name: _cut.shallow(encoder, layer=ModuleList(layers[:cut]))}
-        if hasattr(backbone, "pooler") and not pooled:
+        if hasattr(backbone, "pooler") and not with_pooler:
             ours["pooler"] = None
         lower = _cut.shallow(backbone, **ours)
 
         def prefix(**inputs: Tensor) -> Tensor:
             out = lower(**inputs)
-            if pooled:
+            if with_pooler:
                 return out.pooler_output[:, None]
             return out.last_hidden_state[:, :1] if one_vector else out.last_hidden_state
 
-        if pooled or (cut == len(layers) and getattr(backbone, "pooler", None) is None):
+        if with_pooler or (cut == len(layers) and getattr(backbone, "pooler", None) is None):
             upper: nn.Module = _cut.Computed()
         else:
             theirs: dict[str, Any] = {
@@ -137,9 +137,11 @@ class Bert(Family):
             upper = _cut.shallow(backbone, **theirs)
         return Split(prefix, _cut.shallow(base, **{base.base_model_prefix: upper}), one_vector)
 
-    def attention_projections(self, model: nn.Module) -> dict[str, str]:
+    def projections(self, model: nn.Module) -> dict[str, str]:
         """BERT's names, or DistilBERT's."""
-        names = {name.rpartition(".")[2] for name, _ in self.layers(model)[0].named_modules()}
-        if "q_lin" in names:
-            return {"query": "q_lin", "key": "k_lin", "value": "v_lin", "output": "out_lin"}
-        return {"query": "query", "key": "key", "value": "value", "output": "attention.output.dense"}
+        if hasattr(self.layers(model)[0], "ffn"):
+            attention = {"query": "q_lin", "key": "k_lin", "value": "v_lin", "output": "out_lin"}
+            named = {role: f"attention.{name}" for role, name in attention.items()}
+            return {**named, "mlp_in": "ffn.lin1", "mlp_out": "ffn.lin2"}
+        named = {role: f"attention.self.{role}" for role in ("query", "key", "value")}
+        return {**named, "output": "attention.output.dense", "mlp_in": "intermediate.dense", "mlp_out": "output.dense"}

@@ -10,7 +10,7 @@ from tunebench.objectives.base import Features, Objective, rows_of
 class TextObjective(Objective):
     """A text, or a pair of texts, with one answer."""
 
-    first_token_only = True
+    pooled = True
 
     def encode(self, examples: Sequence[Example]) -> Features:
         """Texts to token ids; a pair is cut from its longer text first."""

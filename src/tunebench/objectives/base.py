@@ -56,8 +56,8 @@ class Objective(ABC):
     """
 
     name: ClassVar[str]
-    first_token_only: ClassVar[bool]
-    """Whether an encoder's head reads the first token only."""
+    pooled: ClassVar[bool]
+    """Whether the head reads one token only: the first of an encoder, the last of a decoder."""
 
     def __init__(
         self,

@@ -21,7 +21,7 @@ class TokenClassification(Objective):
     """
 
     name = "token_classification"
-    first_token_only = False
+    pooled = False
 
     @staticmethod
     def head(labels: Sequence[str]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from tunebench.pretraining.corpus import Corpus
-from tunebench.pretraining.objectives.base import PretrainingObjective
+from tunebench.pretraining.objectives.base import PretrainingObjective, Text
 
 _ORDER, _OFFSET, _NOISE, _HELD_OUT = range(4)
 
@@ -59,11 +59,16 @@ def held_out_batches(
     tokens: int,
 ) -> list[dict[str, Tensor]]:
     """About so many tokens of the held-out texts, evenly spread over them; the same whatever the training's seed."""
-    size = objective.window(length)
-    windows = corpus.windows(size)
-    chosen = np.unique(np.linspace(0, windows - 1, min(windows, max(1, tokens // length))).astype(int))
-    texts = [corpus.text(int(index) * size, size) for index in chosen]
+    texts = held_out_texts(corpus, objective, length, tokens)
     return [
         objective.batch(texts[at : at + rows], tokenizer, np.random.default_rng([_HELD_OUT, at]))
         for at in range(0, len(texts), rows)
     ]
+
+
+def held_out_texts(corpus: Corpus, objective: PretrainingObjective, length: int, tokens: int) -> list[Text]:
+    """The windows that held-out batches are made of."""
+    size = objective.window(length)
+    windows = corpus.windows(size)
+    chosen = np.unique(np.linspace(0, windows - 1, min(windows, max(1, tokens // length))).astype(int))
+    return [corpus.text(int(index) * size, size) for index in chosen]

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import Field, field_validator
 
-from tunebench.errors import UserError, did_you_mean
 from tunebench.families.base import Family
+from tunebench.techniques import _peft
 from tunebench.techniques.base import Trained
 
 if TYPE_CHECKING:
     from torch import nn
-
-_ROLES = ("query", "key", "value", "output")
 
 
 class Lora(Trained):
@@ -34,28 +31,20 @@ class Lora(Trained):
     )
     dropout: float = Field(0.05, ge=0, lt=1, description="fraction of inputs to A that is dropped")
     targets: tuple[str, ...] = Field(
-        ("query", "value"), min_length=1, description="attention projections; Hu et al. 2021, 7.1"
+        ("query", "value"), min_length=1, description="query, key, value, output, mlp_in, mlp_out; Hu et al. 2021, 7.1"
     )
     learning_rate: float = Field(5e-4, gt=0, le=1, description="Hu et al. 2021, table 9, RoBERTa-base: 4e-4 to 5e-4")
 
     @field_validator("targets")
     @classmethod
     def _known_roles(cls, targets: tuple[str, ...]) -> tuple[str, ...]:
-        for target in targets:
-            if target not in _ROLES:
-                raise ValueError(f"lora has no target '{target}'. {did_you_mean(target, _ROLES)}")
-        return targets
+        return _peft.known_roles("lora", targets)
 
     def apply(self, model: nn.Module, family: Family, total_steps: int) -> nn.Module:
         """A PEFT model around the given one."""
-        from peft import LoraConfig, PeftType, get_peft_model
+        from peft import LoraConfig, PeftType
 
-        names = family.attention_projections(model)
-        absent = [role for role in self.targets if role not in names]
-        if absent:
-            raise UserError(
-                f"lora.targets: this model has no '{absent[0]}' projection. Choose from: {', '.join(names)}."
-            )
+        names = _peft.modules_of(model, family, self.targets, "lora")
         # get_peft_model fills the configuration in place, so each application builds its own.
         config = LoraConfig(
             peft_type=PeftType.LORA,
@@ -63,14 +52,13 @@ class Lora(Trained):
             r=self.rank,
             lora_alpha=self.alpha,  # type: ignore[arg-type]
             lora_dropout=self.dropout,
-            target_modules=[names[role] for role in self.targets],
+            target_modules=names,
+            fan_in_fan_out=_peft.is_transposed(model, names),
             modules_to_save=family.head_names(model),
         )
-        with warnings.catch_warnings():  # peft 0.21 asks transformers 5.23 for a name it renamed
-            warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
-            return get_peft_model(model, config)
+        return _peft.wrapped(model, config)
 
     def save_adapter(self, model: nn.Module, folder: Path) -> bool:
         """PEFT's own folder: `PeftModel.from_pretrained(base, folder)` loads it, head included."""
-        model.save_pretrained(str(folder))  # type: ignore[operator]
+        _peft.save(model, folder)
         return True
