@@ -91,6 +91,7 @@ class Outcome:
     backbone: ModelInfo | None = None
     truncated: dict[str, int] = field(default_factory=dict)
     notices: list[Notice] = field(default_factory=list)
+    learnt: dict[str, Any] = field(default_factory=dict)
 
 
 def tune(
@@ -125,7 +126,7 @@ def tune(
     def validate() -> dict[str, float | None]:
         return score(metrics, cut.predict("validation")[0], gold)
 
-    state, saved = train.State(), []
+    state, saved, learnt = train.State(), [], {}
     if isinstance(technique, Trained):
         best = folder / checkpoint.BEST
         with tracking(accelerator, "tunebench", {"run": run.id}, observe) as told:
@@ -139,12 +140,17 @@ def tune(
                 validate=validate,
                 main_metric=(metrics[0], METRICS[metrics[0]].higher_is_better),
                 on_best=lambda: checkpoint.save_weights(checkpoint.trainable(model), best),
+                technique=technique,
             )
             inputs = f"{examples.fingerprint()} {backbone.fingerprint}"
             state = train.fit(training, budget, run.seed, checkpoint.Resume(folder / "resume", best, inputs), told)
         checkpoint.load_weights(model, best)
-        technique.save_adapter(model, folder / "adapter")
         saved = [best]
+        if technique.fold(model):
+            saved = [folder / checkpoint.FOLDED]
+            checkpoint.save_weights(checkpoint.trainable(model), saved[0])
+        technique.save_adapter(model, family, folder / "adapter")
+        learnt = technique.learnt(model)
     validation = state.history[state.best_epoch - 1]["validation"] if state.best_epoch else validate()
     observe({"event": "test"})
     predictions, sure = cut.predict("test")
@@ -152,7 +158,7 @@ def tune(
     return Outcome(
         predictions, sure, validation, parameters, measure.environment(accelerator.device, precision), state, saved,
         prefix_seconds=cut.watch.seconds.get("prefix", 0.0), cached=cut.cached, backbone=backbone, truncated=truncated,
-        notices=_notices(cut, fresh_of(model), state, truncated, objective.max_tokens),
+        notices=_notices(cut, fresh_of(model), state, truncated, objective.max_tokens), learnt=learnt,
     )  # fmt: skip
 
 
@@ -164,7 +170,11 @@ def pose(run: Run, found: checkpoints.Checkpoint, labels: Sequence[str], tokeniz
             f"model '{run.model}': its tokenizer has {len(tokenizer)} tokens, its embeddings {known}. "
             "Give a model and a tokenizer that were saved together."
         )
-    limit = min(run.task.max_tokens, found.family.positions(found.config), tokenizer.model_max_length)
+    taken = run.entry.positions_taken(found.family) if isinstance(run.entry, Technique) else 0
+    room = min(found.family.positions(found.config), tokenizer.model_max_length) - taken
+    if room < 1:
+        raise UserError(f"{run.technique}: {taken} virtual tokens leave no position of '{run.model}' for a text.")
+    limit = min(run.task.max_tokens, room)
     return objectives()[run.task.objective](labels, tokenizer, max_tokens=limit, label_subwords=run.task.label_subwords)
 
 
@@ -253,6 +263,7 @@ def record(run: Run, info: RunInfo, examples: Data, outcome: Outcome, total_seco
             cached=outcome.cached,
         ),
         best_epoch=state.best_epoch,
+        learnt=outcome.learnt,
         history=[Epoch.model_validate(epoch) for epoch in state.history],
         data=DataInfo(
             rows={split: len(examples.splits[split]) for split in SPLITS},

@@ -127,6 +127,7 @@ class Done(Record):
     parameters: Parameters
     cost: Cost
     best_epoch: int | None
+    learnt: dict[str, Any] = {}
     history: list[Epoch]
     data: DataInfo
     environment: dict[str, Any]

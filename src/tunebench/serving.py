@@ -80,10 +80,12 @@ def export(run_dir: str | Path, target: str | Path) -> Path:
     folder = Path(target)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"export {folder}: it exists and is no empty folder. Choose another one.")
-    model, tokenizer = load_finetuned(run_dir)
-    merged: Any = model.merge_and_unload() if hasattr(model, "merge_and_unload") else model  # type: ignore[operator]
+    run, done = _read(Path(run_dir))
+    model, objective = _load(run, done, Path(run_dir))
+    assert isinstance(run.entry, Technique)
+    merged: Any = run.entry.merged(model)
     merged.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    objective.tokenizer.save_pretrained(folder)
     return folder
 
 
@@ -119,8 +121,9 @@ def _load(run: Run, done: Done, folder: Path) -> tuple[Any, Objective]:
     objective = pose(run, found, done.data.labels, found.family.tokenizer(local))
     model = build(run, run.entry, found, local, objective, max(1, done.cost.steps))
     if isinstance(run.entry, Trained):
+        kept = checkpoint.FOLDED if run.entry.fold(model) else checkpoint.BEST
         try:
-            checkpoint.load_weights(model, folder / checkpoint.BEST)
+            checkpoint.load_weights(model, folder / kept)
         except ValueError as error:
             raise UserError(f"{error}. Remove the folder and run the study again.") from error
     return model.eval(), objective

@@ -113,7 +113,7 @@ def _choice(item: Any) -> Any:
         raise ValueError(f"there is no technique '{name}'. {did_you_mean(name, techniques())}")
     cls = techniques()[name]
     for field in settings:
-        if field != "name" and field not in cls.model_fields:
+        if field != "name" and field not in cls.model_fields and cls.model_config.get("extra") != "allow":
             ways_out = did_you_mean(field, cls.model_fields) if cls.model_fields else "It has no settings."
             text = f"{name} has no field '{field}'. {ways_out}"
             problem = PydanticCustomError("unknown_setting", "{text}", {"text": text})

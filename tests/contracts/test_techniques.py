@@ -27,7 +27,10 @@ LABELS = ("a", "b", "c", "d", "e", "f", "g", "h", "i")
 
 
 def test_the_folder_holds_the_techniques_that_are_promised() -> None:
-    assert TRAINED == ["classifier_head", "freeze", "full", "llrd", "lora"]
+    assert TRAINED == [
+        "adalora", "bottleneck_adapter", "classifier_head", "dora", "freeze", "full", "ia3", "llrd", "lora",
+        "p_tuning_v2", "peft", "prefix_tuning", "prompt_tuning",
+    ]  # fmt: skip
     assert BASELINES == ["tfidf"]
     assert set(techniques()) == {*TRAINED, *BASELINES, "untuned"}
 
@@ -41,6 +44,24 @@ def loaded(folder: Path, objective: str) -> Any:
     return family.load(folder, objective, objectives()[objective].head(LABELS))
 
 
+NEEDED: dict[str, dict[str, Any]] = {
+    "peft": {"type": "VERA", "r": 8, "target_modules": ["query", "value"], "save_projection": True},
+    "p_tuning_v2": {"prefix_length": 4},
+    "prefix_tuning": {"prefix_length": 4, "bottleneck": 16},
+    "prompt_tuning": {"prefix_length": 4},
+    "adalora": {"initial_rank": 6, "target_rank": 3},
+}
+"""Settings that a technique must be given, or that a tiny model asks for."""
+
+
+def entry(name: str, **settings: Any) -> Any:
+    return techniques()[name](**{**NEEDED.get(name, {}), **settings})
+
+
+def choice(name: str) -> dict[str, Any]:
+    return {"name": name, **NEEDED.get(name, {})}
+
+
 def trained_names(model: Any) -> set[str]:
     return {name for name, p in model.named_parameters() if p.requires_grad}
 
@@ -50,7 +71,16 @@ UPPER_HALF = {
     "bert": ("bert.encoder.layer.2.", "bert.encoder.layer.3.", "bert.pooler."),
     "gpt2": ("transformer.h.2.", "transformer.h.3.", "transformer.ln_f."),
 }
+_SAVED = "modules_to_save"
 DECLARED = {
+    "adalora": lambda name, family: ("lora_" in name and "original" not in name) or _SAVED in name,
+    "bottleneck_adapter": lambda name, family: ".down." in name or ".up." in name or name.startswith(HEADS),
+    "dora": lambda name, family: "lora_" in name or _SAVED in name,
+    "ia3": lambda name, family: "ia3_" in name or _SAVED in name,
+    "p_tuning_v2": lambda name, family: ".prefix." in name or name.startswith(HEADS),
+    "peft": lambda name, family: "vera_lambda" in name or _SAVED in name,
+    "prefix_tuning": lambda name, family: ".prefix." in name or name.startswith(HEADS),
+    "prompt_tuning": lambda name, family: name.endswith(".prompt") or name.startswith(HEADS),
     "full": lambda name, family: True,
     "llrd": lambda name, family: True,
     "classifier_head": lambda name, family: name.startswith(HEADS),
@@ -67,7 +97,7 @@ def test_a_technique_trains_exactly_what_it_declares(
 ) -> None:
     objective = tasks()[task].objective
     family = families()[kind]
-    technique = techniques()[name]()
+    technique = entry(name)
     assert isinstance(technique, Trained)
     model = technique.apply(loaded(backbones[kind], objective), family, 10)
     declared = {n for n, _ in model.named_parameters() if DECLARED[name](n, kind)}
@@ -106,7 +136,7 @@ def some_batch(objective: str, tokenizer: Any) -> dict[str, torch.Tensor]:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", [*TRAINED, "untuned"])
 def test_two_applications_of_one_object_share_no_state(name: str, kind: str, backbones: dict[str, Path]) -> None:
-    technique = techniques()[name]()
+    technique = entry(name)
     assert isinstance(technique, Technique)
     settings = technique.model_dump_json()
     first, second = (
@@ -124,7 +154,7 @@ def test_two_applications_of_one_object_share_no_state(name: str, kind: str, bac
 def test_a_killed_run_resumes_to_the_same_bits(
     name: str, task: str, kind: str, backbones: dict[str, Path], data_root: Path, tmp_path: Path
 ) -> None:
-    run = make_run(backbones[kind], data_root, task, name)
+    run = make_run(backbones[kind], data_root, task, choice(name))
     whole = make(run, tmp_path / "whole")
 
     def kill(event: dict[str, Any]) -> None:
@@ -147,7 +177,7 @@ def test_a_killed_run_resumes_to_the_same_bits(
 def test_a_saved_run_answers_as_it_did(
     name: str, task: str, kind: str, backbones: dict[str, Path], data_root: Path, tmp_path: Path
 ) -> None:
-    run = make_run(backbones[kind], data_root, task, name, epochs=1)
+    run = make_run(backbones[kind], data_root, task, choice(name), epochs=1)
     make(run, tmp_path)
     import pandas as pd
 
@@ -174,8 +204,8 @@ def test_a_technique_can_learn_eight_examples_by_heart(
         "objective": "sequence_classification",
         "data": {split: str(data) for split in ("train", "validation", "test")},
     }
-    rate = {"classifier_head": 0.05, "lora": 0.02}.get(name, 0.002)
-    run = make_run(backbones[kind], tmp_path, task, {"name": name, "learning_rate": rate}, epochs=60, patience=60)
+    rate = {"full": 0.002, "llrd": 0.002, "freeze": 0.002, "prompt_tuning": 0.1}.get(name, 0.02)
+    run = make_run(backbones[kind], tmp_path, task, {**choice(name), "learning_rate": rate}, epochs=60, patience=60)
     assert make(run, tmp_path / "run").metrics.test["accuracy"] == 1.0
 
 
@@ -184,7 +214,7 @@ def test_a_technique_can_learn_eight_examples_by_heart(
 def test_bf16_keeps_trained_weights_and_scores_in_float32(
     name: str, kind: str, backbones: dict[str, Path], data_root: Path, tmp_path: Path
 ) -> None:
-    done = make(make_run(backbones[kind], data_root, "similarity", name, precision="bf16", epochs=1), tmp_path)
+    done = make(make_run(backbones[kind], data_root, "similarity", choice(name), precision="bf16", epochs=1), tmp_path)
     assert done.environment["precision"] == "bf16"
     kept = [json.loads(line)["prediction"] for line in (tmp_path / "predictions.jsonl").read_text().splitlines()]
     assert any(value != torch.tensor(value).bfloat16().item() for value in kept)

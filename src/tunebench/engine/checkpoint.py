@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from torch import Tensor, nn
 from tunebench.results import read_json
 
 BEST = "best.safetensors"
+FOLDED = "folded.safetensors"
+"""The best weights without what only training needed, where a technique has such."""
 
 
 def trainable(model: nn.Module) -> dict[str, Tensor]:
@@ -77,8 +80,10 @@ class Resume:
     def __init__(self, folder: Path, best: Path, inputs: str):
         self.folder, self.best, self.inputs = folder, best, inputs
 
-    def save(self, model: nn.Module, optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
-        """Keep weights, optimizer and loop state; the state before is removed once the new one is whole."""
+    def save(
+        self, model: nn.Module, optimizer: torch.optim.Optimizer, state: dict[str, Any], extra: dict[str, Tensor]
+    ) -> None:
+        """Keep weights, optimizer, loop state and a technique's own; the state before goes once the new one is whole."""
         target = self.folder / f"step-{state['step']:08d}"
         partial = self.folder / "partial"
         shutil.rmtree(partial, ignore_errors=True)
@@ -86,6 +91,7 @@ class Resume:
         tensors = {f"weights.{name}": tensor for name, tensor in trainable(model).items()}
         for index, values in optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{index}.{key}": value for key, value in values.items()}
+        tensors |= {f"extra.{name}": tensor for name, tensor in extra.items()}
         save_weights(tensors, partial / "tensors.safetensors")
         digest = _digest(partial / "tensors.safetensors")
         (partial / "state.json").write_text(
@@ -96,7 +102,9 @@ class Resume:
         for older in self._kept()[:-1]:
             shutil.rmtree(older, ignore_errors=True)
 
-    def load(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any] | None:
+    def load(
+        self, model: nn.Module, optimizer: torch.optim.Optimizer, load_extra: Callable[[dict[str, Tensor]], None]
+    ) -> dict[str, Any] | None:
         """Restore the newest whole state and return the loop's; None if there is none, or it is damaged."""
         for folder in reversed(self._kept()):
             state = read_json(folder / "state.json")
@@ -119,6 +127,7 @@ class Resume:
                     _, index, key = name.split(".")
                     kept.setdefault(int(index), {})[key] = tensor
             optimizer.load_state_dict({"state": kept, "param_groups": optimizer.state_dict()["param_groups"]})
+            load_extra({k.removeprefix("extra."): v for k, v in tensors.items() if k.startswith("extra.")})
             return dict(state)
         return None
 

@@ -15,6 +15,9 @@ from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedM
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
+from tunebench.families._prefix import ATTENTION as WITH_PREFIX
+from tunebench.families._prefix import with_prefix
+
 ATTENTION = "sdpa_fast_dropout"
 _LEVELS = 1 << 16
 
@@ -51,9 +54,9 @@ def attention(
 
     With dropout torch's own CPU kernel also falls back to these matrix products; without, torch's fast one is used.
     """
+    key, value, attention_mask = with_prefix(module, query, key, value, attention_mask)
     plain = (
-        not getattr(module, "is_causal", True)
-        and key.shape[1] == query.shape[1]
+        key.shape[1] == query.shape[1]
         and options.get("position_bias") is None
         and (attention_mask is None or attention_mask.dtype == torch.bool)
     )
@@ -62,6 +65,8 @@ def attention(
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **options
         )
     scores = torch.matmul(query * (scaling or query.shape[-1] ** -0.5), key.transpose(2, 3))
+    if attention_mask is None and getattr(module, "is_causal", True):
+        attention_mask = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).tril()
     if attention_mask is not None:
         scores = scores.masked_fill(~attention_mask, torch.finfo(scores.dtype).min)
     weights = scores.float().softmax(-1).to(value.dtype)
@@ -79,5 +84,5 @@ def use_fast_dropout(model: nn.Module, base: PreTrainedModel) -> None:
         for name, child in list(module.named_children()):
             if type(child) is nn.Dropout:
                 setattr(module, name, FastDropout(child.p))
-    if base.config._attn_implementation == "sdpa":
+    if base.config._attn_implementation in ("sdpa", WITH_PREFIX):
         base.set_attn_implementation(ATTENTION)

@@ -51,6 +51,15 @@ class State:
     seconds: dict[str, float] = field(default_factory=dict)
 
 
+class Adaptation(Protocol):
+    """What the loop asks of a technique (see `techniques.base.Trained`)."""
+
+    def penalty(self, model: nn.Module) -> torch.Tensor | None: ...
+    def after_step(self, model: nn.Module, step: int) -> None: ...
+    def extra_state(self, model: nn.Module) -> dict[str, torch.Tensor]: ...
+    def load_extra_state(self, model: nn.Module, state: dict[str, torch.Tensor]) -> None: ...
+
+
 @dataclass(frozen=True)
 class Training:
     """What one run trains.
@@ -73,6 +82,7 @@ class Training:
     validate: Callable[[], dict[str, float | None]]
     main_metric: tuple[str, bool]
     on_best: Callable[[], None]
+    technique: Adaptation
 
 
 def rate_factor(step: int, total: int, warmup: int) -> float:
@@ -91,9 +101,10 @@ def fit(training: Training, budget: Budget, seed: int, resume: Resume, observe: 
     Raises:
         RunError: a loss or a gradient is not finite.
     """
+    technique = training.technique
     optimizer = torch.optim.AdamW(training.groups, fused=True)
     peaks = [group["lr"] for group in optimizer.param_groups]
-    saved = resume.load(training.model, optimizer)
+    saved = resume.load(training.model, optimizer, lambda extra: technique.load_extra_state(training.model, extra))
     state = State(**{key: saved[key] for key in asdict(State())}) if saved else State()
     watch = Stopwatch(**state.seconds)
     if saved:
@@ -122,7 +133,7 @@ def fit(training: Training, budget: Budget, seed: int, resume: Resume, observe: 
                      "steps": total, "loss": loss})  # fmt: skip
             if time.monotonic() - last_checkpoint >= budget.checkpoint_seconds:
                 state.seconds = watch.seconds
-                resume.save(training.model, optimizer, asdict(state))
+                resume.save(training.model, optimizer, asdict(state), technique.extra_state(training.model))
                 last_checkpoint = time.monotonic()
         with watch.time("evaluation"):
             scores = training.validate()
@@ -144,6 +155,10 @@ def _step(training: Training, optimizer: torch.optim.Optimizer, indices: list[in
             part_loss = training.network(**part).loss * weight
         part_loss.backward()
         loss += float(part_loss.detach())
+    penalty = training.technique.penalty(training.model)
+    if penalty is not None:
+        penalty.backward()
+        loss += float(penalty.detach())
     if not math.isfinite(loss):
         raise RunError(f"the loss is {loss} at step {step + 1}; a lower learning rate may help")
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
@@ -153,6 +168,7 @@ def _step(training: Training, optimizer: torch.optim.Optimizer, indices: list[in
     if norm > budget.max_gradient_norm:  # below it torch would multiply every gradient by 1
         nn.utils.clip_grads_with_norm_(parameters, budget.max_gradient_norm, norm)
     optimizer.step()
+    training.technique.after_step(training.model, step)
     optimizer.zero_grad(set_to_none=True)
     return loss
 

@@ -54,6 +54,8 @@ class Family(ABC):
     """`model_type` values of transformers configurations that this family loads."""
     auto_classes: ClassVar[Mapping[str, str]]
     """Objective -> transformers auto class."""
+    fresh_heads: ClassVar[tuple[str, ...]] = ("sequence_classification", "regression", "token_classification")
+    """Objectives whose head is new; in others a pretrained one answers."""
     shapes: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     """Hub id -> configuration, known offline, so that `plan` needs no network."""
 
@@ -146,6 +148,9 @@ class Family(ABC):
 
     tokenizer_habits: ClassVar[Mapping[str, Any]] = {}
 
+    reads_left_to_right: ClassVar[bool] = False
+    """Whether a token sees only those before it, so that virtual tokens must stand before the text."""
+
     def head(self, model: nn.Module) -> list[nn.Module]:
         """The modules above the backbone, and those of it that were never trained.
 
@@ -156,6 +161,12 @@ class Family(ABC):
         above = [child for child in base.children() if not any(child is other for other in pretrained)]
         fresh = (getattr(base.base_model, name, None) for name in fresh_of(model))
         return above + [module for module in fresh if module is not None]
+
+    def lowest_of_head(self, model: nn.Module) -> nn.Module:
+        """The head's module that reads the backbone's states."""
+        backbone = base_of(model).base_model
+        fresh = [getattr(backbone, name) for name in fresh_of(model) if getattr(backbone, name, None) is not None]
+        return next(module for module in [*fresh, *self.head(model)] if any(True for _ in module.parameters()))
 
     def head_names(self, model: nn.Module) -> list[str]:
         """The attribute names of the head's modules that hold parameters."""
@@ -171,6 +182,31 @@ class Family(ABC):
     @abstractmethod
     def stages(self, model: nn.Module) -> list[Stage]:
         """The backbone's stages, lowest first; the head is none of them."""
+
+    @abstractmethod
+    def attentions(self, model: nn.Module) -> list[nn.Module]:
+        """The modules that call the attention function, one a layer, lowest first."""
+
+    @abstractmethod
+    def embedder(self, model: nn.Module) -> nn.Module:
+        """The module whose output enters the lowest layer; in a decoder before positions are added to it."""
+
+    @abstractmethod
+    def embedded(self, model: nn.Module, ids: Tensor) -> Tensor:
+        """What the embedder gives for these token ids, (tokens,) -> (tokens, hidden)."""
+
+    def attend_to_prefix(self, model: nn.Module) -> None:
+        """Let the attention modules also attend to their `prefix`: keys and values, (heads, prefix, width) each."""
+        from tunebench.families import _prefix
+
+        base_of(model).set_attn_implementation(_prefix.ATTENTION)
+
+    def key_value_shape(self, model: nn.Module) -> tuple[int, int]:
+        """Heads of keys and values, and their width."""
+        config: Any = base_of(model).config
+        heads = config.num_attention_heads
+        width = getattr(config, "head_dim", None) or config.hidden_size // heads
+        return getattr(config, "num_key_value_heads", None) or heads, width
 
     @abstractmethod
     def split(self, model: nn.Module, depth: int, pooled: bool) -> Split:

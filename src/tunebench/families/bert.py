@@ -101,6 +101,22 @@ class Bert(Family):
         fresh = "pooler" in fresh_of(model)
         return stages if pooler is None or fresh else [*stages, Stage("pooler", (pooler,))]
 
+    def attentions(self, model: nn.Module) -> list[nn.Module]:
+        """Each layer's self-attention."""
+        layers: Any = self.layers(model)
+        return [layer.attention if hasattr(layer, "ffn") else layer.attention.self for layer in layers]
+
+    def embedder(self, model: nn.Module) -> nn.Module:
+        """The embeddings, or ELECTRA's projection of them."""
+        backbone: Any = base_of(model).base_model
+        return getattr(backbone, "embeddings_project", backbone.embeddings)
+
+    def embedded(self, model: nn.Module, ids: Tensor) -> Tensor:
+        """With the embeddings' own positions and norm."""
+        backbone: Any = base_of(model).base_model
+        states = backbone.embeddings(ids[None])
+        return (backbone.embeddings_project(states) if hasattr(backbone, "embeddings_project") else states)[0]
+
     def split(self, model: nn.Module, depth: int, pooled: bool) -> Split:
         """Cut above the embeddings, any layer, or the pooler (see `Family.split`)."""
         from torch.nn import Identity, ModuleList

@@ -65,6 +65,7 @@ class Gpt2(Family):
     shapes: ClassVar[Mapping[str, Mapping[str, Any]]] = {"gpt2": _GPT2, "distilgpt2": {**_GPT2, "n_layer": 6}}
     # Byte-level tokenizers need it for words; others ignore it.
     tokenizer_habits: ClassVar[Mapping[str, Any]] = {"add_prefix_space": True}
+    reads_left_to_right = True
 
     def positions(self, values: Mapping[str, Any]) -> int:
         """Position embeddings, or what the rotary ones were trained for."""
@@ -114,6 +115,19 @@ class Gpt2(Family):
             top.append(lm_head)
         layers = [Stage(f"layer {index}", (layer,)) for index, layer in enumerate(self.layers(model))]
         return [Stage("embeddings", tuple(bottom)), *layers, Stage("norm", tuple(top))]
+
+    def attentions(self, model: nn.Module) -> list[nn.Module]:
+        """Each layer's self-attention."""
+        name = self._names(model).projections["query"].partition(".")[0]
+        return [getattr(layer, name) for layer in self.layers(model)]
+
+    def embedder(self, model: nn.Module) -> nn.Module:
+        """The token embeddings."""
+        return base_of(model).get_input_embeddings()
+
+    def embedded(self, model: nn.Module, ids: Tensor) -> Tensor:
+        """Their rows."""
+        return self.embedder(model)(ids)
 
     def split(self, model: nn.Module, depth: int, pooled: bool) -> Split:
         """Cut above the embeddings, any layer, or the final norm (see `Family.split`)."""

@@ -69,7 +69,7 @@ def fit(task: Task, training: Pretraining, resume: Resume, observe: Observer) ->
     task.model.eval()  # no dropout: a short training sees no text often enough to learn it by heart
     optimizer = optimizers(task.model, training)
     peaks = [group["lr"] for group in optimizer.param_groups]
-    saved = resume.load(task.model, optimizer)  # type: ignore[arg-type]
+    saved = resume.load(task.model, optimizer, lambda extra: None)  # type: ignore[arg-type]
     state = State(**{key: saved[key] for key in asdict(State())}) if saved else State()
     if saved:
         observe({"event": "resumed", "step": state.step, "tokens": state.tokens})
@@ -100,7 +100,7 @@ def fit(task: Task, training: Pretraining, resume: Resume, observe: Observer) ->
             observe({"event": "reading", **state.curve[-1]})
             task.on_reading(state)
         if time.monotonic() - last_save >= training.checkpoint_seconds or state.step == len(plan):
-            resume.save(task.model, optimizer, asdict(state))  # type: ignore[arg-type]
+            resume.save(task.model, optimizer, asdict(state), {})  # type: ignore[arg-type]
             last_save = time.monotonic()
     return state
 

@@ -7,8 +7,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pydantic import Field, field_validator
+
 from tunebench.errors import UserError, did_you_mean
 from tunebench.families.base import Family
+from tunebench.techniques.base import Trained
 
 if TYPE_CHECKING:
     from torch import nn
@@ -62,6 +65,45 @@ def wrapped(model: Any, config: Any) -> nn.Module:
         return get_peft_model(model, config)
 
 
-def save(model: Any, folder: Path) -> None:
-    """PEFT's own folder: `PeftModel.from_pretrained(base, folder)` loads it, head included."""
-    model.save_pretrained(str(folder))
+class PeftTechnique(Trained):
+    """A technique whose model PEFT wraps."""
+
+    def save_adapter(self, model: Any, family: Family, folder: Path) -> bool:
+        """PEFT's own folder: `PeftModel.from_pretrained(base, folder)` loads it, head included."""
+        model.save_pretrained(str(folder))
+        return True
+
+    def merged(self, model: Any) -> nn.Module:
+        """The adapter multiplied into the weights."""
+        return model.merge_and_unload()
+
+
+class LowRank(PeftTechnique):
+    """What LoRA and its kin have in common."""
+
+    alpha: float = Field(
+        16, gt=0, description="scale of the update is alpha / rank; twice the rank, as Hu et al. 2021 for GPT-2"
+    )
+    dropout: float = Field(0.05, ge=0, lt=1, description="fraction of inputs to A that is dropped")
+    targets: tuple[str, ...] = Field(
+        ("query", "value"), min_length=1, description=f"of {', '.join(ROLES)}; Hu et al. 2021, 7.1"
+    )
+
+    @field_validator("targets")
+    @classmethod
+    def _known_roles(cls, targets: tuple[str, ...]) -> tuple[str, ...]:
+        return known_roles(cls.name, targets)
+
+    def shared(self, model: nn.Module, family: Family) -> dict[str, Any]:
+        """Fields of PEFT's configurations; `get_peft_model` fills these in place, so each application builds its own.
+
+        No task type: it would only choose a wrapper class, and the head is named here.
+        """
+        names = modules_of(model, family, self.targets, self.name)
+        return {
+            "lora_alpha": self.alpha,
+            "lora_dropout": self.dropout,
+            "target_modules": names,
+            "fan_in_fan_out": is_transposed(model, names),
+            "modules_to_save": family.head_names(model) or None,
+        }

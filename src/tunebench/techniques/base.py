@@ -17,7 +17,7 @@ from tunebench.examples import Example
 from tunebench.families.base import Family
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
 
 class Entry(BaseModel, ABC):
@@ -47,9 +47,25 @@ class Technique(Entry):
             total_steps: optimizer steps of the whole run, for techniques with a schedule.
         """
 
-    def save_adapter(self, model: nn.Module, folder: Path) -> bool:
+    def positions_taken(self, family: Family) -> int:
+        """How many of the model's positions the technique uses up, so that texts must be shorter."""
+        return 0
+
+    def fold(self, model: nn.Module) -> bool:
+        """After training: drop what only training needed. Says whether the weights to keep are others now."""
+        return False
+
+    def save_adapter(self, model: nn.Module, family: Family, folder: Path) -> bool:
         """Write the adapter for other libraries, where one can read it; says whether it did."""
         return False
+
+    def merged(self, model: nn.Module) -> nn.Module:
+        """An ordinary transformers model with the same answers.
+
+        Raises:
+            UserError: the technique adds something that no weight of the model can hold.
+        """
+        return model
 
 
 class Trained(Technique):
@@ -60,6 +76,24 @@ class Trained(Technique):
     def parameter_groups(self, model: nn.Module, family: Family, weight_decay: float) -> list[dict[str, Any]]:
         """Optimizer groups: `params`, `lr` and `weight_decay`; no decay on biases and norms (Devlin et al. 2019)."""
         return decay_groups([p for p in model.parameters() if p.requires_grad], self.learning_rate, weight_decay)
+
+    def penalty(self, model: nn.Module) -> Tensor | None:
+        """What is added to each batch's loss, if anything."""
+        return None
+
+    def after_step(self, model: nn.Module, step: int) -> None:
+        """What follows optimizer step `step` (the first is 0), while its gradients are still there."""
+
+    def extra_state(self, model: nn.Module) -> dict[str, Tensor]:
+        """What a checkpoint must hold besides trainable weights and optimizer."""
+        return {}
+
+    def learnt(self, model: nn.Module) -> dict[str, Any]:
+        """What else a result should say about the tuned model, as JSON."""
+        return {}
+
+    def load_extra_state(self, model: nn.Module, state: dict[str, Tensor]) -> None:
+        """Go on from `extra_state`."""
 
 
 class Baseline(Entry):

@@ -23,12 +23,25 @@ class ClassifierHead(Trained):
     title = "Classifier head only"
     paper = "Peters et al. 2019, To Tune or Not to Tune?, https://aclanthology.org/W19-4302 (feature extraction)"
 
+    dropout: float = Field(0.2, ge=0, lt=1, description="fraction of the head's inputs that is dropped; our sweep")
     learning_rate: float = Field(
-        5e-3, gt=0, le=1, description="a linear model on fixed features bears a large rate; our sweep"
+        1e-2, gt=0, le=1, description="a linear model on fixed features bears a large rate; our sweep"
     )
+
+    def not_applicable(self, family: Family, objective: str) -> str | None:
+        """A pretrained language-modelling head is no new head."""
+        if objective in family.fresh_heads:
+            return None
+        return f"{objective} has no new head: the pretrained one is tied to the backbone's embeddings"
 
     def apply(self, model: nn.Module, family: Family, total_steps: int) -> nn.Module:
         """The head trains."""
+        from torch.nn import functional
+
+        def drop(module: nn.Module, inputs: tuple) -> tuple:
+            return functional.dropout(inputs[0], self.dropout, module.training), *inputs[1:]
+
         freeze(model)
         train(family.head(model))
+        family.lowest_of_head(model).register_forward_pre_hook(drop)
         return model

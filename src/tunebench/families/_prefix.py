@@ -1,0 +1,47 @@
+"""Attention to keys and values that stand before a text and come from no token (Li and Liang 2021).
+
+They are read in the attention function, which all models of transformers share, so that nothing else of a model sees
+them: positions, labels, pooled token and cache stay those of the text.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers import AttentionInterface, AttentionMaskInterface
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import sdpa_mask
+
+ATTENTION = "sdpa_with_prefix"
+
+
+def with_prefix(
+    module: nn.Module, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Key, value and mask with those of `module.prefix` (keys, values; (heads, prefix, width) each) in front."""
+    prefix = getattr(module, "prefix", None)
+    if prefix is None:
+        return key, value, mask
+    added = prefix[0].shape[-2]
+    if mask is None and getattr(module, "is_causal", False) and query.shape[2] > 1:
+        mask = torch.ones(query.shape[2], key.shape[2], dtype=torch.bool, device=key.device)
+        mask = mask.tril(key.shape[2] - query.shape[2])[None, None]
+    if mask is not None:
+        mask = functional.pad(mask, (added, 0), value=True if mask.dtype == torch.bool else 0.0)
+    key, value = (
+        torch.cat([states.to(text.dtype).expand(len(text), -1, -1, -1), text], dim=2)
+        for states, text in zip(prefix, (key, value), strict=True)
+    )
+    return key, value, mask
+
+
+def _attention(
+    module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **options: Any
+) -> tuple[Tensor, Tensor | None]:
+    key, value, attention_mask = with_prefix(module, query, key, value, attention_mask)
+    return sdpa_attention_forward(module, query, key, value, attention_mask, **options)
+
+
+AttentionInterface.register(ATTENTION, _attention)
+AttentionMaskInterface.register(ATTENTION, sdpa_mask)

@@ -1,0 +1,130 @@
+"""AdaLoRA: low-rank updates whose ranks are allocated while training."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field, model_validator
+
+from tunebench.families.base import Family
+from tunebench.techniques import _peft
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+_ADAPTER = "default"
+_SCORES = ("ipt", "exp_avg_ipt", "exp_avg_unc")
+_RANKS = "rank_pattern"
+
+
+class Adalora(_peft.LowRank):
+    """W + P diag(E) Q with rank `initial_rank` each; triplets of small importance are set to zero until `target_rank`.
+
+    Zhang et al. 2023, sections 3.1 to 3.3, PEFT's implementation: the budget falls from the initial rank to the target
+    rank, on average over all targets, by a cubic schedule between `warmup` and the last `final` of all steps; P and Q
+    are held near orthogonal by a penalty. The head trains.
+    """
+
+    name = "adalora"
+    title = "AdaLoRA"
+    paper = "Zhang et al. 2023, AdaLoRA, https://arxiv.org/abs/2303.10512"
+
+    initial_rank: int = Field(12, ge=1, description="at the start; Zhang et al. 2023, 4: 1.5 times the target")
+    target_rank: int = Field(8, ge=1, description="on average at the end")
+    warmup: float = Field(0.1, ge=0, lt=1, description="fraction of all steps before ranks fall")
+    final: float = Field(0.3, ge=0, lt=1, description="fraction of all steps with settled ranks")
+    every: int = Field(1, ge=1, description="steps between two allocations")
+    beta1: float = Field(0.85, gt=0, lt=1, description="smoothing of importance; Zhang et al. 2023, appendix")
+    beta2: float = Field(0.85, gt=0, lt=1, description="smoothing of its uncertainty; Zhang et al. 2023, appendix")
+    orthogonality: float = Field(0.5, ge=0, description="weight of the penalty; PEFT's default")
+    learning_rate: float = Field(1e-3, gt=0, le=1, description="Zhang et al. 2023, appendix: 5e-4 to 2e-3")
+
+    @model_validator(mode="after")
+    def _ranks_fall(self) -> Adalora:
+        if self.target_rank > self.initial_rank:
+            raise ValueError(
+                f"ranks only fall: target_rank {self.target_rank} is above initial_rank {self.initial_rank}. "
+                "Give an initial_rank of at least the target_rank."
+            )
+        if self.warmup + self.final >= 1:
+            raise ValueError(
+                "warmup and final leave no step in which ranks fall. Give fractions that sum to less than 1."
+            )
+        return self
+
+    def apply(self, model: nn.Module, family: Family, total_steps: int) -> nn.Module:
+        """A PEFT model around the given one."""
+        from peft import AdaLoraConfig
+
+        config = AdaLoraConfig(
+            init_r=self.initial_rank,
+            target_r=self.target_rank,
+            tinit=round(total_steps * self.warmup),
+            tfinal=round(total_steps * self.final),
+            deltaT=self.every,
+            beta1=self.beta1,
+            beta2=self.beta2,
+            orth_reg_weight=0.0,  # see penalty()
+            total_step=max(total_steps, 1),
+            **self.shared(model, family),
+        )
+        return _peft.wrapped(model, config)
+
+    def penalty(self, model: Any) -> Tensor:
+        """How far P and Q are from orthogonal: the mean Frobenius norm of P'P - I and QQ' - I (section 3.1).
+
+        PEFT adds it in the forward of its own wrapper, which a model cut above its frozen layers does not pass through.
+        """
+        import torch
+
+        norms = []
+        for name, p in model.named_parameters():
+            if "lora_A" in name or "lora_B" in name:
+                product = p @ p.T if "lora_A" in name else p.T @ p
+                norms.append(torch.norm(product - torch.eye(len(product), device=p.device)))
+        return self.orthogonality * torch.stack(norms).mean()
+
+    def after_step(self, model: Any, step: int) -> None:
+        """Importance is updated, and ranks are allocated."""
+        if self.initial_rank > self.target_rank:  # PEFT fails where there is nothing to take away
+            model.base_model.update_and_allocate(step)
+
+    def extra_state(self, model: Any) -> dict[str, Tensor]:
+        """The allocator's scores and ranks, which stand in no state_dict."""
+        import torch
+
+        allocator = model.base_model.rankallocator
+        state = {f"{kind}.{name}": t for kind in _SCORES for name, t in getattr(allocator, kind).items()}
+        ranks = model.peft_config[_ADAPTER].rank_pattern or {}
+        return {**state, **{f"{_RANKS}.{name}": torch.tensor(kept) for name, kept in ranks.items()}}
+
+    def load_extra_state(self, model: Any, state: dict[str, Tensor]) -> None:
+        """Go on from there."""
+        allocator = model.base_model.rankallocator
+        for kind in _SCORES:
+            setattr(
+                allocator, kind, {n.removeprefix(f"{kind}."): t for n, t in state.items() if n.startswith(f"{kind}.")}
+            )
+        ranks = {n.removeprefix(f"{_RANKS}."): t.tolist() for n, t in state.items() if n.startswith(f"{_RANKS}.")}
+        model.peft_config[_ADAPTER].rank_pattern = ranks or None
+
+    def learnt(self, model: Any) -> dict[str, Any]:
+        """The rank of every target: triplets whose E is not zero."""
+        return {
+            "ranks": {
+                name.removeprefix("base_model.model.").removesuffix(f".lora_E.{_ADAPTER}"): int((p != 0).sum())
+                for name, p in model.named_parameters()
+                if "lora_E" in name
+            }
+        }
+
+    def save_adapter(self, model: Any, family: Family, folder: Path) -> bool:
+        """PEFT's own folder, every target at its initial rank: a triplet that was taken away is zero there."""
+        config = model.peft_config[_ADAPTER]
+        kept, config.rank_pattern = config.rank_pattern, None
+        with warnings.catch_warnings():
+            model.save_pretrained(str(folder))
+        config.rank_pattern = kept
+        return True

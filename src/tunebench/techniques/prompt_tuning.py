@@ -1,0 +1,150 @@
+"""Prompt tuning: trained vectors at the input, everything else frozen but the head."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import Field, model_validator
+
+from tunebench.families.base import Family, base_of
+from tunebench.techniques import _prefix
+from tunebench.techniques.base import freeze, train
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+
+class PromptTuning(_prefix.PrefixTechnique):
+    """Soft tokens join the embedded text, and their outputs are dropped again: labels and pooled token stay in place.
+
+    Lester et al. 2021, sections 2 and 3.2. In a decoder they stand before the text; in an encoder, where the order of
+    what carries no position means nothing, after it, so that the text keeps its positions. Parameters: tokens x hidden,
+    and the head.
+    """
+
+    name = "prompt_tuning"
+    title = "Prompt tuning"
+    paper = (
+        "Lester et al. 2021, The Power of Scale for Parameter-Efficient Prompt Tuning, https://arxiv.org/abs/2104.08691"
+    )
+
+    prefix_length: int = Field(20, ge=1, description="soft tokens; Lester et al. 2021, 3.2: more than 20 gain little")
+    initial: Literal["random", "vocabulary", "text"] = Field(
+        "vocabulary",
+        description="random: uniform in [-0.5, 0.5]; vocabulary: drawn tokens; text: those of initial_text",
+    )
+    initial_text: str | None = Field(None, min_length=1, description="repeated or cut to the prompt's length")
+    learning_rate: float = Field(
+        0.05, gt=0, le=1, description="Lester et al. 2021: 0.3 with Adafactor; AdamW needs less, our sweep"
+    )
+
+    @model_validator(mode="after")
+    def _text_where_asked(self) -> PromptTuning:
+        if (self.initial == "text") != (self.initial_text is not None):
+            raise ValueError("initial: text and initial_text go together. Give both or neither.")
+        return self
+
+    def apply(self, model: nn.Module, family: Family, total_steps: int) -> nn.Module:
+        """The same model with soft tokens at its input."""
+        from torch import nn
+
+        base = base_of(model)
+        backbone: Any = base.base_model
+        freeze(model)
+        train(family.head(model))
+        backbone.prompt = nn.Parameter(self._initial(base, family))
+        if family.reads_left_to_right:
+            backbone.register_forward_pre_hook(_prepend, with_kwargs=True)
+            backbone.register_forward_hook(_drop_first, with_kwargs=True)
+        else:
+            family.embedder(model).register_forward_hook(functools.partial(_append, backbone=backbone))
+            backbone.register_forward_pre_hook(_widen, with_kwargs=True)
+            backbone.register_forward_hook(_drop_last)
+        return model
+
+    def save_adapter(self, model: nn.Module, family: Family, folder: Path) -> bool:
+        """PEFT's folder of a prompt, for decoders; PEFT fails on tagging, whose labels it does not shift."""
+        from peft import PromptTuningConfig
+
+        base = base_of(model)
+        kind = _prefix.task_type(base)
+        if not family.reads_left_to_right or kind == "TOKEN_CLS":
+            return False
+        prompt: Any = base.base_model.prompt
+        config = PromptTuningConfig(
+            task_type=kind,  # type: ignore[arg-type]
+            num_virtual_tokens=self.prefix_length,
+            token_dim=prompt.shape[1],
+            num_transformer_submodules=1,
+            num_attention_heads=base.config.num_attention_heads,
+            num_layers=base.config.num_hidden_layers,
+            inference_mode=True,
+            base_model_name_or_path=base.name_or_path,
+        )
+        _prefix.save_prompt(base, family, config, prompt.detach(), folder)
+        return True
+
+    def _initial(self, base: Any, family: Family) -> Tensor:
+        import torch
+
+        embeddings = base.get_input_embeddings().weight
+        if embeddings.is_meta or self.initial == "random":
+            shape = (self.prefix_length, embeddings.shape[1])
+            return torch.empty(shape, device=embeddings.device).uniform_(-0.5, 0.5)
+        if self.initial == "vocabulary":
+            # Lester et al. 2021, 3.2, draw from the 5,000 commonest; byte-pair and word-piece lists begin with these.
+            ids = torch.randint(min(5000, len(embeddings)), (self.prefix_length,))
+        else:
+            tokenizer = family.tokenizer(Path(base.name_or_path))
+            given = tokenizer(self.initial_text, add_special_tokens=False)["input_ids"]
+            ids = torch.tensor([given[index % len(given)] for index in range(self.prefix_length)])
+        with torch.no_grad():
+            return family.embedded(base, ids).detach().clone().float()
+
+
+def _prepend(module: Any, args: tuple, kwargs: dict[str, Any]) -> tuple[tuple, dict[str, Any]]:
+    """A decoder's inputs with the prompt in front; later steps of a generation have it in their cache."""
+    import torch
+
+    prompt, mask, cache = module.prompt, kwargs.get("attention_mask"), kwargs.get("past_key_values")
+    kwargs = {**kwargs, "position_ids": _prefix.shifted(args, kwargs, len(prompt))}
+    if mask is not None:
+        kwargs["attention_mask"] = torch.cat([mask.new_ones(len(mask), len(prompt)), mask], dim=1)
+    if cache is not None and cache.get_seq_length() > 0:
+        return args, kwargs
+    ids = args[0] if args else kwargs.get("input_ids")
+    text = kwargs["inputs_embeds"] if ids is None else module.get_input_embeddings()(ids)
+    positions = kwargs["position_ids"]
+    before = torch.arange(len(prompt), device=text.device).expand(len(positions), -1)
+    kwargs["input_ids"] = None
+    kwargs["inputs_embeds"] = torch.cat([prompt.to(text.dtype).expand(len(text), -1, -1), text], dim=1)
+    kwargs["position_ids"] = torch.cat([before, positions], dim=1)
+    return (), kwargs
+
+
+def _drop_first(module: Any, args: tuple, kwargs: dict[str, Any], output: Any) -> Any:
+    if int(kwargs["position_ids"][0, 0]) == 0:  # only a text with the prompt in front begins there
+        output.last_hidden_state = output.last_hidden_state[:, len(module.prompt) :]
+    return output
+
+
+def _append(module: nn.Module, args: tuple, output: Tensor, *, backbone: Any) -> Tensor:
+    import torch
+
+    return torch.cat([output, backbone.prompt.to(output.dtype).expand(len(output), -1, -1)], dim=1)
+
+
+def _widen(module: Any, args: tuple, kwargs: dict[str, Any]) -> tuple[tuple, dict[str, Any]]:
+    import torch
+
+    mask = kwargs.get("attention_mask")
+    if mask is not None:
+        kwargs = {**kwargs, "attention_mask": torch.cat([mask, mask.new_ones(len(mask), len(module.prompt))], dim=1)}
+    return args, kwargs
+
+
+def _drop_last(module: Any, args: tuple, output: Any) -> Any:
+    output.last_hidden_state = output.last_hidden_state[:, : -len(module.prompt)]
+    return output
