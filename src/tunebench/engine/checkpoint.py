@@ -83,7 +83,7 @@ class Resume:
     def save(
         self, model: nn.Module, optimizer: torch.optim.Optimizer, state: dict[str, Any], extra: dict[str, Tensor]
     ) -> None:
-        """Keep weights, optimizer, loop state and a technique's own; the state before goes once the new one is whole."""
+        """Keep weights, optimizer, loop state and a technique's own; the older one goes once the new one is whole."""
         target = self.folder / f"step-{state['step']:08d}"
         partial = self.folder / "partial"
         shutil.rmtree(partial, ignore_errors=True)

@@ -110,8 +110,8 @@ def save(model: Any, family: Family, folder: Path) -> bool:
         return False
     from peft import PrefixTuningConfig
 
-    base = base_of(model)
-    prefix = base.base_model.prefix
+    base: Any = base_of(model)
+    prefix: Prefix = base.base_model.prefix
     layers, heads, width = prefix.shape
     config = PrefixTuningConfig(
         task_type=task_type(base),
