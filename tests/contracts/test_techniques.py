@@ -1,6 +1,7 @@
 """What holds for every technique in the folder, on every objective it applies to."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,12 @@ from tests.conftest import KINDS
 from tests.contracts.runs import TASKS, make, make_run
 from tunebench import load_finetuned
 from tunebench.checkpoints import find
+from tunebench.errors import UserError
 from tunebench.families import families
 from tunebench.families.base import base_of
 from tunebench.objectives import objectives
 from tunebench.runner import _own_data, is_done
-from tunebench.serving import predict
+from tunebench.serving import export, predict
 from tunebench.tasks import tasks
 from tunebench.techniques import techniques
 from tunebench.techniques.base import Baseline, Technique, Trained
@@ -50,6 +52,7 @@ NEEDED: dict[str, dict[str, Any]] = {
     "prefix_tuning": {"prefix_length": 4, "bottleneck": 16},
     "prompt_tuning": {"prefix_length": 4},
     "adalora": {"initial_rank": 6, "target_rank": 3},
+    "bottleneck_adapter": {"reduction": 2},
 }
 """Settings that a technique must be given, or that a tiny model asks for."""
 
@@ -228,25 +231,6 @@ def test_an_untuned_model_takes_no_step(backbones: dict[str, Path], data_root: P
     assert (done.cost.steps, done.parameters.trainable, done.cost.saved_bytes) == (0, 0, 0)
 
 
-@pytest.mark.parametrize("kind", FAMILIES)
-@pytest.mark.parametrize("task", TASKS)
-def test_a_lora_adapter_loads_in_plain_peft_with_its_head(
-    task: str, kind: str, backbones: dict[str, Path], data_root: Path, tmp_path: Path
-) -> None:
-    import transformers
-    from peft import PeftModel
-
-    run = make_run(backbones[kind], data_root, task, "lora")
-    make(run, tmp_path)
-    ours, tokenizer = load_finetuned(tmp_path)
-    auto = getattr(transformers, families()[kind].auto_classes[run.task.objective])
-    base = auto.from_pretrained(backbones[kind], num_labels=base_of(ours).config.num_labels)
-    plain = PeftModel.from_pretrained(base, tmp_path / "adapter").eval()
-    batch = tokenizer("i feel so happy today", return_tensors="pt")
-    with torch.no_grad():
-        assert torch.equal(plain(**batch).logits, ours(**batch).logits)
-
-
 def test_layer_rates_decay_from_the_head_to_the_embeddings(backbones: dict[str, Path]) -> None:
     technique = techniques()["llrd"](decay=0.5, learning_rate=0.01)  # type: ignore[call-arg]
     assert isinstance(technique, Trained)
@@ -304,3 +288,120 @@ def test_a_state_made_from_other_data_is_not_gone_on_from(backbones: dict[str, P
     data.write_text(data.read_text().replace("delighted", "loving"))
     _own_data.cache_clear()
     assert not is_done(run, tmp_path / "run")
+
+
+# What is particular to one technique ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", FAMILIES)
+@pytest.mark.parametrize(
+    "name", ["lora", "dora", "adalora", "ia3", "peft", "prefix_tuning", "p_tuning_v2", "prompt_tuning"]
+)
+def test_an_adapter_that_peft_knows_has_the_same_logits_in_plain_peft(
+    name: str, kind: str, backbones: dict[str, Path], data_root: Path, tmp_path: Path
+) -> None:
+    import transformers
+    from peft import PeftModel
+
+    run = make_run(backbones[kind], data_root, "emotion", choice(name), epochs=1)
+    make(run, tmp_path)
+    if not (tmp_path / "adapter").exists():  # PEFT counts positions from the prefix on, also in an encoder
+        assert kind == "bert"
+        assert name in ("prefix_tuning", "p_tuning_v2", "prompt_tuning")
+        return
+    ours, tokenizer = load_finetuned(tmp_path)
+    auto = getattr(transformers, families()[kind].auto_classes[run.task.objective])
+    base = auto.from_pretrained(backbones[kind], num_labels=base_of(ours).config.num_labels)
+    plain = PeftModel.from_pretrained(base, tmp_path / "adapter").eval()
+    batch = tokenizer("i feel so happy today", return_tensors="pt")
+    with torch.no_grad():
+        torch.testing.assert_close(plain(**batch).logits, ours(**batch).logits, rtol=1e-4, atol=1e-5)
+
+
+def test_adalora_takes_ranks_away_until_the_target(backbones: dict[str, Path], data_root: Path, tmp_path: Path) -> None:
+    settings = {"name": "adalora", "initial_rank": 6, "target_rank": 3, "warmup": 0.1, "final": 0.2}
+    done = make(make_run(backbones["bert"], data_root, "emotion", settings, epochs=4), tmp_path)
+    ranks = done.learnt["ranks"]
+    assert len(ranks) == 2 * 4
+    if done.best_epoch == 4:
+        assert sum(ranks.values()) == 3 * len(ranks)
+    assert max(ranks.values()) > min(ranks.values())
+
+
+@pytest.mark.parametrize("kind", FAMILIES)
+@pytest.mark.parametrize("name", ["prefix_tuning", "p_tuning_v2", "prompt_tuning", "bottleneck_adapter"])
+def test_what_no_weight_can_hold_is_not_exported(
+    name: str, kind: str, backbones: dict[str, Path], data_root: Path, tmp_path: Path
+) -> None:
+    make(make_run(backbones[kind], data_root, "emotion", choice(name), epochs=1), tmp_path / "run")
+    with pytest.raises(UserError, match="no weight"):
+        export(tmp_path / "run", tmp_path / "model")
+    assert not (tmp_path / "model").exists()
+
+
+@pytest.mark.parametrize("kind", FAMILIES)
+@pytest.mark.parametrize("task", TASKS)
+def test_a_bottleneck_adapter_begins_as_the_identity(kind: str, task: str, backbones: dict[str, Path]) -> None:
+    family = families()[kind]
+    objective = tasks()[task].objective
+    model = loaded(backbones[kind], objective).eval()
+    batch = some_batch(objective, family.tokenizer(backbones[kind]))
+    with torch.no_grad():
+        before = model(**batch).logits
+        for placement in ("houlsby", "pfeiffer"):
+            model = entry("bottleneck_adapter", placement=placement).apply(
+                loaded(backbones[kind], objective), family, 1
+            )
+            assert torch.equal(model.eval()(**batch).logits, before)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", ["prefix_tuning", "p_tuning_v2", "prompt_tuning"])
+def test_virtual_tokens_change_neither_shape_nor_padding(name: str, kind: str, backbones: dict[str, Path]) -> None:
+    family = find(str(backbones[kind])).family
+    tokenizer = family.tokenizer(backbones[kind])
+    for objective in ("token_classification", "sequence_classification"):
+        plain = loaded(backbones[kind], objective).eval()
+        model: Any = entry(name).apply(loaded(backbones[kind], objective), family, 1).eval()
+        short = tokenizer("i feel so happy", return_tensors="pt")
+        batch = tokenizer(
+            ["i feel so happy", "john won the world cup in new york today"], return_tensors="pt", padding=True
+        )
+        with torch.no_grad():
+            alone, padded, untouched = model(**short).logits, model(**batch).logits[:1], plain(**short).logits
+        assert alone.shape == untouched.shape
+        torch.testing.assert_close(padded[:, : alone.shape[1]], alone, rtol=1e-4, atol=1e-5)
+        assert (alone - untouched).abs().max() > 1e-4
+
+
+def test_a_prompt_may_begin_as_a_text(backbones: dict[str, Path]) -> None:
+    family = families()["gpt2"]
+    model = loaded(backbones["gpt2"], "regression")
+    model.name_or_path = str(backbones["gpt2"])
+    tuned: Any = entry("prompt_tuning", initial="text", initial_text="i feel so happy").apply(model, family, 1)
+    ids = family.tokenizer(backbones["gpt2"])("i feel so happy")["input_ids"]
+    assert torch.equal(tuned.transformer.prompt, tuned.transformer.wte.weight[ids])
+    with pytest.raises(ValueError, match="go together"):
+        techniques()["prompt_tuning"](initial="text")  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"type": "VERRA"}, "PEFT has no method 'VERRA'. Did you mean 'VERA'"),
+        ({"type": "VERA", "rank": 3}, "VERA has no field 'rank'. Choose from: auto_mapping"),
+        ({"type": "PROMPT_TUNING"}, "Take prompt_tuning, prefix_tuning or p_tuning_v2"),
+        ({"type": "VERA", "target_modules": ["nothing"]}, "PEFT refuses these settings"),
+    ],
+)
+def test_a_mistake_in_a_peft_method_is_told(settings: dict[str, Any], message: str, backbones: dict[str, Path]) -> None:
+    technique = techniques()["peft"](**settings)
+    assert isinstance(technique, Trained)
+    with pytest.raises(UserError, match=re.escape(message)):
+        technique.apply(loaded(backbones["bert"], "regression"), families()["bert"], 1)
+
+
+def test_a_prefix_that_leaves_no_room_for_a_text_is_told(backbones: dict[str, Path], data_root: Path) -> None:
+    run = make_run(backbones["gpt2"], data_root, "emotion", {"name": "p_tuning_v2", "prefix_length": 64})
+    with pytest.raises(UserError, match="64 virtual tokens leave no position"):
+        make(run, backbones["gpt2"].parent / "none")

@@ -70,7 +70,11 @@ class Adalora(_peft.LowRank):
             total_step=max(total_steps, 1),
             **self.shared(model, family),
         )
-        return _peft.wrapped(model, config)
+        wrapped = _peft.wrapped(model, config)
+        for name, parameter in wrapped.named_parameters():
+            if "ranknum" in name:  # PEFT forgets that it is a constant when it moves it to another device
+                parameter.requires_grad = False
+        return wrapped
 
     def penalty(self, model: Any) -> Tensor:
         """How far P and Q are from orthogonal: the mean Frobenius norm of P'P - I and QQ' - I (section 3.1).
