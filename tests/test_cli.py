@@ -241,12 +241,14 @@ def test_a_plan_counts_every_cell_offline(shell: Shell) -> None:
 
     cells = json.loads(out)["cells"]
     assert code == 0
-    assert len(cells) == 15
+    assert len(cells) == 24
     assert set(cells[0]) == {
         "model", "family", "task", "technique", "label", "settings", "applicable", "reason", "parameters",
     }  # fmt: skip
     assert all(cell["applicable"] and cell["reason"] is None for cell in cells)
-    (lora,) = [cell for cell in cells if cell["technique"] == "lora" and cell["task"] == "emotion"]
+    (lora,) = [
+        cell for cell in cells if (cell["family"], cell["technique"], cell["task"]) == ("bert", "lora", "emotion")
+    ]
     head = 768 * 6 + 6
     assert lora["parameters"] == {
         "total": 109_486_854 + 442_368, "trainable": 442_368 + head, "technique": 442_368, "head": head,

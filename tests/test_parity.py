@@ -76,6 +76,7 @@ def test_twenty_steps_have_the_losses_of_hf_trainer(
             validate=lambda: {"loss": 0.0},
             main_metric=("loss", True),
             on_best=lambda: None,
+            technique=technique,
         ),
         budget,
         SEED,

@@ -78,6 +78,12 @@ class PeftTechnique(Trained):
         return model.merge_and_unload()
 
 
+class Ranked(PeftTechnique):
+    """One rank for all targets. Apart from `LowRank`, and named after it, so that settings begin with the rank."""
+
+    rank: int = Field(8, ge=1, description="rank of the update; Hu et al. 2021, table 9")
+
+
 class LowRank(PeftTechnique):
     """What LoRA and its kin have in common."""
 

@@ -1,148 +1,16 @@
-"""What prefix tuning and P-tuning v2 share: trained keys and values in front of every layer's own."""
+"""What prefix tuning, P-tuning v2 and prompt tuning share."""
 
 from __future__ import annotations
 
-import functools
 from pathlib import Path
-from typing import Any
-
-import torch
-from safetensors.torch import save_file
-from torch import Tensor, nn
+from typing import TYPE_CHECKING
 
 from tunebench.errors import UserError
-from tunebench.families.base import Family, base_of
-from tunebench.techniques.base import Trained, freeze, train
+from tunebench.families.base import Family
+from tunebench.techniques.base import Trained
 
-TASK_TYPES = {
-    "ForSequenceClassification": "SEQ_CLS", "ForTokenClassification": "TOKEN_CLS", "LMHeadModel": "CAUSAL_LM",
-    "ForCausalLM": "CAUSAL_LM",
-}  # fmt: skip
-"""End of a transformers class's name -> PEFT's task type."""
-
-
-class Prefix(nn.Module):
-    """Keys and values of virtual tokens, (layers, 2, heads, tokens, width).
-
-    Args:
-        tokens: how many virtual tokens.
-        shape: layers, heads and width of the model's keys and values.
-        source: (hidden, bottleneck) of the two-layer network that makes them of one embedding a virtual token (Li and
-            Liang 2021, section 4.3); None: they are parameters themselves.
-    """
-
-    def __init__(self, tokens: int, shape: tuple[int, int, int], source: tuple[int, int] | None):
-        super().__init__()
-        self.tokens, self.shape = tokens, shape
-        layers, heads, width = shape
-        size = layers * 2 * heads * width
-        self.states = nn.Parameter(torch.empty(tokens, source[0] if source else size).normal_(std=_INITIAL))
-        self.network: nn.Module | None = None
-        if source:
-            hidden, bottleneck = source
-            self.network = nn.Sequential(nn.Linear(hidden, bottleneck), nn.Tanh(), nn.Linear(bottleneck, size))
-
-    def flat(self) -> Tensor:
-        """(tokens, layers x 2 x heads x width), computed in float32 whatever the model computes in."""
-        with torch.autocast(self.states.device.type, enabled=False):
-            return self.states if self.network is None else self.network(self.states)
-
-    def forward(self) -> Tensor:
-        """Keys and values by layer."""
-        layers, heads, width = self.shape
-        return self.flat().view(self.tokens, layers, 2, heads, width).permute(1, 2, 3, 0, 4)
-
-    def fold(self) -> None:
-        """Replace the network by what it gives."""
-        if self.network is not None:
-            with torch.no_grad():
-                self.states = nn.Parameter(self.flat().clone())
-            self.network = None
-
-
-_INITIAL = 0.02  # standard deviation, as BERT's and GPT-2's embeddings
-
-
-def attach(model: Any, family: Family, tokens: int, bottleneck: int | None) -> nn.Module:
-    """Freeze the model, let its attention read a new prefix, and train that and the head.
-
-    In a decoder the text's positions begin after the prefix, as in PEFT; in an encoder at zero.
-    """
-    base: Any = base_of(model)
-    backbone = base.base_model
-    attentions = family.attentions(model)
-    shape = (len(attentions), *family.key_value_shape(model))
-    source = (base.config.hidden_size, bottleneck) if bottleneck else None
-    device = base.get_input_embeddings().weight.device
-    freeze(model)
-    train(family.head(model))
-    with device:
-        backbone.prefix = Prefix(tokens, shape, source)
-    family.attend_to_prefix(model)
-    shift = tokens if family.reads_left_to_right else 0
-    hook = functools.partial(_before, attentions=attentions, prefix=lambda: backbone.prefix, shift=shift)
-    backbone.register_forward_pre_hook(hook, with_kwargs=True)
-    return model
-
-
-def _before(
-    module: nn.Module, args: tuple, kwargs: dict[str, Any], *, attentions: list[Any], prefix: Any, shift: int
-) -> tuple[tuple, dict[str, Any]]:
-    for attention, (keys, values) in zip(attentions, prefix()(), strict=True):
-        attention.prefix = (keys, values)
-    if shift:
-        kwargs = {**kwargs, "position_ids": shifted(args, kwargs, shift)}
-    return args, kwargs
-
-
-def shifted(args: tuple, kwargs: dict[str, Any], shift: int) -> Tensor:
-    """The positions of a decoder's text behind `shift` virtual tokens, (1 or batch, tokens)."""
-    if kwargs.get("position_ids") is not None:
-        return kwargs["position_ids"] + shift
-    inputs = args[0] if args and args[0] is not None else kwargs.get("input_ids")
-    inputs = kwargs["inputs_embeds"] if inputs is None else inputs
-    return torch.arange(shift, shift + inputs.shape[1], device=inputs.device)[None]
-
-
-def save(model: Any, family: Family, folder: Path) -> bool:
-    """PEFT's folder of a prefix and the head; only for decoders, whose positions PEFT counts as is done here."""
-    if not family.reads_left_to_right:
-        return False
-    from peft import PrefixTuningConfig
-
-    base: Any = base_of(model)
-    prefix: Prefix = base.base_model.prefix
-    layers, heads, width = prefix.shape
-    config = PrefixTuningConfig(
-        task_type=task_type(base),
-        num_virtual_tokens=prefix.tokens,
-        token_dim=heads * width,
-        num_transformer_submodules=1,
-        num_attention_heads=heads,
-        num_layers=layers,
-        prefix_projection=False,
-        inference_mode=True,
-        base_model_name_or_path=base.name_or_path,
-    )
-    save_prompt(base, family, config, prefix.flat().detach(), folder)
-    return True
-
-
-def task_type(base: nn.Module) -> str:
-    """PEFT's name for what a transformers class does."""
-    name = type(base).__name__
-    return next(kind for end, kind in TASK_TYPES.items() if name.endswith(end))
-
-
-def save_prompt(base: Any, family: Family, config: Any, prompt: Tensor, folder: Path) -> None:
-    """PEFT's files of a prompt-learning method, with the head's weights under the names that PEFT looks for."""
-    tensors = {"prompt_embeddings": prompt.float().cpu().contiguous()}
-    for name in family.head_names(base):
-        weights = base.get_submodule(name).state_dict()
-        tensors |= {f"base_model.{name}.{key}": value.float().cpu().contiguous() for key, value in weights.items()}
-    folder.mkdir(parents=True, exist_ok=True)
-    config.save_pretrained(str(folder))
-    save_file(tensors, folder / "adapter_model.safetensors", metadata={"format": "pt"})
+if TYPE_CHECKING:
+    from torch import nn
 
 
 class PrefixTechnique(Trained):
@@ -156,7 +24,9 @@ class PrefixTechnique(Trained):
 
     def save_adapter(self, model: nn.Module, family: Family, folder: Path) -> bool:
         """PEFT's folder, for decoders."""
-        return save(model, family, folder)
+        from tunebench.techniques import _virtual_tokens
+
+        return _virtual_tokens.save(model, family, folder)
 
     def merged(self, model: nn.Module) -> nn.Module:
         """It cannot be."""

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-class Dora(_peft.LowRank):
+class Dora(_peft.LowRank, _peft.Ranked):
     """m (W + (alpha / rank) B A) / ||W + (alpha / rank) B A||, the norm a column's; m, A and B train, and the head.
 
     Liu et al. 2024, section 4.1; PEFT's implementation.
@@ -23,7 +23,6 @@ class Dora(_peft.LowRank):
     title = "DoRA"
     paper = "Liu et al. 2024, DoRA, https://arxiv.org/abs/2402.09353"
 
-    rank: int = Field(8, ge=1, description="rank of the update; as LoRA's")
     learning_rate: float = Field(5e-4, gt=0, le=1, description="as LoRA's; Liu et al. 2024 keep LoRA's settings")
 
     def apply(self, model: nn.Module, family: Family, total_steps: int) -> nn.Module:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-class Lora(_peft.LowRank):
+class Lora(_peft.LowRank, _peft.Ranked):
     """W + (alpha / rank) B A with A (rank, in), B (out, rank), B zero at the start; W frozen, the head trains.
 
     Hu et al. 2021, section 4.1; PEFT's implementation. Parameters a target: rank x (in + out).
@@ -23,7 +23,6 @@ class Lora(_peft.LowRank):
     title = "LoRA"
     paper = "Hu et al. 2021, LoRA, https://arxiv.org/abs/2106.09685"
 
-    rank: int = Field(8, ge=1, description="rank of the update; Hu et al. 2021, table 9")
     learning_rate: float = Field(5e-4, gt=0, le=1, description="Hu et al. 2021, table 9, RoBERTa-base: 4e-4 to 5e-4")
 
     def apply(self, model: nn.Module, family: Family, total_steps: int) -> nn.Module:

@@ -30,4 +30,6 @@ class PTuningV2(_prefix.PrefixTechnique):
 
     def apply(self, model: nn.Module, family: Family, total_steps: int) -> nn.Module:
         """The same model, its attention reading the prefix."""
-        return _prefix.attach(model, family, self.prefix_length, None)
+        from tunebench.techniques import _virtual_tokens
+
+        return _virtual_tokens.attach(model, family, self.prefix_length, None)

@@ -30,7 +30,9 @@ class PrefixTuning(_prefix.PrefixTechnique):
 
     def apply(self, model: nn.Module, family: Family, total_steps: int) -> nn.Module:
         """The same model, its attention reading the prefix."""
-        return _prefix.attach(model, family, self.prefix_length, self.bottleneck)
+        from tunebench.techniques import _virtual_tokens
+
+        return _virtual_tokens.attach(model, family, self.prefix_length, self.bottleneck)
 
     def fold(self, model: nn.Module) -> bool:
         """Keep the keys and values, drop the MLP."""

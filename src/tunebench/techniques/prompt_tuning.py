@@ -68,8 +68,10 @@ class PromptTuning(_prefix.PrefixTechnique):
         """PEFT's folder of a prompt, for decoders; PEFT fails on tagging, whose labels it does not shift."""
         from peft import PromptTuningConfig
 
+        from tunebench.techniques import _virtual_tokens
+
         base = base_of(model)
-        kind = _prefix.task_type(base)
+        kind = _virtual_tokens.task_type(base)
         if not family.reads_left_to_right or kind == "TOKEN_CLS":
             return False
         prompt: Any = base.base_model.prompt
@@ -83,7 +85,7 @@ class PromptTuning(_prefix.PrefixTechnique):
             inference_mode=True,
             base_model_name_or_path=base.name_or_path,
         )
-        _prefix.save_prompt(base, family, config, prompt.detach(), folder)
+        _virtual_tokens.save_prompt(base, family, config, prompt.detach(), folder)
         return True
 
     def _initial(self, base: Any, family: Family) -> Tensor:
@@ -108,8 +110,10 @@ def _prepend(module: Any, args: tuple, kwargs: dict[str, Any]) -> tuple[tuple, d
     """A decoder's inputs with the prompt in front; later steps of a generation have it in their cache."""
     import torch
 
+    from tunebench.techniques import _virtual_tokens
+
     prompt, mask, cache = module.prompt, kwargs.get("attention_mask"), kwargs.get("past_key_values")
-    kwargs = {**kwargs, "position_ids": _prefix.shifted(args, kwargs, len(prompt))}
+    kwargs = {**kwargs, "position_ids": _virtual_tokens.shifted(args, kwargs, len(prompt))}
     if mask is not None:
         kwargs["attention_mask"] = torch.cat([mask.new_ones(len(mask), len(prompt)), mask], dim=1)
     if cache is not None and cache.get_seq_length() > 0:
