@@ -31,7 +31,7 @@ class BottleneckAdapter(Trained):
     placement: Literal["houlsby", "pfeiffer"] = Field("pfeiffer", description="two adapters a layer, or one")
     reduction: int = Field(16, ge=1, description="hidden size / bottleneck; Pfeiffer et al. 2020: 16")
     activation: Literal["relu", "gelu", "tanh"] = Field("relu", description="f; Pfeiffer et al. 2020: relu")
-    learning_rate: float = Field(1e-3, gt=0, le=1, description="Houlsby et al. 2019, 3.1: 3e-5 to 3e-3; our sweep")
+    learning_rate: float = Field(1e-3, gt=0, le=1, description="within Houlsby et al. 2019, 3.1: 3e-5 to 3e-3")
 
     def apply(self, model: nn.Module, family: Family, total_steps: int) -> nn.Module:
         """The same model with adapters behind its projections."""
