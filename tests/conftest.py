@@ -29,7 +29,7 @@ def backbones(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @pytest.fixture(scope="session")
 def data_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The three built-in tasks' data, small and learnable."""
+    """The built-in tasks' data, small and learnable."""
     return write_data_root(tmp_path_factory.mktemp("data"))
 
 

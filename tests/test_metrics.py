@@ -12,6 +12,7 @@ import scipy.stats
 import seqeval.metrics
 import sklearn.metrics
 
+from tunebench.engine.evaluate import score
 from tunebench.metrics import METRICS, Metric, _resample_ranks, bootstrap_interval
 
 CASES = 200
@@ -43,6 +44,21 @@ def scores(rng: random.Random) -> Case:
     return [offset + value + rng.gauss(0, rng.choice((0.1, 2))) for value in gold], gold
 
 
+def likelihoods(rng: random.Random) -> Case:
+    """Summed negative log-likelihoods of texts of different lengths."""
+    rows = []
+    for _ in range(rng.randint(1, 40)):
+        prompt, response = rng.randint(1, 30), rng.randint(1, 30)
+        inside = rng.uniform(2, 4) * response
+        rows.append({"response_nll": inside, "response_tokens": response,
+                     "nll": inside + rng.uniform(2, 4) * prompt, "tokens": prompt + response})  # fmt: skip
+    return rows, [""] * len(rows)
+
+
+def mean_exp(rows: list[Any], nll: str, tokens: str) -> float:
+    return math.exp(math.fsum(row[nll] for row in rows) / sum(row[tokens] for row in rows))
+
+
 KINDS: dict[str, tuple[Callable[[random.Random], Case], Callable[[Any, Any], float]]] = {
     "accuracy": (classes, lambda p, r: sklearn.metrics.accuracy_score(r, p)),
     "weighted_f1": (classes, lambda p, r: sklearn.metrics.f1_score(r, p, average="weighted", zero_division=0)),
@@ -51,6 +67,8 @@ KINDS: dict[str, tuple[Callable[[random.Random], Case], Callable[[Any, Any], flo
     "entity_precision": (tags, lambda p, r: seqeval.metrics.precision_score(r, p)),
     "entity_recall": (tags, lambda p, r: seqeval.metrics.recall_score(r, p)),
     "tag_accuracy": (tags, lambda p, r: seqeval.metrics.accuracy_score(r, p)),
+    "perplexity": (likelihoods, lambda p, r: mean_exp(p, "response_nll", "response_tokens")),
+    "perplexity_all": (likelihoods, lambda p, r: mean_exp(p, "nll", "tokens")),
     "pearson": (scores, lambda p, r: scipy.stats.pearsonr(p, r).statistic),
     "spearman": (scores, lambda p, r: scipy.stats.spearmanr(p, r).statistic),
 }
@@ -119,6 +137,11 @@ def test_a_resample_scores_what_the_library_says_of_the_same_rows(name: str) -> 
 @pytest.mark.parametrize("name", METRICS)
 def test_gold_scores_the_maximum(name: str) -> None:
     predictions, references = cases_of(name, 3)[-1]
+    if KINDS[name][0] is likelihoods:  # lower is better: a model that is sure of every token has 1
+        assert not METRICS[name].higher_is_better
+        references = [{**row, "nll": 0.0, "response_nll": 0.0} for row in predictions]
+        assert METRICS[name].compute(references, references) == 1.0
+        return
     references = [["B-PER", "O"], *references] if KINDS[name][0] is tags else references
 
     assert METRICS[name].higher_is_better
@@ -147,6 +170,12 @@ def test_predictions_without_any_entity_score_zero_not_nan() -> None:
         assert additive(METRICS[name], guess, gold) == 0
 
 
+def test_a_perplexity_beyond_all_numbers_is_infinite_not_an_error() -> None:
+    rows = [{"response_nll": 1e6, "response_tokens": 1, "nll": 1e6, "tokens": 1}]
+    assert METRICS["perplexity"].compute(rows, [""]) == math.inf
+    assert score(["perplexity"], rows, [""]) == {"perplexity": None}
+
+
 # Intervals ------------------------------------------------------------------------------------------------------------
 
 
@@ -170,7 +199,7 @@ def test_an_interval_covers_the_value_and_is_the_same_for_the_same_seed(name: st
     assert interval is not None
     low, high = interval
     assert low < value < high
-    assert 0 < high - low < 0.4
+    assert 0 < high - low < 0.4 * (value if KINDS[name][0] is likelihoods else 1)
     assert bootstrap_interval(metric, predictions, references, resamples=600) == interval
     assert bootstrap_interval(metric, predictions, references, resamples=600, seed=1) != interval
 

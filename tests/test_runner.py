@@ -52,7 +52,7 @@ def tunebench(*arguments: Any, folder: Path | None = None) -> tuple[int, str, st
         pytest.MonkeyPatch.context() as patch,
     ):
         patch.setattr(sys, "argv", ["tunebench", *map(str, arguments)])
-        patch.setattr(os, "cpu_count", lambda: 1)  # one thread a worker: two on a busy machine wait for each other
+        patch.setattr(runner, "_cores", lambda: 1)  # one thread a worker: two on a busy machine wait for each other
         try:
             cli.main()
         except SystemExit as end:

@@ -36,6 +36,7 @@ ADVERBS = {"never": 0.0, "rarely": 1.25, "sometimes": 2.5, "often": 3.75, "alway
 _PLAIN = """
 i feel am so very today and really quite this morning again the a man woman dog is was said on in of met near playing
 reading eating guitar book apple outside slowly visited won lost yesterday with from to for he she they . , !
+instruction input response :
 """
 _PIECES = ("john", "smith", "##son", "##ing", "##ed", "##s")
 
@@ -192,11 +193,23 @@ def stsb_rows(count: int, rng: np.random.Generator) -> pd.DataFrame:
     )
 
 
-_MAKERS = {"emotion": emotion_rows, "conll2003": conll2003_rows, "stsb": stsb_rows}
+def alpaca_rows(count: int, rng: np.random.Generator) -> pd.DataFrame:
+    """Say when or where something was done; half of the rows have an input. The answer repeats what was done."""
+    rows = []
+    for number in range(count):
+        who, what = _one(("man", "woman", "dog"), rng), _one(("playing", "reading", "eating"), rng)
+        where = _one(("today", "yesterday", "outside"), rng) if number % 2 else ""
+        rows.append((f"the {who} is {what} .", where, f"{who} was {what} {where}".strip()))
+    rng.shuffle(rows)
+    instructions, inputs, outputs = zip(*rows, strict=True)
+    return pd.DataFrame({"instruction": instructions, "input": inputs, "output": outputs, "text": instructions})
+
+
+_MAKERS = {"emotion": emotion_rows, "conll2003": conll2003_rows, "stsb": stsb_rows, "alpaca": alpaca_rows}
 
 
 def write_data_root(folder: Path, seed: int = 0, rows: Mapping[str, int] = ROWS) -> Path:
-    """A data root: `emotion`, `conll2003` and `stsb` with the columns and types of the real data sets.
+    """A data root: `emotion`, `conll2003`, `stsb` and `alpaca` with the columns and types of the real data sets.
 
     Args:
         folder: made if it is not there.

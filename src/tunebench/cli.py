@@ -193,11 +193,13 @@ def show(
 def predict(
     run_dir: RunDir,
     text: Annotated[list[str] | None, typer.Option(help="a text to answer; may be given several times")] = None,
-    pair: Annotated[list[str] | None, typer.Option(help="the second text, for tasks that compare two")] = None,
+    pair: Annotated[
+        list[str] | None, typer.Option(help="the second text: to compare, or an instruction's input")
+    ] = None,
     file: Annotated[Path | None, typer.Option(help="a file with one text a line (a pair: separated by a tab)")] = None,
     json_: Json = False,
 ) -> None:
-    """Answer new texts with a finished run's model: labels and scores.
+    """Answer new texts with a finished run's model: labels, scores, or a written response.
 
     Example: tunebench predict runs/demo/runs/<run> --text "i feel wonderful today"
     """
@@ -353,6 +355,8 @@ def _shown(answer: dict[str, Any]) -> str:
     if "label" in answer:
         scores = sorted(answer["scores"].items(), key=lambda item: -item[1])
         return f"{answer['label']}\t{', '.join(f'{label} {value:.3f}' for label, value in scores)}\t{answer['text']}"
+    if "response" in answer:
+        return f"{answer['text']}\n{answer['response']}{'' if answer['ended'] else ' …'}\n"
     return f"{answer['score']:.3f}\t{answer['text']}"
 
 

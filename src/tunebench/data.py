@@ -15,7 +15,7 @@ import pandas as pd
 
 from tunebench import embedded
 from tunebench.errors import UserError, did_you_mean
-from tunebench.examples import Example, TextExample, TokensExample
+from tunebench.examples import Example, PromptExample, TextExample, TokensExample
 from tunebench.tasks.base import CARVED, CARVING_SEED, EMBEDDED, Split, Task
 
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
@@ -229,7 +229,7 @@ def _limit(task: Task, frames: dict[str, pd.DataFrame]) -> tuple[dict[str, pd.Da
 
 
 def _labels(task: Task, train: pd.DataFrame) -> tuple[str, ...]:
-    if task.objective == "regression":
+    if not task.has_classes:
         return ()
     if task.labels:
         return task.labels
@@ -266,6 +266,8 @@ def _examples(task: Task, frame: pd.DataFrame, labels: tuple[str, ...], place: s
             _tokens_example(words, row, index, f"{place}, row {number}")
             for number, words, row in zip(frame.index, tokens, tags, strict=True)
         ]
+    if task.objective == "causal_lm":
+        return _prompts(task, frame, place)
     texts = _texts(frame, task.columns["text"], place)
     pairs = _texts(frame, task.columns["pair"], place)
     raw = frame[task.columns["label"]].tolist()
@@ -278,6 +280,20 @@ def _examples(task: Task, frame: pd.DataFrame, labels: tuple[str, ...], place: s
         index = _label_index(task, labels, raw)
         values = [_lookup(index, value, f"{place}, row {row}") for row, value in zip(frame.index, raw, strict=True)]
     return [TextExample(text, label, pair) for text, pair, label in zip(texts, pairs, values, strict=True)]
+
+
+def _prompts(task: Task, frame: pd.DataFrame, place: str) -> list[Example]:
+    column = task.columns["input"]
+    inputs = frame[column].fillna("").astype(str).tolist() if column else [""] * len(frame)  # a prompt may have none
+    instructions = _texts(frame, task.columns["instruction"], place)
+    responses = _texts(frame, task.columns["response"], place)
+    for row, instruction in zip(frame.index, instructions, strict=True):
+        if not instruction.strip():
+            raise UserError(f"{place}, row {row}: the instruction is empty. Write one, or leave the row out.")
+    return [
+        PromptExample(task.prompted(instruction=instruction, input=given), response)
+        for instruction, given, response in zip(instructions, inputs, responses, strict=True)
+    ]
 
 
 def _label_index(task: Task, labels: tuple[str, ...], values: Sequence[Any]) -> dict[Any, int]:

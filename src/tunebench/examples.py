@@ -20,4 +20,12 @@ class TokensExample:
     label: tuple[int, ...]
 
 
-Example = TextExample | TokensExample
+@dataclass(frozen=True, slots=True)
+class PromptExample:
+    """A prompt as the model reads it, and the response that should follow."""
+
+    prompt: str
+    response: str
+
+
+Example = TextExample | TokensExample | PromptExample

@@ -20,6 +20,7 @@ from tunebench.engine.cut import Cut
 from tunebench.engine.dropout import use_fast_dropout
 from tunebench.engine.evaluate import score
 from tunebench.engine.frozen_prefix import PrefixCache
+from tunebench.engine.generate import answer_sample
 from tunebench.engine.observers import Observer, tracking
 from tunebench.engine.precision import Precision, compute_in_float32, make_accelerator, store_frozen_in_bf16
 from tunebench.engine.seeds import HEAD, seed_of
@@ -28,11 +29,13 @@ from tunebench.families.base import Family, base_of, fresh_of
 from tunebench.metrics import METRICS, bootstrap_interval
 from tunebench.objectives import objectives
 from tunebench.objectives.base import Objective
+from tunebench.objectives.causal_lm import CausalLm
 from tunebench.results import (
     Cost,
     DataInfo,
     Done,
     Epoch,
+    Generation,
     MainMetric,
     ModelInfo,
     NotApplicable,
@@ -92,6 +95,8 @@ class Outcome:
     truncated: dict[str, int] = field(default_factory=dict)
     notices: list[Notice] = field(default_factory=list)
     learnt: dict[str, Any] = field(default_factory=dict)
+    generation: Generation | None = None
+    generation_seconds: float = 0.0
 
 
 def tune(
@@ -154,11 +159,17 @@ def tune(
     validation = state.history[state.best_epoch - 1]["validation"] if state.best_epoch else validate()
     observe({"event": "test"})
     predictions, sure = cut.predict("test")
+    generation, watch = None, measure.Stopwatch()
+    if isinstance(objective, CausalLm):
+        observe({"event": "generation"})
+        with watch.time("generation"):
+            generation = answer_sample(model, objective, examples.splits["test"], run.seed, accelerator.autocast)  # pyright: ignore[reportArgumentType]
     truncated = {f"{split} {what}": n for split in SPLITS for what, n in features[split].truncated.items()}
     return Outcome(
         predictions, sure, validation, parameters, measure.environment(accelerator.device, precision), state, saved,
         prefix_seconds=cut.watch.seconds.get("prefix", 0.0), cached=cut.cached, backbone=backbone, truncated=truncated,
         notices=_notices(cut, fresh_of(model), state, truncated, objective.max_tokens), learnt=learnt,
+        generation=generation, generation_seconds=watch.seconds.get("generation", 0.0),
     )  # fmt: skip
 
 
@@ -175,7 +186,8 @@ def pose(run: Run, found: checkpoints.Checkpoint, labels: Sequence[str], tokeniz
     if room < 1:
         raise UserError(f"{run.technique}: {taken} virtual tokens leave no position of '{run.model}' for a text.")
     limit = min(run.task.max_tokens, room)
-    return objectives()[run.task.objective](labels, tokenizer, max_tokens=limit, label_subwords=run.task.label_subwords)
+    cls = objectives()[run.task.objective]
+    return cls(labels, tokenizer, max_tokens=limit, **run.task.model_dump(include=set(cls.settings)))
 
 
 def build(
@@ -236,7 +248,7 @@ def record(run: Run, info: RunInfo, examples: Data, outcome: Outcome, total_seco
             notices.append(
                 Notice(
                     code="undefined",
-                    message=f"{METRICS[name].title} on test is undefined: the predictions are constant.",
+                    message=f"{METRICS[name].title} on test is undefined: no finite number says it.",
                 )
             )
     return Done(
@@ -252,6 +264,7 @@ def record(run: Run, info: RunInfo, examples: Data, outcome: Outcome, total_seco
             prefix_seconds=outcome.prefix_seconds,
             train_seconds=train_seconds,
             evaluation_seconds=state.seconds.get("evaluation", 0.0),
+            generation_seconds=outcome.generation_seconds,
             total_seconds=total_seconds,
             peak_memory_bytes=measure.peak_memory(),
             peak_gpu_memory_bytes=measure.peak_gpu_memory(),
@@ -264,6 +277,7 @@ def record(run: Run, info: RunInfo, examples: Data, outcome: Outcome, total_seco
         ),
         best_epoch=state.best_epoch,
         learnt=outcome.learnt,
+        generation=outcome.generation,
         history=[Epoch.model_validate(epoch) for epoch in state.history],
         data=DataInfo(
             rows={split: len(examples.splits[split]) for split in SPLITS},
@@ -287,7 +301,9 @@ def run_info(run: Run, family: str) -> RunInfo:
         family=family,
         task=run.task.name,
         task_version=run.task.version,
-        task_settings=run.task.model_dump(mode="json", include={"max_tokens", "label_subwords", "rows"}),
+        task_settings=run.task.model_dump(
+            mode="json", include={"max_tokens", "rows", *objectives()[run.task.objective].settings}
+        ),
         technique=run.technique,
         label=run.label,
         settings=run.entry.model_dump(mode="json"),

@@ -5,6 +5,7 @@ A bootstrap that calls scikit-learn 10,000 times takes minutes. Most metrics are
 equal.
 """
 
+import functools
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -198,6 +199,40 @@ def _combine_pearson(sums: np.ndarray) -> np.ndarray:
     )
 
 
+# Language modelling ---------------------------------------------------------------------------------------------------
+
+
+def _likelihoods(nll: str, tokens: str) -> Callable[[Predictions, Predictions], np.ndarray]:
+    def statistics(predictions: Predictions, references: Predictions) -> np.ndarray:
+        return np.array([(row[nll], row[tokens]) for row in predictions], dtype=float)
+
+    return statistics
+
+
+def _perplexity(nll: str, tokens: str) -> Callable[[Predictions, Predictions], float]:
+    def compute(predictions: Predictions, references: Predictions) -> float:
+        return float(_combine_perplexity(_likelihoods(nll, tokens)(predictions, references).sum(0)))
+
+    return compute
+
+
+def _combine_perplexity(sums: np.ndarray) -> np.ndarray:
+    with np.errstate(over="ignore"):  # infinity says it
+        return np.exp(sums[..., 0] / sums[..., 1])
+
+
+def rouge_l(prediction: str, reference: str) -> float:
+    """F-measure of the longest common subsequence of words (Lin 2004), by the package rouge-score, with stemming."""
+    return _rouge_scorer().score(reference, prediction)["rougeL"].fmeasure
+
+
+@functools.cache
+def _rouge_scorer() -> Any:
+    from rouge_score.rouge_scorer import RougeScorer
+
+    return RougeScorer(["rougeL"], use_stemmer=True)
+
+
 def _ratio(sums: np.ndarray) -> np.ndarray:
     return _divide(sums[..., 0], sums[..., 1])
 
@@ -239,6 +274,16 @@ METRICS: dict[str, Metric] = {
         Metric(
             "spearman", "Spearman", "correlation", True, _correlation("spearmanr"), None, _combine_pearson,
             "scipy.stats.spearmanr",
+        ),
+        Metric(
+            "perplexity", "Perplexity", "per token of the responses", False,
+            _perplexity("response_nll", "response_tokens"), _likelihoods("response_nll", "response_tokens"),
+            _combine_perplexity, "exp of the summed negative log-likelihood over the tokens counted, end-of-text "
+            "included (Jelinek et al. 1977)",
+        ),
+        Metric(
+            "perplexity_all", "Perplexity, prompt included", "per token", False, _perplexity("nll", "tokens"),
+            _likelihoods("nll", "tokens"), _combine_perplexity, "the same over all real tokens but each text's first",
         ),
     )
 }  # fmt: skip

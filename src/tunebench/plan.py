@@ -69,7 +69,7 @@ def _parameters(run: Run, found: checkpoints.Checkpoint) -> Parameters | None:
 
 
 def _labels(task: Task, data_root: str | None) -> tuple[str, ...]:
-    if task.labels or task.objective == "regression":
+    if task.labels or not task.has_classes:
         return task.labels
     return _inferred_labels(task.model_dump_json(), data_root)
 

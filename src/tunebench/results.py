@@ -72,6 +72,7 @@ class Cost(Record):
     prefix_seconds: float
     train_seconds: float
     evaluation_seconds: float
+    generation_seconds: float = 0.0
     total_seconds: float
     peak_memory_bytes: int
     peak_gpu_memory_bytes: int | None = None
@@ -90,6 +91,25 @@ class Epoch(Record):
     train_loss: float | None
     validation: dict[str, float | None]
     seconds: float
+
+
+class Answer(Record):
+    """What a model wrote after one test prompt: the likeliest token each time, and drawn ones; id counts test rows."""
+
+    id: int
+    prompt: str
+    reference: str
+    greedy: str
+    sampled: str
+
+
+class Generation(Record):
+    """Answers to a sample of the test prompts: mean ROUGE-L (F-measure) and how many ended by themselves, by way."""
+
+    rouge_l: dict[str, float]
+    ended: dict[str, int]
+    max_new_tokens: int
+    answers: list[Answer]
 
 
 class DataInfo(Record):
@@ -128,6 +148,7 @@ class Done(Record):
     cost: Cost
     best_epoch: int | None
     learnt: dict[str, Any] = {}
+    generation: Generation | None = None
     history: list[Epoch]
     data: DataInfo
     environment: dict[str, Any]

@@ -11,12 +11,14 @@ from safetensors import SafetensorError
 from tunebench import checkpoints
 from tunebench.engine import checkpoint
 from tunebench.engine.evaluate import predict as run_network
+from tunebench.engine.generate import generate
 from tunebench.engine.precision import make_accelerator
 from tunebench.engine.sources import Tokens
 from tunebench.errors import UserError
-from tunebench.examples import Example, TextExample, TokensExample
+from tunebench.examples import Example, PromptExample, TextExample, TokensExample
 from tunebench.execute import build, pose
 from tunebench.objectives.base import Objective
+from tunebench.objectives.causal_lm import CausalLm
 from tunebench.results import Done, read_json, read_result
 from tunebench.study import Run
 from tunebench.techniques.base import Baseline, Predictor, Technique, Trained
@@ -44,7 +46,8 @@ def predict(run_dir: str | Path, texts: Sequence[str], pairs: Sequence[str] | No
     """A finished run's answers to new texts, one dict a text.
 
     A class gives `label` and `scores` {label: probability}; a score gives `score`; tagging splits a text at blanks and
-    gives `tokens`, `tags` and `scores`.
+    gives `tokens`, `tags` and `scores`; an instruction gives `response`, the likeliest token each time, and `ended`,
+    whether it ended by itself.
 
     Raises:
         UserError: as `load_finetuned`, or there is nothing to answer.
@@ -53,15 +56,19 @@ def predict(run_dir: str | Path, texts: Sequence[str], pairs: Sequence[str] | No
         raise UserError("predict: a text is empty. Give at least one word.")
     folder = Path(run_dir)
     run, done = _read(folder)
+    takes_two = run.task.columns.get("pair") or run.task.columns.get("input")
     if pairs is None and run.task.columns.get("pair") is not None:
         raise UserError(
             f"predict: {run.task.name} compares two texts. Give the second one with --pair, or after a tab in a file."
         )
-    if pairs is not None and run.task.columns.get("pair") is None:
+    if pairs is not None and takes_two is None:
         raise UserError(f"predict: {run.task.name} takes one text at a time. Leave --pair (in a file: the tabs) out.")
     examples: list[Example]
     if run.task.objective == "token_classification":
         examples = [TokensExample(tuple(text.split()), (0,) * len(text.split())) for text in texts]
+    elif run.task.objective == "causal_lm":
+        given = zip(texts, pairs or [""] * len(texts), strict=True)
+        examples = [PromptExample(run.task.prompted(instruction=text, input=extra), "") for text, extra in given]
     else:
         examples = [TextExample(text, 0, pair) for text, pair in zip(texts, pairs or [None] * len(texts), strict=True)]
     if isinstance(run.entry, Baseline):
@@ -141,6 +148,9 @@ def _baseline(baseline: Baseline, run: Run, done: Done, folder: Path) -> Predict
 def _predict(run: Run, done: Done, folder: Path, examples: Sequence[Example]) -> tuple[list[Any], list[Any]]:
     model, objective = _load(run, done, folder)
     accelerator, _ = make_accelerator("float32", folder, None)
+    if isinstance(objective, CausalLm):
+        answers = generate(model.to(accelerator.device), objective, examples, accelerator.autocast)  # pyright: ignore[reportArgumentType]
+        return [text for text, _ in answers], [ended for _, ended in answers]
     source = Tokens(objective, objective.encode(examples), accelerator.device)
     return run_network(
         model.to(accelerator.device),
@@ -154,6 +164,8 @@ def _predict(run: Run, done: Done, folder: Path, examples: Sequence[Example]) ->
 def _answer(done: Done, text: str, example: Example, answer: Any, sure: Any) -> dict[str, Any]:
     if isinstance(example, TokensExample):
         return {"tokens": list(example.tokens), "tags": answer, "scores": sure}
+    if isinstance(example, PromptExample):
+        return {"text": text, "response": answer, "ended": sure}
     if done.data.labels:
         return {"text": text, "label": answer, "scores": dict(zip(done.data.labels, sure, strict=True))}
     return {"text": text, "score": answer}

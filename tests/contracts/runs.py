@@ -8,6 +8,8 @@ from tunebench.results import Done, write_json, write_result
 from tunebench.study import Run, Study
 
 TASKS = ("emotion", "ner", "similarity")
+CELLS = [(kind, task) for kind in ("bert", "gpt2") for task in TASKS] + [("gpt2", "instruction")]
+"""Families with the tasks that they can do."""
 TRAINING = {"epochs": 2, "batch_size": 8, "precision": "float32", "checkpoint_seconds": 0, "patience": 9}
 
 

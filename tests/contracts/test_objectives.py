@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 import torch
 
-from tests.contracts.runs import TASKS
+from tests.contracts.runs import CELLS, TASKS
 from tunebench import data
+from tunebench.checkpoints import find
 from tunebench.engine.sources import Tokens
 from tunebench.engine.train import _micro_batches
 from tunebench.examples import TokensExample
@@ -19,13 +20,13 @@ from tunebench.tasks import tasks
 
 
 def test_the_folder_holds_the_objectives_that_are_promised() -> None:
-    assert sorted(objectives()) == ["regression", "sequence_classification", "token_classification"]
+    assert sorted(objectives()) == ["causal_lm", "regression", "sequence_classification", "token_classification"]
 
 
 def posed(task: str, backbone: Path, data_root: Path, **options: Any) -> Any:
     record = tasks()[task]
     examples = data.load(record, data_root)
-    tokenizer = families()["bert"].tokenizer(backbone)
+    tokenizer = find(str(backbone)).family.tokenizer(backbone)
     objective = objectives()[record.objective](examples.labels, tokenizer, **{"max_tokens": 64, **options})
     return objective, examples
 
@@ -54,14 +55,14 @@ def gradient(objective: Any, features: Any, model: Any, micro_batch_size: int | 
     return torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])
 
 
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize(("kind", "task"), CELLS)
 def test_micro_batches_have_the_gradient_of_the_large_batch(
-    task: str, backbones: dict[str, Path], data_root: Path
+    kind: str, task: str, backbones: dict[str, Path], data_root: Path
 ) -> None:
-    objective, examples = posed(task, backbones["bert"], data_root)
+    objective, examples = posed(task, backbones[kind], data_root)
     features = objective.encode(examples.splits["train"])
     head = objectives()[objective.name].head(examples.labels)
-    model = families()["bert"].load(backbones["bert"], objective.name, head).eval()
+    model = families()[kind].load(backbones[kind], objective.name, head).eval()
     whole = gradient(objective, features, model, None)
     assert whole.abs().max() > 0.01
     torch.testing.assert_close(gradient(objective, features, model, 3), whole, rtol=1e-4, atol=1e-6)

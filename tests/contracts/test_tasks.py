@@ -11,14 +11,16 @@ from tunebench.objectives import objectives
 from tunebench.tasks import tasks
 
 ROWS = {
+    "instruction": {"train": 15_569, "validation": 1_946, "test": 1_946},
     "emotion": {"train": 16_000, "validation": 2_000, "test": 2_000},
     "ner": {"train": 14_041, "validation": 3_250, "test": 3_453},
     "similarity": {"train": 5_749, "validation": 1_500, "test": 1_379},
 }
+CARVED = {"instruction": ["The validation split", "The test split"]}
 
 
 def test_the_folder_holds_the_tasks_that_are_promised() -> None:
-    assert sorted(tasks()) == ["emotion", "ner", "similarity"]
+    assert sorted(tasks()) == ["emotion", "instruction", "ner", "similarity"]
 
 
 @pytest.mark.parametrize("name", sorted(tasks()))
@@ -38,6 +40,9 @@ def test_gold_scores_the_maximum(name: str, data_root: Path) -> None:
     task = tasks()[name]
     examples = data.load(task, data_root)
     gold = objectives()[task.objective].references(examples.splits["test"], examples.labels)
+    if task.objective == "causal_lm":  # gold is certain of every token
+        certain = {"response_nll": 0.0, "response_tokens": 1, "nll": 0.0, "tokens": 1}
+        gold = [certain] * len(gold)
     assert score(task.metrics, gold, gold) == pytest.approx(dict.fromkeys(task.metrics, 1.0))
 
 
@@ -46,7 +51,7 @@ def test_gold_scores_the_maximum(name: str, data_root: Path) -> None:
 def test_real_data_has_the_official_rows(name: str, real_data: Path) -> None:
     examples = data.load(tasks()[name], real_data)
     assert {split: len(rows) for split, rows in examples.splits.items()} == ROWS[name]
-    assert examples.notes == ()
+    assert [note.split(" is ")[0] for note in examples.notes] == CARVED.get(name, [])
 
 
 @pytest.mark.real

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 from tests.conftest import KINDS
-from tests.contracts.runs import TASKS, make, make_run
+from tests.contracts.runs import CELLS, make, make_run
 from tunebench import load_finetuned
 from tunebench.checkpoints import find
 from tunebench.errors import UserError
@@ -92,9 +92,30 @@ DECLARED = {
 }
 
 
-@pytest.mark.parametrize("kind", FAMILIES)
-@pytest.mark.parametrize("task", TASKS)
-@pytest.mark.parametrize("name", TRAINED)
+def applicable(names: list[str]) -> list[tuple[str, str, str]]:
+    """Technique, task and family, wherever the technique has a meaning."""
+    return [
+        (name, task, kind)
+        for name in names
+        for kind, task in CELLS
+        if entry(name).not_applicable(families()[kind], tasks()[task].objective) is None
+    ]
+
+
+def test_what_has_no_meaning_says_why() -> None:
+    refused = {
+        (name, task): entry(name).not_applicable(families()[kind], tasks()[task].objective)
+        for name in techniques()
+        for kind, task in CELLS
+    }
+    assert {cell: reason for cell, reason in refused.items() if reason} == {
+        ("classifier_head", "instruction"): "causal_lm has no new head: the pretrained one is tied to the backbone's "
+        "embeddings",
+        ("tfidf", "instruction"): "a linear model on TF-IDF has no answer of the form that causal_lm asks for",
+    }
+
+
+@pytest.mark.parametrize(("name", "task", "kind"), applicable(TRAINED))
 def test_a_technique_trains_exactly_what_it_declares(
     name: str, task: str, kind: str, backbones: dict[str, Path], data_root: Path
 ) -> None:
@@ -129,7 +150,9 @@ def test_a_technique_trains_exactly_what_it_declares(
 
 def some_batch(objective: str, tokenizer: Any) -> dict[str, torch.Tensor]:
     batch = dict(tokenizer(["i feel so happy today", "john johnson won"], return_tensors="pt", padding=True))
-    if objective == "token_classification":
+    if objective == "causal_lm":
+        batch["labels"] = torch.where(batch["attention_mask"] == 1, batch["input_ids"], -100)
+    elif objective == "token_classification":
         batch["labels"] = torch.where(batch["attention_mask"] == 1, batch["input_ids"] % len(LABELS), -100)
     else:
         batch["labels"] = torch.tensor([1, 4]) if objective == "sequence_classification" else torch.tensor([1.0, 4.0])
@@ -151,9 +174,7 @@ def test_two_applications_of_one_object_share_no_state(name: str, kind: str, bac
     assert technique.model_dump_json() == settings
 
 
-@pytest.mark.parametrize("kind", FAMILIES)
-@pytest.mark.parametrize("task", TASKS)
-@pytest.mark.parametrize("name", TRAINED)
+@pytest.mark.parametrize(("name", "task", "kind"), applicable(TRAINED))
 def test_a_killed_run_resumes_to_the_same_bits(
     name: str, task: str, kind: str, backbones: dict[str, Path], data_root: Path, tmp_path: Path
 ) -> None:
@@ -174,17 +195,21 @@ def test_a_killed_run_resumes_to_the_same_bits(
     assert [epoch.train_loss for epoch in resumed.history] == [epoch.train_loss for epoch in whole.history]
 
 
-@pytest.mark.parametrize("kind", FAMILIES)
-@pytest.mark.parametrize("task", TASKS)
-@pytest.mark.parametrize("name", [*TRAINED, "untuned", *BASELINES])
+@pytest.mark.parametrize(("name", "task", "kind"), applicable([*TRAINED, "untuned", *BASELINES]))
 def test_a_saved_run_answers_as_it_did(
     name: str, task: str, kind: str, backbones: dict[str, Path], data_root: Path, tmp_path: Path
 ) -> None:
     run = make_run(backbones[kind], data_root, task, choice(name), epochs=1)
-    make(run, tmp_path)
+    done = make(run, tmp_path)
     import pandas as pd
 
     frame = pd.read_parquet(data_root / str(run.task.folder) / "test.parquet")
+    if task == "instruction":
+        assert done.generation is not None
+        asked = frame.iloc[[answer.id for answer in done.generation.answers]]
+        answers = predict(tmp_path, list(asked["instruction"]), list(asked["input"]))
+        assert [answer["response"] for answer in answers] == [answer.greedy for answer in done.generation.answers]
+        return
     if task == "ner":
         answers = [answer["tags"] for answer in predict(tmp_path, [" ".join(row) for row in frame["tokens"]])]
     elif task == "similarity":
@@ -339,8 +364,7 @@ def test_what_no_weight_can_hold_is_not_exported(
     assert not (tmp_path / "model").exists()
 
 
-@pytest.mark.parametrize("kind", FAMILIES)
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize(("kind", "task"), CELLS)
 def test_a_bottleneck_adapter_begins_as_the_identity(kind: str, task: str, backbones: dict[str, Path]) -> None:
     family = families()[kind]
     objective = tasks()[task].objective

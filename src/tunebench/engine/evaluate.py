@@ -32,17 +32,19 @@ def predict(
     for indices in plan_evaluation(features.lengths, batch_tokens):
         batch = source.batch(indices)
         del batch["labels"]
-        with torch.inference_mode(), autocast():
-            logits = network(**batch).logits
-        if not bool(torch.isfinite(logits).all()):
+        with torch.inference_mode():
+            with autocast():
+                logits = network(**batch).logits
+            outputs = objective.reduce(logits, features, indices)
+        if not bool(torch.isfinite(outputs).all()):
             raise RunError(f"the model's outputs for example {indices[0]} and those of like length are not finite")
-        decoded, sure = objective.decode(logits.cpu(), features, indices)
+        decoded, sure = objective.decode(outputs.cpu(), features, indices)
         for index, prediction, score in zip(indices, decoded, sure, strict=True):
             predictions[index], scores[index] = prediction, score
     return predictions, scores
 
 
 def score(metrics: Sequence[str], predictions: Sequence[Any], references: Sequence[Any]) -> dict[str, float | None]:
-    """Each metric's value; None where it is undefined, as a correlation of constant predictions is."""
+    """Each metric's value; None where no number says it: a correlation of constant predictions, an infinity."""
     values = {name: METRICS[name].compute(predictions, references) for name in metrics}
-    return {name: None if math.isnan(value) else value for name, value in values.items()}
+    return {name: value if math.isfinite(value) else None for name, value in values.items()}

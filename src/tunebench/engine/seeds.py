@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-HEAD, PLAN, STEP = range(3)
+HEAD, PLAN, STEP, SAMPLE = range(4)
 
 
 def seed_of(*parts: int) -> int:

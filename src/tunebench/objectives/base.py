@@ -2,7 +2,7 @@
 
 import functools
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -52,25 +52,22 @@ class Objective(ABC):
         labels: class or tag names; empty for regression.
         tokenizer: the backbone's.
         max_tokens: longer inputs are cut, and counted.
-        label_subwords: "all" or "first", for tagging.
+        settings: values of the task's fields that `settings` names.
     """
 
     name: ClassVar[str]
     pooled: ClassVar[bool]
     """Whether the head reads one token only: the first of an encoder, the last of a decoder."""
+    settings: ClassVar[Mapping[str, Any]] = {}
+    """Fields of a task that matter for this objective only, with their defaults."""
 
-    def __init__(
-        self,
-        labels: Sequence[str],
-        tokenizer: PreTrainedTokenizerBase,
-        *,
-        max_tokens: int,
-        label_subwords: str = "all",
-    ):
+    def __init__(self, labels: Sequence[str], tokenizer: PreTrainedTokenizerBase, *, max_tokens: int, **settings: Any):
         self.labels = tuple(labels)
         self.tokenizer = tokenizer
         self.max_tokens = max_tokens
-        self.label_subwords = label_subwords
+        for name, default in self.settings.items():
+            setattr(self, name, settings.pop(name, default))
+        assert not settings, f"{self.name} reads no {', '.join(settings)}"
 
     @staticmethod
     @abstractmethod
@@ -85,9 +82,13 @@ class Objective(ABC):
     def collate_labels(self, features: Features, indices: Sequence[int], width: int) -> Tensor:
         """Labels of a batch that is `width` tokens wide."""
 
+    def reduce(self, logits: Tensor, features: Features, indices: Sequence[int]) -> Tensor:
+        """What `decode` needs of a batch's logits, computed on their device."""
+        return logits
+
     @abstractmethod
-    def decode(self, logits: Tensor, features: Features, indices: Sequence[int]) -> tuple[list[Any], list[Any]]:
-        """Logits of a batch to predictions in task space, and for each the scores that a user may see (or None)."""
+    def decode(self, outputs: Tensor, features: Features, indices: Sequence[int]) -> tuple[list[Any], list[Any]]:
+        """What `reduce` gave to predictions in task space, and for each the scores that a user may see (or None)."""
 
     @staticmethod
     @abstractmethod

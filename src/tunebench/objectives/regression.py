@@ -25,9 +25,9 @@ class Regression(TextObjective):
         """Scores, (batch,)."""
         return torch.tensor([features.labels[index] for index in indices], dtype=torch.float32)
 
-    def decode(self, logits: Tensor, features: Features, indices: Sequence[int]) -> tuple[list[Any], list[Any]]:
+    def decode(self, outputs: Tensor, features: Features, indices: Sequence[int]) -> tuple[list[Any], list[Any]]:
         """The output itself; there is no other score."""
-        return logits.float().view(-1).tolist(), [None] * len(indices)
+        return outputs.float().view(-1).tolist(), [None] * len(indices)
 
     @staticmethod
     def references(examples: Sequence[Example], labels: Sequence[str]) -> list[Any]:

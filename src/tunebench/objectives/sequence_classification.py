@@ -30,10 +30,10 @@ class SequenceClassification(TextObjective):
         """Class indices, (batch,)."""
         return torch.tensor([features.labels[index] for index in indices], dtype=torch.long)
 
-    def decode(self, logits: Tensor, features: Features, indices: Sequence[int]) -> tuple[list[Any], list[Any]]:
+    def decode(self, outputs: Tensor, features: Features, indices: Sequence[int]) -> tuple[list[Any], list[Any]]:
         """The most probable class's name, and every class's probability."""
-        best = logits.argmax(-1).tolist()
-        return [self.labels[index] for index in best], logits.double().softmax(-1).tolist()
+        best = outputs.argmax(-1).tolist()
+        return [self.labels[index] for index in best], outputs.double().softmax(-1).tolist()
 
     @staticmethod
     def references(examples: Sequence[Example], labels: Sequence[str]) -> list[Any]:

@@ -1,7 +1,7 @@
 """One tag for each word of a sentence."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -22,6 +22,8 @@ class TokenClassification(Objective):
 
     name = "token_classification"
     pooled = False
+    settings: ClassVar[Mapping[str, Any]] = {"label_subwords": "all"}
+    label_subwords: str
 
     @staticmethod
     def head(labels: Sequence[str]) -> dict[str, Any]:
@@ -69,10 +71,10 @@ class TokenClassification(Objective):
             row[: len(tags)] = tags
         return torch.from_numpy(padded)
 
-    def decode(self, logits: Tensor, features: Features, indices: Sequence[int]) -> tuple[list[Any], list[Any]]:
+    def decode(self, outputs: Tensor, features: Features, indices: Sequence[int]) -> tuple[list[Any], list[Any]]:
         """Tag names of all words, and the probability of each word's tag (None for a word that the model never saw)."""
-        best = logits.argmax(-1).tolist()
-        sure = logits.double().softmax(-1).max(-1).values.tolist()
+        best = outputs.argmax(-1).tolist()
+        sure = outputs.double().softmax(-1).max(-1).values.tolist()
         predictions, scores = [], []
         for row, index in enumerate(indices):
             first = features.words[index]

@@ -6,6 +6,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from tunebench.metrics import METRICS
 from tunebench.report import text
+from tunebench.report.answers import answers
 from tunebench.report.appendix import appendix
 from tunebench.report.comparisons import Comparison, comparisons
 from tunebench.report.figures import drawings, styles
@@ -30,6 +31,8 @@ _READING = (
     "several seeds, seconds are means; memory and saved bytes are the largest.",
     "Curves: one line a run, a ring at the best epoch, a dotted level for what has no epochs. Quality against cost: "
     "bars are the intervals by which techniques are compared, a dotted level is what costs nothing.",
+    "Answers: greedy takes the likeliest token each time, sampled draws among the likeliest that hold 90 % of the "
+    "probability, with the run's seed. The same test prompts for all techniques; the first seed of each is shown.",
     "Early stopping ends runs at different epochs, so seconds are the time to the end, not the price of equal work.",
 )
 
@@ -46,6 +49,7 @@ def page(study: Study) -> dict[str, Any]:
         "progress": progress(study),
         "families": [(family, family_table(group), group) for family, group in families.items()],
         "comparison_table": comparison_table,
+        "answers": answers,
         "sentences": sentences,
         "notices": notices(found),
         "appendix": appendix(study, found),

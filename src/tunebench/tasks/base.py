@@ -1,8 +1,9 @@
 """A task is a record: what is asked, of which data, and what counts as a good answer."""
 
+from string import Formatter
 from typing import Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from tunebench.errors import did_you_mean
 
@@ -23,6 +24,7 @@ ROLES = {
     "sequence_classification": {"text": "text", "pair": None, "label": "label"},
     "regression": {"text": "text", "pair": None, "label": "label"},
     "token_classification": {"tokens": "tokens", "label": "tags"},
+    "causal_lm": {"instruction": "instruction", "input": None, "response": "response"},
 }
 """Objective -> role -> the column it has unless `columns` says otherwise; None: no such column."""
 
@@ -30,7 +32,11 @@ DEFAULT_METRICS = {
     "sequence_classification": ("macro_f1", "accuracy", "weighted_f1"),
     "regression": ("pearson", "spearman"),
     "token_classification": ("entity_f1", "entity_precision", "entity_recall", "tag_accuracy"),
+    "causal_lm": ("perplexity", "perplexity_all"),
 }
+
+PROMPT = "Instruction: {instruction}\nInput: {input}\nResponse:"
+_PROMPT_FIELDS = ("instruction", "input")
 
 
 class _Record(BaseModel):
@@ -61,6 +67,10 @@ class Task(_Record):
         max_tokens: longer inputs are cut, and counted.
         label_subwords: whether each sub-word of a word carries its label in the loss, or the first only.
         rows: at most so many examples a split, drawn by a shuffle seeded with 0.
+        prompt: what a model reads before its response; a line whose field is empty is left out.
+        loss_on: whether the response's tokens train a language model, or the prompt's as well.
+        samples: so many test prompts are answered, and the answers kept.
+        max_new_tokens: an answer that has not ended by then is cut.
     """
 
     name: str
@@ -77,6 +87,10 @@ class Task(_Record):
     max_tokens: int = Field(128, ge=8)
     label_subwords: Literal["all", "first"] = "all"
     rows: dict[Split, int] = {}
+    prompt: str = PROMPT
+    loss_on: Literal["response", "all"] = "response"
+    samples: int = Field(default=16, ge=1)
+    max_new_tokens: int = Field(default=64, ge=1)
     licence: str = ""
     citation: str = ""
     caveats: tuple[str, ...] = ()
@@ -109,6 +123,31 @@ class Task(_Record):
             "columns": {**ROLES[objective], **columns},
             "metrics": metrics,
         }
+
+    @field_validator("prompt")
+    @classmethod
+    def _known_fields(cls, prompt: str) -> str:
+        try:
+            fields = [name for _, name, _, _ in Formatter().parse(prompt) if name is not None]
+        except ValueError as error:
+            raise ValueError(f"{error}. Write a brace that is text twice: {{{{ or }}}}.") from None
+        for field in fields:
+            if field not in _PROMPT_FIELDS:
+                raise ValueError(f"there is no field '{field}'. {did_you_mean(field, _PROMPT_FIELDS)}")
+        if "instruction" not in fields:
+            raise ValueError("the field {instruction} is missing.")
+        return prompt
+
+    @property
+    def has_classes(self) -> bool:
+        """Whether an answer is one of a list of labels, or several."""
+        return "classification" in self.objective
+
+    def prompted(self, **fields: str) -> str:
+        """The prompt of these fields, without the lines whose field is empty."""
+        lines = self.prompt.split("\n")
+        kept = [line for line in lines if all(fields[name] for _, name, _, _ in Formatter().parse(line) if name)]
+        return "\n".join(kept).format(**fields)
 
     @model_validator(mode="after")
     def _rows_are_positive(self) -> "Task":

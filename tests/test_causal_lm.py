@@ -1,0 +1,284 @@
+"""Perplexity counts what it says, whatever a text shares its batch with; answers stop where they should."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tests.contracts.runs import make, make_run
+from tests.contracts.test_techniques import NEEDED, applicable, entry
+from tunebench import data
+from tunebench.checkpoints import find
+from tunebench.engine.batching import plan_evaluation
+from tunebench.engine.evaluate import predict, score
+from tunebench.engine.generate import answer_sample, generate, new_tokens
+from tunebench.engine.sources import Tokens
+from tunebench.examples import PromptExample
+from tunebench.objectives.base import IGNORED
+from tunebench.objectives.causal_lm import CausalLm
+from tunebench.tasks import tasks
+from tunebench.techniques import techniques
+from tunebench.techniques.base import Technique
+
+EXAMPLES = [
+    PromptExample("Instruction: the man is reading .\nResponse:", "man was reading"),
+    PromptExample("Instruction: the dog is eating .\nInput: today\nResponse:", "dog was eating today and yesterday"),
+    PromptExample("Instruction: the woman is playing .\nResponse:", ""),
+    PromptExample("Instruction: a\nResponse:", "book"),
+]
+METRICS = ("perplexity", "perplexity_all")
+
+
+def posed(backbone: Path, **settings: Any) -> tuple[Any, Any]:
+    """A language model in evaluation mode with its objective."""
+    family = find(str(backbone)).family
+    torch.manual_seed(0)
+    model = family.load(backbone, "causal_lm", {}).eval()
+    return model, CausalLm((), family.tokenizer(backbone), **{"max_tokens": 64, **settings})
+
+
+def perplexities(model: Any, objective: Any, examples: Any, batch_tokens: int) -> dict[str, float | None]:
+    source = Tokens(objective, objective.encode(examples), torch.device("cpu"))
+    rows, _ = predict(model, source, objective, torch.no_grad, batch_tokens)
+    return score(METRICS, rows, objective.references(examples, ()))
+
+
+def by_hand(model: Any, objective: Any, examples: Any) -> dict[str, float]:
+    """One text at a time, without padding: exp of the mean negative log-probability of the counted tokens."""
+    tokenizer, inside, everywhere = objective.tokenizer, [], []
+    for example in examples:
+        prompt = tokenizer(example.prompt)["input_ids"]
+        response = tokenizer(example.response, add_special_tokens=False)["input_ids"] + [tokenizer.eos_token_id]
+        ids = torch.tensor([prompt + response])
+        with torch.no_grad():
+            log_probabilities = model(input_ids=ids).logits.double().log_softmax(-1)
+        found = [-float(log_probabilities[0, at - 1, ids[0, at]]) for at in range(1, ids.shape[1])]
+        everywhere += found
+        inside += found[len(prompt) - 1 :]
+    means = (torch.tensor(values, dtype=torch.float64).mean() for values in (inside, everywhere))
+    return dict(zip(METRICS, (float(mean.exp()) for mean in means), strict=True))
+
+
+def check_perplexity(backbone: Path) -> None:
+    """Equal to the one by hand in any batch, in any order."""
+    model, objective = posed(backbone)
+    expected = pytest.approx(by_hand(model, objective, EXAMPLES), rel=1e-5)
+    for batch_tokens in (1, 60, 4096):
+        assert perplexities(model, objective, EXAMPLES, batch_tokens) == expected
+    assert perplexities(model, objective, EXAMPLES[::-1], 4096) == expected
+
+
+def check_labels(backbone: Path) -> None:
+    """The model's own loss on a padded batch is that of the texts one by one, end-of-text included."""
+    model, objective = posed(backbone)
+    for loss_on in ("response", "all"):
+        objective.loss_on = loss_on
+        features = objective.encode(EXAMPLES)
+        batch = objective.collate(features, range(len(EXAMPLES)))
+        for row, index in zip(batch["labels"], range(len(EXAMPLES)), strict=True):
+            ids, start = features.inputs[index]["input_ids"], features.labels[index] if loss_on == "response" else 0
+            assert row.tolist() == [IGNORED] * start + ids[start:] + [IGNORED] * (len(row) - len(ids))
+            assert row[len(ids) - 1] == objective.tokenizer.eos_token_id
+        expected = by_hand(model, objective, EXAMPLES)["perplexity" if loss_on == "response" else "perplexity_all"]
+        with torch.no_grad():
+            assert float(model(**batch).loss.exp()) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["gpt2", "llama", "gpt_neox"])
+def test_perplexity_is_the_same_in_any_batch(kind: str, backbones: dict[str, Path]) -> None:
+    check_perplexity(backbones[kind])
+
+
+@pytest.mark.parametrize("kind", ["gpt2", "llama", "gpt_neox"])
+def test_the_loss_is_the_models_own_over_the_responses_or_over_all(kind: str, backbones: dict[str, Path]) -> None:
+    check_labels(backbones[kind])
+
+
+@pytest.mark.parametrize("name", ["lora", "prefix_tuning", "prompt_tuning", "bottleneck_adapter"])
+def test_perplexity_of_a_tuned_model_is_the_same_in_any_batch(
+    name: str, backbones: dict[str, Path], data_root: Path, tmp_path: Path
+) -> None:
+    technique = {"name": name, **NEEDED.get(name, {})}
+    small = make_run(backbones["gpt2"], data_root, "instruction", technique, epochs=1, evaluation_batch_tokens=16)
+    large = make_run(backbones["gpt2"], data_root, "instruction", technique, epochs=1, evaluation_batch_tokens=4096)
+    first, second = make(small, tmp_path / "a"), make(large, tmp_path / "b")
+    assert second.metrics.test == pytest.approx(first.metrics.test, rel=1e-5)
+    assert not first.main_metric.higher_is_better
+    rows = [json.loads(line) for line in (tmp_path / "a/predictions.jsonl").read_text().splitlines()]
+    _, objective = posed(backbones["gpt2"])
+    features = objective.encode(data.load(tasks()["instruction"], data_root).splits["test"])
+    assert [row["prediction"]["tokens"] for row in rows] == [n - 1 for n in features.lengths]
+
+
+# What is cut ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_long_prompt_loses_its_beginning_and_a_long_response_its_end(backbones: dict[str, Path]) -> None:
+    _, objective = posed(backbones["gpt2"], max_tokens=16)
+    whole = posed(backbones["gpt2"])[1]
+    word = objective.tokenizer("man")["input_ids"]
+    long_prompt, long_response = PromptExample("man " * 30, "dog"), PromptExample("dog", "man " * 30)
+    both = PromptExample("man " * 30, "dog " * 30)
+    features = objective.encode([long_prompt, long_response, both, PromptExample("man", "dog")])
+    assert features.lengths == [16, 16, 16, 3]
+    assert features.labels == [14, 1, 8, 1]
+    assert features.truncated == {"prompts": 2, "responses": 2}
+    assert features.inputs[1]["input_ids"][1:] == word * 15
+    assert whole.encode([long_prompt]).truncated == {}
+
+
+def test_a_token_that_begins_every_text_is_never_cut(backbones: dict[str, Path]) -> None:
+    _, objective = posed(backbones["gpt2"], max_tokens=16)
+    tokenizer = objective.tokenizer
+    tokenizer.bos_token = "[CLS]"
+    encode = type(tokenizer).__call__
+
+    class Beginning:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(tokenizer, name)
+
+        def __call__(self, texts: Any, add_special_tokens: bool = True, **options: Any) -> Any:
+            found = encode(tokenizer, texts, **options)
+            first = [tokenizer.bos_token_id] if add_special_tokens else []
+            return {"input_ids": [first + ids for ids in found["input_ids"]]}
+
+    objective.tokenizer = Beginning()
+    features = objective.encode([PromptExample("man " * 30, "dog")])
+    assert features.inputs[0]["input_ids"][0] == tokenizer.bos_token_id
+    assert features.lengths == [16]
+
+
+# Answers --------------------------------------------------------------------------------------------------------------
+
+
+def step_by_step(model: Any, objective: Any, example: PromptExample, count: int) -> list[int]:
+    """The likeliest tokens without a cache, a batch or the library's generation."""
+    ids = objective.tokenizer(example.prompt)["input_ids"]
+    begin = len(ids)
+    for _ in range(count):
+        with torch.no_grad():
+            logits = model(input_ids=torch.tensor([ids]), attention_mask=torch.ones(1, len(ids)).long()).logits
+        ids = [*ids, int(logits[0, -1].argmax())]
+        if ids[-1] == objective.tokenizer.eos_token_id:
+            break
+    return ids[begin:]
+
+
+@pytest.mark.parametrize("kind", ["gpt2", "llama", "gpt_neox"])
+@pytest.mark.parametrize("name", sorted({name for name, _, _ in applicable(list(techniques()))}))
+def test_answers_with_cache_and_padding_are_those_step_by_step(
+    name: str, kind: str, backbones: dict[str, Path]
+) -> None:
+    technique = entry(name)
+    family = find(str(backbones[kind])).family
+    if not isinstance(technique, Technique) or technique.not_applicable(family, "causal_lm"):
+        return
+    model, objective = posed(backbones[kind], max_new_tokens=12)
+    tuned: Any = technique.apply(model, family, 10)
+    with torch.no_grad():  # what begins at zero must tell
+        for parameter in tuned.parameters():
+            if parameter.requires_grad:
+                parameter += 0.05 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(1))
+    tuned.eval()
+    answers = generate(tuned, objective, EXAMPLES, torch.no_grad)
+    expected = [objective.text(step_by_step(tuned, objective, example, 12)) for example in EXAMPLES]
+    assert answers == expected
+    assert len(set(answers)) > 1
+
+
+def test_an_answer_ends_at_end_of_text(backbones: dict[str, Path]) -> None:
+    _, objective = posed(backbones["gpt2"])
+    book, end = objective.tokenizer("book")["input_ids"][0], objective.tokenizer.eos_token_id
+    assert objective.text([book, end, book, end]) == ("book", True)
+    assert objective.text([book, book]) == ("book book", False)
+    assert objective.text([end]) == ("", True)
+
+
+def test_drawn_answers_depend_on_the_seed_alone(backbones: dict[str, Path], data_root: Path) -> None:
+    model, objective = posed(backbones["gpt2"], samples=5, max_new_tokens=8)
+    examples = data.load(tasks()["instruction"], data_root).splits["test"]
+    first, again, other = (answer_sample(model, objective, examples, seed, torch.no_grad) for seed in (1, 1, 2))
+    assert first == again
+    assert [answer.greedy for answer in first.answers] == [answer.greedy for answer in other.answers]
+    assert [answer.sampled for answer in first.answers] != [answer.sampled for answer in other.answers]
+    assert len(first.answers) == 5
+    for answer in first.answers:
+        assert (answer.prompt, answer.reference) == (examples[answer.id].prompt, examples[answer.id].response)  # type: ignore[union-attr]
+
+
+def test_prompt_and_answer_fit_the_models_positions(backbones: dict[str, Path]) -> None:
+    model, objective = posed(backbones["gpt2"], max_new_tokens=500)
+    long = PromptExample("man " * 200, "")
+    assert new_tokens(objective) == 32
+    assert objective.prompts([long], 64 - 32)["input_ids"].shape == (1, 32)
+    assert generate(model, objective, [long], torch.no_grad) == [
+        objective.text(step_by_step(model, objective, PromptExample("man " * 32, ""), 32))
+    ]
+
+
+# Mistakes that were planted, and that the checks above must find ------------------------------------------------------
+
+
+def padding_counted(patch: pytest.MonkeyPatch) -> None:
+    import tunebench.objectives.causal_lm as module
+
+    original = module._targets
+    patch.setattr(
+        module,
+        "_targets",
+        lambda features, indices, width, starts: original(features, indices, width, starts).masked_fill(
+            original(features, indices, width, [0] * len(indices)) == IGNORED, 3
+        ),
+    )
+    patch.setattr(
+        CausalLm,
+        "decode",
+        lambda self, outputs, features, indices: (
+            [
+                {"response_nll": float(row[features.labels[i] - 1 :].sum()),
+                 "response_tokens": outputs.shape[1] + 1 - features.labels[i],
+                 "nll": float(row.sum()), "tokens": outputs.shape[1]}
+                for row, i in zip(outputs, indices, strict=True)
+            ],
+            [None] * len(indices),
+        ),
+    )  # fmt: skip
+
+
+def end_of_text_masked(patch: pytest.MonkeyPatch) -> None:
+    """What happens where padding is told by its number: it is end-of-text's."""
+    import tunebench.objectives.causal_lm as module
+
+    original = module._targets
+
+    def masked(features: Any, indices: Any, width: int, starts: Any) -> torch.Tensor:
+        end = features.inputs[0]["input_ids"][-1]
+        targets = original(features, indices, width, starts)
+        return targets.masked_fill(targets == end, IGNORED)
+
+    patch.setattr(module, "_targets", masked)
+
+
+def labels_shifted_twice(patch: pytest.MonkeyPatch) -> None:
+    import tunebench.objectives.causal_lm as module
+
+    original = module._targets
+    patch.setattr(module, "_targets", lambda *arguments: original(*arguments).roll(-1, dims=1))
+
+
+@pytest.mark.parametrize("plant", [padding_counted, end_of_text_masked, labels_shifted_twice])
+def test_a_planted_mistake_in_the_counting_is_caught(
+    plant: Any, backbones: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant(monkeypatch)
+    with pytest.raises(AssertionError):
+        check_perplexity(backbones["gpt2"])
+    with pytest.raises(AssertionError):
+        check_labels(backbones["gpt2"])
+
+
+def test_evaluation_batches_hold_more_than_one_text_here(backbones: dict[str, Path]) -> None:
+    _, objective = posed(backbones["gpt2"])
+    assert [len(batch) for batch in plan_evaluation(objective.encode(EXAMPLES).lengths, 4096)] == [len(EXAMPLES)]
