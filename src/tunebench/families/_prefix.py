@@ -39,8 +39,26 @@ def with_prefix(
 def _attention(
     module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **options: Any
 ) -> tuple[Tensor, Tensor | None]:
+    asked: Any = getattr(module, "prefix", None)
+    if isinstance(asked, list):
+        asked.append(torch.stack([key[0], value[0]]))
+        return sdpa_attention_forward(module, query, key, value, attention_mask, **options)
     key, value, attention_mask = with_prefix(module, query, key, value, attention_mask)
     return sdpa_attention_forward(module, query, key, value, attention_mask, **options)
+
+
+def keys_and_values(backbone: nn.Module, attentions: list[Any], ids: Tensor) -> Tensor:
+    """Keys and values of these tokens as one text, (layers, 2, heads, tokens, width), where `ATTENTION` is used."""
+    for attention in attentions:
+        attention.prefix = []  # filled by the attention function
+    was_training = backbone.training
+    with torch.no_grad():
+        backbone.eval()(input_ids=ids[None], attention_mask=torch.ones_like(ids)[None])
+    backbone.train(was_training)
+    found = torch.stack([attention.prefix[0] for attention in attentions])
+    for attention in attentions:
+        attention.prefix = None
+    return found
 
 
 AttentionInterface.register(ATTENTION, _attention)

@@ -201,6 +201,12 @@ class Family(ABC):
 
         base_of(model).set_attn_implementation(_prefix.ATTENTION)
 
+    def keys_and_values(self, model: nn.Module, ids: Tensor) -> Tensor:
+        """Keys and values of a text in every layer, (layers, 2, heads, tokens, width), after `attend_to_prefix`."""
+        from tunebench.families import _prefix
+
+        return _prefix.keys_and_values(base_of(model).base_model, self.attentions(model), ids)
+
     def key_value_shape(self, model: nn.Module) -> tuple[int, int]:
         """Heads of keys and values, and their width."""
         config: Any = base_of(model).config

@@ -1,5 +1,6 @@
 """A response, written token by token after a prompt."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
@@ -38,7 +39,7 @@ class CausalLm(Objective):
         rows, starts, cut = [], [], {"prompts": 0, "responses": 0}
         for prompt, response in zip(*self._ids(examples), strict=True):
             room = max(self.max_tokens // 2, self.max_tokens - len(response))
-            kept = _without_beginning(prompt, room, self.tokenizer.bos_token_id)
+            kept = self._without_beginning(prompt, room)
             whole = kept + response
             cut["prompts"] += len(kept) < len(prompt)
             cut["responses"] += len(whole) > self.max_tokens
@@ -84,8 +85,7 @@ class CausalLm(Objective):
 
     def prompts(self, examples: Sequence[Example], room: int) -> dict[str, Tensor]:
         """A batch to be continued: prompts of at most `room` tokens, padded on the left, (batch, tokens)."""
-        bos = self.tokenizer.bos_token_id
-        ids = [_without_beginning(prompt, room, bos) for prompt in self._ids(examples)[0]]
+        ids = [self._without_beginning(prompt, room) for prompt in self._ids(examples)[0]]
         width = max(map(len, ids))
         batch = np.full((2, len(ids), width), self.tokenizer.pad_token_id, dtype=np.int64)
         batch[1] = 0
@@ -96,9 +96,9 @@ class CausalLm(Objective):
 
     def text(self, ids: Sequence[int]) -> tuple[str, bool]:
         """Generated tokens as text up to end-of-text, and whether that came."""
-        ended = self.tokenizer.eos_token_id in ids
-        kept = list(ids)[: list(ids).index(self.tokenizer.eos_token_id)] if ended else list(ids)
-        return str(self.tokenizer.decode(kept, skip_special_tokens=True)).strip(), ended
+        end = self.tokenizer.eos_token_id
+        kept = list(itertools.takewhile(lambda token: token != end, ids))
+        return str(self.tokenizer.decode(kept, skip_special_tokens=True)).strip(), end in ids
 
     def _ids(self, examples: Sequence[Example]) -> tuple[list[list[int]], list[list[int]]]:
         """Token ids of prompts, and of responses with end-of-text."""
@@ -109,13 +109,12 @@ class CausalLm(Objective):
         end = self.tokenizer.eos_token_id
         return prompts, [[*ids, end] for ids in responses["input_ids"]]  # type: ignore[return-value]
 
-
-def _without_beginning(ids: list[int], room: int, bos: int | None) -> list[int]:
-    """The last `room` tokens; a token that begins every text stays."""
-    if len(ids) <= room:
-        return ids
-    first = ids[:1] if bos is not None and ids[0] == bos else []
-    return first + ids[len(ids) - room + len(first) :]
+    def _without_beginning(self, ids: list[int], room: int) -> list[int]:
+        """The last `room` tokens; a token that begins every text stays."""
+        if len(ids) <= room:
+            return ids
+        first = ids[:1] if ids[0] == self.tokenizer.bos_token_id else []
+        return first + ids[len(ids) - room + len(first) :]
 
 
 def _targets(features: Features, indices: Sequence[int], width: int, starts: Sequence[int]) -> Tensor:

@@ -51,6 +51,15 @@ class Prefix(nn.Module):
         layers, heads, width = self.shape
         return self.flat().view(self.tokens, layers, 2, heads, width).permute(1, 2, 3, 0, 4)
 
+    def begin_as(self, states: Tensor) -> None:
+        """Begin near these keys and values, in the shape that `forward` gives: a network begins at their mean."""
+        flat = states.permute(3, 0, 1, 2, 4).reshape(self.tokens, -1).float()
+        with torch.no_grad():
+            if self.network is None:
+                self.states.copy_(flat)
+            else:
+                self.network[-1].bias.copy_(flat.mean(0))  # type: ignore[index]
+
     def fold(self) -> None:
         """Replace the network by what it gives."""
         if self.network is not None:
@@ -62,10 +71,11 @@ class Prefix(nn.Module):
 _INITIAL = 0.02  # standard deviation, as BERT's and GPT-2's embeddings
 
 
-def attach(model: Any, family: Family, tokens: int, bottleneck: int | None) -> nn.Module:
+def attach(model: Any, family: Family, tokens: int, bottleneck: int | None, initial: str) -> nn.Module:
     """Freeze the model, let its attention read a new prefix, and train that and the head.
 
-    In a decoder the text's positions begin after the prefix, as in PEFT; in an encoder at zero.
+    The prefix begins as the keys and values of drawn tokens (`initial` "vocabulary"), or close to zero ("random"). In a
+    decoder the text's positions begin after the prefix, as in PEFT; in an encoder at zero.
     """
     base: Any = base_of(model)
     backbone = base.base_model
@@ -78,10 +88,21 @@ def attach(model: Any, family: Family, tokens: int, bottleneck: int | None) -> n
     with device:
         backbone.prefix = Prefix(tokens, shape, source)
     family.attend_to_prefix(model)
+    if initial == "vocabulary" and device.type != "meta":
+        backbone.prefix.begin_as(family.keys_and_values(model, drawn_tokens(base, tokens)))
     shift = tokens if family.reads_left_to_right else 0
     hook = functools.partial(_before, attentions=attentions, prefix=lambda: backbone.prefix, shift=shift)
     backbone.register_forward_pre_hook(hook, with_kwargs=True)
     return model
+
+
+def drawn_tokens(base: Any, count: int) -> Tensor:
+    """Token ids drawn from torch's current seed, among the 5,000 commonest as Lester et al. 2021, 3.2, do.
+
+    Byte-pair and word-piece lists begin with these.
+    """
+    embeddings = base.get_input_embeddings().weight
+    return torch.randint(min(5000, len(embeddings)), (count,), device=embeddings.device)
 
 
 def _before(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
@@ -26,10 +26,13 @@ class PTuningV2(_prefix.PrefixTechnique):
     prefix_length: int = Field(
         20, ge=1, description="virtual tokens; Liu et al. 2021, 3.3: under 20 for classification, about 100 for tagging"
     )
+    initial: Literal["random", "vocabulary"] = Field(
+        "vocabulary", description="keys and values close to zero, or those of drawn tokens (Li and Liang 2021, 7.4)"
+    )
     learning_rate: float = Field(5e-3, gt=0, le=1, description="the authors' released scripts: 5e-3 to 1e-2")
 
     def apply(self, model: nn.Module, family: Family, total_steps: int) -> nn.Module:
         """The same model, its attention reading the prefix."""
         from tunebench.techniques import _virtual_tokens
 
-        return _virtual_tokens.attach(model, family, self.prefix_length, None)
+        return _virtual_tokens.attach(model, family, self.prefix_length, None, self.initial)

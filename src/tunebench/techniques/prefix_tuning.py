@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
@@ -26,13 +26,16 @@ class PrefixTuning(_prefix.PrefixTechnique):
 
     prefix_length: int = Field(20, ge=1, description="virtual tokens; Li and Liang 2021, 6: 10 for table-to-text")
     bottleneck: int = Field(512, ge=1, description="hidden units of the MLP; Li and Liang 2021, 4.3: 512")
+    initial: Literal["random", "vocabulary"] = Field(
+        "vocabulary", description="keys and values close to zero, or those of drawn tokens (Li and Liang 2021, 7.4)"
+    )
     learning_rate: float = Field(1e-3, gt=0, le=1, description="the published GPT-2 cell")
 
     def apply(self, model: nn.Module, family: Family, total_steps: int) -> nn.Module:
         """The same model, its attention reading the prefix."""
         from tunebench.techniques import _virtual_tokens
 
-        return _virtual_tokens.attach(model, family, self.prefix_length, self.bottleneck)
+        return _virtual_tokens.attach(model, family, self.prefix_length, self.bottleneck, self.initial)
 
     def fold(self, model: nn.Module) -> bool:
         """Keep the keys and values, drop the MLP."""

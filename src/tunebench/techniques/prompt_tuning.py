@@ -91,13 +91,14 @@ class PromptTuning(_prefix.PrefixTechnique):
     def _initial(self, base: Any, family: Family) -> Tensor:
         import torch
 
+        from tunebench.techniques import _virtual_tokens
+
         embeddings = base.get_input_embeddings().weight
         if embeddings.is_meta or self.initial == "random":
             shape = (self.prefix_length, embeddings.shape[1])
             return torch.empty(shape, device=embeddings.device).uniform_(-0.5, 0.5)
         if self.initial == "vocabulary":
-            # Lester et al. 2021, 3.2, draw from the 5,000 commonest; byte-pair and word-piece lists begin with these.
-            ids = torch.randint(min(5000, len(embeddings)), (self.prefix_length,))
+            ids = _virtual_tokens.drawn_tokens(base, self.prefix_length)
         else:
             tokenizer = family.tokenizer(Path(base.name_or_path))
             given = tokenizer(self.initial_text, add_special_tokens=False)["input_ids"]
