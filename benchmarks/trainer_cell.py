@@ -52,6 +52,7 @@ def tokenised(rows: list[list[Any]], tokenizer: Any, max_tokens: int) -> list[di
 
 def prepared(technique: str, model: Any, fresh: list[str]) -> Any:
     """The model with what trains set; `fresh` modules of the backbone train with the head."""
+    decoder = model.config.model_type == "gpt2"
     if technique == "classifier_head":
         model.base_model.requires_grad_(False)
         for name in fresh:
@@ -68,8 +69,16 @@ def prepared(technique: str, model: Any, fresh: list[str]) -> Any:
             r=8,
             lora_alpha=16,
             lora_dropout=0.05,
-            target_modules=["query", "value"],
-            modules_to_save=["classifier", *fresh],
+            target_modules=["c_attn"] if decoder else ["query", "value"],
+            fan_in_fan_out=decoder,
+            modules_to_save=["score" if decoder else "classifier", *fresh],
+        )
+        model = get_peft_model(model, config)
+    elif technique == "prefix_tuning":
+        from peft import PrefixTuningConfig, get_peft_model
+
+        config = PrefixTuningConfig(
+            task_type="SEQ_CLS", num_virtual_tokens=20, prefix_projection=True, encoder_hidden_size=512
         )
         model = get_peft_model(model, config)
     return model
@@ -115,7 +124,7 @@ def arguments(options: argparse.Namespace, rows: int) -> TrainingArguments:
         save_strategy=options.save,
         save_only_model=True,
         save_total_limit=1,
-        load_best_model_at_end=True,
+        load_best_model_at_end=options.technique != "prefix_tuning",  # Trainer cannot load a prefix again
         metric_for_best_model="score",
         greater_is_better=True,
         logging_strategy="no",
@@ -132,10 +141,11 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     tokenizer = AutoTokenizer.from_pretrained(options.model)
     train, validation = (tokenised(examples[s], tokenizer, examples["max_tokens"]) for s in ("train", "validation"))
     labels = examples["labels"]
+    tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
     set_seed(options.seed)
     kind = "single_label_classification" if labels else "regression"
     model = AutoModelForSequenceClassification.from_pretrained(
-        options.model, num_labels=len(labels) or 1, problem_type=kind
+        options.model, num_labels=len(labels) or 1, problem_type=kind, pad_token_id=tokenizer.pad_token_id
     )
     trainer = TimedTrainer(
         prepared(options.technique, model, options.fresh),
@@ -164,7 +174,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", required=True, help="local model folder")
     parser.add_argument("--examples", type=Path, required=True, help="JSON: labels, max_tokens, train, validation")
-    parser.add_argument("--technique", choices=["classifier_head", "freeze", "lora", "full"], required=True)
+    parser.add_argument(
+        "--technique", choices=["classifier_head", "freeze", "lora", "prefix_tuning", "full"], required=True
+    )
     parser.add_argument("--fresh", nargs="*", default=[], help="modules that the checkpoint lacks or never trained")
     parser.add_argument("--epochs", type=int, required=True)
     parser.add_argument("--batch-size", type=int, default=16)

@@ -28,7 +28,7 @@ from tunebench.tasks import tasks
 from tunebench.techniques import techniques
 
 HERE = Path(__file__).parent
-EPOCHS = {"classifier_head": 10, "freeze": 5, "lora": 5, "full": 5}
+EPOCHS = {"classifier_head": 10, "freeze": 5, "lora": 5, "prefix_tuning": 5, "full": 5}
 STUDY_TASKS = ("emotion", "similarity")
 STUDY_TECHNIQUES = ("classifier_head", "lora", "full")
 TEST_ROWS = 100  # tunebench reads the test split once, which Trainer's side is spared

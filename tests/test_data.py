@@ -13,7 +13,7 @@ import pytest
 from tests.tiny import write_data_root
 from tunebench.data import SPLITS, Data, load
 from tunebench.errors import UserError
-from tunebench.examples import TextExample, TokensExample
+from tunebench.examples import PromptExample, TextExample, TokensExample
 from tunebench.tasks import tasks
 from tunebench.tasks.base import Task
 
@@ -518,3 +518,55 @@ def test_without_network_and_copy_the_ways_out_are_told(
         f"task '{name}': the data set {dataset} is not on this machine and the hub cannot be reached. "
         f"Give --data-root DIR with DIR/{folder}/<split>.parquet, or run once with network access."
     )
+
+
+# Prompts --------------------------------------------------------------------------------------------------------------
+
+ASKED = {"instruction": "ask", "input": "about", "response": "reply"}
+
+
+def prompts(data: Data) -> list[PromptExample]:
+    return [example for split in data.splits.values() for example in split if isinstance(example, PromptExample)]
+
+
+def test_a_prompt_leaves_the_line_of_an_empty_field_out(tmp_path: Path) -> None:
+    path = tmp_path / "own.csv"
+    path.write_text("ask,about,reply\n" + 'Add {them}.,"1, 2",3\nSay hello.,,Hello!\n' * 10)
+    found = set(prompts(load(own(path, "causal_lm", columns=ASKED))))
+    assert found == {
+        PromptExample("Instruction: Add {them}.\nInput: 1, 2\nResponse:", "3"),
+        PromptExample("Instruction: Say hello.\nResponse:", "Hello!"),
+    }
+
+
+def test_a_prompt_may_be_written_by_the_user_and_inputs_may_be_missing(tmp_path: Path) -> None:
+    rows = [{"ask": f"Question {n}?", "reply": ""} for n in range(20)]
+    columns = {"instruction": "ask", "response": "reply"}
+    data = loaded(tmp_path, rows, "causal_lm", columns=columns, prompt="Q: {instruction}\nA:")
+    assert sorted(example.prompt for example in prompts(data))[0] == "Q: Question 0?\nA:"
+    assert {example.response for example in prompts(data)} == {""}
+    assert data.labels == ()
+
+
+@pytest.mark.parametrize(
+    ("prompt", "message"),
+    [
+        ("Q: {zzz}", "there is no field 'zzz'. Choose from: "),
+        ("{instruktion}", "Did you mean 'instruction'"),
+        ("{}", "there is no field ''"),
+        ("Answer:", "the field {instruction} is missing"),
+        ("{instruction", "Write a brace that is text twice"),
+    ],
+)
+def test_a_mistake_in_a_prompt_is_told(prompt: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=re.escape(message)):
+        own(tmp_path / "data.csv", "causal_lm", prompt=prompt)
+
+
+def test_an_empty_instruction_is_told_with_its_row(tmp_path: Path) -> None:
+    path = tmp_path / "data.jsonl"
+    rows = [{"instruction": f"ask {n}", "response": "x"} for n in range(20)]
+    rows[3]["instruction"] = "  "
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert "row 3: the instruction is empty. Write one" in refusal(own(path, "causal_lm"))
+    assert "has no column 'reply' (for response)" in refusal(own(path, "causal_lm", columns={"response": "reply"}))

@@ -16,11 +16,13 @@ import pytest
 from tunebench.errors import UserError
 from tunebench.report import build, text
 from tunebench.results import (
+    Answer,
     Cost,
     DataInfo,
     Done,
     Epoch,
     Failed,
+    Generation,
     MainMetric,
     ModelInfo,
     NotApplicable,
@@ -485,6 +487,33 @@ def test_the_appendix_says_whose_a_setting_is_where_runs_differ(study: Write) ->
 def test_what_was_done_to_the_data_stands_below_its_table(study: Write) -> None:
     out = study(done("full", 0.9, notes=("The test split is carved from train.",)))
     assert "- The test split is carved from train." in (out / "report.md").read_text()
+
+
+def answered(technique: str, value: float, greedy: str) -> Done:
+    texts = {"greedy": greedy, "sampled": "drawn " + greedy}
+    answers = [Answer(id=number, prompt="Say | it", reference="the gold", **texts) for number in (4, 7)]
+    written = Generation(
+        rouge_l={"greedy": 0.25, "sampled": 0.125},
+        ended={"greedy": 1, "sampled": 2},
+        max_new_tokens=64,
+        answers=answers,
+    )
+    return done(technique, value, task="instruction", higher_is_better=False).model_copy(update={"generation": written})
+
+
+def test_answers_stand_beside_the_reference_best_technique_first(study: Write) -> None:
+    out = study(answered("full", 20.0, "hello\nthere"), answered("untuned", 90.0, SCRIPT), done("lora", 0.5))
+    written = (out / "report.md").read_text()
+    assert "Answers to 2 test prompts, at most 64 tokens each: mean ROUGE-L:" in written
+    rows = [[cell.strip() for cell in line.strip("| ").split(" | ")] for line in written.splitlines() if "|" in line]
+    assert ["full", "0.2500", "0.1250", "1 of 2", "2 of 2", "0 s"] in rows
+    at = rows.index(["(reference)", "the gold", "-"])
+    assert [row[:2] for row in rows[at + 1 : at + 3]] == [
+        ["full", "hello there"], ["untuned", "&lt;script&gt;alert(1)&lt;/script&gt;"]
+    ]  # fmt: skip
+    assert written.count("(reference)") == 2
+    assert "Test prompt 4: “Say \\| it”" in written or "Test prompt 4: “Say | it”" in written
+    assert SCRIPT not in (out / "report.html").read_text()
 
 
 def test_a_folder_without_a_plan_is_refused_with_the_way_out(tmp_path: Path) -> None:

@@ -1,0 +1,128 @@
+"""Mistakes of this field, planted one at a time: the check that is there for each must find it."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import tunebench.objectives.causal_lm as causal_lm
+import tunebench.techniques._virtual_tokens as virtual_tokens
+import tunebench.techniques.prompt_tuning as prompt_tuning
+from tests.contracts import test_techniques as contract
+from tests.contracts.runs import make, make_run
+from tests.test_causal_lm import check_labels, check_perplexity
+from tunebench import serving
+from tunebench.errors import RunError
+from tunebench.objectives.base import IGNORED
+from tunebench.techniques import techniques
+from tunebench.techniques.base import freeze
+
+
+def padding_counted(patch: pytest.MonkeyPatch) -> None:
+    original = causal_lm._targets
+    patch.setattr(
+        causal_lm,
+        "_targets",
+        lambda features, indices, width, starts: original(features, indices, width, starts).masked_fill(
+            original(features, indices, width, [0] * len(indices)) == IGNORED, 3
+        ),
+    )
+    patch.setattr(
+        causal_lm.CausalLm,
+        "decode",
+        lambda self, outputs, features, indices: (
+            [
+                {"response_nll": float(row[features.labels[i] - 1 :].sum()),
+                 "response_tokens": outputs.shape[1] + 1 - features.labels[i],
+                 "nll": float(row.sum()), "tokens": outputs.shape[1]}
+                for row, i in zip(outputs, indices, strict=True)
+            ],
+            [None] * len(indices),
+        ),
+    )  # fmt: skip
+
+
+def end_of_text_masked(patch: pytest.MonkeyPatch) -> None:
+    """What happens where padding is told by its number: it is end-of-text's."""
+    original = causal_lm._targets
+
+    def masked(features: Any, indices: Any, width: int, starts: Any) -> torch.Tensor:
+        end = features.inputs[0]["input_ids"][-1]
+        targets = original(features, indices, width, starts)
+        return targets.masked_fill(targets == end, IGNORED)
+
+    patch.setattr(causal_lm, "_targets", masked)
+
+
+def labels_shifted_twice(patch: pytest.MonkeyPatch) -> None:
+    original = causal_lm._targets
+    patch.setattr(causal_lm, "_targets", lambda *arguments: original(*arguments).roll(-1, dims=1))
+
+
+@pytest.mark.parametrize("plant", [padding_counted, end_of_text_masked, labels_shifted_twice])
+def test_a_planted_mistake_in_the_counting_is_caught(
+    plant: Any, backbones: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant(monkeypatch)
+    with pytest.raises(AssertionError):
+        check_perplexity(backbones["gpt2"])
+    with pytest.raises(AssertionError):
+        check_labels(backbones["gpt2"])
+
+
+def test_labels_shifted_by_a_prompt_are_caught(backbones: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prompt_tuning, "_drop_first", lambda module, args, kwargs, output: output)
+    monkeypatch.setattr(prompt_tuning, "_drop_last", lambda module, args, output: output)
+    for kind in ("gpt2", "bert"):
+        with pytest.raises(AssertionError):
+            contract.test_virtual_tokens_change_neither_shape_nor_padding("prompt_tuning", kind, backbones)
+
+
+def test_positions_that_begin_before_the_prefix_ends_are_caught(
+    backbones: dict[str, Path], data_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = virtual_tokens.shifted
+    monkeypatch.setattr(virtual_tokens, "shifted", lambda args, kwargs, shift: original(args, kwargs, 0))
+    with pytest.raises(AssertionError):
+        contract.test_an_adapter_that_peft_knows_has_the_same_logits_in_plain_peft(
+            "prefix_tuning", "gpt2", backbones, data_root, tmp_path
+        )
+
+
+@pytest.mark.parametrize("name", ["lora", "p_tuning_v2"])
+def test_a_head_that_is_lost_on_reload_is_caught(
+    name: str, backbones: dict[str, Path], data_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = serving._load
+
+    def without_head(*arguments: Any) -> Any:
+        model, objective = original(*arguments)
+        for parameter_name, parameter in model.named_parameters():
+            if "score" in parameter_name:
+                torch.nn.init.normal_(parameter, std=0.02)
+        return model, objective
+
+    monkeypatch.setattr(serving, "_load", without_head)
+    with pytest.raises(AssertionError):
+        contract.test_a_saved_run_answers_as_it_did(name, "emotion", "gpt2", backbones, data_root, tmp_path)
+
+
+def test_an_adalora_whose_ranks_never_change_is_caught(
+    backbones: dict[str, Path], data_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(techniques()["adalora"], "after_step", lambda self, model, step: None)
+    with pytest.raises(AssertionError):
+        contract.test_adalora_takes_ranks_away_until_the_target(backbones, data_root, tmp_path)
+
+
+def test_a_technique_that_trains_nothing_fails_its_run(
+    backbones: dict[str, Path], data_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nothing(self: Any, model: Any, family: Any, total_steps: int) -> Any:
+        freeze(model)
+        return model
+
+    monkeypatch.setattr(techniques()["lora"], "apply", nothing)
+    with pytest.raises(RunError, match="lora trains nothing"):
+        make(make_run(backbones["gpt2"], data_root, "emotion", "lora"), tmp_path)
