@@ -12,7 +12,7 @@ from tunebench.families.base import Family
 from tunebench.pretraining.recipe import built_in_recipes, read_recipe
 from tunebench.study import built_in_studies, read_study
 from tunebench.tasks import tasks
-from tunebench.tasks.base import Task
+from tunebench.tasks.base import FIELDS, Task
 from tunebench.techniques import techniques
 from tunebench.techniques.base import Entry
 
@@ -58,7 +58,8 @@ def _settings(entry: type[BaseModel]) -> list[list[str]]:
 
 def _task(task: Task) -> About:
     first = f"{task.objective}; main metric {task.metrics[0]}. Licence: {task.licence}."
-    fields = [[k, str(v)] for k, v in task.model_dump(mode="json").items() if k != "caveats"]
+    elsewhere = {name for names in FIELDS.values() for name in names} - task.particular.keys()
+    fields = [[k, str(v)] for k, v in task.model_dump(mode="json", exclude={"caveats", *elsewhere}).items()]
     return {
         "title": task.title, "source": task.citation, "text": "\n".join([first, *task.caveats]),
         "details": (["field", "value"], fields),

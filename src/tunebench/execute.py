@@ -186,8 +186,7 @@ def pose(run: Run, found: checkpoints.Checkpoint, labels: Sequence[str], tokeniz
     if room < 1:
         raise UserError(f"{run.technique}: {taken} virtual tokens leave no position of '{run.model}' for a text.")
     limit = min(run.task.max_tokens, room)
-    cls = objectives()[run.task.objective]
-    return cls(labels, tokenizer, max_tokens=limit, **run.task.model_dump(include=set(cls.settings)))
+    return objectives()[run.task.objective](labels, tokenizer, max_tokens=limit, **run.task.particular)
 
 
 def build(
@@ -301,9 +300,7 @@ def run_info(run: Run, family: str) -> RunInfo:
         family=family,
         task=run.task.name,
         task_version=run.task.version,
-        task_settings=run.task.model_dump(
-            mode="json", include={"max_tokens", "rows", *objectives()[run.task.objective].settings}
-        ),
+        task_settings=run.task.model_dump(mode="json", include={"max_tokens", "rows"}) | run.task.particular,
         technique=run.technique,
         label=run.label,
         settings=run.entry.model_dump(mode="json"),

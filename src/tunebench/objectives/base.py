@@ -2,7 +2,7 @@
 
 import functools
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -52,22 +52,20 @@ class Objective(ABC):
         labels: class or tag names; empty for regression.
         tokenizer: the backbone's.
         max_tokens: longer inputs are cut, and counted.
-        settings: values of the task's fields that `settings` names.
+        settings: values of the objective's own settings, where they differ from its defaults.
     """
 
     name: ClassVar[str]
     pooled: ClassVar[bool]
     """Whether the head reads one token only: the first of an encoder, the last of a decoder."""
-    settings: ClassVar[Mapping[str, Any]] = {}
-    """Fields of a task that matter for this objective only, with their defaults."""
 
     def __init__(self, labels: Sequence[str], tokenizer: PreTrainedTokenizerBase, *, max_tokens: int, **settings: Any):
         self.labels = tuple(labels)
         self.tokenizer = tokenizer
         self.max_tokens = max_tokens
-        for name, default in self.settings.items():
-            setattr(self, name, settings.pop(name, default))
-        assert not settings, f"{self.name} reads no {', '.join(settings)}"
+        for name, value in settings.items():
+            assert hasattr(type(self), name), f"{self.name} has no setting '{name}'"
+            setattr(self, name, value)
 
     @staticmethod
     @abstractmethod

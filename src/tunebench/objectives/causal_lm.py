@@ -1,8 +1,8 @@
 """A response, written token by token after a prompt."""
 
 import itertools
-from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Literal
+from collections.abc import Sequence
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -22,12 +22,11 @@ class CausalLm(Objective):
 
     name = "causal_lm"
     pooled = False
-    settings: ClassVar[Mapping[str, Any]] = {
-        "loss_on": "response", "prompt": None, "samples": 16, "max_new_tokens": 64,
-    }  # fmt: skip
-    loss_on: Literal["response", "all"]
-    samples: int
-    max_new_tokens: int
+
+    loss_on: Literal["response", "all"] = "response"
+    prompt: str = ""
+    samples: int = 16
+    max_new_tokens: int = 64
 
     @staticmethod
     def head(labels: Sequence[str]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """One tag for each word of a sentence."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from collections.abc import Sequence
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -22,8 +22,8 @@ class TokenClassification(Objective):
 
     name = "token_classification"
     pooled = False
-    settings: ClassVar[Mapping[str, Any]] = {"label_subwords": "all"}
-    label_subwords: str
+
+    label_subwords: Literal["all", "first"] = "all"
 
     @staticmethod
     def head(labels: Sequence[str]) -> dict[str, Any]:

@@ -35,6 +35,12 @@ DEFAULT_METRICS = {
     "causal_lm": ("perplexity", "perplexity_all"),
 }
 
+FIELDS = {
+    "token_classification": ("label_subwords",),
+    "causal_lm": ("prompt", "loss_on", "samples", "max_new_tokens"),
+}
+"""Objective -> fields of a task that mean something to it alone."""
+
 PROMPT = "Instruction: {instruction}\nInput: {input}\nResponse:"
 _PROMPT_FIELDS = ("instruction", "input")
 
@@ -137,6 +143,11 @@ class Task(_Record):
         if "instruction" not in fields:
             raise ValueError("the field {instruction} is missing.")
         return prompt
+
+    @property
+    def particular(self) -> dict[str, Any]:
+        """The fields that mean something to the task's objective alone, with their values."""
+        return {name: getattr(self, name) for name in FIELDS.get(self.objective, ())}
 
     @property
     def has_classes(self) -> bool:
