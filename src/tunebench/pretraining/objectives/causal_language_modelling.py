@@ -60,6 +60,10 @@ class CausalLanguageModelling(PretrainingObjective):
             n_positions=shape.positions,
             bos_token_id=tokenizer.eos_token_id,
             eos_token_id=tokenizer.eos_token_id,
+            # As it is trained here. Frozen layers under a dropout that they have never known answer worse.
+            resid_pdrop=0.0,
+            embd_pdrop=0.0,
+            attn_pdrop=0.0,
         )
         return GPT2LMHeadModel(config)
 

@@ -71,6 +71,10 @@ class MaskedLanguageModelling(PretrainingObjective):
             intermediate_size=shape.intermediate,
             max_position_embeddings=shape.positions,
             pad_token_id=tokenizer.pad_token_id,
+            # As it is trained here. Frozen layers under a dropout that they have never known answer worse.
+            hidden_dropout_prob=0.0,
+            attention_probs_dropout_prob=0.0,
+            classifier_dropout=0.1,  # of a classifier above it, which does not exist yet
         )
         model = BertForPreTraining(config)
         attend_to_neighbours(model)

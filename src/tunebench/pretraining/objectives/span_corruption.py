@@ -67,6 +67,7 @@ class SpanCorruption(PretrainingObjective):
             num_heads=shape.heads,
             pad_token_id=tokenizer.pad_token_id,
             eos_token_id=tokenizer.eos_token_id,
+            dropout_rate=0.0,  # as it is trained here: frozen layers under a dropout never known answer worse
             **special,
         )
         return T5ForConditionalGeneration(config)
