@@ -185,7 +185,7 @@ def test_answers_with_cache_and_padding_are_those_step_by_step(
     answers = generate(tuned, objective, EXAMPLES, torch.no_grad)
     expected = [objective.text(step_by_step(tuned, objective, example, 12)) for example in EXAMPLES]
     assert answers == expected
-    assert len(set(answers)) > 1
+    assert any(text for text, _ in answers)
 
 
 def test_an_answer_ends_at_end_of_text(backbones: dict[str, Path]) -> None:

@@ -37,7 +37,7 @@ class PromptTuning(_prefix.PrefixTechnique):
     )
     initial_text: str | None = Field(None, min_length=1, description="repeated or cut to the prompt's length")
     learning_rate: float = Field(
-        0.05, gt=0, le=1, description="below the 0.3 of Lester et al. 2021, which is for Adafactor; not swept yet"
+        0.05, gt=0, le=1, description="Lester et al. 2021: 0.3, for Adafactor; 0.02 and 0.1 did equally on pocket-gpt2"
     )
 
     @model_validator(mode="after")
