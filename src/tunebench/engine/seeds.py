@@ -13,4 +13,10 @@ def seed_of(*parts: int) -> int:
 
 def seed_step(seed: int, epoch: int, step: int, rank: int = 0) -> None:
     """Set torch's generators for one training step, so that a resumed run draws the same dropout masks."""
-    torch.manual_seed(seed_of(seed, STEP, epoch, step, rank))
+    value = seed_of(seed, STEP, epoch, step, rank)
+    # As torch.manual_seed, which where CUDA is not in use formats the stack each time and keeps it: 0.7 ms a step.
+    torch.default_generator.manual_seed(value)
+    if torch.cuda.is_initialized():
+        torch.cuda.manual_seed_all(value)
+    if torch.backends.mps.is_available():
+        torch.mps.manual_seed(value)
