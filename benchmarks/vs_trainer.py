@@ -150,10 +150,11 @@ class Bench:
             {
                 "model": str(self.options.model),
                 "task": {"name": cell.task, "rows": self.rows},
-                "techniques": [cell.technique],
-                "training": {"epochs": cell.epochs, "patience": cell.epochs},
+                "techniques": [{"name": cell.technique, **self.options.settings}],
+                "training": {"epochs": epochs, "patience": epochs},
             }
             for cell in cells
+            for epochs in [self.options.our_epochs or cell.epochs]
         ]
         return {"name": "vs-trainer", "seeds": [seed], "experiments": experiments}
 
@@ -178,7 +179,7 @@ class Bench:
                 "--examples", self.scratch / f"{cell.task}.json", "--epochs", cell.epochs, "--seed", seed,
                 "--batch-size", budget.batch_size, "--warmup-fraction", budget.warmup_fraction,
                 "--weight-decay", budget.weight_decay, "--out", out / "checkpoints", "--result", result,
-                "--learning-rate", techniques()[cell.technique]().learning_rate,  # type: ignore[attr-defined]
+                "--learning-rate", techniques()[cell.technique](**self.options.settings).learning_rate,  # type: ignore[attr-defined]
                 "--save", self.options.save, "--fresh", *self.fresh, *(["--bf16"] if self.bf16 else []),
             ]  # fmt: skip
             total += self.timed(command, out / "log")
@@ -294,6 +295,8 @@ def read_options() -> argparse.Namespace:
     )
     parser.add_argument("--study-repeats", type=int, default=3, help="pairs of the six-cell study; 0 leaves it out")
     parser.add_argument("--study-epochs", type=int, default=5)
+    parser.add_argument("--settings", type=json.loads, default={}, help="JSON: of the technique; Trainer gets the rate")
+    parser.add_argument("--our-epochs", type=int, help="tunebench's epochs, where it is to reach Trainer's score")
     parser.add_argument("--save", choices=["best", "epoch"], default="best", help="when Trainer saves")
     parser.add_argument("--plain-environment", action="store_true", help="no huge pages for Trainer's processes")
     parser.add_argument("--json", type=Path, help="also write all figures to this file")

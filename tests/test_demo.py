@@ -1,4 +1,4 @@
-"""The demo needs nothing from outside, has every cell of the families so far, and says the same when it is made again."""
+"""The demo needs nothing from outside, has every cell of its families, and says the same when it is made again."""
 
 from pathlib import Path
 

@@ -96,7 +96,6 @@ class Outcome:
     notices: list[Notice] = field(default_factory=list)
     learnt: dict[str, Any] = field(default_factory=dict)
     generation: Generation | None = None
-    generation_seconds: float = 0.0
 
 
 def tune(
@@ -159,17 +158,19 @@ def tune(
     validation = state.history[state.best_epoch - 1]["validation"] if state.best_epoch else validate()
     observe({"event": "test"})
     predictions, sure = cut.predict("test")
-    generation, watch = None, measure.Stopwatch()
+    generation = None
     if isinstance(objective, CausalLm):
         observe({"event": "generation"})
+        watch = measure.Stopwatch()
         with watch.time("generation"):
             generation = answer_sample(model, objective, examples.splits["test"], run.seed, accelerator.autocast)  # pyright: ignore[reportArgumentType]
+        state.seconds |= watch.seconds
     truncated = {f"{split} {what}": n for split in SPLITS for what, n in features[split].truncated.items()}
     return Outcome(
         predictions, sure, validation, parameters, measure.environment(accelerator.device, precision), state, saved,
         prefix_seconds=cut.watch.seconds.get("prefix", 0.0), cached=cut.cached, backbone=backbone, truncated=truncated,
         notices=_notices(cut, fresh_of(model), state, truncated, objective.max_tokens), learnt=learnt,
-        generation=generation, generation_seconds=watch.seconds.get("generation", 0.0),
+        generation=generation,
     )  # fmt: skip
 
 
@@ -263,7 +264,7 @@ def record(run: Run, info: RunInfo, examples: Data, outcome: Outcome, total_seco
             prefix_seconds=outcome.prefix_seconds,
             train_seconds=train_seconds,
             evaluation_seconds=state.seconds.get("evaluation", 0.0),
-            generation_seconds=outcome.generation_seconds,
+            generation_seconds=state.seconds.get("generation", 0.0),
             total_seconds=total_seconds,
             peak_memory_bytes=measure.peak_memory(),
             peak_gpu_memory_bytes=measure.peak_gpu_memory(),
