@@ -100,6 +100,9 @@ PUBLISHED_GPT2 = {
     ("emotion", "lora"): 12 * 8 * (768 + 2304) + 6 * 768,
     ("emotion", "prompt_tuning"): 20 * 768 + 6 * 768,
     ("emotion", "classifier_head"): 6 * 768,
+    ("instruction", "lora"): 12 * 8 * (768 + 2304),
+    ("instruction", "prefix_tuning"): 20 * 768 + (768 * 512 + 512) + (512 * 18432 + 18432),
+    ("instruction", "bottleneck_adapter"): 12 * ((768 * 48 + 48) + (48 * 768 + 768)),
 }
 
 
