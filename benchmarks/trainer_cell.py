@@ -145,7 +145,11 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     set_seed(options.seed)
     kind = "single_label_classification" if labels else "regression"
     model = AutoModelForSequenceClassification.from_pretrained(
-        options.model, num_labels=len(labels) or 1, problem_type=kind, pad_token_id=tokenizer.pad_token_id
+        options.model,
+        num_labels=len(labels) or 1,
+        problem_type=kind,
+        pad_token_id=tokenizer.pad_token_id,
+        dtype=torch.float32,  # half-precision checkpoints too
     )
     trainer = TimedTrainer(
         prepared(options.technique, model, options.fresh),
