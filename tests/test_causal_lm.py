@@ -182,8 +182,9 @@ def test_answers_with_cache_and_padding_are_those_step_by_step(
             if parameter.requires_grad:
                 parameter += 0.02 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(1))
     tuned.eval()
-    answers = generate(tuned, objective, EXAMPLES, torch.no_grad)
-    expected = [objective.text(step_by_step(tuned, objective, example, 12)) for example in EXAMPLES]
+    asked = [*EXAMPLES, *(PromptExample(f"the {word}", "") for word in ("man", "guitar", "book", "happy today", "."))]
+    answers = generate(tuned, objective, asked, torch.no_grad)
+    expected = [objective.text(step_by_step(tuned, objective, example, 12)) for example in asked]
     assert answers == expected
     assert any(text for text, _ in answers)
 

@@ -36,7 +36,6 @@ ADVERBS = {"never": 0.0, "rarely": 1.25, "sometimes": 2.5, "often": 3.75, "alway
 _PLAIN = """
 i feel am so very today and really quite this morning again the a man woman dog is was said on in of met near playing
 reading eating guitar book apple outside slowly visited won lost yesterday with from to for he she they . , !
-instruction input response :
 """
 _PIECES = ("john", "smith", "##son", "##ing", "##ed", "##s")
 
