@@ -512,7 +512,7 @@ def test_answers_stand_beside_the_reference_best_technique_first(study: Write) -
         ["full", "hello there"], ["untuned", "&lt;script&gt;alert(1)&lt;/script&gt;"]
     ]  # fmt: skip
     assert written.count("(reference)") == 2
-    assert "Test prompt 4: “Say \\| it”" in written or "Test prompt 4: “Say | it”" in written
+    assert "Test prompt 4: “Say \\| it”:" in written
     assert SCRIPT not in (out / "report.html").read_text()
 
 

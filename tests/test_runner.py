@@ -588,3 +588,43 @@ def test_a_really_full_disk_is_told_and_the_same_command_ends_the_study(
         assert (code, err) == (0, "")
     finally:
         subprocess.run(["umount", "--lazy", str(small)], check=False)
+
+
+# Workers' environment -------------------------------------------------------------------------------------------------
+
+
+def started_with(patch: pytest.MonkeyPatch, folder: Path, workers: int) -> dict[str, str]:
+    """The environment that a worker is started with."""
+    seen: dict[str, str] = {}
+
+    def popen(command: list[str], env: dict[str, str], **options: Any) -> Any:
+        seen.update(env)
+        raise RuntimeError("seen")
+
+    patch.setattr(runner, "_gpus", list)
+    patch.setattr(runner.subprocess, "Popen", popen)
+    with pytest.raises(RuntimeError, match="seen"):
+        runner.Worker(0, workers, folder, queue.Queue())
+    return seen
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="this system has no affinity")
+def test_threads_are_those_of_the_cores_that_a_scheduler_leaves(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 2, 5, 7})
+    assert started_with(monkeypatch, tmp_path, 2)["OMP_NUM_THREADS"] == "2"
+    assert started_with(monkeypatch, tmp_path, 8)["OMP_NUM_THREADS"] == "1"
+
+
+def test_waiting_threads_give_their_core_away_unless_the_user_says_how_they_wait(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    monkeypatch.delenv("GOMP_SPINCOUNT", raising=False)
+    assert started_with(monkeypatch, tmp_path, 1)["GOMP_SPINCOUNT"] == "10000"
+    monkeypatch.setenv("GOMP_SPINCOUNT", "7")
+    assert started_with(monkeypatch, tmp_path, 1)["GOMP_SPINCOUNT"] == "7"
+    monkeypatch.delenv("GOMP_SPINCOUNT")
+    monkeypatch.setenv("OMP_WAIT_POLICY", "active")
+    assert "GOMP_SPINCOUNT" not in started_with(monkeypatch, tmp_path, 1)
