@@ -11,6 +11,7 @@ import pytest
 from tests.tiny import make_backbone, write_data_root
 
 REAL_DATA = Path(__file__).parents[2] / "shared" / "data"
+T5 = "t5"
 KINDS = ("bert", "fresh_pooler", "roberta", "distilbert", "gpt2", "llama", "gpt_neox")
 
 
@@ -20,7 +21,7 @@ def backbones(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     from safetensors.numpy import load_file, save_file
 
     root = tmp_path_factory.mktemp("backbones")
-    folders = {kind: make_backbone(root / kind, "bert" if kind == "fresh_pooler" else kind) for kind in KINDS}
+    folders = {kind: make_backbone(root / kind, "bert" if kind == "fresh_pooler" else kind) for kind in (*KINDS, T5)}
     weights = load_file(folders["bert"] / "model.safetensors")
     weights["pooler.dense.bias"] = weights["pooler.dense.bias"] + 0.01
     save_file(weights, folders["bert"] / "model.safetensors", metadata={"format": "pt"})

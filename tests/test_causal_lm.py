@@ -13,9 +13,10 @@ from tunebench import data
 from tunebench.checkpoints import find
 from tunebench.engine.batching import plan_evaluation
 from tunebench.engine.evaluate import predict, score
-from tunebench.engine.generate import answer_sample, generate, new_tokens
+from tunebench.engine.generate import answer_sample, generate
 from tunebench.engine.sources import Tokens
 from tunebench.examples import PromptExample
+from tunebench.objectives._writing import text_of
 from tunebench.objectives.base import IGNORED
 from tunebench.objectives.causal_lm import CausalLm
 from tunebench.tasks import tasks
@@ -184,7 +185,7 @@ def test_answers_with_cache_and_padding_are_those_step_by_step(
     tuned.eval()
     asked = [*EXAMPLES, *(PromptExample(f"the {word}", "") for word in ("man", "guitar", "book", "happy today", "."))]
     answers = generate(tuned, objective, asked, torch.no_grad)
-    expected = [objective.text(step_by_step(tuned, objective, example, 12)) for example in asked]
+    expected = [text_of(step_by_step(tuned, objective, example, 12), objective.tokenizer) for example in asked]
     assert answers == expected
     assert any(text for text, _ in answers)
 
@@ -192,9 +193,9 @@ def test_answers_with_cache_and_padding_are_those_step_by_step(
 def test_an_answer_ends_at_end_of_text(backbones: dict[str, Path]) -> None:
     _, objective = posed(backbones["gpt2"])
     book, end = objective.tokenizer("book")["input_ids"][0], objective.tokenizer.eos_token_id
-    assert objective.text([book, end, book, end]) == ("book", True)
-    assert objective.text([book, book]) == ("book book", False)
-    assert objective.text([end]) == ("", True)
+    assert text_of([book, end, book, end], objective.tokenizer) == ("book", True)
+    assert text_of([book, book], objective.tokenizer) == ("book book", False)
+    assert text_of([end], objective.tokenizer) == ("", True)
 
 
 def test_drawn_answers_depend_on_the_seed_alone(backbones: dict[str, Path], data_root: Path) -> None:
@@ -202,8 +203,8 @@ def test_drawn_answers_depend_on_the_seed_alone(backbones: dict[str, Path], data
     examples = data.load(tasks()["instruction"], data_root).splits["test"]
     first, again, other = (answer_sample(model, objective, examples, seed, torch.no_grad) for seed in (1, 1, 2))
     assert first == again
-    assert [answer.greedy for answer in first.answers] == [answer.greedy for answer in other.answers]
-    assert [answer.sampled for answer in first.answers] != [answer.sampled for answer in other.answers]
+    assert [answer.texts["greedy"] for answer in first.answers] == [answer.texts["greedy"] for answer in other.answers]
+    assert [answer.texts["sampled"] for answer in first.answers] != [answer.texts["sampled"] for answer in other.answers]
     assert len(first.answers) == 5
     for answer in first.answers:
         assert (answer.prompt, answer.reference) == (examples[answer.id].prompt, examples[answer.id].response)  # type: ignore[union-attr]
@@ -212,10 +213,10 @@ def test_drawn_answers_depend_on_the_seed_alone(backbones: dict[str, Path], data
 def test_prompt_and_answer_fit_the_models_positions(backbones: dict[str, Path]) -> None:
     model, objective = posed(backbones["gpt2"], max_new_tokens=500)
     long = PromptExample("man " * 200, "")
-    assert new_tokens(objective) == 32
-    assert objective.prompts([long], 64 - 32)["input_ids"].shape == (1, 32)
+    assert objective.new_tokens == 32
+    assert objective.prompts(objective.encode([long]), [0])["input_ids"].shape == (1, 32)
     assert generate(model, objective, [long], torch.no_grad) == [
-        objective.text(step_by_step(model, objective, PromptExample("man " * 32, ""), 32))
+        text_of(step_by_step(model, objective, PromptExample("man " * 32, ""), 32), objective.tokenizer)
     ]
 
 

@@ -241,7 +241,7 @@ def test_a_plan_counts_every_cell_offline(shell: Shell) -> None:
 
     cells = json.loads(out)["cells"]
     assert code == 0
-    assert len(cells) == 28
+    assert len(cells) == 44
     assert set(cells[0]) == {
         "model", "family", "task", "technique", "label", "settings", "applicable", "reason", "parameters",
     }  # fmt: skip

@@ -2,7 +2,10 @@
 
 import math
 import random
+import re
+import string
 import warnings
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +16,8 @@ import seqeval.metrics
 import sklearn.metrics
 
 from tunebench.engine.evaluate import score
-from tunebench.metrics import METRICS, Metric, _resample_ranks, bootstrap_interval
+from tunebench.metrics import METRICS, Metric, _resample_ranks, bootstrap_interval, sentences_on_lines
+from tunebench.words import NO_LABEL
 
 CASES = 200
 LABELS = ("sadness", "joy", "love", "anger")
@@ -55,6 +59,77 @@ def likelihoods(rng: random.Random) -> Case:
     return rows, [""] * len(rows)
 
 
+def texts(rng: random.Random) -> Case:
+    """Texts close to their references: punctuation, articles, capitals, letters of all kinds."""
+    words = ("the", "The", "cat", "Cats", "an", "é", "naïve", "日本", "won", "1.5", "U.S.", "it's", "—", ",", "!", "“a")
+    gold = ["dogs won " + " ".join(rng.choices(words, k=rng.randint(1, 12))) for _ in range(rng.randint(1, 15))]
+    return [" ".join(w for w in text.split() if rng.random() < 0.7) + rng.choice(("", " won")) for text in gold], gold
+
+
+def lines(rng: random.Random) -> Case:
+    """Texts of several sentences, each on its line."""
+    return tuple(["\n".join([text, *texts(rng)[1]]) for text in side] for side in texts(rng))  # type: ignore[return-value]
+
+
+def answers(rng: random.Random) -> Case:
+    """The same, with several references."""
+    guess, gold = texts(rng)
+    return guess, [[text, *texts(rng)[1][:2]] for text in gold]
+
+
+def rouge(kind: str) -> Callable[[Any, Any], float]:
+    from rouge_score.rouge_scorer import RougeScorer
+
+    scorer = RougeScorer([kind], use_stemmer=True)
+    return lambda p, r: float(np.mean([scorer.score(b, a)[kind].fmeasure for a, b in zip(p, r, strict=True)]))
+
+
+# The official evaluation script of SQuAD 1.1 (evaluate-v1.1.py), as published but for the types.
+
+
+def normalize_answer(s: str) -> str:
+    def remove_articles(text: str) -> str:
+        return re.sub(r"\b(a|an|the)\b", " ", text)
+
+    def white_space_fix(text: str) -> str:
+        return " ".join(text.split())
+
+    def remove_punc(text: str) -> str:
+        exclude = set(string.punctuation)
+        return "".join(ch for ch in text if ch not in exclude)
+
+    def lower(text: str) -> str:
+        return text.lower()
+
+    return white_space_fix(remove_articles(remove_punc(lower(s))))
+
+
+def f1_score(prediction: str, ground_truth: str) -> float:
+    prediction_tokens = normalize_answer(prediction).split()
+    ground_truth_tokens = normalize_answer(ground_truth).split()
+    common = Counter(prediction_tokens) & Counter(ground_truth_tokens)
+    num_same = sum(common.values())
+    if num_same == 0:
+        return 0
+    precision = 1.0 * num_same / len(prediction_tokens)
+    recall = 1.0 * num_same / len(ground_truth_tokens)
+    return (2 * precision * recall) / (precision + recall)
+
+
+def exact_match_score(prediction: str, ground_truth: str) -> float:
+    return normalize_answer(prediction) == normalize_answer(ground_truth)
+
+
+def squad(metric_fn: Callable[[str, str], float]) -> Callable[[Any, Any], float]:
+    def evaluate(predictions: Any, dataset: Any) -> float:
+        total = 0.0
+        for prediction, ground_truths in zip(predictions, dataset, strict=True):
+            total += max(metric_fn(prediction, ground_truth) for ground_truth in ground_truths)
+        return total / len(dataset)
+
+    return evaluate
+
+
 def mean_exp(rows: list[Any], nll: str, tokens: str) -> float:
     return math.exp(math.fsum(row[nll] for row in rows) / sum(row[tokens] for row in rows))
 
@@ -69,6 +144,12 @@ KINDS: dict[str, tuple[Callable[[random.Random], Case], Callable[[Any, Any], flo
     "tag_accuracy": (tags, lambda p, r: seqeval.metrics.accuracy_score(r, p)),
     "perplexity": (likelihoods, lambda p, r: mean_exp(p, "response_nll", "response_tokens")),
     "perplexity_all": (likelihoods, lambda p, r: mean_exp(p, "nll", "tokens")),
+    "rouge_1": (texts, rouge("rouge1")),
+    "rouge_2": (texts, rouge("rouge2")),
+    "rouge_l": (texts, rouge("rougeL")),
+    "rouge_lsum": (lines, rouge("rougeLsum")),
+    "token_f1": (answers, squad(f1_score)),
+    "exact_match": (answers, squad(exact_match_score)),
     "pearson": (scores, lambda p, r: scipy.stats.pearsonr(p, r).statistic),
     "spearman": (scores, lambda p, r: scipy.stats.spearmanr(p, r).statistic),
 }
@@ -137,6 +218,9 @@ def test_a_resample_scores_what_the_library_says_of_the_same_rows(name: str) -> 
 @pytest.mark.parametrize("name", METRICS)
 def test_gold_scores_the_maximum(name: str) -> None:
     predictions, references = cases_of(name, 3)[-1]
+    if KINDS[name][0] is answers:
+        assert METRICS[name].compute([given[-1] for given in references], references) == 1.0
+        return
     if KINDS[name][0] is likelihoods:  # lower is better: a model that is sure of every token has 1
         assert not METRICS[name].higher_is_better
         references = [{**row, "nll": 0.0, "response_nll": 0.0} for row in predictions]
@@ -222,3 +306,56 @@ def test_more_examples_give_a_narrower_interval() -> None:
     assert narrow is not None
     assert wide is not None
     assert narrow[1] - narrow[0] < (wide[1] - wide[0]) / 2
+
+
+HAND_MADE = [
+    ("", ["Denver"]), ("Denver", ["the Denver"]), ("The Denver Broncos", ["Denver Broncos"]), ("a", ["the"]),
+    ("an", ["a"]), ("the", [""]), ("", [""]), (" ", ["a cat"]), ("Theatre", ["atre"]), ("theatre", ["the atre"]),
+    ("1,000", ["1000"]), ("1.5", ["15"]), ("U.S.", ["US"]), ("it's", ["its"]), ("rock-and-roll", ["rock and roll"]),
+    ("Beyoncé", ["Beyonce"]), ("BEYONCÉ", ["beyoncé"]), ("“Denver”", ["Denver"]), ("'Denver'", ["Denver"]),
+    ("naïve", ["naïve"]), ("日本", ["日本"]), ("日 本", ["日本"]), ("½", ["1/2"]),
+    ("Straße", ["strasse"]), ("İ", ["i"]),
+    ("two cats", ["two", "cats", "two dogs"]), ("cats", ["dogs", "cats"]), ("two two cats", ["two cats cats"]),
+    ("two two", ["two"]), ("two", ["two two"]), ("a an the", ["the a"]), ("of the people", ["people of"]),
+    ("Saint Bernadette Soubirous", ["Bernadette"]), ("in 1858", ["1858", "in 1858", "the year 1858"]),
+    ("1858", ["in 1858", "1858"]), ("ten percent", ["10%"]), ("10%", ["10"]), ("$10", ["10", "10 dollars"]),
+    ("A.", ["B.", "a"]), ("tab\tseparated", ["tab separated"]), ("line\nbreak", ["line break"]), ("x" * 500, ["x"]),
+    ("!", ["?"]), ("!", [""]), ("-", ["the"]), ("the-cat", ["cat"]), ("an apple a day", ["apple day"]),
+    ("and", ["an d"]), ("Anna", ["anna"]), ("no. 5", ["No 5", "five"]), ("\u00a0cat", ["cat"]), ("e\u0301", ["é"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "official"), [("token_f1", squad(f1_score)), ("exact_match", squad(exact_match_score))]
+)
+def test_hand_made_answers_score_as_squads_script_says(name: str, official: Callable[[Any, Any], float]) -> None:
+    assert len(HAND_MADE) >= 50
+    values = set()
+    for guess, gold in HAND_MADE:
+        value = METRICS[name].compute([guess], [gold])
+        assert value == pytest.approx(official([guess], [gold]), abs=1e-6), (guess, gold)
+        values.add(round(value, 3))
+    assert {0.0, 1.0} < values or name == "exact_match"
+
+
+def test_an_answer_that_is_no_label_is_wrong_and_no_class_of_its_own() -> None:
+    gold = ["joy", "joy", "fear", "fear"]
+    guess = ["joy", NO_LABEL, "fear", "fear"]
+    assert METRICS["accuracy"].compute(guess, gold) == 0.75
+    assert METRICS["macro_f1"].compute(guess, gold) == pytest.approx((2 / 3 + 1) / 2)
+    assert additive(METRICS["macro_f1"], guess, gold) == pytest.approx((2 / 3 + 1) / 2)
+    assert METRICS["macro_f1"].compute([NO_LABEL] * 4, gold) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("One ran. Two slept! Who?", ["One ran.", "Two slept!", "Who?"]),
+        ('He said "no." Then he left.', ['He said "no."', "Then he left."]),
+        ("It cost 3.5 million. 20 came.", ["It cost 3.5 million.", "20 came."]),
+        ("one line\nand another. And more", ["one line", "and another. And more"]),
+        ("", [""]),
+    ],
+)
+def test_sentences_stand_on_lines(text: str, lines: list[str]) -> None:
+    assert sentences_on_lines(text).split("\n") == lines

@@ -491,7 +491,7 @@ def test_what_was_done_to_the_data_stands_below_its_table(study: Write) -> None:
 
 def answered(technique: str, value: float, greedy: str) -> Done:
     texts = {"greedy": greedy, "sampled": "drawn " + greedy}
-    answers = [Answer(id=number, prompt="Say | it", reference="the gold", **texts) for number in (4, 7)]
+    answers = [Answer(id=number, prompt="Say | it", reference="the gold", texts=texts) for number in (4, 7)]
     written = Generation(
         rouge_l={"greedy": 0.25, "sampled": 0.125},
         ended={"greedy": 1, "sampled": 2},

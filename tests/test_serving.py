@@ -28,7 +28,7 @@ def test_a_second_text_is_asked_for_where_the_task_compares_two(
     backbones: dict[str, Path], data_root: Path, tmp_path: Path
 ) -> None:
     make(make_run(backbones["bert"], data_root, "similarity", "untuned"), tmp_path)
-    with pytest.raises(UserError, match=r"similarity compares two texts\. Give the second one with --pair"):
+    with pytest.raises(UserError, match=r"similarity takes two texts\. Give the second one with --pair"):
         predict(tmp_path, ["a man is playing"])
 
 

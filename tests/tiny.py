@@ -90,19 +90,37 @@ def make_decoder_tokenizer() -> Any:
     )  # fmt: skip
 
 
+def make_seq2seq_tokenizer() -> Any:
+    """The same words for an encoder-decoder: `[SEP]` ends every text, and joins what is decoded to words again."""
+    from tokenizers import decoders, processors
+    from transformers import PreTrainedTokenizerFast
+
+    backend = make_tokenizer(token_types=False).backend_tokenizer
+    end = backend.token_to_id("[SEP]")
+    backend.post_processor = processors.TemplateProcessing(single="$A [SEP]", special_tokens=[("[SEP]", end)])
+    backend.decoder = decoders.WordPiece(cleanup=False)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=backend, model_max_length=POSITIONS, unk_token="[UNK]", eos_token="[SEP]", pad_token="[PAD]",
+        model_input_names=["input_ids", "attention_mask"],
+    )  # fmt: skip
+
+
 def make_backbone(folder: Path, model_type: str = "bert", seed: int = 0) -> Path:
     """A folder as `save_pretrained` makes it: configuration, random weights in safetensors, tokenizer.
 
     Args:
         folder: made if it is not there.
-        model_type: "bert" (with a pooler), "roberta" (with a pooler), "distilbert", "gpt2", "llama" or "gpt_neox".
+        model_type: "bert" or "roberta" (with a pooler), "distilbert", "gpt2", "llama", "gpt_neox" or "t5".
         seed: of the weights.
     """
     import torch
-    from transformers import AutoConfig, AutoModel, AutoModelForCausalLM
+    from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
     decoder = model_type in ("gpt2", "llama", "gpt_neox")
     tokenizer = make_decoder_tokenizer() if decoder else make_tokenizer(token_types=model_type == "bert")
+    auto: Any = AutoModelForCausalLM if decoder else AutoModel
+    if model_type == "t5":
+        tokenizer, auto = make_seq2seq_tokenizer(), AutoModelForSeq2SeqLM
     pad = tokenizer.pad_token_id
     end = {"bos_token_id": tokenizer.eos_token_id, "eos_token_id": tokenizer.eos_token_id}
     bert = {
@@ -122,13 +140,20 @@ def make_backbone(folder: Path, model_type: str = "bert", seed: int = 0) -> Path
         "gpt2": {"n_embd": HIDDEN, "n_layer": LAYERS, "n_head": HEADS, "n_positions": POSITIONS, **end},
         "llama": {**bert, "num_key_value_heads": 1, **end},
         "gpt_neox": {**bert, "rotary_pct": 0.5, **end},
+        "t5": {
+            "d_model": HIDDEN, "d_kv": HIDDEN // HEADS, "d_ff": 2 * HIDDEN, "num_layers": LAYERS, "num_heads": HEADS,
+            "num_decoder_layers": 3, "dropout_rate": 0.0, "pad_token_id": pad, "decoder_start_token_id": pad,
+            "eos_token_id": tokenizer.eos_token_id,
+        },
     }  # fmt: skip
     config = AutoConfig.for_model(model_type, vocab_size=len(tokenizer), **shapes[model_type])
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        model = (AutoModelForCausalLM if decoder else AutoModel).from_config(config)
+        model = auto.from_config(config)
         for name, parameter in model.named_parameters():
-            if parameter.ndim >= 2:  # larger than BERT's 0.02: else a model this narrow says the same of all texts
+            if (
+                parameter.ndim >= 2 and model_type != "t5"
+            ):  # larger than BERT's 0.02: else a model this narrow says the same of all texts
                 torch.nn.init.normal_(parameter, std=0.2 if "emb" in name or "wte" in name else 0.15)
     folder.mkdir(parents=True, exist_ok=True)
     model.save_pretrained(folder)
@@ -204,11 +229,48 @@ def alpaca_rows(count: int, rng: np.random.Generator) -> pd.DataFrame:
     return pd.DataFrame({"instruction": instructions, "input": inputs, "output": outputs, "text": instructions})
 
 
-_MAKERS = {"emotion": emotion_rows, "conll2003": conll2003_rows, "stsb": stsb_rows, "alpaca": alpaca_rows}
+def imdb_rows(count: int, rng: np.random.Generator) -> pd.DataFrame:
+    """Texts that one word makes good or bad."""
+    cues = [(*EMOTION_WORDS["anger"], *EMOTION_WORDS["sadness"]), (*EMOTION_WORDS["joy"], *EMOTION_WORDS["love"])]
+    labels = rng.permutation(np.arange(count) % 2)
+    texts = [" ".join(["the book was", _one(cues[label], rng), *_filler(rng)]) for label in labels]
+    return pd.DataFrame({"text": texts, "label": labels.astype("int64")})
+
+
+def cnn_rows(count: int, rng: np.random.Generator) -> pd.DataFrame:
+    """Articles of four sentences; the highlights are what the first two say, a line each."""
+    articles, highlights = [], []
+    for _ in range(count):
+        facts = [(_one(("man", "woman", "dog"), rng), _one(("playing", "reading", "eating"), rng)) for _ in range(4)]
+        articles.append(" ".join(f"The {who} is {what} {' '.join(_filler(rng))}." for who, what in facts))
+        highlights.append("\n".join(f"{who} {what}" for who, what in facts[:2]))
+    return pd.DataFrame({"article": articles, "highlights": highlights, "id": [""] * count})
+
+
+def squad_rows(count: int, rng: np.random.Generator) -> pd.DataFrame:
+    """Who is where: the answer is a name in the context, which people gave once or twice."""
+    rows = []
+    for number in range(count):
+        people = [" ".join(entity) for entity in ENTITIES["PER"]]
+        rng.shuffle(people)
+        places = [_one(("outside", "in london"), rng), "in new york", "from reuters"]
+        context = " . ".join(f"{who} is {where}" for who, where in zip(people, places, strict=True)) + " ."
+        start = context.index(people[0])
+        texts = [people[0]] * (1 + number % 2)
+        rows.append((f"is {places[0]}", context, {"text": texts, "answer_start": [start] * len(texts)}))
+    questions, contexts, answers = zip(*rows, strict=True)
+    return pd.DataFrame({"id": [str(n) for n in range(count)], "title": [""] * count, "context": contexts,
+                         "question": questions, "answers": answers})  # fmt: skip
+
+
+_MAKERS = {
+    "emotion": emotion_rows, "conll2003": conll2003_rows, "stsb": stsb_rows, "alpaca": alpaca_rows,
+    "imdb": imdb_rows, "cnn_dailymail": cnn_rows, "squad": squad_rows,
+}  # fmt: skip
 
 
 def write_data_root(folder: Path, seed: int = 0, rows: Mapping[str, int] = ROWS) -> Path:
-    """A data root: `emotion`, `conll2003`, `stsb` and `alpaca` with the columns and types of the real data sets.
+    """A data root: every built-in task's data set, with the columns and types of the real one.
 
     Args:
         folder: made if it is not there.

@@ -15,7 +15,7 @@ import pandas as pd
 
 from tunebench import embedded
 from tunebench.errors import UserError, did_you_mean
-from tunebench.examples import Example, PromptExample, TextExample, TokensExample
+from tunebench.examples import Example, PromptExample, QuestionExample, TextExample, TokensExample, filled
 from tunebench.tasks.base import CARVED, CARVING_SEED, EMBEDDED, Split, Task
 
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
@@ -266,8 +266,8 @@ def _examples(task: Task, frame: pd.DataFrame, labels: tuple[str, ...], place: s
             _tokens_example(words, row, index, f"{place}, row {number}")
             for number, words, row in zip(frame.index, tokens, tags, strict=True)
         ]
-    if task.objective == "causal_lm":
-        return _prompts(task, frame, place)
+    if task.objective in _IN_WORDS:
+        return _IN_WORDS[task.objective](task, frame, place)
     texts = _texts(frame, task.columns["text"], place)
     pairs = _texts(frame, task.columns["pair"], place)
     raw = frame[task.columns["label"]].tolist()
@@ -282,18 +282,69 @@ def _examples(task: Task, frame: pd.DataFrame, labels: tuple[str, ...], place: s
     return [TextExample(text, label, pair) for text, pair, label in zip(texts, pairs, values, strict=True)]
 
 
-def _prompts(task: Task, frame: pd.DataFrame, place: str) -> list[Example]:
+def _instructions(task: Task, frame: pd.DataFrame, place: str) -> list[Example]:
     column = task.columns["input"]
     inputs = frame[column].fillna("").astype(str).tolist() if column else [""] * len(frame)  # a prompt may have none
-    instructions = _texts(frame, task.columns["instruction"], place)
+    instructions = _said(frame, task, "instruction", place)
     responses = _texts(frame, task.columns["response"], place)
-    for row, instruction in zip(frame.index, instructions, strict=True):
-        if not instruction.strip():
-            raise UserError(f"{place}, row {row}: the instruction is empty. Write one, or leave the row out.")
     return [
-        PromptExample(task.prompted(instruction=instruction, input=given), response)
+        PromptExample(filled(task.prompt, instruction=instruction, input=given), response)
         for instruction, given, response in zip(instructions, inputs, responses, strict=True)
     ]
+
+
+def _sources(task: Task, frame: pd.DataFrame, place: str) -> list[Example]:
+    targets = _texts(frame, task.columns["target"], place)
+    return [
+        PromptExample(filled(task.prompt, source=source), target, source)
+        for source, target in zip(_said(frame, task, "source", place), targets, strict=True)
+    ]
+
+
+def _questions(task: Task, frame: pd.DataFrame, place: str) -> list[Example]:
+    questions, contexts = (_said(frame, task, role, place) for role in ("question", "context"))
+    return [
+        QuestionExample(question, context, *_answers(given, context, f"{place}, row {row}"))
+        for row, question, context, given in zip(
+            frame.index, questions, contexts, frame[task.columns["answers"]], strict=True
+        )
+    ]
+
+
+def _said(frame: pd.DataFrame, task: Task, role: str, place: str) -> list[str]:
+    """Texts that may not be empty."""
+    texts = _texts(frame, task.columns[role], place)
+    for row, text in zip(frame.index, texts, strict=True):
+        if not text.strip():
+            raise UserError(f"{place}, row {row}: the {role} is empty. Write one, or leave the row out.")
+    return texts
+
+
+def _answers(value: Any, context: str, place: str) -> tuple[tuple[str, ...], tuple[int, ...]]:
+    """Answers and where they begin: SQuAD's form, {text: [...], answer_start: [...]}, or a text, or a list of texts."""
+    if isinstance(value, str) and value.startswith(("{", "[")):
+        try:
+            value = json.loads(value)
+        except ValueError as error:
+            raise UserError(f"{place}: the answers {value[:60]!r} are no JSON ({error}).") from error
+    given = value.get("text") if isinstance(value, dict) else value
+    texts = (given,) if isinstance(given, str) else tuple(map(str, _as_list(given, place)))
+    if not texts or not all(text.strip() for text in texts):
+        raise UserError(
+            f"{place}: it has no answer, or an empty one. Give a text, or {{text: [...], answer_start: [...]}}."
+        )
+    starts = _as_list(value.get("answer_start"), place) if isinstance(value, dict) else []
+    if not starts:
+        return texts, tuple(context.find(text) for text in texts)
+    if len(starts) != len(texts):
+        raise UserError(f"{place}: {len(texts)} answers but {len(starts)} places. Give one answer_start an answer.")
+    for text, start in zip(texts, starts, strict=True):
+        if context[start : start + len(text)] != text:
+            raise UserError(f"{place}: the context does not hold the answer {text[:60]!r} at {start}. Correct the row.")
+    return texts, tuple(int(start) for start in starts)
+
+
+_IN_WORDS = {"causal_lm": _instructions, "text_to_text": _sources, "question_answering": _questions}
 
 
 def _label_index(task: Task, labels: tuple[str, ...], values: Sequence[Any]) -> dict[Any, int]:

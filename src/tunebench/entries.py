@@ -12,7 +12,7 @@ from tunebench.families.base import Family
 from tunebench.pretraining.recipe import built_in_recipes, read_recipe
 from tunebench.study import built_in_studies, read_study
 from tunebench.tasks import tasks
-from tunebench.tasks.base import FIELDS, Task
+from tunebench.tasks.base import ALSO_AS, FIELDS, Task
 from tunebench.techniques import techniques
 from tunebench.techniques.base import Entry
 
@@ -58,7 +58,8 @@ def _settings(entry: type[BaseModel]) -> list[list[str]]:
 
 def _task(task: Task) -> About:
     first = f"{task.objective}; main metric {task.metrics[0]}. Licence: {task.licence}."
-    elsewhere = {name for names in FIELDS.values() for name in names} - task.particular.keys()
+    ways = (task.objective, *ALSO_AS.get(task.objective, ()))
+    elsewhere = {name for names in FIELDS.values() for name in names} - {n for w in ways for n in FIELDS.get(w, ())}
     fields = [[k, str(v)] for k, v in task.model_dump(mode="json", exclude={"caveats", *elsewhere}).items()]
     return {
         "title": task.title, "source": task.citation, "text": "\n".join([first, *task.caveats]),

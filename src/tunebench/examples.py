@@ -1,6 +1,7 @@
 """Examples in task space: what a person would write down, before any tokenizer."""
 
 from dataclasses import dataclass
+from string import Formatter
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,10 +23,28 @@ class TokensExample:
 
 @dataclass(frozen=True, slots=True)
 class PromptExample:
-    """A prompt as the model reads it, and the response that should follow."""
+    """A prompt as the model reads it, and the response that should follow; `source` is the text inside the prompt."""
 
     prompt: str
     response: str
+    source: str = ""
 
 
-Example = TextExample | TokensExample | PromptExample
+@dataclass(frozen=True, slots=True)
+class QuestionExample:
+    """A question about a context, and the answers that people gave; `starts`: where each begins in it, or -1."""
+
+    question: str
+    context: str
+    answers: tuple[str, ...]
+    starts: tuple[int, ...]
+
+
+Example = TextExample | TokensExample | PromptExample | QuestionExample
+
+
+def filled(template: str, **fields: str) -> str:
+    """A template with its fields, without the lines whose field is empty."""
+    lines = template.split("\n")
+    kept = [line for line in lines if all(fields[name] for _, name, _, _ in Formatter().parse(line) if name)]
+    return "\n".join(kept).format(**fields)

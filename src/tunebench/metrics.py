@@ -6,12 +6,17 @@ equal.
 """
 
 import functools
+import re
+import string
 import warnings
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+
+from tunebench.words import NO_LABEL
 
 RESAMPLES = 10_000
 _CHUNK = 500  # resamples at once: 500 x 25,000 examples stay under 100 MB
@@ -100,7 +105,8 @@ def _f1(average: str) -> Callable[[Predictions, Predictions], float]:
     def compute(predictions: Predictions, references: Predictions) -> float:
         from sklearn.metrics import f1_score
 
-        return float(f1_score(references, predictions, average=average, zero_division=0))  # pyright: ignore[reportArgumentType]
+        classes = [label for label in np.union1d(predictions, references) if label != NO_LABEL]
+        return float(f1_score(references, predictions, labels=classes, average=average, zero_division=0))  # pyright: ignore[reportArgumentType]
 
     return compute
 
@@ -114,6 +120,7 @@ def _class_counts(predictions: Predictions, references: Predictions) -> np.ndarr
     """(examples, 3 x classes): true positives, predicted and actual members of each class."""
     predicted, actual = np.asarray(predictions), np.asarray(references)
     classes = np.union1d(predicted, actual)
+    classes = classes[classes != NO_LABEL]
     is_predicted = predicted[:, None] == classes
     is_actual = actual[:, None] == classes
     return np.hstack([is_predicted & is_actual, is_predicted, is_actual])
@@ -221,16 +228,75 @@ def _combine_perplexity(sums: np.ndarray) -> np.ndarray:
         return np.exp(sums[..., 0] / sums[..., 1])
 
 
+# Texts ---------------------------------------------------------------------------------------------------------------
+
+
 def rouge_l(prediction: str, reference: str) -> float:
     """F-measure of the longest common subsequence of words (Lin 2004), by the package rouge-score, with stemming."""
-    return _rouge_scorer().score(reference, prediction)["rougeL"].fmeasure
+    return _rouge("rougeL", prediction, reference)
+
+
+def _rouge(kind: str, prediction: str, reference: str) -> float:
+    if kind == "rougeLsum":
+        prediction, reference = sentences_on_lines(prediction), sentences_on_lines(reference)
+    return _rouge_scorer(kind).score(reference, prediction)[kind].fmeasure
 
 
 @functools.cache
-def _rouge_scorer() -> Any:
+def _rouge_scorer(kind: str) -> Any:
     from rouge_score.rouge_scorer import RougeScorer
 
-    return RougeScorer(["rougeL"], use_stemmer=True)
+    return RougeScorer([kind], use_stemmer=True)
+
+
+# A full stop, quotation marks or brackets, a blank, and what begins a sentence.
+_SENTENCE_END = re.compile(r"""([.!?]["')\u201d\u2019]*)\s+(?=["'(\u201c\u2018]*[A-Z0-9])""")
+
+
+def sentences_on_lines(text: str) -> str:
+    """A text with each sentence on its own line, as ROUGE-Lsum wants it; one that has lines keeps them."""
+    text = text.strip()
+    return text if "\n" in text else _SENTENCE_END.sub(r"\1\n", text)
+
+
+def exact_match(prediction: str, reference: str) -> float:
+    """1 where both are the same after SQuAD's normalisation."""
+    return float(_normalised(prediction) == _normalised(reference))
+
+
+def token_f1(prediction: str, reference: str) -> float:
+    """Harmonic mean of precision and recall over words, each as often as it stands, after SQuAD's normalisation."""
+    ours, theirs = _normalised(prediction).split(), _normalised(reference).split()
+    same = sum((Counter(ours) & Counter(theirs)).values())
+    return 2 * same / (len(ours) + len(theirs)) if same else 0.0
+
+
+def _normalised(text: str) -> str:
+    """Lower case, without punctuation and articles, single blanks: the official evaluation script of SQuAD 1.1."""
+    bare = "".join(character for character in text.lower() if character not in string.punctuation)
+    return " ".join(re.sub(r"\b(a|an|the)\b", " ", bare).split())
+
+
+def _best(closeness: Callable[[str, str], float]) -> Callable[[Predictions, Predictions], np.ndarray]:
+    """Statistics of a mean over examples; a reference is one text, or several of which the closest counts."""
+
+    def statistics(predictions: Predictions, references: Predictions) -> np.ndarray:
+        rows = [
+            (max(closeness(prediction, text) for text in ([given] if isinstance(given, str) else given)), 1)
+            for prediction, given in zip(predictions, references, strict=True)
+        ]
+        return np.array(rows, dtype=float)
+
+    return statistics
+
+
+def _text_metric(name: str, title: str, closeness: Callable[[str, str], float], source: str) -> Metric:
+    statistics = _best(closeness)
+
+    def compute(predictions: Predictions, references: Predictions) -> float:
+        return float(statistics(predictions, references)[:, 0].mean())
+
+    return Metric(name, title, "fraction", True, compute, statistics, _ratio, source)
 
 
 def _ratio(sums: np.ndarray) -> np.ndarray:
@@ -238,6 +304,9 @@ def _ratio(sums: np.ndarray) -> np.ndarray:
 
 
 _SEQEVAL = "seqeval 1.2 (Nakayama 2018), entity level, as the conlleval script (Tjong Kim Sang and De Meulder 2003)"
+
+_ROUGE = "rouge-score 0.1 (Lin 2004), F-measure with stemming"
+_SQUAD = "SQuAD 1.1's evaluation script (Rajpurkar et al. 2016), the maximum over all references"
 
 METRICS: dict[str, Metric] = {
     metric.name: metric
@@ -285,5 +354,13 @@ METRICS: dict[str, Metric] = {
             "perplexity_all", "Perplexity, prompt included", "per token", False, _perplexity("nll", "tokens"),
             _likelihoods("nll", "tokens"), _combine_perplexity, "the same over all real tokens but each text's first",
         ),
+        _text_metric("rouge_1", "ROUGE-1", functools.partial(_rouge, "rouge1"), _ROUGE),
+        _text_metric("rouge_2", "ROUGE-2", functools.partial(_rouge, "rouge2"), _ROUGE),
+        _text_metric("rouge_l", "ROUGE-L", functools.partial(_rouge, "rougeL"), f"{_ROUGE}, over the whole text"),
+        _text_metric(
+            "rouge_lsum", "ROUGE-Lsum", functools.partial(_rouge, "rougeLsum"), f"{_ROUGE}, sentence by sentence"
+        ),
+        _text_metric("token_f1", "Token F1", token_f1, _SQUAD),
+        _text_metric("exact_match", "Exact match", exact_match, _SQUAD),
     )
 }  # fmt: skip

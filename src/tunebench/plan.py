@@ -13,7 +13,7 @@ import transformers
 from tunebench import checkpoints, data
 from tunebench.engine.measure import count_parameters
 from tunebench.errors import UserError
-from tunebench.execute import not_applicable
+from tunebench.execute import not_applicable, posed_as
 from tunebench.objectives import objectives
 from tunebench.results import Parameters
 from tunebench.study import Run
@@ -59,8 +59,9 @@ def _parameters(run: Run, found: checkpoints.Checkpoint) -> Parameters | None:
     if not isinstance(run.entry, Technique):
         return None
     family = found.family
-    head = objectives()[run.task.objective].head(_labels(run.task, run.data_root))
-    model = family.skeleton(found.config, run.task.objective, head, found.folder)
+    posed = posed_as(run, family)
+    head = objectives()[posed].head(_labels(run.task, run.data_root))
+    model = family.skeleton(found.config, posed, head, found.folder)
     try:
         model = run.entry.apply(model, family, total_steps=1000)
     except UserError as error:

@@ -94,13 +94,12 @@ class Epoch(Record):
 
 
 class Answer(Record):
-    """What a model wrote after one test prompt: the likeliest token each time, and drawn ones; id counts test rows."""
+    """What a model wrote after one test prompt, by way (greedy, sampled, 4 beams); id counts test rows."""
 
     id: int
     prompt: str
     reference: str
-    greedy: str
-    sampled: str
+    texts: dict[str, str]
 
 
 class Generation(Record):

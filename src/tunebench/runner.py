@@ -20,8 +20,8 @@ from filelock import FileLock, Timeout
 
 from tunebench import data
 from tunebench.errors import UserError
-from tunebench.execute import run_info
 from tunebench.plan import plan
+from tunebench.record import run_info
 from tunebench.results import Done, Failed, read_result, write_atomically, write_json, write_result
 from tunebench.study import Run, Study
 from tunebench.tasks.base import Task

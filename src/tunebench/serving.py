@@ -15,7 +15,7 @@ from tunebench.engine.generate import generate
 from tunebench.engine.precision import make_accelerator
 from tunebench.engine.sources import Tokens
 from tunebench.errors import UserError
-from tunebench.examples import Example, PromptExample, TextExample, TokensExample
+from tunebench.examples import Example, PromptExample, QuestionExample, TextExample, TokensExample, filled
 from tunebench.execute import build, pose
 from tunebench.objectives.base import Objective
 from tunebench.objectives.causal_lm import CausalLm
@@ -47,7 +47,7 @@ def predict(run_dir: str | Path, texts: Sequence[str], pairs: Sequence[str] | No
 
     A class gives `label` and `scores` {label: probability}; a score gives `score`; tagging splits a text at blanks and
     gives `tokens`, `tags` and `scores`; an instruction gives `response`, the likeliest token each time, and `ended`,
-    whether it ended by itself.
+    whether it ended by itself; a text to be summarized, or a question with its context as the pair, gives `answer`.
 
     Raises:
         UserError: as `load_finetuned`, or there is nothing to answer.
@@ -56,26 +56,38 @@ def predict(run_dir: str | Path, texts: Sequence[str], pairs: Sequence[str] | No
         raise UserError("predict: a text is empty. Give at least one word.")
     folder = Path(run_dir)
     run, done = _read(folder)
-    takes_two = run.task.columns.get("pair") or run.task.columns.get("input")
-    if pairs is None and run.task.columns.get("pair") is not None:
-        raise UserError(
-            f"predict: {run.task.name} compares two texts. Give the second one with --pair, or after a tab in a file."
-        )
-    if pairs is not None and takes_two is None:
+    second = _SECOND.get(run.task.objective)
+    takes_two = second is not None and run.task.columns.get(second) is not None
+    if pairs is None and takes_two and second != "input":
+        what = "the second one" if second == "pair" else f"the {second}"
+        raise UserError(f"predict: {run.task.name} takes two texts. Give {what} with --pair, or after a tab in a file.")
+    if pairs is not None and not takes_two:
         raise UserError(f"predict: {run.task.name} takes one text at a time. Leave --pair (in a file: the tabs) out.")
-    examples: list[Example]
-    if run.task.objective == "token_classification":
-        examples = [TokensExample(tuple(text.split()), (0,) * len(text.split())) for text in texts]
-    elif run.task.objective == "causal_lm":
-        given = zip(texts, pairs or [""] * len(texts), strict=True)
-        examples = [PromptExample(run.task.prompted(instruction=text, input=extra), "") for text, extra in given]
-    else:
-        examples = [TextExample(text, 0, pair) for text, pair in zip(texts, pairs or [None] * len(texts), strict=True)]
+    examples = [_example(run, text, pair) for text, pair in zip(texts, pairs or [""] * len(texts), strict=True)]
     if isinstance(run.entry, Baseline):
         answers, sure = _baseline(run.entry, run, done, folder).predict(examples)
     else:
         answers, sure = _predict(run, done, folder, examples)
     return [_answer(done, *row) for row in zip(texts, examples, answers, sure, strict=True)]
+
+
+_SECOND = {"sequence_classification": "pair", "regression": "pair", "causal_lm": "input",
+           "question_answering": "context"}  # fmt: skip
+"""Objective -> the role that a second text plays."""
+
+
+def _example(run: Run, text: str, pair: str) -> Example:
+    """A new text as an example without an answer."""
+    task = run.task
+    if task.objective == "token_classification":
+        return TokensExample(tuple(text.split()), (0,) * len(text.split()))
+    if task.objective == "causal_lm":
+        return PromptExample(filled(task.prompt, instruction=text, input=pair), "")
+    if task.objective == "text_to_text":
+        return PromptExample(filled(task.prompt, source=text), "", text)
+    if task.objective == "question_answering":
+        return QuestionExample(text, pair, ("",), (0,))
+    return TextExample(text, 0, pair if task.columns.get("pair") else None)
 
 
 def export(run_dir: str | Path, target: str | Path) -> Path:
@@ -148,7 +160,7 @@ def _baseline(baseline: Baseline, run: Run, done: Done, folder: Path) -> Predict
 def _predict(run: Run, done: Done, folder: Path, examples: Sequence[Example]) -> tuple[list[Any], list[Any]]:
     model, objective = _load(run, done, folder)
     accelerator, _ = make_accelerator("float32", folder, None)
-    if isinstance(objective, CausalLm):
+    if isinstance(objective, CausalLm) and not objective.writes:
         answers = generate(model.to(accelerator.device), objective, examples, accelerator.autocast)  # pyright: ignore[reportArgumentType]
         return [text for text, _ in answers], [ended for _, ended in answers]
     source = Tokens(objective, objective.encode(examples), accelerator.device)
@@ -164,8 +176,11 @@ def _predict(run: Run, done: Done, folder: Path, examples: Sequence[Example]) ->
 def _answer(done: Done, text: str, example: Example, answer: Any, sure: Any) -> dict[str, Any]:
     if isinstance(example, TokensExample):
         return {"tokens": list(example.tokens), "tags": answer, "scores": sure}
-    if isinstance(example, PromptExample):
+    if isinstance(sure, bool):
         return {"text": text, "response": answer, "ended": sure}
+    if isinstance(example, PromptExample | QuestionExample):
+        return {**(sure or {}), "text": text, "answer": answer}
     if done.data.labels:
-        return {"text": text, "label": answer, "scores": dict(zip(done.data.labels, sure, strict=True))}
+        scores = dict(zip(done.data.labels, sure, strict=True)) if isinstance(sure, list) else sure
+        return {"text": text, "label": answer, "scores": scores}
     return {"text": text, "score": answer}

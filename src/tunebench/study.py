@@ -51,6 +51,12 @@ class Training(_Part):
         default="auto", description="auto: bf16 where the hardware is fast at it"
     )
     evaluation_batch_tokens: int = Field(default=4096, ge=1, description="padded tokens a batch where nothing trains")
+    validation_rows: int | None = Field(
+        default=None, ge=1, description="epochs are compared on so many validation examples, drawn with seed 0"
+    )
+    validation_beams: int | None = Field(
+        default=1, ge=1, description="epochs are compared by answers of so many beams; null: the task's"
+    )
     cache_gigabytes: float = Field(
         default=4.0, ge=0, description="budget for kept outputs of frozen stages; 0 keeps none"
     )

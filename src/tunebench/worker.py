@@ -16,7 +16,8 @@ from typing import IO, Any
 
 from tunebench.engine.observers import event_file, seldom, tell_all
 from tunebench.errors import UserError
-from tunebench.execute import execute, run_info
+from tunebench.execute import execute
+from tunebench.record import run_info
 from tunebench.results import Failed, write_json, write_result
 from tunebench.study import Run
 

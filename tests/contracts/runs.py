@@ -4,12 +4,34 @@ from pathlib import Path
 from typing import Any
 
 from tunebench.execute import execute
+from tunebench.families import families
 from tunebench.results import Done, write_json, write_result
 from tunebench.study import Run, Study
+from tunebench.tasks import tasks
 
 TASKS = ("emotion", "ner", "similarity")
-CELLS = [(kind, task) for kind in ("bert", "gpt2") for task in TASKS] + [("gpt2", "instruction")]
-"""Families with the tasks that they can do."""
+CELLS = [
+    *((kind, task) for kind in ("bert", "gpt2") for task in TASKS),
+    ("gpt2", "instruction"),
+    ("bert", "question_answering"),
+    ("t5", "emotion"),
+    ("t5", "summarization"),
+]
+"""Families with tasks of every objective that they can do."""
+SHORT: dict[str, dict[str, Any]] = {
+    "summarization": {"name": "summarization", "max_new_tokens": 6, "beams": 2},
+    "question_answering": {"name": "question_answering", "max_new_tokens": 6, "beams": 2},
+}
+"""Tasks whose answers would take long to write."""
+
+
+def posed(kind: str, task: str) -> str:
+    """The objective that a task is posed as to a family."""
+    objective = tasks()[task].objective_of(families()[kind].auto_classes)
+    assert objective is not None
+    return objective
+
+
 TRAINING = {"epochs": 2, "batch_size": 8, "precision": "float32", "checkpoint_seconds": 0, "patience": 9}
 
 
@@ -19,7 +41,7 @@ def make_run(backbone: Path, data_root: Path, task: Any, technique: Any, **train
         {
             "name": "tiny",
             "training": {**TRAINING, **training},
-            "experiments": [{"model": str(backbone), "task": task, "techniques": [technique]}],
+            "experiments": [{"model": str(backbone), "task": SHORT.get(str(task), task), "techniques": [technique]}],
         }
     )
     (run,) = study.runs(data_root=str(data_root))

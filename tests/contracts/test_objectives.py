@@ -20,14 +20,19 @@ from tunebench.tasks import tasks
 
 
 def test_the_folder_holds_the_objectives_that_are_promised() -> None:
-    assert sorted(objectives()) == ["causal_lm", "regression", "sequence_classification", "token_classification"]
+    assert sorted(objectives()) == [
+        "causal_lm", "question_answering", "regression", "sequence_classification", "text_to_text",
+        "token_classification",
+    ]  # fmt: skip
 
 
 def posed(task: str, backbone: Path, data_root: Path, **options: Any) -> Any:
     record = tasks()[task]
     examples = data.load(record, data_root)
-    tokenizer = find(str(backbone)).family.tokenizer(backbone)
-    objective = objectives()[record.objective](examples.labels, tokenizer, **{"max_tokens": 64, **options})
+    family = find(str(backbone)).family
+    name = record.objective_of(family.auto_classes)
+    settings = {"max_tokens": 64, **record.particular(str(name)), **options}
+    objective = objectives()[str(name)](examples.labels, family.tokenizer(backbone), **settings)
     return objective, examples
 
 

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 from tests.conftest import KINDS
-from tests.contracts.runs import CELLS, make, make_run
+from tests.contracts.runs import CELLS, make, make_run, posed
 from tunebench import load_finetuned
 from tunebench.checkpoints import find
 from tunebench.errors import UserError
@@ -33,11 +33,11 @@ def test_the_folder_holds_the_techniques_that_are_promised() -> None:
         "adalora", "bottleneck_adapter", "classifier_head", "dora", "freeze", "full", "ia3", "llrd", "lora",
         "p_tuning_v2", "peft", "prefix_tuning", "prompt_tuning",
     ]  # fmt: skip
-    assert BASELINES == ["tfidf"]
+    assert BASELINES == ["lead3", "tfidf"]
     assert set(techniques()) == {*TRAINED, *BASELINES, "untuned"}
 
 
-FAMILIES = ("bert", "gpt2")
+FAMILIES = ("bert", "gpt2", "t5")
 
 
 def loaded(folder: Path, objective: str) -> Any:
@@ -69,10 +69,11 @@ def trained_names(model: Any) -> set[str]:
     return {name for name, p in model.named_parameters() if p.requires_grad}
 
 
-HEADS = ("classifier.", "score.")
+HEADS = ("classifier.", "score.", "qa_outputs.")
 UPPER_HALF = {
     "bert": ("bert.encoder.layer.2.", "bert.encoder.layer.3.", "bert.pooler."),
     "gpt2": ("transformer.h.2.", "transformer.h.3.", "transformer.ln_f."),
+    "t5": ("decoder.block.", "decoder.final_layer_norm."),
 }
 _SAVED = "modules_to_save"
 DECLARED = {
@@ -80,10 +81,10 @@ DECLARED = {
     "bottleneck_adapter": lambda name, family: ".down." in name or ".up." in name or name.startswith(HEADS),
     "dora": lambda name, family: "lora_" in name or _SAVED in name,
     "ia3": lambda name, family: "ia3_" in name or _SAVED in name,
-    "p_tuning_v2": lambda name, family: ".prefix." in name or name.startswith(HEADS),
+    "p_tuning_v2": lambda name, family: name.startswith(("prefix.", *HEADS)) or ".prefix." in name,
     "peft": lambda name, family: "vera_lambda" in name or _SAVED in name,
-    "prefix_tuning": lambda name, family: ".prefix." in name or name.startswith(HEADS),
-    "prompt_tuning": lambda name, family: name.endswith(".prompt") or name.startswith(HEADS),
+    "prefix_tuning": lambda name, family: name.startswith(("prefix.", *HEADS)) or ".prefix." in name,
+    "prompt_tuning": lambda name, family: name.split(".")[-1] == "prompt" or name.startswith(HEADS),
     "full": lambda name, family: True,
     "llrd": lambda name, family: True,
     "classifier_head": lambda name, family: name.startswith(HEADS),
@@ -92,26 +93,39 @@ DECLARED = {
 }
 
 
+def asked(name: str, kind: str, task: str) -> str:
+    """The objective that a technique has to do with: baselines know no family."""
+    return tasks()[task].objective if name in BASELINES else posed(kind, task)
+
+
 def applicable(names: list[str]) -> list[tuple[str, str, str]]:
     """Technique, task and family, wherever the technique has a meaning."""
     return [
         (name, task, kind)
         for name in names
         for kind, task in CELLS
-        if entry(name).not_applicable(families()[kind], tasks()[task].objective) is None
+        if entry(name).not_applicable(families()[kind], asked(name, kind, task)) is None
     ]
 
 
 def test_what_has_no_meaning_says_why() -> None:
     refused = {
-        (name, task): entry(name).not_applicable(families()[kind], tasks()[task].objective)
+        (name, kind, task): entry(name).not_applicable(families()[kind], asked(name, kind, task))
         for name in techniques()
         for kind, task in CELLS
     }
+    no_head = "{} has no new head: the pretrained one is tied to the backbone's embeddings"
+    no_answer = "a linear model on TF-IDF has no answer of the form that {} asks for"
+    no_source = "the beginning of a source is no answer to {}"
+    cells = [cell for cell in CELLS if cell != ("t5", "summarization")]
     assert {cell: reason for cell, reason in refused.items() if reason} == {
-        ("classifier_head", "instruction"): "causal_lm has no new head: the pretrained one is tied to the backbone's "
-        "embeddings",
-        ("tfidf", "instruction"): "a linear model on TF-IDF has no answer of the form that causal_lm asks for",
+        ("classifier_head", "gpt2", "instruction"): no_head.format("causal_lm"),
+        ("classifier_head", "t5", "emotion"): no_head.format("text_to_text"),
+        ("classifier_head", "t5", "summarization"): no_head.format("text_to_text"),
+        ("tfidf", "gpt2", "instruction"): no_answer.format("causal_lm"),
+        ("tfidf", "bert", "question_answering"): no_answer.format("question_answering"),
+        ("tfidf", "t5", "summarization"): no_answer.format("text_to_text"),
+        **{("lead3", *cell): no_source.format(tasks()[cell[1]].objective) for cell in cells},
     }
 
 
@@ -119,7 +133,7 @@ def test_what_has_no_meaning_says_why() -> None:
 def test_a_technique_trains_exactly_what_it_declares(
     name: str, task: str, kind: str, backbones: dict[str, Path], data_root: Path
 ) -> None:
-    objective = tasks()[task].objective
+    objective = posed(kind, task)
     family = families()[kind]
     technique = entry(name)
     assert isinstance(technique, Trained)
@@ -152,6 +166,10 @@ def some_batch(objective: str, tokenizer: Any) -> dict[str, torch.Tensor]:
     batch = dict(tokenizer(["i feel so happy today", "john johnson won"], return_tensors="pt", padding=True))
     if objective == "causal_lm":
         batch["labels"] = torch.where(batch["attention_mask"] == 1, batch["input_ids"], -100)
+    elif objective == "text_to_text":
+        batch["labels"] = torch.where(batch["attention_mask"] == 1, batch["input_ids"], -100)[:, 1:].contiguous()
+    elif objective == "question_answering":
+        batch["labels"] = torch.tensor([[1, 2], [2, 2]])
     elif objective == "token_classification":
         batch["labels"] = torch.where(batch["attention_mask"] == 1, batch["input_ids"] % len(LABELS), -100)
     else:
@@ -208,10 +226,15 @@ def test_a_saved_run_answers_as_it_did(
         assert done.generation is not None
         asked = frame.iloc[[answer.id for answer in done.generation.answers]]
         answers = predict(tmp_path, list(asked["instruction"]), list(asked["input"]))
-        assert [answer["response"] for answer in answers] == [answer.greedy for answer in done.generation.answers]
+        greedy = [answer.texts["greedy"] for answer in done.generation.answers]
+        assert [answer["response"] for answer in answers] == greedy
         return
     if task == "ner":
         answers = [answer["tags"] for answer in predict(tmp_path, [" ".join(row) for row in frame["tokens"]])]
+    elif task == "question_answering":
+        answers = [answer["answer"] for answer in predict(tmp_path, list(frame["question"]), list(frame["context"]))]
+    elif task == "summarization":
+        answers = [answer["answer"] for answer in predict(tmp_path, list(frame["article"]))]
     elif task == "similarity":
         answers = [answer["score"] for answer in predict(tmp_path, list(frame["sentence1"]), list(frame["sentence2"]))]
     else:
@@ -220,7 +243,7 @@ def test_a_saved_run_answers_as_it_did(
     assert answers == (pytest.approx(kept, abs=1e-4) if task == "similarity" else kept)
 
 
-@pytest.mark.parametrize("kind", FAMILIES)
+@pytest.mark.parametrize("kind", ["bert", "gpt2"])
 @pytest.mark.parametrize("name", TRAINED)
 def test_a_technique_can_learn_eight_examples_by_heart(
     name: str, kind: str, backbones: dict[str, Path], tmp_path: Path
@@ -235,6 +258,28 @@ def test_a_technique_can_learn_eight_examples_by_heart(
     rate = {"full": 0.002, "llrd": 0.002, "freeze": 0.002, "prompt_tuning": 0.1}.get(name, 0.02)
     run = make_run(backbones[kind], tmp_path, task, {**choice(name), "learning_rate": rate}, epochs=60, patience=60)
     assert make(run, tmp_path / "run").metrics.test["accuracy"] == 1.0
+
+
+# Through the frozen cross-attention of a random network these hear too little of a source within some dozen steps.
+DEAF = ("bottleneck_adapter", "prefix_tuning", "prompt_tuning")
+
+
+@pytest.mark.parametrize("name", [name for name in TRAINED if name != "classifier_head"])
+def test_a_technique_can_learn_to_write_eight_answers(name: str, backbones: dict[str, Path], tmp_path: Path) -> None:
+    rows = [("happy", "joy"), ("delighted", "joy"), ("furious", "fear"), ("afraid", "fear")] * 2
+    data = tmp_path / "eight.csv"
+    data.write_text("text,label\n" + "".join(f"i feel {word},{label}\n" for word, label in rows))
+    task = {
+        "objective": "sequence_classification",
+        "data": {split: str(data) for split in ("train", "validation", "test")},
+    }
+    rate = {"p_tuning_v2": 0.05, "ia3": 0.05, "peft": 0.05, "bottleneck_adapter": 0.05, "prompt_tuning": 0.3}.get(
+        name, 0.02
+    )
+    run = make_run(backbones["t5"], tmp_path, task, {**choice(name), "learning_rate": rate}, epochs=70, patience=70)
+    done = make(run, tmp_path / "run")
+    assert done.history[-1].train_loss < done.history[0].train_loss * 0.9
+    assert name in DEAF or done.metrics.test["accuracy"] == 1.0
 
 
 @pytest.mark.parametrize("kind", ["bert", "fresh_pooler"])
@@ -331,14 +376,16 @@ def test_an_adapter_that_peft_knows_has_the_same_logits_in_plain_peft(
     run = make_run(backbones[kind], data_root, "emotion", choice(name), epochs=1)
     make(run, tmp_path)
     if not (tmp_path / "adapter").exists():  # PEFT counts positions from the prefix on, also in an encoder
-        assert kind == "bert"
+        assert kind in ("bert", "t5")
         assert name in ("prefix_tuning", "p_tuning_v2", "prompt_tuning")
         return
     ours, tokenizer = load_finetuned(tmp_path)
-    auto = getattr(transformers, families()[kind].auto_classes[run.task.objective])
+    auto = getattr(transformers, families()[kind].auto_classes[posed(kind, "emotion")])
     base = auto.from_pretrained(backbones[kind], num_labels=base_of(ours).config.num_labels)
     plain = PeftModel.from_pretrained(base, tmp_path / "adapter").eval()
     batch = tokenizer("i feel so happy today", return_tensors="pt")
+    if kind == "t5":
+        batch["labels"] = batch["input_ids"]
     with torch.no_grad():
         torch.testing.assert_close(plain(**batch).logits, ours(**batch).logits, rtol=1e-4, atol=1e-5)
 
@@ -367,7 +414,7 @@ def test_what_no_weight_can_hold_is_not_exported(
 @pytest.mark.parametrize(("kind", "task"), CELLS)
 def test_a_bottleneck_adapter_begins_as_the_identity(kind: str, task: str, backbones: dict[str, Path]) -> None:
     family = families()[kind]
-    objective = tasks()[task].objective
+    objective = posed(kind, task)
     model = loaded(backbones[kind], objective).eval()
     batch = some_batch(objective, family.tokenizer(backbones[kind]))
     with torch.no_grad():

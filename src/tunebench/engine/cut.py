@@ -51,6 +51,7 @@ class Cut:
         self._objective, self._features, self._accelerator = objective, features, accelerator
         self._cache, self._batch_tokens, self._observe = cache, batch_tokens, observe
         self._sources: dict[str, Source] = {}
+        self._model = model
         self.depth = family.frozen_depth(model)
         self.cached = self.over_budget = False
         self.watch = Stopwatch()
@@ -72,21 +73,24 @@ class Cut:
             self._sources[split] = self._above_prefix(split, tokens) if self.depth else tokens
         return self._sources[split]
 
-    def predict(self, split: str) -> tuple[list[Any], list[Any]]:
-        """Predictions for a split, and the scores behind them."""
+    def predict(self, split: str, objective: Objective | None = None) -> tuple[list[Any], list[Any]]:
+        """Predictions for a split, and the scores behind them; `objective` may read answers more cheaply."""
+        objective = objective or self._objective
+        whole = objective.reads_prompts
         return predict(
-            self.network,
-            self.source(split),
-            self._objective,
+            self._model if whole else self.network,
+            Tokens(objective, self._features[split], self._accelerator.device) if whole else self.source(split),
+            objective,
             self._accelerator.autocast,  # pyright: ignore[reportArgumentType]
             self._batch_tokens,
+            self._told(f"answers, {split}") if objective.writes or objective.ranks else _untold,
         )
 
     def _above_prefix(self, split: str, tokens: Tokens) -> Source:
         prefix = self._prefix
         if self.depth >= _WORTH_KEEPING:
             with self.watch.time("prefix"):
-                states = self._cache.states(prefix, tokens, self._batch_tokens, self._told(split))
+                states = self._cache.states(prefix, tokens, self._batch_tokens, self._told(f"frozen layers, {split}"))
             if states is not None:
                 self.cached = True
                 return Cached(self._objective, tokens.features, self._accelerator.device, states, prefix.one_vector)
@@ -97,8 +101,12 @@ class Cut:
         with torch.no_grad(), self._accelerator.autocast():
             return self._split.prefix(**inputs).to(self._dtype)
 
-    def _told(self, split: str) -> Any:
+    def _told(self, phase: str) -> Any:
         def on_batch(done: int, total: int) -> None:
-            self._observe({"event": "step", "phase": f"frozen layers, {split}", "step": done, "steps": total})
+            self._observe({"event": "step", "phase": phase, "step": done, "steps": total})
 
         return on_batch
+
+
+def _untold(done: int, total: int) -> None:
+    """A pass of seconds needs no progress of its own."""

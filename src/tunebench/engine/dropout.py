@@ -16,7 +16,7 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 from tunebench.families._prefix import ATTENTION as WITH_PREFIX
-from tunebench.families._prefix import with_prefix
+from tunebench.families._prefix import padded_bias, with_prefix
 
 ATTENTION = "sdpa_fast_dropout"
 _LEVELS = 1 << 16
@@ -54,7 +54,9 @@ def attention(
 
     With dropout torch's own CPU kernel also falls back to these matrix products; without, torch's fast one is used.
     """
+    texts = key.shape[2]
     key, value, attention_mask = with_prefix(module, query, key, value, attention_mask)
+    options["position_bias"] = padded_bias(options.get("position_bias"), key.shape[2] - texts)
     plain = (
         key.shape[1] == query.shape[1]
         and options.get("position_bias") is None

@@ -18,9 +18,14 @@ Precision = Callable[[], AbstractContextManager[Any]]
 
 
 def predict(
-    network: nn.Module, source: Source, objective: Objective, autocast: Precision, batch_tokens: int
+    network: nn.Module,
+    source: Source,
+    objective: Objective,
+    autocast: Precision,
+    batch_tokens: int,
+    on_batch: Callable[[int, int], None] = lambda done, total: None,
 ) -> tuple[list[Any], list[Any]]:
-    """Predictions in task space and the scores behind them, without dropout.
+    """Predictions in task space and the scores behind them, without dropout; batches are sorted by length.
 
     Raises:
         RunError: the network gives logits that are not finite.
@@ -29,19 +34,19 @@ def predict(
     features = source.features
     predictions: list[Any] = [None] * len(features)
     scores: list[Any] = [None] * len(features)
-    for indices in plan_evaluation(features.lengths, batch_tokens):
+    plan = plan_evaluation(features.lengths, batch_tokens)
+    for number, indices in enumerate(plan):
         batch = source.batch(indices)
         del batch["labels"]
-        with torch.inference_mode():
-            with autocast():
-                logits = network(**batch).logits
-            outputs = objective.reduce(logits, features, indices)
+        with torch.inference_mode(), autocast():
+            outputs = objective.outputs(network, batch, features, indices)
         if not bool(torch.isfinite(outputs).all()):
             raise RunError(f"the model's outputs for example {indices[0]} and those of like length are not finite")
         decoded, sure = objective.decode(outputs.cpu(), features, indices)
         for index, prediction, score in zip(indices, decoded, sure, strict=True):
             predictions[index], scores[index] = prediction, score
-    return predictions, scores
+        on_batch(number + 1, len(plan))
+    return objective.joined(predictions, scores, features)
 
 
 def score(metrics: Sequence[str], predictions: Sequence[Any], references: Sequence[Any]) -> dict[str, float | None]:

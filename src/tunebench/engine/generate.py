@@ -1,6 +1,6 @@
-"""Answers in the model's own words to a sample of prompts: the most probable token each time, and drawn ones."""
+"""Answers in the model's own words to a sample of prompts, kept in the result beside the references."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from statistics import fmean
 from typing import Any
@@ -11,12 +11,17 @@ import torch
 from tunebench.engine.seeds import SAMPLE, seed_of
 from tunebench.examples import Example
 from tunebench.metrics import rouge_l
+from tunebench.objectives._writing import text_of, write
 from tunebench.objectives.causal_lm import CausalLm
 from tunebench.results import Answer, Generation
+from tunebench.words import prompt_of, target_of
 
 _CHOICE_SEED = 0  # of the prompts: the same for every technique and seed
 _BATCH = 16
 _NUCLEUS = 0.9
+
+Written = Sequence[tuple[str, bool]]
+"""Texts, and whether each ended by itself."""
 
 
 def answer_sample(
@@ -26,31 +31,53 @@ def answer_sample(
     seed: int,
     autocast: Callable[[], AbstractContextManager[Any]],
 ) -> Generation:
-    """The model's answers to `objective.samples` of the examples, beside the references.
+    """The model's answers to some of the examples: the most probable token each time, and drawn ones.
 
     `seed` is that of the drawn answers, which also depend on which prompts share a batch: always the same ones.
     """
-    drawn = np.random.default_rng(_CHOICE_SEED).permutation(len(examples))[: objective.samples]
-    chosen = np.sort(drawn).tolist()
-    prompts = [examples[index] for index in chosen]
-    references = objective.references(prompts, ())
+    chosen = _chosen(len(examples), objective.samples)
+    asked = [examples[index] for index in chosen]
     ways = {
-        "greedy": generate(model, objective, prompts, autocast),
-        "sampled": generate(model, objective, prompts, autocast, seed=seed_of(seed, SAMPLE)),
+        "greedy": generate(model, objective, asked, autocast),
+        "sampled": generate(model, objective, asked, autocast, seed=seed_of(seed, SAMPLE)),
     }
+    return _generation(objective, chosen, asked, ways, objective.new_tokens)
+
+
+def kept_sample(objective: Any, examples: Sequence[Example], sure: Sequence[Any]) -> Generation:
+    """Some of the predictions of an objective that writes; `sure` is what its `decode` gave beside them."""
+    chosen = _chosen(len(examples), objective.samples)
+    way = "greedy" if objective.beams == 1 else f"{objective.beams} beams"
+    written = [(sure[index]["text"], sure[index]["ended"]) for index in chosen]
+    asked = [examples[index] for index in chosen]
+    return _generation(objective, chosen, asked, {way: written}, objective.max_new_tokens)
+
+
+def _chosen(count: int, samples: int) -> list[int]:
+    return np.sort(np.random.default_rng(_CHOICE_SEED).permutation(count)[:samples]).tolist()
+
+
+def _generation(
+    objective: Any, chosen: Sequence[int], asked: Sequence[Example], ways: Mapping[str, Written], new_tokens: int
+) -> Generation:
+    prompts = [prompt_of(example, objective.prompt) for example in asked]
+    references = [target_of(example, objective.labels) for example in asked]
     answers = [
-        Answer(id=index, prompt=prompt.prompt, reference=reference, greedy=greedy, sampled=sampled)  # type: ignore[union-attr]
-        for index, prompt, reference, (greedy, _), (sampled, _) in zip(
-            chosen, prompts, references, ways["greedy"], ways["sampled"], strict=True
+        Answer(
+            id=index,
+            prompt=prompts[at],
+            reference=references[at],
+            texts={way: written[at][0] for way, written in ways.items()},
         )
+        for at, index in enumerate(chosen)
     ]
     return Generation(
         rouge_l={
-            way: fmean(rouge_l(text, reference) for (text, _), reference in zip(texts, references, strict=True))
-            for way, texts in ways.items()
+            way: fmean(rouge_l(text, reference) for (text, _), reference in zip(written, references, strict=True))
+            for way, written in ways.items()
         },
-        ended={way: sum(ended for _, ended in texts) for way, texts in ways.items()},
-        max_new_tokens=new_tokens(objective),
+        ended={way: sum(ended for _, ended in written) for way, written in ways.items()},
+        max_new_tokens=new_tokens,
         answers=answers,
     )
 
@@ -68,31 +95,18 @@ def generate(
     Prompt and answer share the tokens that a training text may have.
     """
     model.eval()
-    new = new_tokens(objective)
-    found: list[tuple[str, bool]] = []
+    features, found = objective.encode(examples), []
     if seed is not None:
         torch.manual_seed(seed)
+    drawing = {} if seed is None else {"do_sample": True, "temperature": 1.0, "top_k": 0, "top_p": _NUCLEUS}
     for at in range(0, len(examples), _BATCH):
-        batch = objective.prompts(examples[at : at + _BATCH], objective.max_tokens - new)
+        batch = objective.prompts(features, range(at, min(at + _BATCH, len(examples))))
         width = batch["input_ids"].shape[1]
         device = next(model.parameters()).device
         with torch.inference_mode(), autocast():
-            ids = model.generate(
-                **{name: tensor.to(device) for name, tensor in batch.items()},
-                max_new_tokens=new,
-                do_sample=seed is not None,
-                use_cache=True,
-                # All that a checkpoint's own generation settings could say otherwise.
-                num_beams=1,
-                **({} if seed is None else {"temperature": 1.0, "top_k": 0, "top_p": _NUCLEUS}),
-                repetition_penalty=1.0,
-                eos_token_id=objective.tokenizer.eos_token_id,
-                pad_token_id=objective.tokenizer.pad_token_id,
-            )
-        found += [objective.text(row) for row in ids[:, width:].tolist()]
+            ids = write(
+                model, {name: tensor.to(device) for name, tensor in batch.items()}, objective.tokenizer,
+                objective.new_tokens, 1, **drawing,
+            )  # fmt: skip
+        found += [text_of(row, objective.tokenizer) for row in ids[:, width:].tolist()]
     return found
-
-
-def new_tokens(objective: CausalLm) -> int:
-    """The most tokens an answer may have: the task's, or half of what a text may have."""
-    return min(objective.max_new_tokens, objective.max_tokens // 2)

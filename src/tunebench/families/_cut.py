@@ -21,7 +21,9 @@ class Passed(nn.Module):
 
 
 class Computed(nn.Module):
-    """Stands where a wholly frozen backbone stood; its output is already computed."""
+    """Stands where a wholly frozen backbone or encoder stood; its output is already computed."""
+
+    main_input_name = "input_ids"  # what generation asks an encoder for
 
     def forward(self, input_ids: None = None, inputs_embeds: Tensor | None = None, *_: Any, **__: Any) -> Output:
         """States (batch, tokens, hidden) as last hidden state, the first of them as the pooled output."""

@@ -43,17 +43,24 @@ def _attention(
     if isinstance(asked, list):
         asked.append(torch.stack([key[0], value[0]]))
         return sdpa_attention_forward(module, query, key, value, attention_mask, **options)
+    texts = key.shape[2]
     key, value, attention_mask = with_prefix(module, query, key, value, attention_mask)
+    options["position_bias"] = padded_bias(options.get("position_bias"), key.shape[2] - texts)
     return sdpa_attention_forward(module, query, key, value, attention_mask, **options)
 
 
-def keys_and_values(backbone: nn.Module, attentions: list[Any], ids: Tensor) -> Tensor:
+def padded_bias(bias: Tensor | None, added: int) -> Tensor | None:
+    """Biases of relative positions, (1, heads, queries, keys), with zeros for keys that have no position."""
+    return bias if bias is None or not added else functional.pad(bias, (added, 0))
+
+
+def keys_and_values(backbone: nn.Module, attentions: list[Any], ids: Tensor, **inputs: Any) -> Tensor:
     """Keys and values of these tokens as one text, (layers, 2, heads, tokens, width), where `ATTENTION` is used."""
     for attention in attentions:
         attention.prefix = []  # filled by the attention function
     was_training = backbone.training
     with torch.no_grad():
-        backbone.eval()(input_ids=ids[None], attention_mask=torch.ones_like(ids)[None])
+        backbone.eval()(input_ids=ids[None], attention_mask=torch.ones_like(ids)[None], **inputs)
     backbone.train(was_training)
     found = torch.stack([attention.prefix[0] for attention in attentions])
     for attention in attentions:

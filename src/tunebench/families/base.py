@@ -54,7 +54,9 @@ class Family(ABC):
     """`model_type` values of transformers configurations that this family loads."""
     auto_classes: ClassVar[Mapping[str, str]]
     """Objective -> transformers auto class."""
-    fresh_heads: ClassVar[tuple[str, ...]] = ("sequence_classification", "regression", "token_classification")
+    fresh_heads: ClassVar[tuple[str, ...]] = (
+        "sequence_classification", "regression", "token_classification", "question_answering",
+    )  # fmt: skip
     """Objectives whose head is new; in others a pretrained one answers."""
     shapes: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     """Hub id -> configuration, known offline, so that `plan` needs no network."""
@@ -110,7 +112,8 @@ class Family(ABC):
                 "Give a folder made by save_pretrained, with config.json and model.safetensors."
             ) from error
         model.fresh = self.fresh(folder)
-        prefix = model.base_model_prefix + "."
+        # Where the whole model is the backbone, every tensor must be there.
+        prefix = "" if model.base_model is model else model.base_model_prefix + "."
         fresh = tuple(f"{prefix}{name}." for name in model.fresh)
         missing = sorted(k for k in info["missing_keys"] if k.startswith(prefix) and not k.startswith(fresh))
         if missing:
@@ -179,6 +182,10 @@ class Family(ABC):
     def layers(self, model: nn.Module) -> Sequence[nn.Module]:
         """The Transformer layers, lowest first."""
 
+    def stacks(self, model: nn.Module) -> list[Sequence[nn.Module]]:
+        """The layers by stack: one, or those of the encoder and those of the decoder."""
+        return [self.layers(model)]
+
     @abstractmethod
     def stages(self, model: nn.Module) -> list[Stage]:
         """The backbone's stages, lowest first; the head is none of them."""
@@ -200,6 +207,10 @@ class Family(ABC):
         from tunebench.families import _prefix
 
         base_of(model).set_attn_implementation(_prefix.ATTENTION)
+
+    def entrances(self, model: nn.Module) -> list[tuple[nn.Module, list[nn.Module]]]:
+        """The modules where a forward pass begins, each with the attention modules behind it."""
+        return [(base_of(model).base_model, self.attentions(model))]
 
     def keys_and_values(self, model: nn.Module, ids: Tensor) -> Tensor:
         """Keys and values of a text in every layer, (layers, 2, heads, tokens, width), after `attend_to_prefix`."""
@@ -225,8 +236,8 @@ class Family(ABC):
         """
 
     @abstractmethod
-    def projections(self, model: nn.Module) -> dict[str, str]:
-        """Role (query, key, value, output, mlp_in, mlp_out) -> path of the linear module within each layer."""
+    def projections(self, model: nn.Module) -> dict[str, tuple[str, ...]]:
+        """Role (query, key, value, output, mlp_in, mlp_out) -> paths of linear modules within a layer that has them."""
 
     def frozen_depth(self, model: nn.Module) -> int:
         """How many leading stages hold no trainable parameter; 0 if a trainable one stands outside stages and head."""

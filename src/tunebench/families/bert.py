@@ -11,6 +11,7 @@ from tunebench.families.base import Family, Split, Stage, base_of, fresh_of
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+    from transformers import PreTrainedModel
 
 _BERT_BASE = {
     "model_type": "bert",
@@ -36,6 +37,7 @@ class Bert(Family):
         "sequence_classification": "AutoModelForSequenceClassification",
         "regression": "AutoModelForSequenceClassification",
         "token_classification": "AutoModelForTokenClassification",
+        "question_answering": "AutoModelForQuestionAnswering",
     }
     shapes: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "bert-base-uncased": {**_BERT_BASE, "vocab_size": 30522},
@@ -61,6 +63,14 @@ class Bert(Family):
         config = self.config(values)
         offset = config.pad_token_id + 1 if config.model_type in _POSITIONS_AFTER_PADDING else 0
         return config.max_position_embeddings - offset
+
+    def load(self, folder: Path, objective: str, head: Mapping[str, Any]) -> PreTrainedModel:
+        """As `Family.load`; a head for spans takes labels and gives logits as the other heads do."""
+        model = super().load(folder, objective, head)
+        if objective == "question_answering":
+            model.register_forward_pre_hook(_spans_from_labels, with_kwargs=True)
+            model.register_forward_hook(_spans_to_logits)
+        return model
 
     def fresh(self, folder: Path) -> tuple[str, ...]:
         """The pooler, where the checkpoint has none (no next-sentence prediction) or one that was never trained.
@@ -153,11 +163,29 @@ class Bert(Family):
             upper = _cut.shallow(backbone, **theirs)
         return Split(prefix, _cut.shallow(base, **{base.base_model_prefix: upper}), one_vector)
 
-    def projections(self, model: nn.Module) -> dict[str, str]:
+    def projections(self, model: nn.Module) -> dict[str, tuple[str, ...]]:
         """BERT's names, or DistilBERT's."""
         if hasattr(self.layers(model)[0], "ffn"):
             attention = {"query": "q_lin", "key": "k_lin", "value": "v_lin", "output": "out_lin"}
             named = {role: f"attention.{name}" for role, name in attention.items()}
-            return {**named, "mlp_in": "ffn.lin1", "mlp_out": "ffn.lin2"}
-        named = {role: f"attention.self.{role}" for role in ("query", "key", "value")}
-        return {**named, "output": "attention.output.dense", "mlp_in": "intermediate.dense", "mlp_out": "output.dense"}
+            named |= {"mlp_in": "ffn.lin1", "mlp_out": "ffn.lin2"}
+        else:
+            named = {role: f"attention.self.{role}" for role in ("query", "key", "value")}
+            named |= {"output": "attention.output.dense", "mlp_in": "intermediate.dense", "mlp_out": "output.dense"}
+        return {role: (path,) for role, path in named.items()}
+
+
+def _spans_from_labels(module: nn.Module, args: tuple, kwargs: dict[str, Any]) -> tuple[tuple, dict[str, Any]]:
+    """Labels (batch, 2) as the arguments that transformers asks for: first and last token of the answer."""
+    labels = kwargs.pop("labels", None)
+    if labels is not None:
+        kwargs |= {"start_positions": labels[:, 0], "end_positions": labels[:, 1]}
+    return args, kwargs
+
+
+def _spans_to_logits(module: nn.Module, args: tuple, output: Any) -> Any:
+    """Both logits of a token side by side, (batch, tokens, 2), where every other head's logits stand."""
+    import torch
+
+    output.logits = torch.stack([output.start_logits, output.end_logits], dim=-1)
+    return output

@@ -160,9 +160,9 @@ class Gpt2(Family):
             upper = _cut.shallow(backbone, **theirs)
         return Split(prefix, _cut.shallow(base, **{base.base_model_prefix: upper}), one_vector)
 
-    def projections(self, model: nn.Module) -> dict[str, str]:
+    def projections(self, model: nn.Module) -> dict[str, tuple[str, ...]]:
         """GPT-2 and GPT-NeoX compute query, key and value in one module."""
-        return dict(self._names(model).projections)
+        return {role: (path,) for role, path in self._names(model).projections.items()}
 
 
 def _last_real_token(module: nn.Module, args: tuple, kwargs: dict[str, Any], output: Any) -> Any:

@@ -25,12 +25,16 @@ class Features:
         labels: what `collate` turns into the batch's `labels`.
         truncated: counts of what the token limit cut off, for the result.
         words: for tagging, the position of each word's first sub-word, None where it was cut off.
+        prompts: for generation by one model that reads and writes, the prompts' token ids.
+        windows: for windows over long contexts, what each feature shows.
     """
 
     inputs: list[dict[str, list[int]]]
     labels: list[Any]
     truncated: dict[str, int]
     words: list[list[int | None]] = field(default_factory=list)
+    prompts: list[list[int]] = field(default_factory=list)
+    windows: list[Any] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.inputs)
@@ -58,6 +62,14 @@ class Objective(ABC):
     name: ClassVar[str]
     pooled: ClassVar[bool]
     """Whether the head reads one token only: the first of an encoder, the last of a decoder."""
+    beams: int = 1
+    """Width of the beam search, where answers are written."""
+    writes: bool = False
+    """Whether predictions are generated token by token."""
+    reads_prompts: bool = False
+    """Whether predictions need the whole model and its token ids, not a tail above a frozen prefix."""
+    ranks: bool = False
+    """Whether predictions compare the likelihoods of given answers, for which bf16 logits are too coarse."""
 
     def __init__(self, labels: Sequence[str], tokenizer: PreTrainedTokenizerBase, *, max_tokens: int, **settings: Any):
         self.labels = tuple(labels)
@@ -80,9 +92,17 @@ class Objective(ABC):
     def collate_labels(self, features: Features, indices: Sequence[int], width: int) -> Tensor:
         """Labels of a batch that is `width` tokens wide."""
 
+    def outputs(self, network: Any, batch: dict[str, Tensor], features: Features, indices: Sequence[int]) -> Tensor:
+        """What `decode` needs of a batch, computed on the network's device."""
+        return self.reduce(network(**batch).logits, features, indices)
+
     def reduce(self, logits: Tensor, features: Features, indices: Sequence[int]) -> Tensor:
-        """What `decode` needs of a batch's logits, computed on their device."""
+        """What `decode` needs of a batch's logits."""
         return logits
+
+    def joined(self, answers: list[Any], sure: list[Any], features: Features) -> tuple[list[Any], list[Any]]:
+        """Predictions by example, of those by feature: they are the same unless an example has several features."""
+        return answers, sure
 
     @abstractmethod
     def decode(self, outputs: Tensor, features: Features, indices: Sequence[int]) -> tuple[list[Any], list[Any]]:

@@ -1,6 +1,6 @@
 """A response, written token by token after a prompt."""
 
-import itertools
+import functools
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -9,7 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from tunebench.examples import Example, PromptExample
+from tunebench import words
+from tunebench.examples import Example
+from tunebench.objectives import _writing
 from tunebench.objectives.base import IGNORED, Features, Objective
 
 
@@ -17,7 +19,8 @@ class CausalLm(Objective):
     """The next token of prompt, response and end-of-text; cross entropy over the response's, or over all (`loss_on`).
 
     End-of-text is told from padding by its place, never by its number: in GPT-2 both are the same token. A prompt and
-    response that are too long lose the prompt's beginning first, down to half the limit, then the response's end.
+    response that are too long lose the prompt's beginning first, down to half the limit, then the response's end; a
+    prompt with a cue loses what stands before the cue. Where the task asks for texts, predictions are written.
     """
 
     name = "causal_lm"
@@ -25,8 +28,11 @@ class CausalLm(Objective):
 
     loss_on: Literal["response", "all"] = "response"
     prompt: str = ""
+    cue: str = ""
     samples: int = 16
     max_new_tokens: int = 64
+    beams: int = 1
+    writes: bool = False
 
     @staticmethod
     def head(labels: Sequence[str]) -> dict[str, Any]:
@@ -36,16 +42,22 @@ class CausalLm(Objective):
     def encode(self, examples: Sequence[Example]) -> Features:
         """Token ids of prompt, response and end-of-text; the label is where the response begins."""
         rows, starts, cut = [], [], {"prompts": 0, "responses": 0}
-        for prompt, response in zip(*self._ids(examples), strict=True):
+        prompts, responses = self._ids(examples)
+        for prompt, response in zip(prompts, responses, strict=True):
             room = max(self.max_tokens // 2, self.max_tokens - len(response))
-            kept = self._without_beginning(prompt, room)
+            kept = self._fitted(prompt, room)
             whole = kept + response
-            cut["prompts"] += len(kept) < len(prompt)
+            cut["prompts"] += len(kept) < len(prompt) + len(self._cue)
             cut["responses"] += len(whole) > self.max_tokens
             ids = whole[: self.max_tokens]
             rows.append({"input_ids": ids, "attention_mask": [1] * len(ids)})
             starts.append(len(kept))
-        return Features(rows, starts, {what: count for what, count in cut.items() if count})
+        return Features(rows, starts, {what: count for what, count in cut.items() if count}, prompts=prompts)
+
+    @property
+    def reads_prompts(self) -> bool:  # type: ignore[override]
+        """A prompt is continued by the whole model."""
+        return self.writes
 
     def collate_labels(self, features: Features, indices: Sequence[int], width: int) -> Tensor:
         """Token ids, (batch, tokens), ignored where the loss does not look; the model itself shifts them."""
@@ -66,8 +78,26 @@ class CausalLm(Objective):
         ]
         return torch.stack(rows)
 
+    def outputs(self, network: Any, batch: dict[str, Tensor], features: Features, indices: Sequence[int]) -> Tensor:
+        """As `reduce` says, or written token ids, (batch, new_tokens)."""
+        if not self.writes:
+            return super().outputs(network, batch, features, indices)
+        prompts = self.prompts(features, indices)
+        ids = _writing.write(network, {name: x.to(network.device) for name, x in prompts.items()}, self.tokenizer,
+                           self.new_tokens, self.beams)  # fmt: skip
+        width = prompts["input_ids"].shape[1]
+        return _writing.widened(ids[:, width:], self.new_tokens, int(self.tokenizer.pad_token_id))  # type: ignore[arg-type]
+
+    @property
+    def new_tokens(self) -> int:
+        """The most tokens an answer may have: the task's, or half of what a text may have."""
+        return min(self.max_new_tokens, self.max_tokens // 2)
+
     def decode(self, outputs: Tensor, features: Features, indices: Sequence[int]) -> tuple[list[Any], list[Any]]:
-        """Summed negative log-likelihoods in nats, with how many tokens were counted: of the response, and of all."""
+        """Summed negative log-likelihoods in nats, with how many tokens were counted, or texts."""
+        if self.writes:
+            written = [_writing.text_of(row, self.tokenizer) for row in outputs.tolist()]
+            return [text for text, _ in written], [{"text": text, "ended": ended} for text, ended in written]
         sums = []
         for row, index in zip(outputs.double(), indices, strict=True):
             tokens, start = len(features.inputs[index]["input_ids"]), features.labels[index]
@@ -80,11 +110,11 @@ class CausalLm(Objective):
     @staticmethod
     def references(examples: Sequence[Example], labels: Sequence[str]) -> list[Any]:
         """Responses."""
-        return [example.response for example in examples if isinstance(example, PromptExample)]
+        return [words.target_of(example, labels) for example in examples]
 
-    def prompts(self, examples: Sequence[Example], room: int) -> dict[str, Tensor]:
-        """A batch to be continued: prompts of at most `room` tokens, padded on the left, (batch, tokens)."""
-        ids = [self._without_beginning(prompt, room) for prompt in self._ids(examples)[0]]
+    def prompts(self, features: Features, indices: Sequence[int]) -> dict[str, Tensor]:
+        """A batch to be continued: prompts that leave room for the answer, padded on the left, (batch, tokens)."""
+        ids = [self._fitted(features.prompts[index], self.max_tokens - self.new_tokens) for index in indices]
         width = max(map(len, ids))
         batch = np.full((2, len(ids), width), self.tokenizer.pad_token_id, dtype=np.int64)
         batch[1] = 0
@@ -93,23 +123,25 @@ class CausalLm(Objective):
             batch[1, number, width - len(row) :] = 1
         return {"input_ids": torch.from_numpy(batch[0]), "attention_mask": torch.from_numpy(batch[1])}
 
-    def text(self, ids: Sequence[int]) -> tuple[str, bool]:
-        """Generated tokens as text up to end-of-text, and whether that came."""
-        end = self.tokenizer.eos_token_id
-        kept = list(itertools.takewhile(lambda token: token != end, ids))
-        return str(self.tokenizer.decode(kept, skip_special_tokens=True)).strip(), end in ids
-
     def _ids(self, examples: Sequence[Example]) -> tuple[list[list[int]], list[list[int]]]:
-        """Token ids of prompts, and of responses with end-of-text."""
-        rows = [example for example in examples if isinstance(example, PromptExample)]
-        assert len(rows) == len(examples), "this objective takes PromptExample"
-        prompts = self.tokenizer([row.prompt for row in rows], verbose=False)["input_ids"]
-        responses = self.tokenizer([row.response for row in rows], add_special_tokens=False, verbose=False)
+        """Token ids of prompts, without the cue, and of responses with end-of-text."""
+        prompts = self.tokenizer([words.prompt_of(row, self.prompt) for row in examples], verbose=False)["input_ids"]
+        targets = [words.target_of(row, self.labels) for row in examples]
+        responses = self.tokenizer(targets, add_special_tokens=False, verbose=False)["input_ids"]
         end = self.tokenizer.eos_token_id
-        return prompts, [[*ids, end] for ids in responses["input_ids"]]  # type: ignore[return-value]
+        return prompts, [[*ids, end] for ids in responses]  # type: ignore[return-value, arg-type]
 
-    def _without_beginning(self, ids: list[int], room: int) -> list[int]:
-        """The last `room` tokens; a token that begins every text stays."""
+    @functools.cached_property
+    def _cue(self) -> list[int]:
+        return self.tokenizer(self.cue, add_special_tokens=False)["input_ids"] if self.cue else []  # type: ignore[return-value]
+
+    def _fitted(self, ids: list[int], room: int) -> list[int]:
+        """A prompt in `room` tokens: its end and the cue, or without a cue its beginning, makes place.
+
+        A token that begins every text stays.
+        """
+        if self._cue:
+            return ids[: max(0, room - len(self._cue))] + self._cue
         if len(ids) <= room:
             return ids
         first = ids[:1] if ids[0] == self.tokenizer.bos_token_id else []

@@ -30,14 +30,14 @@ def _closeness(written: list[tuple[str, Done, Generation]]) -> Table:
         Column("Technique", numeric=False),
         *(Column("ROUGE-L", note=way) for way in ways),
         *(Column("Ended by themselves", note=way) for way in ways),
-        Column("Time for both"),
+        *([Column("Time for both")] if len(ways) > 1 else []),
     ]
     rows = [
         [
             label,
             *(text.score(sample.rouge_l[way]) for way in ways),
             *(f"{sample.ended[way]} of {len(sample.answers)}" for way in ways),
-            text.seconds(result.cost.generation_seconds),
+            *([text.seconds(result.cost.generation_seconds)] if len(ways) > 1 else []),
         ]
         for label, result, sample in written
     ]
@@ -49,14 +49,13 @@ def _closeness(written: list[tuple[str, Done, Generation]]) -> Table:
 
 
 def _texts(written: list[tuple[str, Done, Generation]], number: int) -> Table:
-    columns = [Column("Technique", numeric=False), Column("Greedy", numeric=False), Column("Sampled", numeric=False)]
+    ways = list(written[0][2].rouge_l)
+    columns = [Column("Technique", numeric=False), *(Column(way.capitalize(), numeric=False) for way in ways)]
     given = next(answer for answer in written[0][2].answers if answer.id == number)
-    rows = [["(reference)", _shortened(given.reference), text.ABSENT]]
+    rows = [["(reference)", _shortened(given.reference), *[text.ABSENT] * (len(ways) - 1)]]
     for label, _, sample in written:
         own = next((answer for answer in sample.answers if answer.id == number), None)
-        rows.append(
-            [label, _shortened(own.greedy), _shortened(own.sampled)] if own else [label, text.ABSENT, text.ABSENT]
-        )
+        rows.append([label, *(_shortened(own.texts[way]) if own and way in own.texts else text.ABSENT for way in ways)])
     return table(f"Test prompt {number}: “{_shortened(given.prompt)}”", columns, rows)
 
 

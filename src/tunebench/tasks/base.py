@@ -1,9 +1,10 @@
 """A task is a record: what is asked, of which data, and what counts as a good answer."""
 
+from collections.abc import Collection
 from string import Formatter
 from typing import Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from tunebench.errors import did_you_mean
 
@@ -25,24 +26,44 @@ ROLES = {
     "regression": {"text": "text", "pair": None, "label": "label"},
     "token_classification": {"tokens": "tokens", "label": "tags"},
     "causal_lm": {"instruction": "instruction", "input": None, "response": "response"},
+    "text_to_text": {"source": "source", "target": "target"},
+    "question_answering": {"question": "question", "context": "context", "answers": "answers"},
 }
 """Objective -> role -> the column it has unless `columns` says otherwise; None: no such column."""
+
+PROMPTS = {
+    "sequence_classification": "classify: {text}\n{pair}",
+    "regression": "score: {text}\n{pair}",
+    "causal_lm": "Instruction: {instruction}\nInput: {input}\nResponse:",
+    "text_to_text": "{source}",
+    "question_answering": "question: {question}\ncontext: {context}",
+}
+"""Objective -> what a model that answers in words reads; its fields are roles."""
+
+ALSO_AS = {
+    "sequence_classification": ("text_to_text",),
+    "regression": ("text_to_text",),
+    "text_to_text": ("causal_lm",),
+    "question_answering": ("text_to_text", "causal_lm"),
+}
+"""Objective of a task -> what a family without it does instead, best first."""
 
 DEFAULT_METRICS = {
     "sequence_classification": ("macro_f1", "accuracy", "weighted_f1"),
     "regression": ("pearson", "spearman"),
     "token_classification": ("entity_f1", "entity_precision", "entity_recall", "tag_accuracy"),
     "causal_lm": ("perplexity", "perplexity_all"),
+    "text_to_text": ("rouge_1", "rouge_2", "rouge_l", "rouge_lsum", "token_f1", "exact_match"),
+    "question_answering": ("token_f1", "exact_match"),
 }
 
 FIELDS = {
     "token_classification": ("label_subwords",),
-    "causal_lm": ("prompt", "loss_on", "samples", "max_new_tokens"),
+    "causal_lm": ("prompt", "cue", "loss_on", "samples", "max_new_tokens", "beams"),
+    "text_to_text": ("prompt", "target_tokens", "samples", "max_new_tokens", "beams", "answer"),
+    "question_answering": ("stride",),
 }
 """Objective -> fields of a task that mean something to it alone."""
-
-PROMPT = "Instruction: {instruction}\nInput: {input}\nResponse:"
-_PROMPT_FIELDS = ("instruction", "input")
 
 
 class _Record(BaseModel):
@@ -73,10 +94,16 @@ class Task(_Record):
         max_tokens: longer inputs are cut, and counted.
         label_subwords: whether each sub-word of a word carries its label in the loss, or the first only.
         rows: at most so many examples a split, drawn by a shuffle seeded with 0.
-        prompt: what a model reads before its response; a line whose field is empty is left out.
+        prompt: what a model that answers in words reads; a line whose field is empty is left out.
+        cue: what stands between prompt and response where one model reads and writes both (causal_lm).
         loss_on: whether the response's tokens train a language model, or the prompt's as well.
-        samples: so many test prompts are answered, and the answers kept.
+        target_tokens: longer targets are cut in training, and counted (text_to_text).
+        samples: so many answers to test prompts are kept in the result.
         max_new_tokens: an answer that has not ended by then is cut.
+        beams: width of the beam search that writes the answers.
+        answer: how a class or score is read off a model that writes: `rank` takes the label that it finds likeliest,
+            `generate` lets it write; an answer that is no label is wrong, and counted.
+        stride: tokens that two windows over a long context share (question_answering).
     """
 
     name: str
@@ -93,10 +120,15 @@ class Task(_Record):
     max_tokens: int = Field(128, ge=8)
     label_subwords: Literal["all", "first"] = "all"
     rows: dict[Split, int] = {}
-    prompt: str = PROMPT
+    prompt: str = ""
+    cue: str = ""
     loss_on: Literal["response", "all"] = "response"
     samples: int = Field(default=16, ge=1)
+    target_tokens: int = Field(default=64, ge=2)
     max_new_tokens: int = Field(default=64, ge=1)
+    beams: int = Field(default=1, ge=1)
+    answer: Literal["rank", "generate"] = "rank"
+    stride: int = Field(default=128, ge=1)
     licence: str = ""
     citation: str = ""
     caveats: tuple[str, ...] = ()
@@ -128,37 +160,42 @@ class Task(_Record):
             **values,
             "columns": {**ROLES[objective], **columns},
             "metrics": metrics,
+            "prompt": values.get("prompt") or PROMPTS.get(objective, ""),
         }
 
-    @field_validator("prompt")
-    @classmethod
-    def _known_fields(cls, prompt: str) -> str:
+    @model_validator(mode="after")
+    def _known_fields(self) -> "Task":
         try:
-            fields = [name for _, name, _, _ in Formatter().parse(prompt) if name is not None]
+            fields = [name for _, name, _, _ in Formatter().parse(self.prompt) if name is not None]
         except ValueError as error:
-            raise ValueError(f"{error}. Write a brace that is text twice: {{{{ or }}}}.") from None
+            raise ValueError(f"prompt: {error}. Write a brace that is text twice: {{{{ or }}}}.") from None
+        roles = _prompt_roles(self.objective)
         for field in fields:
-            if field not in _PROMPT_FIELDS:
-                raise ValueError(f"there is no field '{field}'. {did_you_mean(field, _PROMPT_FIELDS)}")
-        if "instruction" not in fields:
-            raise ValueError("the field {instruction} is missing.")
-        return prompt
+            if field not in roles:
+                raise ValueError(f"prompt: there is no field '{field}'. {did_you_mean(field, roles)}")
+        for role, column in roles.items():
+            if column is not None and role not in fields:
+                raise ValueError(f"prompt: the field {{{role}}} is missing.")
+        return self
 
-    @property
-    def particular(self) -> dict[str, Any]:
-        """The fields that mean something to the task's objective alone, with their values."""
-        return {name: getattr(self, name) for name in FIELDS.get(self.objective, ())}
+    def particular(self, objective: str) -> dict[str, Any]:
+        """The fields that mean something to an objective alone, and what it must know of the task."""
+        values = {name: getattr(self, name) for name in FIELDS.get(objective, ())}
+        if objective == "text_to_text":
+            values["regression"] = self.objective == "regression"
+        if objective == "causal_lm":
+            values["writes"] = self.objective != "causal_lm"
+        return values
+
+    def objective_of(self, known: Collection[str]) -> str | None:
+        """The task's objective, or the best of `known` that it can be posed as; None: there is none."""
+        ways = (self.objective, *ALSO_AS.get(self.objective, ()))
+        return next((way for way in ways if way in known), None)
 
     @property
     def has_classes(self) -> bool:
         """Whether an answer is one of a list of labels, or several."""
         return "classification" in self.objective
-
-    def prompted(self, **fields: str) -> str:
-        """The prompt of these fields, without the lines whose field is empty."""
-        lines = self.prompt.split("\n")
-        kept = [line for line in lines if all(fields[name] for _, name, _, _ in Formatter().parse(line) if name)]
-        return "\n".join(kept).format(**fields)
 
     @model_validator(mode="after")
     def _rows_are_positive(self) -> "Task":
@@ -166,3 +203,11 @@ class Task(_Record):
             if count < 1:
                 raise ValueError(f"rows.{split}: {count} leaves no example. Give at least 1.")
         return self
+
+
+_ANSWERS = ("label", "response", "target", "answers", "tokens")
+
+
+def _prompt_roles(objective: str) -> dict[str, str | None]:
+    """The roles that a prompt may name, and the columns they have by default: those that must be there have one."""
+    return {role: column for role, column in ROLES[objective].items() if role not in _ANSWERS}

@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from tunebench.errors import UserError
 from tunebench.families.base import Family, base_of
 from tunebench.techniques.base import freeze, train
 
@@ -71,16 +72,25 @@ class Prefix(nn.Module):
 _INITIAL = 0.02  # standard deviation, as BERT's and GPT-2's embeddings
 
 
-def attach(model: Any, family: Family, tokens: int, bottleneck: int | None, initial: str) -> nn.Module:
+def attach(model: Any, family: Family, tokens: int, bottleneck: int | None, initial: str, reach: str) -> nn.Module:
     """Freeze the model, let its attention read a new prefix, and train that and the head.
 
     The prefix begins as the keys and values of drawn tokens (`initial` "vocabulary"), or close to zero ("random"). In a
-    decoder the text's positions begin after the prefix, as in PEFT; in an encoder at zero.
+    decoder the text's positions begin after the prefix, as in PEFT; in an encoder at zero. `reach` is "both",
+    "encoder" or "decoder".
+
+    Raises:
+        UserError: `reach` names one of two stacks, and the model has only one.
     """
     base: Any = base_of(model)
     backbone = base.base_model
-    attentions = family.attentions(model)
-    shape = (len(attentions), *family.key_value_shape(model))
+    entrances = family.entrances(model)
+    if reach != "both":
+        if len(entrances) == 1:
+            raise UserError(f"reach: this model is no encoder-decoder, so that it has no '{reach}' apart. Give both.")
+        entrances = [entrances[("encoder", "decoder").index(reach)]]
+    reached = [attention for _, behind in entrances for attention in behind]
+    shape = (len(reached), *family.key_value_shape(model))
     source = (base.config.hidden_size, bottleneck) if bottleneck else None
     device = base.get_input_embeddings().weight.device
     freeze(model)
@@ -89,10 +99,15 @@ def attach(model: Any, family: Family, tokens: int, bottleneck: int | None, init
         backbone.prefix = Prefix(tokens, shape, source)
     family.attend_to_prefix(model)
     if initial == "vocabulary" and device.type != "meta":
-        backbone.prefix.begin_as(family.keys_and_values(model, drawn_tokens(base, tokens)))
+        places = [index for index, attention in enumerate(family.attentions(model)) if attention in reached]
+        backbone.prefix.begin_as(family.keys_and_values(model, drawn_tokens(base, tokens))[places])
     shift = tokens if family.reads_left_to_right else 0
-    hook = functools.partial(_before, attentions=attentions, prefix=lambda: backbone.prefix, shift=shift)
-    backbone.register_forward_pre_hook(hook, with_kwargs=True)
+    first = 0
+    for entrance, behind in entrances:
+        part = slice(first, first + len(behind))
+        hook = functools.partial(_before, attentions=behind, prefix=lambda: backbone.prefix, part=part, shift=shift)
+        entrance.register_forward_pre_hook(hook, with_kwargs=True)
+        first += len(behind)
     return model
 
 
@@ -106,9 +121,16 @@ def drawn_tokens(base: Any, count: int) -> Tensor:
 
 
 def _before(
-    module: nn.Module, args: tuple, kwargs: dict[str, Any], *, attentions: list[Any], prefix: Any, shift: int
+    module: nn.Module,
+    args: tuple,
+    kwargs: dict[str, Any],
+    *,
+    attentions: list[Any],
+    prefix: Any,
+    part: slice,
+    shift: int,
 ) -> tuple[tuple, dict[str, Any]]:
-    for attention, (keys, values) in zip(attentions, prefix()(), strict=True):
+    for attention, (keys, values) in zip(attentions, prefix()()[part], strict=True):
         attention.prefix = (keys, values)
     if shift:
         kwargs = {**kwargs, "position_ids": shifted(args, kwargs, shift)}

@@ -19,16 +19,16 @@ _PLACES = {"houlsby": ("output", "mlp_out"), "pfeiffer": ("mlp_out",)}
 class BottleneckAdapter(Trained):
     """h + up(f(down(h))) after a sub-layer's output projection; `up` is zero at the start, so the adapter is identity.
 
-    Houlsby et al. 2019, section 2.1: one after attention and one after the feed-forward network of each layer; Pfeiffer
-    et al. 2021, section 3: the latter only. The head trains. Parameters an adapter, where bottleneck = hidden /
-    reduction: 2 x hidden x bottleneck + bottleneck + hidden.
+    Houlsby et al. 2019, section 2.1: one after attention (in a decoder also after cross-attention) and one after the
+    feed-forward network of each layer; Pfeiffer et al. 2021, section 3: the latter only. The head trains. Parameters an
+    adapter, where bottleneck = hidden / reduction: 2 x hidden x bottleneck + bottleneck + hidden.
     """
 
     name = "bottleneck_adapter"
     title = "Bottleneck adapter"
     paper = "Houlsby et al. 2019, Parameter-Efficient Transfer Learning for NLP, https://arxiv.org/abs/1902.00751"
 
-    placement: Literal["houlsby", "pfeiffer"] = Field("pfeiffer", description="two adapters a layer, or one")
+    placement: Literal["houlsby", "pfeiffer"] = Field("pfeiffer", description="after each sub-layer, or one a layer")
     reduction: int = Field(16, ge=1, description="hidden size / bottleneck; Pfeiffer et al. 2020: 16")
     activation: Literal["relu", "gelu", "tanh"] = Field("relu", description="f; Pfeiffer et al. 2020: relu")
     learning_rate: float = Field(1e-3, gt=0, le=1, description="within Houlsby et al. 2019, 3.1: 3e-5 to 3e-3")
@@ -45,8 +45,9 @@ class BottleneckAdapter(Trained):
         train(family.head(model))
         paths = family.projections(model)
         for layer in family.layers(model):
-            for role in _PLACES[self.placement]:
-                parent, _, name = paths[role].rpartition(".")
+            inside = {path for path, _ in layer.named_modules()}
+            for path in (path for role in _PLACES[self.placement] for path in paths[role] if path in inside):
+                parent, _, name = path.rpartition(".")
                 owner = layer.get_submodule(parent)
                 inner: Any = getattr(owner, name)
                 setattr(owner, name, _behind(inner, config.hidden_size, self.reduction, self.activation))
@@ -79,6 +80,11 @@ def _behind(inner: nn.Module, hidden: int, reduction: int, activation: str) -> n
             nn.init.normal_(self.down.weight, std=0.01)  # Houlsby et al. 2019, 3.6: below 0.01 all do well
             for zero in (self.down.bias, self.up.weight, self.up.bias):
                 nn.init.zeros_(zero)
+
+        @property
+        def weight(self) -> Any:
+            """The frozen projection's, whose number format T5 asks for."""
+            return self.inner.weight
 
         def forward(self, states: Any) -> Any:
             """States (batch, tokens, hidden) of the layer."""

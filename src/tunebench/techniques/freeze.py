@@ -15,26 +15,43 @@ if TYPE_CHECKING:
 
 
 class Freeze(Trained):
-    """Embeddings and the lower N layers stay frozen; the layers above, pooler and head train (Lee et al. 2019)."""
+    """Embeddings and the lower N layers stay frozen; the layers above, pooler and head train (Lee et al. 2019).
+
+    In an encoder-decoder the shared embeddings and the encoder stay frozen, or the lower N layers of either stack.
+    """
 
     name = "freeze"
     title = "Freeze lower layers"
     paper = "Lee, Tang and Lin 2019, What Would Elsa Do?, https://arxiv.org/abs/1911.03090"
 
     frozen_layers: int | None = Field(
-        None, ge=0, description="how many lower layers stay frozen; default: half of them"
+        None, ge=0, description="how many lower layers stay frozen; default: half of them, or the whole encoder"
+    )
+    frozen_decoder_layers: int | None = Field(
+        None, ge=0, description="how many lower layers of an encoder-decoder's decoder stay frozen, too"
     )
     learning_rate: float = Field(5e-5, gt=0, le=1, description="as full fine-tuning: Devlin et al. 2019, A.3")
 
     def apply(self, model: nn.Module, family: Family, total_steps: int) -> nn.Module:
         """The stages above the frozen ones, and the head, train."""
-        layers = len(family.layers(model))
-        frozen = layers // 2 if self.frozen_layers is None else self.frozen_layers
-        if frozen > layers:
-            raise UserError(
-                f"freeze.frozen_layers: {frozen} is more than the {layers} layers of this model. Give at most {layers}."
-            )
+        lower, *others = family.stacks(model)
+        counts = [(self.frozen_layers, "frozen_layers", lower, len(lower) if others else len(lower) // 2)]
+        if others:
+            counts.append((self.frozen_decoder_layers, "frozen_decoder_layers", others[0], 0))
+        elif self.frozen_decoder_layers is not None:
+            raise UserError("freeze.frozen_decoder_layers: this model is no encoder-decoder. Give frozen_layers.")
+        frozen = {id(module) for module in family.stages(model)[0].modules}
+        for given, field, layers, default in counts:
+            count = default if given is None else given
+            if count > len(layers):
+                raise UserError(
+                    f"freeze.{field}: {count} is more than the {len(layers)} layers of this model. "
+                    f"Give at most {len(layers)}."
+                )
+            frozen |= {id(layer) for layer in layers[:count]}
         freeze(model)
-        train([module for stage in family.stages(model)[1 + frozen :] for module in stage.modules])
+        for stage in family.stages(model):
+            if id(stage.modules[0]) not in frozen:
+                train(stage.modules)
         train(family.head(model))
         return model

@@ -29,10 +29,13 @@ class PTuningV2(_prefix.PrefixTechnique):
     initial: Literal["random", "vocabulary"] = Field(
         "vocabulary", description="keys and values close to zero, or those of drawn tokens (Li and Liang 2021, 7.4)"
     )
+    reach: Literal["both", "encoder", "decoder"] = Field(
+        "both", description="of an encoder-decoder; a decoder's are in its self-attention and its cross-attention"
+    )
     learning_rate: float = Field(5e-3, gt=0, le=1, description="the authors' released scripts: 5e-3 to 1e-2")
 
     def apply(self, model: nn.Module, family: Family, total_steps: int) -> nn.Module:
         """The same model, its attention reading the prefix."""
         from tunebench.techniques import _virtual_tokens
 
-        return _virtual_tokens.attach(model, family, self.prefix_length, None, self.initial)
+        return _virtual_tokens.attach(model, family, self.prefix_length, None, self.initial, self.reach)

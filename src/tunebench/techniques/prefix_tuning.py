@@ -29,13 +29,16 @@ class PrefixTuning(_prefix.PrefixTechnique):
     initial: Literal["random", "vocabulary"] = Field(
         "vocabulary", description="keys and values close to zero, or those of drawn tokens (Li and Liang 2021, 7.4)"
     )
+    reach: Literal["both", "encoder", "decoder"] = Field(
+        "both", description="of an encoder-decoder; a decoder's are in its self-attention and its cross-attention"
+    )
     learning_rate: float = Field(1e-3, gt=0, le=1, description="the published GPT-2 cell")
 
     def apply(self, model: nn.Module, family: Family, total_steps: int) -> nn.Module:
         """The same model, its attention reading the prefix."""
         from tunebench.techniques import _virtual_tokens
 
-        return _virtual_tokens.attach(model, family, self.prefix_length, self.bottleneck, self.initial)
+        return _virtual_tokens.attach(model, family, self.prefix_length, self.bottleneck, self.initial, self.reach)
 
     def fold(self, model: nn.Module) -> bool:
         """Keep the keys and values, drop the MLP."""

@@ -20,8 +20,9 @@ class PromptTuning(_prefix.PrefixTechnique):
     """Soft tokens join the embedded text, and their outputs are dropped again: labels and pooled token stay in place.
 
     Lester et al. 2021, sections 2 and 3.2. In a decoder they stand before the text; in an encoder, where the order of
-    what carries no position means nothing, after it, so that the text keeps its positions. Parameters: tokens x hidden,
-    and the head.
+    what carries no position means nothing, after it, so that the text keeps its positions; in an encoder-decoder before
+    the source, and the decoder sees what the encoder made of them, as in the paper. Parameters: tokens x hidden, and
+    the head.
     """
 
     name = "prompt_tuning"
@@ -61,6 +62,11 @@ class PromptTuning(_prefix.PrefixTechnique):
         if family.reads_left_to_right:
             backbone.register_forward_pre_hook(_prepend, with_kwargs=True)
             backbone.register_forward_hook(_drop_first, with_kwargs=True)
+        elif len(family.stacks(model)) > 1:
+            encoder, decoder = (entrance for entrance, _ in family.entrances(model))
+            family.embedder(model).register_forward_hook(functools.partial(_put_in_front, backbone=backbone))
+            encoder.register_forward_pre_hook(functools.partial(_widen_encoder, backbone=backbone), with_kwargs=True)
+            decoder.register_forward_pre_hook(_widen_cross_attention, with_kwargs=True)
         else:
             family.embedder(model).register_forward_hook(functools.partial(_append, backbone=backbone))
             backbone.register_forward_pre_hook(_widen, with_kwargs=True)
@@ -73,9 +79,11 @@ class PromptTuning(_prefix.PrefixTechnique):
 
         from tunebench.techniques import _virtual_tokens
 
+        if not family.reads_left_to_right:
+            return False
         base = base_of(model)
         kind = _virtual_tokens.task_type(base)
-        if not family.reads_left_to_right or kind == "TOKEN_CLS":
+        if kind == "TOKEN_CLS":
             return False
         prompt: Any = base.base_model.prompt
         config = PromptTuningConfig(
@@ -156,3 +164,32 @@ def _widen(module: Any, args: tuple, kwargs: dict[str, Any]) -> tuple[tuple, dic
 def _drop_last(module: Any, args: tuple, output: Any) -> Any:
     output.last_hidden_state = output.last_hidden_state[:, : -len(module.prompt)].contiguous()
     return output
+
+
+def _put_in_front(module: Any, args: tuple, output: Any, *, backbone: Any) -> Any:
+    import torch
+
+    prompt = backbone.prompt.to(output.dtype).expand(len(output), -1, -1)
+    return torch.cat([prompt, output], dim=1)
+
+
+def _widen_encoder(module: Any, args: tuple, kwargs: dict[str, Any], *, backbone: Any) -> tuple[tuple, dict[str, Any]]:
+    mask = kwargs.get("attention_mask")
+    if mask is not None:
+        kwargs = {**kwargs, "attention_mask": _seen(mask, len(backbone.prompt))}
+    return args, kwargs
+
+
+def _widen_cross_attention(module: Any, args: tuple, kwargs: dict[str, Any]) -> tuple[tuple, dict[str, Any]]:
+    """The mask of the source is as wide as the text; the states of the encoder hold the prompt as well."""
+    mask, states = kwargs.get("encoder_attention_mask"), kwargs["encoder_hidden_states"]
+    if mask is not None:
+        kwargs = {**kwargs, "encoder_attention_mask": _seen(mask, states.shape[1] - mask.shape[1])}
+    return args, kwargs
+
+
+def _seen(mask: Any, count: int) -> Any:
+    """A mask with `count` visible places in front."""
+    import torch
+
+    return torch.cat([mask.new_ones(len(mask), count), mask], dim=1)

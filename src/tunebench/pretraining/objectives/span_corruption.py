@@ -70,7 +70,11 @@ class SpanCorruption(PretrainingObjective):
             dropout_rate=0.0,  # as it is trained here: frozen layers under a dropout never known answer worse
             **special,
         )
-        return T5ForConditionalGeneration(config)
+        model = T5ForConditionalGeneration(config)
+        # Relative positions are learnt, for which torch's fused attention falls back to its slow float32 form.
+        model.set_attn_implementation("eager")
+        _begin_small(model)
+        return model
 
     def window(self, length: int) -> int:
         """The longest text whose corrupted form and </s> fit `length`."""
@@ -93,12 +97,35 @@ class SpanCorruption(PretrainingObjective):
 
     def loss(self, model: Any, batch: dict[str, Tensor]) -> dict[str, Part]:
         """The summed negative log-likelihood of the target's tokens, sentinels included."""
-        from torch.nn import functional
+        from tunebench.pretraining.cross_entropy import summed_cross_entropy
 
-        logits = model(input_ids=batch["input_ids"], labels=batch["labels"], use_cache=False).logits
-        labels = batch["labels"].flatten()
-        total = functional.cross_entropy(logits.flatten(0, 1).float(), labels, reduction="sum")
-        return {"spans": Part(total, len(labels))}
+        labels = batch["labels"]
+        sources = model.encoder(input_ids=batch["input_ids"]).last_hidden_state
+        states = model.decoder(
+            input_ids=model.prepare_decoder_input_ids_from_labels(labels),
+            encoder_hidden_states=sources,
+            use_cache=False,
+        ).last_hidden_state
+        states = states.flatten(0, 1) * model.config.d_model**-0.5  # as the model scales them for the tied embeddings
+        total = summed_cross_entropy(states, model.lm_head.weight, labels.flatten())
+        return {"spans": Part(total, labels.numel())}
+
+
+def _begin_small(model: Any) -> None:
+    """Embeddings of standard deviation 0.02 and silent layers, as small GPT-2s begin, so that layers count at once.
+
+    T5's own embeddings begin with 1: a layer's output vanishes beside them until Adafactor, whose steps grow with the
+    weights, has moved them. The last norm takes back T5's scaling of the states under a tied head. Measured in
+    docs/decisions/0007.
+    """
+    import torch
+
+    with torch.no_grad():
+        model.shared.weight.normal_(std=0.02)
+        model.decoder.final_layer_norm.weight.fill_(model.config.d_model**0.5)
+        for name, parameter in model.named_parameters():
+            if name.endswith((".o.weight", ".wo.weight")):
+                parameter.zero_()
 
 
 def in_stable_order(pieces: Sequence[tuple[str, float]]) -> list[tuple[str, float]]:

@@ -1,0 +1,160 @@
+"""T5 (Raffel et al. 2020) and what shares its shape: T5 1.1, Flan-T5, mT5."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from tunebench.families.base import Family, Split, Stage, base_of
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+    from transformers import PreTrainedModel
+
+_T5 = {
+    "model_type": "t5", "vocab_size": 32128, "d_kv": 64, "pad_token_id": 0, "eos_token_id": 1,
+    "decoder_start_token_id": 0,
+}  # fmt: skip
+_FEED_FORWARD = ("layer.1.DenseReluDense", "layer.2.DenseReluDense")  # in an encoder's layer, in a decoder's
+
+
+class T5(Family):
+    """An encoder and a decoder over shared embeddings, with learnt biases of relative positions and no new head.
+
+    Stages are the embeddings, the encoder's layers (its norm belongs to the last), the decoder's layers, and the
+    decoder's norm with the language-modelling head where that has own weights. A cut lies within or above the encoder.
+    """
+
+    name = "t5"
+    title = "T5"
+    model_types = ("t5", "mt5")
+    auto_classes: ClassVar[Mapping[str, str]] = {"text_to_text": "AutoModelForSeq2SeqLM"}
+    fresh_heads = ()
+    shapes: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "t5-small": {**_T5, "d_model": 512, "d_ff": 2048, "num_layers": 6, "num_heads": 8},
+        "t5-base": {**_T5, "d_model": 768, "d_ff": 3072, "num_layers": 12, "num_heads": 12},
+    }
+
+    def positions(self, values: Mapping[str, Any]) -> int:
+        """Relative positions know no end; the tokenizer's limit and the task's stand."""
+        return 1 << 20
+
+    def load(self, folder: Path, objective: str, head: Mapping[str, Any]) -> PreTrainedModel:
+        """As `Family.load`; training keeps no cache of keys and values."""
+        model = super().load(folder, objective, head)
+        for part in (model, *self._stacks(model)):
+            part.config.use_cache = False
+        return model
+
+    def head(self, model: nn.Module) -> list[nn.Module]:
+        """Nothing: the pretrained language-modelling head answers."""
+        return []
+
+    def _stacks(self, model: nn.Module) -> tuple[Any, Any]:
+        base: Any = base_of(model)
+        return base.encoder, base.decoder
+
+    def stacks(self, model: nn.Module) -> list[Sequence[nn.Module]]:
+        """The encoder's layers and the decoder's."""
+        return [list(stack.block) for stack in self._stacks(model)]
+
+    def layers(self, model: nn.Module) -> Sequence[nn.Module]:
+        """The encoder's layers, then the decoder's."""
+        encoder, decoder = self.stacks(model)
+        return [*encoder, *decoder]
+
+    def stages(self, model: nn.Module) -> list[Stage]:
+        """Embeddings, each layer, and the last norm."""
+        base: Any = base_of(model)
+        encoder, decoder = self.stacks(model)
+        last = len(encoder) - 1
+        stages = [Stage("embeddings", (base.shared,))]
+        for index, layer in enumerate(encoder):
+            norm = (base.encoder.final_layer_norm,) if index == last else ()
+            stages.append(Stage(f"encoder layer {index}", (layer, *norm)))
+        stages += [Stage(f"decoder layer {index}", (layer,)) for index, layer in enumerate(decoder)]
+        tied = base.lm_head.weight is base.shared.weight
+        return [*stages, Stage("norm", (base.decoder.final_layer_norm, *([] if tied else [base.lm_head])))]
+
+    def frozen_depth(self, model: nn.Module) -> int:
+        """As `Family.frozen_depth`, at most up to the encoder's outputs."""
+        return min(super().frozen_depth(model), 1 + len(self.stacks(model)[0]))
+
+    def attentions(self, model: nn.Module) -> list[nn.Module]:
+        """The encoder's self-attentions, then each decoder layer's self-attention and cross-attention."""
+        return [attention for _, behind in self.entrances(model) for attention in behind]
+
+    def entrances(self, model: nn.Module) -> list[tuple[nn.Module, list[nn.Module]]]:
+        """Encoder and decoder: a generation calls them one by one."""
+        encoder, decoder = self._stacks(model)
+        reading = [block.layer[0].SelfAttention for block in encoder.block]
+        writing = [a for block in decoder.block for a in (block.layer[0].SelfAttention, block.layer[1].EncDecAttention)]
+        return [(encoder, reading), (decoder, writing)]
+
+    def keys_and_values(self, model: nn.Module, ids: Tensor) -> Tensor:
+        """Of a text that the encoder reads and the decoder writes (see `Family.keys_and_values`)."""
+        from tunebench.families import _prefix
+
+        return _prefix.keys_and_values(base_of(model), self.attentions(model), ids, decoder_input_ids=ids[None])
+
+    def embedder(self, model: nn.Module) -> nn.Module:
+        """The encoder's token embeddings."""
+        return self._stacks(model)[0].embed_tokens
+
+    def embedded(self, model: nn.Module, ids: Tensor) -> Tensor:
+        """Their rows."""
+        return self.embedder(model)(ids)
+
+    def split(self, model: nn.Module, depth: int, pooled: bool) -> Split:
+        """Cut above the embeddings, any layer of the encoder, or the whole of it (see `Family.split`)."""
+        from torch.nn import Identity, ModuleList, Sequential
+
+        from tunebench.families import _cut
+
+        base: Any = base_of(model)
+        encoder = base.encoder
+        layers = list(encoder.block)
+        cut = depth - 1
+        lower: Any = _cut.shallow(encoder, dropout=Identity())  # which the upper part puts into training mode
+        upper: nn.Module = _cut.Computed()
+        if cut < len(layers):
+            lower = _cut.shallow(lower, block=ModuleList(layers[:cut]), final_layer_norm=Identity())
+            # All layers share the biases of relative positions, which the lowest one holds. Of the two places of
+            # dropout the lower one belongs to the frozen embeddings.
+            upper = _cut.shallow(
+                encoder,
+                block=ModuleList([_with_bias_of(layers[0], layers[cut]), *layers[cut + 1 :]]),
+                final_layer_norm=Sequential(encoder.final_layer_norm, encoder.dropout),
+                dropout=Identity(),
+            )
+
+        def prefix(**inputs: Tensor) -> Tensor:
+            return lower(**inputs).last_hidden_state
+
+        return Split(prefix, _cut.shallow(base, encoder=upper), one_vector=False)
+
+    def projections(self, model: nn.Module) -> dict[str, tuple[str, ...]]:
+        """Of self-attention, cross-attention and the feed-forward network, which is gated in T5 1.1 and mT5."""
+        attentions = ("layer.0.SelfAttention", "layer.1.EncDecAttention")
+        names = {"query": "q", "key": "k", "value": "v", "output": "o"}
+        return {
+            **{role: tuple(f"{attention}.{name}" for attention in attentions) for role, name in names.items()},
+            "mlp_in": tuple(f"{place}.{name}" for place in _FEED_FORWARD for name in ("wi", "wi_0", "wi_1")),
+            "mlp_out": tuple(f"{place}.wo" for place in _FEED_FORWARD),
+        }
+
+
+def _with_bias_of(first: Any, layer: Any) -> nn.Module:
+    """The layer with the first one's biases of relative positions; weights are shared, both stay as they are."""
+    from torch.nn import ModuleList
+
+    from tunebench.families import _cut
+
+    theirs, own = first.layer[0].SelfAttention, layer.layer[0].SelfAttention
+    if theirs is own:
+        return layer
+    attention: Any = _cut.shallow(own, relative_attention_bias=theirs.relative_attention_bias)
+    attention.has_relative_attention_bias = True
+    sublayer = _cut.shallow(layer.layer[0], SelfAttention=attention)
+    return _cut.shallow(layer, layer=ModuleList([sublayer, *layer.layer[1:]]))

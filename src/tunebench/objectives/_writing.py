@@ -1,0 +1,49 @@
+"""Answers written token by token."""
+
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedTokenizerBase
+
+
+def text_of(ids: Sequence[int], tokenizer: PreTrainedTokenizerBase) -> tuple[str, bool]:
+    """Generated tokens as text up to end-of-text, and whether that came."""
+    end = tokenizer.eos_token_id
+    kept = list(itertools.takewhile(lambda token: token != end, ids))
+    return str(tokenizer.decode(kept, skip_special_tokens=True)).strip(), end in ids
+
+
+def write(
+    network: Any,
+    batch: dict[str, Tensor],
+    tokenizer: PreTrainedTokenizerBase,
+    new_tokens: int,
+    beams: int,
+    **drawing: Any,
+) -> Tensor:
+    """Token ids, (batch, at most new_tokens and those that `generate` begins with).
+
+    All that a checkpoint's own generation settings could say otherwise is said here.
+    """
+    return network.generate(
+        **batch,
+        max_new_tokens=new_tokens,
+        min_new_tokens=None,
+        num_beams=beams,
+        length_penalty=1.0,
+        early_stopping=False,
+        repetition_penalty=1.0,
+        no_repeat_ngram_size=0,
+        use_cache=True,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+        **{"do_sample": False, **drawing},
+    )
+
+
+def widened(ids: Tensor, width: int, fill: int) -> Tensor:
+    """(batch, tokens) filled up to `width` tokens."""
+    return torch.nn.functional.pad(ids, (0, max(0, width - ids.shape[1])), value=fill)

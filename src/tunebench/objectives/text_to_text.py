@@ -1,0 +1,126 @@
+"""Words in, words out: an encoder reads the source, a decoder writes the answer."""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from tunebench import words
+from tunebench.examples import Example, PromptExample, QuestionExample
+from tunebench.objectives import _writing
+from tunebench.objectives.base import IGNORED, Features, Objective, rows_of
+
+
+class TextToText(Objective):
+    """Cross entropy over the target's tokens and end-of-text (Raffel et al. 2020, section 2.4).
+
+    Classes are posed as their names, scores as numbers rounded to fifths. Such an answer is either ranked, each label
+    scored by one decoder pass over one reading of the source, or written and compared with the labels.
+    """
+
+    name = "text_to_text"
+    pooled = False
+
+    prompt: str = ""
+    target_tokens: int = 64
+    samples: int = 16
+    max_new_tokens: int = 64
+    beams: int = 1
+    answer: Literal["rank", "generate"] = "rank"
+    regression: bool = False
+
+    @staticmethod
+    def head(labels: Sequence[str]) -> dict[str, Any]:
+        """The pretrained head stays."""
+        return {}
+
+    @property
+    def closed(self) -> bool:
+        """Whether the answer is one of a known list."""
+        return bool(self.labels) or self.regression
+
+    @property
+    def ranks(self) -> bool:  # type: ignore[override]
+        """Each of the known answers is scored."""
+        return self.closed and self.answer == "rank"
+
+    @property
+    def writes(self) -> bool:  # type: ignore[override]
+        """Everything else is written."""
+        return not self.ranks
+
+    def encode(self, examples: Sequence[Example]) -> Features:
+        """Sources to token ids, cut at their end; labels are the targets' ids."""
+        sources = [words.prompt_of(example, self.prompt) for example in examples]
+        encoded = self._tokenize(sources)
+        full = [text for text, ids in zip(sources, encoded["input_ids"], strict=True) if len(ids) >= self.max_tokens]
+        cut = {"sources": self._count_cut(full) if full else 0}
+        targets = self._targets([words.target_of(example, self.labels) for example in examples])
+        cut["targets"] = sum(len(ids) > self.target_tokens for ids in targets)
+        kept = [ids[: self.target_tokens] for ids in targets]
+        return Features(rows_of(encoded), kept, {what: count for what, count in cut.items() if count})
+
+    def _targets(self, texts: Sequence[str]) -> list[list[int]]:
+        """Token ids with end-of-text, uncut."""
+        return self.tokenizer(text_target=list(texts), verbose=False)["input_ids"]  # type: ignore[return-value]
+
+    def collate_labels(self, features: Features, indices: Sequence[int], width: int) -> Tensor:
+        """Token ids of the targets, (batch, longest target), padded with -100."""
+        rows = [features.labels[index] for index in indices]
+        padded = np.full((len(rows), max(map(len, rows))), IGNORED, dtype=np.int64)
+        for row, ids in zip(padded, rows, strict=True):
+            row[: len(ids)] = ids
+        return torch.from_numpy(padded)
+
+    def outputs(self, network: Any, batch: dict[str, Tensor], features: Features, indices: Sequence[int]) -> Tensor:
+        """Log-likelihoods of all labels, (batch, labels), or written token ids, (batch, max_new_tokens)."""
+        if self.ranks:
+            return self._likelihoods(network, batch)
+        ids = _writing.write(network, batch, self.tokenizer, self.max_new_tokens, self.beams)
+        return _writing.widened(ids[:, 1:], self.max_new_tokens, int(self.tokenizer.pad_token_id))  # type: ignore[arg-type]
+
+    def _likelihoods(self, network: Any, batch: dict[str, Tensor]) -> Tensor:
+        encoded = network.get_encoder()(**batch, return_dict=True)
+        rows = len(batch["attention_mask"])
+        scores = []
+        for ids in self._targets(self._known()):
+            labels = torch.tensor(ids, device=batch["attention_mask"].device).expand(rows, -1)
+            logits = network(
+                encoder_outputs=encoded,
+                attention_mask=batch["attention_mask"],
+                decoder_input_ids=network.prepare_decoder_input_ids_from_labels(labels),
+            ).logits.float()
+            scores.append(-functional.cross_entropy(logits.mT, labels, reduction="none").sum(1))
+        return torch.stack(scores, dim=1)
+
+    def _known(self) -> tuple[str, ...]:
+        """The answers that are ranked; of scores all fifths of 0 to 5, STS-B's scale."""
+        return self.labels or tuple(f"{words.STEP * number:.1f}" for number in range(round(5 / words.STEP) + 1))
+
+    def decode(self, outputs: Tensor, features: Features, indices: Sequence[int]) -> tuple[list[Any], list[Any]]:
+        """Class names, scores or texts; beside them every label's probability, or the text that was written."""
+        if self.ranks:
+            known = self._known()
+            best = [known[index] for index in outputs.argmax(-1).tolist()]
+            if self.regression:
+                return [words.score_of(text) for text in best], [None] * len(best)
+            return best, outputs.double().softmax(-1).tolist()
+        written = [_writing.text_of(row, self.tokenizer) for row in outputs.tolist()]
+        sure = [{"text": text, "ended": ended} for text, ended in written]
+        if self.labels:
+            return [words.label_of(text, self.labels) for text, _ in written], sure
+        if self.regression:
+            return [words.score_of(text) for text, _ in written], sure
+        return [text for text, _ in written], sure
+
+    @staticmethod
+    def references(examples: Sequence[Example], labels: Sequence[str]) -> list[Any]:
+        """Targets; of questions all answers."""
+        return [
+            list(example.answers) if isinstance(example, QuestionExample) else example.response
+            for example in examples
+            if isinstance(example, QuestionExample | PromptExample)
+        ]

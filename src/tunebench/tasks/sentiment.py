@@ -1,0 +1,24 @@
+"""Film reviews, for or against: IMDB, https://huggingface.co/datasets/stanfordnlp/imdb."""
+
+from tunebench.tasks.base import HubData, Task
+
+sentiment = Task(
+    name="sentiment",
+    title="Sentiment of film reviews",
+    objective="sequence_classification",
+    hub=HubData(id="stanfordnlp/imdb", files="plain_text/{split}-*.parquet"),
+    folder="imdb",
+    labels=("negative", "positive"),
+    metrics=("accuracy", "macro_f1"),
+    max_tokens=512,
+    prompt="sentiment: {text}",
+    max_new_tokens=10,
+    beams=5,
+    licence="none stated; research use",
+    citation="Maas et al. 2011, Learning Word Vectors for Sentiment Analysis, https://aclanthology.org/P11-1015",
+    caveats=(
+        "The set has no validation split: it is 10 % of train, drawn with seed 0.",
+        "123 test reviews occur in train as well, with the same label.",
+        "Reviews run up to 2,470 words: the end of a long one is cut, which may hold the verdict.",
+    ),
+)

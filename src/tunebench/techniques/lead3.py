@@ -1,0 +1,60 @@
+"""The first three sentences: what a summary of news has to beat."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from tunebench.examples import Example, PromptExample
+from tunebench.families.base import Family
+from tunebench.techniques.base import Baseline, Predictor
+
+_FILE = "lead3.json"
+
+
+class Lead3(Baseline):
+    """Copies the first sentences of the source, a line each (Nallapati et al. 2017, section 4.3)."""
+
+    name = "lead3"
+    title = "First three sentences"
+    paper = "Nallapati et al. 2017, SummaRuNNer, https://arxiv.org/abs/1611.04230"
+
+    sentences: int = Field(3, ge=1, description="how many; Nallapati et al. 2017: 3")
+
+    def not_applicable(self, family: Family, objective: str) -> str | None:
+        """It answers with a part of the source."""
+        return None if objective == "text_to_text" else f"the beginning of a source is no answer to {objective}"
+
+    def fit(self, train: Sequence[Example], objective: str, labels: Sequence[str], seed: int) -> Predictor:
+        """There is nothing to fit."""
+        return _Lead(self.sentences)
+
+    def load(self, folder: Path, objective: str, labels: Sequence[str]) -> Predictor:
+        """As it was saved in a run's folder."""
+        return _Lead(json.loads((folder / _FILE).read_text(encoding="utf-8"))["sentences"])
+
+
+class _Lead(Predictor):
+    def __init__(self, sentences: int):
+        self.sentences, self.parameters = sentences, 0
+
+    def predict(self, examples: Sequence[Example]) -> tuple[list[Any], list[Any]]:
+        """The first sentences of each source; there is no score."""
+        from tunebench.metrics import sentences_on_lines
+
+        answers = [
+            "\n".join(sentences_on_lines(" ".join(example.source.split())).split("\n")[: self.sentences])
+            for example in examples
+            if isinstance(example, PromptExample)
+        ]
+        return answers, [None] * len(answers)
+
+    def save(self, folder: Path) -> list[Path]:
+        """One JSON file."""
+        path = folder / _FILE
+        path.write_text(json.dumps({"sentences": self.sentences}), encoding="utf-8")
+        return [path]

@@ -1,0 +1,53 @@
+"""An example as words in, words out: how every task is posed to models that answer by writing."""
+
+from collections.abc import Sequence
+
+from tunebench.examples import Example, PromptExample, QuestionExample, TextExample, filled
+
+NO_LABEL = "(no label)"
+"""A written answer that is no class: it matches none, and is no class of its own to average over."""
+
+NO_NUMBER = -1.0
+"""The score of a written answer that is no number, as in T5's own evaluation (Raffel et al. 2020, string_to_float)."""
+
+STEP = 0.2
+
+
+def prompt_of(example: Example, template: str) -> str:
+    """What the model reads."""
+    if isinstance(example, PromptExample):
+        return example.prompt
+    if isinstance(example, QuestionExample):
+        return filled(template, question=example.question, context=example.context)
+    assert isinstance(example, TextExample), "tags are not posed in words"
+    return filled(template, text=example.text, pair=example.pair or "")
+
+
+def target_of(example: Example, labels: Sequence[str]) -> str:
+    """What it should write: the response, the first answer, the label's name, or the score as a string."""
+    if isinstance(example, PromptExample):
+        return example.response
+    if isinstance(example, QuestionExample):
+        return example.answers[0]
+    assert isinstance(example, TextExample), "tags are not posed in words"
+    return labels[int(example.label)] if labels else score_as_text(float(example.label))
+
+
+def score_as_text(score: float) -> str:
+    """A score rounded to fifths, as STS-B was posed to T5 (Raffel et al. 2020, section 2.4)."""
+    return f"{round(score / STEP) * STEP:.1f}"
+
+
+def label_of(text: str, labels: Sequence[str]) -> str:
+    """The label that a written answer names, letter by letter but for blanks around it and capitals."""
+    by_name = {label.casefold(): label for label in labels}
+    return by_name.get(text.strip().casefold(), NO_LABEL)
+
+
+def score_of(text: str) -> float:
+    """The number that a written answer is; NO_NUMBER if it is none."""
+    try:
+        value = float(text)
+    except ValueError:
+        return NO_NUMBER
+    return value if abs(value) < float("inf") else NO_NUMBER

@@ -1,0 +1,344 @@
+"""Encoder-decoders: a frozen encoder's cache, answers that no batch changes, answers that are no label, windows."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tests.contracts.runs import make, make_run
+from tunebench import data
+from tunebench.engine.evaluate import predict
+from tunebench.engine.sources import Tokens
+from tunebench.errors import UserError
+from tunebench.examples import PromptExample, QuestionExample, TextExample
+from tunebench.families import families
+from tunebench.objectives import objectives
+from tunebench.objectives.base import IGNORED
+from tunebench.objectives.text_to_text import TextToText
+from tunebench.plan import plan
+from tunebench.study import read_study
+from tunebench.tasks import tasks
+from tunebench.words import NO_LABEL, NO_NUMBER, label_of, score_as_text, score_of, target_of
+
+T5 = families()["t5"]
+
+
+def asked(backbone: Path, labels: tuple[str, ...] = (), **settings: Any) -> TextToText:
+    return TextToText(labels, T5.tokenizer(backbone), max_tokens=32, **{"prompt": "{text}", **settings})
+
+
+def answers(model: Any, objective: TextToText, examples: list[Any], batch_tokens: int) -> tuple[list[Any], list[Any]]:
+    source = Tokens(objective, objective.encode(examples), torch.device("cpu"))
+    return predict(model, source, objective, lambda: torch.autocast("cpu", enabled=False), batch_tokens)
+
+
+@pytest.fixture
+def model(backbones: dict[str, Path]) -> Any:
+    torch.manual_seed(0)
+    return T5.load(backbones["t5"], "text_to_text", {}).eval()
+
+
+@pytest.fixture
+def texts(data_root: Path) -> list[Any]:
+    return data.load(tasks()["sentiment"], data_root).splits["test"]
+
+
+# The family -----------------------------------------------------------------------------------------------------------
+
+
+def test_tail_of_prefix_is_the_model_at_every_depth_of_the_encoder(model: Any, backbones: dict[str, Path]) -> None:
+    batch: Any = dict(T5.tokenizer(backbones["t5"])(["i feel so happy", "john won"], return_tensors="pt", padding=True))
+    labels = torch.tensor([[5, 6, 3], [7, 3, IGNORED]])
+    with torch.no_grad():
+        expected = model(**batch, labels=labels)
+        for depth in range(1, 6):
+            split = T5.split(model, depth, False)
+            states, mask = split.prefix(**batch), batch["attention_mask"]
+            tail: Any = split.tail
+            assert torch.equal(tail(inputs_embeds=states, attention_mask=mask, labels=labels).logits, expected.logits)
+            written = tail.generate(inputs_embeds=states, attention_mask=mask, num_beams=3, max_new_tokens=6)
+            assert torch.equal(written, model.generate(**batch, num_beams=3, max_new_tokens=6))
+    assert len(T5.stages(model)) == 1 + 4 + 3 + 1
+
+
+def test_the_first_upper_layer_borrows_the_position_biases_and_the_model_stays_as_it_was(model: Any) -> None:
+    before = [(name, id(p)) for name, p in model.named_parameters()]
+    flags = [block.layer[0].SelfAttention.has_relative_attention_bias for block in model.encoder.block]
+    T5.split(model, 3, False)
+    assert [(name, id(p)) for name, p in model.named_parameters()] == before
+    assert [block.layer[0].SelfAttention.has_relative_attention_bias for block in model.encoder.block] == flags
+
+
+def test_dropout_in_training_touches_no_frozen_stage(model: Any, backbones: dict[str, Path]) -> None:
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.5
+    batch: Any = dict(T5.tokenizer(backbones["t5"])(["i feel so happy"], return_tensors="pt"))
+    for depth in (3, 5):
+        split = T5.split(model.eval(), depth, False)
+        split.tail.train()
+        with torch.no_grad():
+            assert torch.equal(split.prefix(**batch), split.prefix(**batch))
+            states = {"inputs_embeds": split.prefix(**batch), "attention_mask": batch["attention_mask"]}
+            encoder: Any = split.tail
+            dropped = [encoder.encoder(**states).last_hidden_state for _ in range(2)]
+        assert torch.equal(*dropped) == (depth == 5)
+
+
+def test_the_published_t5_counts_are_the_closed_form_ones() -> None:
+    cells = [cell for cell in plan(read_study("published")[0].runs()) if cell["family"] == "t5"]
+    counted = {(c["task"], c["technique"]): c["parameters"]["trainable"] for c in cells if c["parameters"]}
+    embeddings, attention, feed_forward = 32128 * 512, 4 * 512 * 512, 2 * 512 * 2048
+    encoder = 6 * (attention + feed_forward + 2 * 512) + 32 * 8 + 512
+    decoder = 6 * (2 * attention + feed_forward + 3 * 512) + 32 * 8 + 512
+    assert counted["sentiment", "full"] == embeddings + encoder + decoder == 60_506_624
+    assert {c["parameters"]["total"] for c in cells if c["technique"] == "full"} == {60_506_624}
+    assert {n for (_, technique), n in counted.items() if technique == "lora"} == {294_912}
+    assert {n for (_, technique), n in counted.items() if technique == "freeze"} == {decoder}
+    assert counted["question_answering", "p_tuning_v2"] == 20 * 12 * 2 * 512
+    assert counted["summarization", "prompt_tuning"] == 20 * 512
+
+
+def test_a_cached_encoder_gives_what_an_uncached_one_gives(
+    backbones: dict[str, Path], data_root: Path, tmp_path: Path
+) -> None:
+    made = {}
+    for gigabytes in (1.0, 0.0):
+        run = make_run(backbones["t5"], data_root, "summarization", "freeze", cache_gigabytes=gigabytes)
+        made[gigabytes] = make(run, tmp_path / str(gigabytes))
+    assert [made[g].cost.cached for g in made] == [True, False]
+    assert made[1.0].metrics == made[0.0].metrics
+    for one, other in zip(made[1.0].history, made[0.0].history, strict=True):
+        assert one.train_loss == pytest.approx(other.train_loss, rel=1e-5)
+
+
+@pytest.mark.parametrize("settings", [{"frozen_layers": 2}, {"frozen_layers": 0, "frozen_decoder_layers": 2}])
+def test_the_lower_layers_of_either_stack_may_be_frozen(
+    settings: dict[str, Any], backbones: dict[str, Path], model: Any
+) -> None:
+    from tunebench.techniques import techniques
+
+    technique: Any = techniques()["freeze"](**settings)
+    technique.apply(model, T5, 1)
+    trains = [stage.name for stage in T5.stages(model) if stage.trains()]
+    encoder, decoder = settings["frozen_layers"], settings.get("frozen_decoder_layers", 0)
+    assert trains == [
+        *(f"encoder layer {n}" for n in range(encoder, 4)), *(f"decoder layer {n}" for n in range(decoder, 3)), "norm",
+    ]  # fmt: skip
+
+
+def test_a_stack_that_a_model_has_not_is_told(backbones: dict[str, Path], data_root: Path, tmp_path: Path) -> None:
+    for technique, message in (
+        ({"name": "freeze", "frozen_decoder_layers": 1}, "no encoder-decoder. Give frozen_layers"),
+        ({"name": "p_tuning_v2", "prefix_length": 4, "reach": "decoder"}, "no encoder-decoder"),
+    ):
+        with pytest.raises(UserError, match=message):
+            make(make_run(backbones["bert"], data_root, "emotion", technique), tmp_path)
+
+
+@pytest.mark.parametrize("reach", ["encoder", "decoder", "both"])
+def test_a_prefix_reaches_the_stacks_it_is_said_to(reach: str, backbones: dict[str, Path], model: Any) -> None:
+    from tunebench.techniques import techniques
+
+    batch: Any = dict(T5.tokenizer(backbones["t5"])(["i feel so happy"], return_tensors="pt"))
+    with torch.no_grad():
+        states = model.encoder(**batch).last_hidden_state
+        logits = model(encoder_outputs=(states,), labels=torch.tensor([[5, 3]])).logits
+        technique: Any = techniques()["p_tuning_v2"](prefix_length=4, reach=reach)
+        technique.apply(model, T5, 1)
+        assert torch.equal(model.encoder(**batch).last_hidden_state, states) == (reach == "decoder")
+        same = torch.allclose(model(encoder_outputs=(states,), labels=torch.tensor([[5, 3]])).logits, logits, atol=1e-5)
+        assert same == (reach == "encoder")
+    attentions = {"encoder": 4, "decoder": 6, "both": 10}[reach]
+    assert model.prefix.states.numel() == 4 * attentions * 2 * 32
+
+
+@pytest.mark.parametrize("name", ["prompt_tuning", "p_tuning_v2", "prefix_tuning"])
+def test_virtual_tokens_change_neither_padding_nor_a_generation_with_its_cache(
+    name: str, backbones: dict[str, Path], model: Any
+) -> None:
+    from tunebench.techniques import techniques
+
+    technique: Any = techniques()[name](prefix_length=4)
+    technique.apply(model, T5, 1)
+    tokenizer = T5.tokenizer(backbones["t5"])
+    short: Any = tokenizer("i feel so happy", return_tensors="pt")
+    padded: Any = tokenizer(
+        ["i feel so happy", "john won the world cup in new york"], return_tensors="pt", padding=True
+    )
+    with torch.no_grad():
+        labels = torch.tensor([[5, 6, 7, 3]])
+        alone = model(**short, labels=labels).logits
+        torch.testing.assert_close(model(**padded, labels=labels.repeat(2, 1)).logits[:1], alone, rtol=1e-4, atol=1e-5)
+        options = {"num_beams": 2, "max_new_tokens": 8}
+        assert torch.equal(
+            model.generate(**short, **options, use_cache=True), model.generate(**short, **options, use_cache=False)
+        )
+
+
+# Answers --------------------------------------------------------------------------------------------------------------
+
+
+def test_written_answers_depend_neither_on_batch_size_nor_on_order(
+    backbones: dict[str, Path], model: Any, texts: list[Any]
+) -> None:
+    objective = asked(backbones["t5"], beams=3, max_new_tokens=8)
+    examples = [PromptExample(row.text, "good") for row in texts]
+    together, _ = answers(model, objective, examples, 4096)
+    assert answers(model, objective, examples, 1)[0] == together
+    assert answers(model, objective, examples[::-1], 64)[0] == together[::-1]
+    assert len(set(together)) > 1
+
+
+def test_ranked_answers_depend_neither_on_batch_size_nor_on_order(
+    backbones: dict[str, Path], model: Any, texts: list[Any]
+) -> None:
+    objective = asked(backbones["t5"], ("happy", "so very", "won"))
+    _, together = answers(model, objective, texts, 4096)
+    _, alone = answers(model, objective, texts, 1)
+    _, turned = answers(model, objective, texts[::-1], 64)
+    for one, two, three in zip(together, alone, turned[::-1], strict=True):
+        assert two == pytest.approx(one, rel=1e-3)
+        assert three == pytest.approx(one, rel=1e-3)
+    assert max(row[0] for row in together) > 1.01 * min(row[0] for row in together)
+
+
+def test_ranking_takes_the_label_whose_loss_is_the_smallest(
+    backbones: dict[str, Path], model: Any, texts: list[Any]
+) -> None:
+    labels = ("happy", "john johnson", "so very")
+    objective = asked(backbones["t5"], labels)
+    losses = []
+    for index in range(len(labels)):
+        rows = [TextExample(row.text, index) for row in texts[:8]]
+        features = objective.encode(rows)
+        with torch.no_grad():
+            losses.append([
+                float(model(**objective.collate(features, [at])).loss) * len(features.labels[at]) for at in range(8)
+            ])  # fmt: skip
+    best = [labels[int(column.argmin())] for column in torch.tensor(losses).T]
+    assert answers(model, objective, texts[:8], 4096)[0] == best
+
+
+def test_a_written_answer_that_is_no_label_is_counted(
+    backbones: dict[str, Path], data_root: Path, tmp_path: Path
+) -> None:
+    task = {"name": "sentiment", "answer": "generate", "beams": 2, "max_new_tokens": 5}
+    done = make(make_run(backbones["t5"], data_root, task, "untuned"), tmp_path)
+    (notice,) = [notice for notice in done.notices if notice.code == "unreadable"]
+    assert notice.message.startswith("36 of 36 test answers were no label")
+    assert done.metrics.test == {"accuracy": 0.0, "macro_f1": 0.0}
+
+
+@pytest.mark.parametrize(
+    ("text", "label"),
+    [("positive", "positive"), (" Positive ", "positive"), ("positively", NO_LABEL), ("", NO_LABEL), ("pos", NO_LABEL)],
+)
+def test_a_label_is_read_letter_by_letter(text: str, label: str) -> None:
+    assert label_of(text, ("negative", "positive")) == label
+
+
+@pytest.mark.parametrize(
+    ("text", "score"),
+    [("3.2", 3.2), (" 4 ", 4.0), ("", NO_NUMBER), ("four", NO_NUMBER), ("inf", NO_NUMBER), ("nan", NO_NUMBER)],
+)
+def test_a_score_is_read_as_t5s_own_evaluation_does(text: str, score: float) -> None:
+    assert score_of(text) == score
+
+
+@pytest.mark.parametrize(("score", "text"), [(0.0, "0.0"), (2.57, "2.6"), (2.5, "2.4"), (3.1, "3.2"), (5.0, "5.0")])
+def test_scores_are_posed_in_fifths(score: float, text: str) -> None:
+    assert score_as_text(score) == text
+    assert target_of(TextExample("a", score), ()) == text
+
+
+def test_sources_and_targets_have_their_own_limits_and_cuts_are_counted(backbones: dict[str, Path]) -> None:
+    objective = asked(backbones["t5"], target_tokens=4)
+    features = objective.encode([PromptExample("happy " * 40, "so " * 10), PromptExample("happy", "so")])
+    assert [len(row["input_ids"]) for row in features.inputs] == [32, 2]
+    assert [len(ids) for ids in features.labels] == [4, 2]
+    assert features.truncated == {"sources": 1, "targets": 1}
+    labels = objective.collate(features, [0, 1])["labels"]
+    assert labels[1, 2:].tolist() == [IGNORED, IGNORED]
+
+
+def test_epochs_may_be_compared_on_a_sample_and_greedily_and_the_result_says_so(
+    backbones: dict[str, Path], data_root: Path, tmp_path: Path
+) -> None:
+    run = make_run(backbones["t5"], data_root, "summarization", "full", validation_rows=12)
+    done = make(run, tmp_path / "a")
+    (notice,) = [notice for notice in done.notices if notice.code == "comparison"]
+    assert "12 validation examples, answers written with 1 beam." in notice.message
+    whole = make(make_run(backbones["t5"], data_root, "summarization", "full", validation_beams=None), tmp_path / "b")
+    assert not [notice for notice in whole.notices if notice.code == "comparison"]
+    assert whole.metrics.validation == whole.history[(whole.best_epoch or 1) - 1].validation
+
+
+# Questions ------------------------------------------------------------------------------------------------------------
+
+
+def spans(backbone: Path, **settings: Any) -> Any:
+    return objectives()["question_answering"](
+        (), families()["bert"].tokenizer(backbone), **{"max_tokens": 16, **settings}
+    )
+
+
+def test_windows_cover_a_long_context_and_the_best_one_answers(backbones: dict[str, Path]) -> None:
+    context = "the man is outside and the woman is outside and the dog is outside and john is reading the book today"
+    example = QuestionExample("who is reading", context, ("john",), (context.index("john"),))
+    objective = spans(backbones["bert"], stride=4)
+    features = objective.encode([example, QuestionExample("is", "john won", ("won",), (5,))])
+    count = len(features) - 1
+    assert count > 1
+    assert features.truncated == {"contexts read in windows": 1}
+    held = [at for at in range(count) if features.labels[at] != (0, 0)]
+    assert held
+    outputs = torch.zeros(len(features), 16, 2)
+    for at in held:
+        outputs[at, features.labels[at][0], 0] = outputs[at, features.labels[at][1], 1] = 9.0
+    outputs[-1, features.labels[-1][0], 0] = outputs[-1, features.labels[-1][1], 1] = 5.0
+    found, sure = objective.decode(outputs, features, range(len(features)))
+    assert objective.joined(found, sure, features)[0] == ["john", "won"]
+
+
+def test_a_span_never_ends_before_it_begins(backbones: dict[str, Path]) -> None:
+    objective = spans(backbones["bert"])
+    features = objective.encode([QuestionExample("is", "john won the cup", ("john",), (0,))])
+    outputs = torch.zeros(1, 16, 2)
+    outputs[0, 6, 0], outputs[0, 3, 1], outputs[0, 6, 1] = 9.0, 9.0, 8.0
+    assert objective.decode(outputs, features, [0])[0] == ["cup"]
+
+
+def test_a_question_that_fills_a_window_and_an_answer_that_is_nowhere_are_told(backbones: dict[str, Path]) -> None:
+    objective = spans(backbones["bert"])
+    with pytest.raises(UserError, match="more than half of the 16"):
+        objective.encode([QuestionExample("is " * 12, "john won", ("won",), (5,))])
+    with pytest.raises(UserError, match="does not hold its answer 'maria'"):
+        objective.encode([QuestionExample("is", "john won", ("maria",), (-1,))])
+
+
+@pytest.mark.parametrize("kind", ["bert", "gpt2", "t5"])
+def test_every_family_answers_questions_and_gold_is_the_same_for_all(
+    kind: str, backbones: dict[str, Path], data_root: Path, tmp_path: Path
+) -> None:
+    done = make(make_run(backbones[kind], data_root, "question_answering", "full", epochs=1), tmp_path)
+    posed = {"bert": "question_answering", "gpt2": "causal_lm", "t5": "text_to_text"}[kind]
+    assert done.run.task_settings["objective"] == posed
+    assert set(done.metrics.test) == {"token_f1", "exact_match"}
+    assert (done.generation is None) == (kind == "bert")
+
+
+def test_a_summary_by_one_model_keeps_the_cue_and_cuts_the_articles_end(backbones: dict[str, Path]) -> None:
+    objective: Any = objectives()["causal_lm"](
+        (), families()["gpt2"].tokenizer(backbones["gpt2"]), max_tokens=16, cue=" said", prompt="{source}", writes=True,
+        max_new_tokens=4,
+    )  # fmt: skip
+    features = objective.encode([PromptExample("happy " * 5 + "john " * 20, "won")])
+    ids = features.inputs[0]["input_ids"]
+    happy, said = (objective.tokenizer(word)["input_ids"][0] for word in ("happy", "said"))
+    assert ids[0] == happy
+    assert ids[features.labels[0] - 1] == said
+    prompt = objective.prompts(features, [0])["input_ids"][0].tolist()
+    assert (len(prompt), prompt[0], prompt[-1]) == (12, happy, said)
+    assert features.truncated == {"prompts": 1}
