@@ -204,7 +204,9 @@ def test_drawn_answers_depend_on_the_seed_alone(backbones: dict[str, Path], data
     first, again, other = (answer_sample(model, objective, examples, seed, torch.no_grad) for seed in (1, 1, 2))
     assert first == again
     assert [answer.texts["greedy"] for answer in first.answers] == [answer.texts["greedy"] for answer in other.answers]
-    assert [answer.texts["sampled"] for answer in first.answers] != [answer.texts["sampled"] for answer in other.answers]
+    assert [answer.texts["sampled"] for answer in first.answers] != [
+        answer.texts["sampled"] for answer in other.answers
+    ]
     assert len(first.answers) == 5
     for answer in first.answers:
         assert (answer.prompt, answer.reference) == (examples[answer.id].prompt, examples[answer.id].response)  # type: ignore[union-attr]

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import PreTrainedTokenizerBase
+from transformers import DynamicCache, EncoderDecoderCache, PreTrainedTokenizerBase
 
 
 def text_of(ids: Sequence[int], tokenizer: PreTrainedTokenizerBase) -> tuple[str, bool]:
@@ -16,9 +16,20 @@ def text_of(ids: Sequence[int], tokenizer: PreTrainedTokenizerBase) -> tuple[str
     return str(tokenizer.decode(kept, skip_special_tokens=True)).strip(), end in ids
 
 
+class _OneSource(EncoderDecoderCache):
+    """Keys and values whose part for the source stays where it is: beams of a text only ever change places among them.
+
+    Moving it at every step took a third of the time of a beam search.
+    """
+
+    def reorder_cache(self, beam_idx: Tensor) -> None:
+        """The decoder's own keys and values follow their beams."""
+        self.self_attention_cache.reorder_cache(beam_idx)  # pyright: ignore[reportArgumentType]
+
+
 def write(
     network: Any,
-    batch: dict[str, Tensor],
+    batch: dict[str, Any],
     tokenizer: PreTrainedTokenizerBase,
     new_tokens: int,
     beams: int,
@@ -28,6 +39,8 @@ def write(
 
     All that a checkpoint's own generation settings could say otherwise is said here.
     """
+    if network.config.is_encoder_decoder:
+        batch = {**batch, "past_key_values": _OneSource(DynamicCache(), DynamicCache())}
     return network.generate(
         **batch,
         max_new_tokens=new_tokens,
