@@ -26,6 +26,7 @@ from tunebench.engine.precision import resolve_precision
 from tunebench.study import Training
 from tunebench.tasks import tasks
 from tunebench.techniques import techniques
+from tunebench.words import prompt_of
 
 HERE = Path(__file__).parent
 EPOCHS = {"classifier_head": 10, "freeze": 5, "lora": 5, "prefix_tuning": 5, "full": 5}
@@ -94,7 +95,9 @@ class Bench:
         self.options, self.scratch = options, scratch
         self.rows = {"train": options.rows, "validation": options.validation_rows, "test": TEST_ROWS}
         self.bf16 = resolve_precision("auto", torch.device("cpu")) == "bf16"
-        self.fresh = checkpoints.find(str(options.model)).family.fresh(options.model)
+        family = checkpoints.find(str(options.model)).family
+        self.fresh = family.fresh(options.model)
+        self.writes = tasks()[options.task].objective_of(family.auto_classes) == "text_to_text"
         self.fingerprints: dict[str, str] = {}
         self.threads = os.cpu_count() or 1
         self.environment = {**os.environ, "OMP_NUM_THREADS": str(self.threads), "HF_HUB_OFFLINE": "1"}
@@ -107,8 +110,15 @@ class Bench:
         task = tasks()[name].model_copy(update={"rows": self.rows})
         found = data.load(task, self.options.data_root)
         content: dict[str, Any] = {"labels": found.labels, "max_tokens": task.max_tokens}
+        if self.writes:
+            content |= {"target_tokens": task.target_tokens, "max_new_tokens": task.max_new_tokens}
         for split in ("train", "validation"):
-            content[split] = [[row.text, row.pair, row.label] for row in found.splits[split]]  # type: ignore[union-attr]
+            rows: list[Any] = found.splits[split]
+            content[split] = [
+                [prompt_of(row, task.prompt), row.answers[0], row.answers] if self.writes
+                else [row.text, row.pair, row.label]
+                for row in rows
+            ]  # fmt: skip
         (self.scratch / f"{name}.json").write_text(json.dumps(content), "utf-8")
         self.fingerprints[name] = found.fingerprint()
 
@@ -149,7 +159,7 @@ class Bench:
         experiments = [
             {
                 "model": str(self.options.model),
-                "task": {"name": cell.task, "rows": self.rows},
+                "task": {"name": cell.task, "rows": self.rows, "beams": 1},
                 "techniques": [{"name": cell.technique, **self.options.settings}],
                 "training": {"epochs": epochs, "patience": epochs},
             }
@@ -175,7 +185,7 @@ class Bench:
         for cell in cells:
             result = out / "result.json"
             command = [
-                sys.executable, HERE / "trainer_cell.py", "--model", self.options.model, "--technique", cell.technique,
+                sys.executable, HERE / ("seq2seq_cell.py" if self.writes else "trainer_cell.py"), "--model", self.options.model, "--technique", cell.technique,
                 "--examples", self.scratch / f"{cell.task}.json", "--epochs", cell.epochs, "--seed", seed,
                 "--batch-size", budget.batch_size, "--warmup-fraction", budget.warmup_fraction,
                 "--weight-decay", budget.weight_decay, "--out", out / "checkpoints", "--result", result,
@@ -291,8 +301,9 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--validation-rows", type=int, default=400)
     parser.add_argument("--repeats", type=int, default=5, help="pairs a cell")
     parser.add_argument(
-        "--cells", nargs="*", choices=list(EPOCHS), default=list(EPOCHS), help="single cells, on emotion"
+        "--cells", nargs="*", choices=list(EPOCHS), default=list(EPOCHS), help="single cells, on the task"
     )
+    parser.add_argument("--task", choices=["emotion", "question_answering"], default="emotion", help="of single cells")
     parser.add_argument("--study-repeats", type=int, default=3, help="pairs of the six-cell study; 0 leaves it out")
     parser.add_argument("--study-epochs", type=int, default=5)
     parser.add_argument("--settings", type=json.loads, default={}, help="JSON: of the technique; Trainer gets the rate")
@@ -321,7 +332,7 @@ def compare(bench: Bench) -> dict[str, list[Pair]]:
     """All comparisons asked for, each shown when it is done."""
     options, found = bench.options, {}
     for technique in options.cells:
-        cell = [Cell("emotion", technique, EPOCHS[technique])]
+        cell = [Cell(options.task, technique, EPOCHS[technique])]
         found[str(cell[0])] = pairs_of(
             lambda seed, cell=cell: bench.tunebench(cell, seed, "1"),
             lambda seed, cell=cell: bench.trainer(cell, seed),
@@ -348,7 +359,7 @@ def main() -> None:
     options = read_options()
     with tempfile.TemporaryDirectory(prefix="vs-trainer-") as scratch:
         bench = Bench(options, Path(scratch))
-        for name in STUDY_TASKS if options.study_repeats else ("emotion",):
+        for name in {options.task, *(STUDY_TASKS if options.study_repeats else ())}:
             bench.write_examples(name)
         warm_up(bench)
         print(
