@@ -56,6 +56,8 @@ class SpanCorruption(PretrainingObjective):
         """T5 as first published: ReLU, shared embeddings, relative positions."""
         from transformers import T5Config, T5ForConditionalGeneration
 
+        from tunebench.pretraining.objectives._alignment import begin_aligned
+
         special: dict[str, Any] = {"n_positions": shape.positions, "decoder_start_token_id": tokenizer.pad_token_id}
         config = T5Config(
             vocab_size=shape.vocabulary,
@@ -73,7 +75,7 @@ class SpanCorruption(PretrainingObjective):
         model = T5ForConditionalGeneration(config)
         # Relative positions are learnt, for which torch's fused attention falls back to its slow float32 form.
         model.set_attn_implementation("eager")
-        _begin_small(model)
+        begin_aligned(model)
         return model
 
     def window(self, length: int) -> int:
@@ -109,23 +111,6 @@ class SpanCorruption(PretrainingObjective):
         states = states.flatten(0, 1) * model.config.d_model**-0.5  # as the model scales them for the tied embeddings
         total = summed_cross_entropy(states, model.lm_head.weight, labels.flatten())
         return {"spans": Part(total, labels.numel())}
-
-
-def _begin_small(model: Any) -> None:
-    """Embeddings of standard deviation 0.02 and silent layers, as small GPT-2s begin, so that layers count at once.
-
-    T5's own embeddings begin with 1: a layer's output vanishes beside them until Adafactor, whose steps grow with the
-    weights, has moved them. The last norm takes back T5's scaling of the states under a tied head. Measured in
-    docs/decisions/0007.
-    """
-    import torch
-
-    with torch.no_grad():
-        model.shared.weight.normal_(std=0.02)
-        model.decoder.final_layer_norm.weight.fill_(model.config.d_model**0.5)
-        for name, parameter in model.named_parameters():
-            if name.endswith((".o.weight", ".wo.weight")):
-                parameter.zero_()
 
 
 def in_stable_order(pieces: Sequence[tuple[str, float]]) -> list[tuple[str, float]]:
