@@ -6,13 +6,18 @@ from typing import Any
 from tunebench.report import text
 from tunebench.report.comparisons import Comparison
 from tunebench.report.reading import Study
-from tunebench.report.tables import Column, Entry, Table, table
+from tunebench.report.statistics import Pairs
+from tunebench.report.tables import Column, Entry, Table, pairs_table, table
 from tunebench.results import Done, Failed
 
 
-def appendix(study: Study, comparisons: Sequence[Comparison]) -> list[tuple[str, list[Table]]]:
+def appendix(
+    study: Study, comparisons: Sequence[Comparison], tested: Sequence[Pairs | None]
+) -> list[tuple[str, list[Table]]]:
     """The appendix's sections: title and tables."""
+    pairs = [pairs_table(comparison, tests) for comparison, tests in zip(comparisons, tested, strict=True) if tests]
     return [
+        ("Every pair of techniques", pairs),
         ("Every run", [_runs(comparison) for comparison in comparisons]),
         ("Settings of the techniques", [_settings(comparison) for comparison in comparisons]),
         ("Training settings", [found for comparison in comparisons for found in _training(comparison)]),

@@ -73,6 +73,7 @@ class Run:
 class Study:
     """Everything the report is made of."""
 
+    folder: Path
     plan: Plan
     text: str
     runs: tuple[Run, ...]
@@ -100,4 +101,4 @@ def read_study(out: Path) -> Study:
     study = out / "study.yaml"
     text = study.read_text(encoding="utf-8", errors="replace") if study.exists() else "study.yaml is missing"
     once = {run.id: run for run in plan.runs}  # two experiments may name the same run: it was measured once
-    return Study(plan, text, tuple(Run(run, read_result(out / "runs" / run.id)) for run in once.values()))
+    return Study(out, plan, text, tuple(Run(run, read_result(out / "runs" / run.id)) for run in once.values()))

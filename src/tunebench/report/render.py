@@ -12,8 +12,10 @@ from tunebench.report.comparisons import Comparison, comparisons
 from tunebench.report.figures import drawings, styles
 from tunebench.report.notices import notices
 from tunebench.report.reading import Study
+from tunebench.report.statistics import paired
 from tunebench.report.summary import progress, sentences
 from tunebench.report.tables import BEST, Table, comparison_table, family_table
+from tunebench.report.verdicts import NEAR
 
 _LOADER = PackageLoader("tunebench.report")
 _READING = (
@@ -21,8 +23,11 @@ _READING = (
     "has no test labels of its own, the notes below its table say what stands in for them.",
     "One seed: the value with its 95 % bootstrap interval over examples, which holds the chance of the examples drawn, "
     "not that of the seed.",
-    "Several seeds: the mean over the seeds that ended, with the lowest and the highest seed (low..high). Techniques "
-    "are then compared by the range that holds the 95 % intervals of all these seeds; the appendix has each.",
+    "Several seeds: the mean over the seeds that ended, with the lowest and the highest seed (low..high).",
+    "Techniques are compared in pairs on the same test examples, by approximate randomisation with 10,000 trials; "
+    "p-values are corrected for the number of pairs (Holm). Techniques that share a letter are not told apart at 0.05. "
+    f"Close: told apart from the best, by at most {NEAR:g} (perplexity: {NEAR:.0%}). Fails: trained, and no better "
+    "than the untuned model. Seeds are averaged: this is the chance of the examples, not of the seeds.",
     "An undefined value is shown as undefined, and a mean with an undefined member is undefined.",
     "Trainable parameters are counted once each, the head included.",
     "Peak memory is that of the whole worker process: libraries, data, and what it kept of the runs that it made "
@@ -43,16 +48,18 @@ def page(study: Study) -> dict[str, Any]:
     families: dict[str, list[Comparison]] = {}
     for comparison in found:
         families.setdefault(comparison.family, []).append(comparison)
+    tested = [paired(comparison, study.folder) for comparison in found]
+    of = dict(zip(map(id, found), tested, strict=True))
     used = dict.fromkeys(name for comparison in found for name in comparison.metrics)
     return {
         "study": study,
         "progress": progress(study),
         "families": [(family, family_table(group), group) for family, group in families.items()],
-        "comparison_table": comparison_table,
+        "comparison_table": lambda comparison: comparison_table(comparison, of[id(comparison)]),
         "answers": answers,
-        "sentences": sentences,
+        "sentences": lambda comparison: sentences(comparison, of[id(comparison)]),
         "notices": notices(found),
-        "appendix": appendix(study, found),
+        "appendix": appendix(study, found, tested),
         "metrics": [METRICS[name] for name in used if name in METRICS],
         "reading": _READING,
         "best": BEST,

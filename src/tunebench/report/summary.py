@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from tunebench.report import text
 from tunebench.report.comparisons import Comparison, Interval, Row
 from tunebench.report.reading import Study
+from tunebench.report.statistics import Pairs
+from tunebench.report.verdicts import CLOSE, EQUAL, FAILS, WORSE, margin, verdict
 
 
 def progress(study: Study) -> str:
@@ -17,7 +19,7 @@ def progress(study: Study) -> str:
     return f"{text.plural(len(study.runs), 'run')}: {', '.join(part for part in parts if not part.startswith('0 '))}."
 
 
-def sentences(comparison: Comparison) -> list[str]:
+def sentences(comparison: Comparison, tests: Pairs | None = None) -> list[str]:
     """The findings of one comparison, each a plain text."""
     if not comparison.best or comparison.main is None:
         return ["No technique has a defined main metric yet.", *_left_out(comparison)]
@@ -25,6 +27,8 @@ def sentences(comparison: Comparison) -> list[str]:
     found = [_best(comparison, best)]
     if equals:
         found.append(f"Exactly equal to it: {_names(equals)}.")
+    if tests:
+        return [*found, *_tested(comparison, best, tests), *_left_out(comparison)]
     rivals = [row for row in comparison.ranked if row is not best and comparison.main_score(row).mean is not None]
     bounds = comparison.main_score(best).interval
     if rivals and bounds is None:
@@ -90,6 +94,26 @@ def _cheapest(best: Row, near: Sequence[Row]) -> list[str]:
     return [
         f"Quickest of them: {row.label}. {_price(row)}, {text.share(spent, reference)} of the time of {best.label}."
     ]
+
+
+def _tested(comparison: Comparison, best: Row, tests: Pairs) -> list[str]:
+    """The verdicts, grouped."""
+    judged: dict[str, list[Row]] = {}
+    for row in comparison.ranked:
+        if row is not best and (found := verdict(comparison, row, tests)):
+            judged.setdefault(found, []).append(row)
+    said = []
+    if near := judged.get(EQUAL):
+        said.append(f"Not told apart from {best.label}: {_names(near)}. That does not show that they are equal.")
+        said += _cheapest(best, near)
+    if close := judged.get(CLOSE):
+        said.append(f"Worse than {best.label}, by at most {text.score(margin(comparison))}: {_names(close)}.")
+    if worse := judged.get(WORSE):
+        said.append(f"Clearly worse than {best.label}: {_names(worse)}.")
+    if fails := judged.get(FAILS):
+        said.append(f"Trained, and no better than the untuned model: {_names(fails)}.")
+    said += [f"{label} was not tested: {reason}." for label, reason in tests.left_out.items()]
+    return said
 
 
 def _left_out(comparison: Comparison) -> list[str]:

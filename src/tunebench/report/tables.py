@@ -6,6 +6,8 @@ from statistics import fmean
 
 from tunebench.report import text
 from tunebench.report.comparisons import Comparison, Row, Score
+from tunebench.report.statistics import Difference, Pairs
+from tunebench.report.verdicts import verdict
 from tunebench.results import Cost, Done
 
 BEST = "★"
@@ -45,21 +47,24 @@ def table(caption: str, columns: Sequence[Column], rows: Sequence[Sequence[Entry
     return Table(caption, tuple(columns), tuple(entries))
 
 
-def comparison_table(comparison: Comparison) -> Table:
-    """Quality, cost and outcome of every technique on one model and task, best first."""
+def comparison_table(comparison: Comparison, tests: Pairs | None = None) -> Table:
+    """Quality, verdict, cost and outcome of every technique on one model and task, best first."""
     metrics = [Column(text.metric_title(name)) for name in comparison.metrics]
     costs = _cost_columns(comparison)
     troubled = any(row.troubles for row in comparison.rows)
     columns = [
         Column("Technique", numeric=False),
         *metrics,
+        *([Column("Verdict", numeric=False), Column("Group", numeric=False)] if tests else []),
         Column("Trainable parameters"),
         Column("Share"),
         *(column for column, _ in costs),
         Column("Seeds"),
         *([Column("Outcome", numeric=False)] if troubled else []),
     ]
-    rows = [[_name(row), *_outcome(row, comparison, costs, troubled, len(columns) - 1)] for row in comparison.ranked]
+    rows = [
+        [_name(row), *_outcome(row, comparison, tests, costs, troubled, len(columns) - 1)] for row in comparison.ranked
+    ]
     return table(_caption(comparison), columns, rows)
 
 
@@ -130,7 +135,9 @@ def _best_epoch(done: Sequence[Done]) -> str:
     return text.span(known) if known else text.ABSENT
 
 
-def _outcome(row: Row, comparison: Comparison, costs: Sequence[CostColumn], troubled: bool, width: int) -> list[Entry]:
+def _outcome(
+    row: Row, comparison: Comparison, tests: Pairs | None, costs: Sequence[CostColumn], troubled: bool, width: int
+) -> list[Entry]:
     troubles = text.one_line("; ".join(row.troubles))
     if not row.done:
         return [Entry(troubles, span=width)]
@@ -138,11 +145,49 @@ def _outcome(row: Row, comparison: Comparison, costs: Sequence[CostColumn], trou
     entries = [
         _score(row.score(first), best=row in comparison.best),
         *(_score(row.score(name)) for name in others),
+        *(_judged(row, comparison, tests) if tests else []),
         *_parameters(row),
         *(Entry(shown(row.done)) for _, shown in costs),
         Entry(f"{len(row.done)} of {len(row.runs)}"),
     ]
     return [*entries, Entry(troubles or "done")] if troubled else entries
+
+
+def _judged(row: Row, comparison: Comparison, tests: Pairs) -> list[Entry]:
+    if row.label not in tests.groups:
+        return [Entry("not tested", tests.left_out.get(row.label, "")), Entry(text.ABSENT)]
+    return [Entry(verdict(comparison, row, tests) or text.ABSENT), Entry(tests.groups[row.label])]
+
+
+def pairs_table(comparison: Comparison, tests: Pairs) -> Table:
+    """Every pair of techniques: the difference, its interval, and how likely chance alone makes one as large."""
+    assert comparison.main is not None
+    columns = [
+        Column("Better", numeric=False), Column("Worse", numeric=False), Column("Difference"), Column("p"),
+        Column("p, corrected"),
+    ]  # fmt: skip
+    rows = [
+        [
+            first,
+            second,
+            Entry(text.score(abs(d.value)), text.interval(_turned(d)) if d.interval else "no interval"),
+            _chance(d.p),
+            _chance(d.adjusted),
+        ]
+        for d in tests.differences
+        for first, second in [(d.first, d.second) if d.value >= 0 else (d.second, d.first)]
+    ]
+    return table(f"{comparison.task} with {comparison.model}, {text.metric_title(comparison.main[0])}", columns, rows)
+
+
+def _turned(difference: Difference) -> tuple[float, float]:
+    assert difference.interval is not None
+    low, high = difference.interval
+    return (low, high) if difference.value >= 0 else (-high, -low)
+
+
+def _chance(p: float) -> str:
+    return "<0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def _score(score: Score, best: bool = False) -> Entry:
