@@ -8,6 +8,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 
+from tests.records import study  # noqa: F401  (a fixture)
 from tests.tiny import make_backbone, write_data_root
 
 REAL_DATA = Path(__file__).parents[2] / "shared" / "data"

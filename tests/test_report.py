@@ -5,142 +5,23 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
 
 import pandas
 import pytest
 
+from tests.records import SCRIPT, Write, done, failed, not_applicable, run_info
 from tunebench.errors import UserError
 from tunebench.report import build, text
 from tunebench.results import (
     Answer,
-    Cost,
-    DataInfo,
     Done,
-    Epoch,
-    Failed,
     Generation,
-    MainMetric,
-    ModelInfo,
-    NotApplicable,
     Notice,
-    Parameters,
-    RunInfo,
-    Scores,
     write_json,
     write_result,
 )
-
-SCRIPT = "<script>alert(1)</script>"
-SIZES = {"full": 109_486_854, "head": 4_614, "nothing": 0}
-
-
-def run_info(technique: str, seed: int = 0, task: str = "emotion", **changes: Any) -> RunInfo:
-    fields = {
-        "id": f"tiny--{task}--{technique}--s{seed}",
-        "model": "tiny",
-        "family": "bert",
-        "task": task,
-        "task_version": 1,
-        "technique": technique,
-        "label": technique,
-        "settings": {"learning_rate": 2e-5},
-        "seed": seed,
-        "training": {"epochs": 2, "batch_size": 16},
-    }
-    return RunInfo.model_validate({**fields, **changes})
-
-
-def done(
-    technique: str,
-    value: float | None,
-    seed: int = 0,
-    *,
-    interval: tuple[float, float] | None = None,
-    trainable: int = 4_614,
-    train_seconds: float = 12.3,
-    notices: tuple[Notice, ...] = (),
-    notes: tuple[str, ...] = (),
-    fingerprint: str = "f1",
-    higher_is_better: bool = True,
-    **run: Any,
-) -> Done:
-    interval = interval or (None if value is None else (value - 0.01, value + 0.01))
-    trained = trainable > 0
-    return Done(
-        run=run_info(technique, seed, **run),
-        backbone=ModelInfo(source="tiny", commit="abc", fingerprint="weights"),
-        main_metric=MainMetric(name="accuracy", split="test", value=value, higher_is_better=higher_is_better),
-        metrics=Scores(validation={"accuracy": value}, test={"accuracy": value, "macro_f1": 0.5}),
-        intervals={"accuracy": interval, "macro_f1": None},
-        parameters=Parameters(total=109_486_854, trainable=trainable, technique=0, head=trainable),
-        cost=Cost(
-            prefix_seconds=1.5,
-            train_seconds=train_seconds if trained else 0.0,
-            evaluation_seconds=2.0,
-            total_seconds=245.0,
-            peak_memory_bytes=1_234_567_890,
-            saved_bytes=18_456,
-            epochs=2 if trained else 0,
-            steps=2000,
-            train_tokens=640_000,
-            tokens_per_second=5200.0,
-            cached=True,
-        ),
-        best_epoch=2 if trained else None,
-        history=[
-            Epoch(epoch=1, train_loss=1.5, validation={"accuracy": 0.4}, seconds=6.0),
-            Epoch(epoch=2, train_loss=None, validation={"accuracy": value}, seconds=6.0),
-        ]
-        if trained
-        else [],
-        data=DataInfo(rows={"train": 16000, "test": 2000}, source="dair-ai/emotion", fingerprint=fingerprint,
-                      notes=list(notes)),
-        environment={"python": "3.11", "torch": "2.8"},
-        notices=list(notices),
-    )  # fmt: skip
-
-
-def failed(technique: str, reason: str, seed: int = 0) -> Failed:
-    return Failed(reason=reason, run=run_info(technique, seed), environment={"python": "3.11"})
-
-
-def not_applicable(technique: str, reason: str, seed: int = 0) -> NotApplicable:
-    return NotApplicable(reason=reason, run=run_info(technique, seed))
-
-
-Write = Callable[..., Path]
-
-
-@pytest.fixture
-def study(tmp_path: Path) -> Write:
-    """Write a study of these results and of these pending runs, build its report, and give its folder."""
-
-    def write(*results: Done | Failed | NotApplicable, pending: tuple[RunInfo, ...] = (), cells: Any = None) -> Path:
-        runs = [*(result.run for result in results), *pending]
-        names = ("model", "family", "task", "technique", "label")
-        planned = [{"id": run.id, "seed": run.seed, **{name: getattr(run, name) for name in names}} for run in runs]
-        if cells is None:
-            unique = {(run.model, run.task, run.label): run for run in runs}
-            cells = [
-                {name: getattr(run, name) for name in names}
-                | {"settings": run.settings, "applicable": True, "reason": None, "parameters": None}
-                for run in unique.values()
-            ]
-        write_json(
-            tmp_path / "plan.json",
-            {"study": "mine", "command": "tunebench run a.yaml", "runs": planned, "cells": cells},
-        )
-        (tmp_path / "study.yaml").write_text("name: mine\n")
-        for result in results:
-            write_result(tmp_path / "runs" / result.run.id, result)
-        build(tmp_path)
-        return tmp_path
-
-    return write
 
 
 class Page(HTMLParser):

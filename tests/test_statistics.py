@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from tests.test_report import Write, done, study  # noqa: F401  (a fixture)
+from tests.records import Write, done
 from tunebench.metrics import METRICS
 from tunebench.report import build
 from tunebench.report.comparisons import comparisons
@@ -130,7 +130,7 @@ def judged(out: Path) -> dict[str, str | None]:
     return {row.label: verdict(comparison, row, found) for row in comparison.rows}
 
 
-def test_verdicts_follow_the_written_rule(study: Write, tmp_path: Path) -> None:  # noqa: F811
+def test_verdicts_follow_the_written_rule(study: Write, tmp_path: Path) -> None:
     out = study(
         answered(tmp_path, "full", 380),
         answered(tmp_path, "lora", 378, shift=10),
@@ -148,12 +148,12 @@ def test_verdicts_follow_the_written_rule(study: Write, tmp_path: Path) -> None:
     assert "Every pair of techniques" in written
 
 
-def test_a_small_difference_that_is_real_is_close(study: Write, tmp_path: Path) -> None:  # noqa: F811
+def test_a_small_difference_that_is_real_is_close(study: Write, tmp_path: Path) -> None:
     out = study(answered(tmp_path, "full", 400), answered(tmp_path, "lora", 392))
     assert judged(out) == {"full": BEST, "lora": CLOSE}
 
 
-def test_seeds_are_averaged_and_only_common_ones_are_compared(study: Write, tmp_path: Path) -> None:  # noqa: F811
+def test_seeds_are_averaged_and_only_common_ones_are_compared(study: Write, tmp_path: Path) -> None:
     out = study(
         answered(tmp_path, "full", 380, 0), answered(tmp_path, "full", 360, 1), answered(tmp_path, "lora", 300, 1)
     )
@@ -164,7 +164,7 @@ def test_seeds_are_averaged_and_only_common_ones_are_compared(study: Write, tmp_
     assert found.differences[0].value == pytest.approx(0.15)
 
 
-def test_what_cannot_be_tested_is_said(study: Write, tmp_path: Path) -> None:  # noqa: F811
+def test_what_cannot_be_tested_is_said(study: Write, tmp_path: Path) -> None:
     out = study(
         answered(tmp_path, "full", 380), answered(tmp_path, "lora", 300), answered(tmp_path, "freeze", 200),
     )  # fmt: skip

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from tunebench.report import text
+from tunebench.report.checks import Finding
 from tunebench.report.comparisons import Comparison, Row
 from tunebench.report.reading import Run
 from tunebench.results import Done
@@ -17,10 +18,13 @@ class Group:
     messages: tuple[tuple[str, tuple[str, ...]], ...]
 
 
-def notices(comparisons: Sequence[Comparison]) -> list[Group]:
-    """The runs' own notices, and what their records say besides: why figures are missing or not alike."""
+def notices(comparisons: Sequence[Comparison], found: Sequence[Sequence[Finding]] = ()) -> list[Group]:
+    """The runs' own notices, and what their records say besides: why figures are missing, not alike, or doubtful.
+
+    `found` is what the checks found in each comparison.
+    """
     codes: dict[str, dict[str, list[str]]] = {}
-    for comparison in comparisons:
+    for comparison, findings in zip(comparisons, found or [()] * len(comparisons), strict=True):
         where = f"{comparison.model} / {comparison.task}"
         for warning in comparison.warnings:
             codes.setdefault("not_comparable", {}).setdefault(warning, []).append(where)
@@ -28,6 +32,11 @@ def notices(comparisons: Sequence[Comparison]) -> list[Group]:
         for row in comparison.rows:
             for code, message, of in _of_row(row):
                 seeds.setdefault((code, message), {}).setdefault(row.label, []).extend(of)
+        for code, message, label, seed in findings:
+            if label is None:
+                codes.setdefault(code, {}).setdefault(message, []).append(where)
+            else:
+                seeds.setdefault((code, message), {}).setdefault(label, []).append(seed)
         for (code, message), labels in seeds.items():
             codes.setdefault(code, {}).setdefault(message, []).append(f"{where}: {_who(comparison, labels)}")
     return [

@@ -8,6 +8,7 @@ from tunebench.metrics import METRICS
 from tunebench.report import text
 from tunebench.report.answers import answers
 from tunebench.report.appendix import appendix
+from tunebench.report.checks import checks
 from tunebench.report.comparisons import Comparison, comparisons
 from tunebench.report.figures import drawings, styles
 from tunebench.report.notices import notices
@@ -58,7 +59,7 @@ def page(study: Study) -> dict[str, Any]:
         "comparison_table": lambda comparison: comparison_table(comparison, of[id(comparison)]),
         "answers": answers,
         "sentences": lambda comparison: sentences(comparison, of[id(comparison)]),
-        "notices": notices(found),
+        "notices": notices(found, [checks(c, of[id(c)], study.folder) for c in found]),
         "appendix": appendix(study, found, tested),
         "metrics": [METRICS[name] for name in used if name in METRICS],
         "reading": _READING,

@@ -1,0 +1,125 @@
+"""Every check of the report catches the mistake that is planted for it, and is silent where there is none."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.records import Write, done
+from tunebench.report.checks import checks
+from tunebench.report.comparisons import comparisons
+from tunebench.report.reading import read_study
+from tunebench.report.statistics import paired
+from tunebench.results import Done, Epoch
+
+GOLD = ["joy", "fear"] * 100
+MIXED = ["joy" if n % 3 else "fear" for n in range(200)]
+
+
+def write(folder: Path, result: Done, answers: list[Any]) -> Done:
+    path = folder / "runs" / result.run.id / "predictions.jsonl"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rows = [{"id": n, "prediction": p, "reference": r} for n, (p, r) in enumerate(zip(answers, GOLD, strict=True))]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return result
+
+
+def with_history(result: Done, scores: list[float], epochs: int, patience: int = 3, **training: Any) -> Done:
+    history = [
+        Epoch(epoch=n + 1, train_loss=1.0, validation={"accuracy": s}, seconds=1.0) for n, s in enumerate(scores)
+    ]
+    settings = {"epochs": epochs, "batch_size": 16, "warmup_fraction": 0.06, "patience": patience, **training}
+    best = scores.index(max(scores)) + 1
+    return result.model_copy(
+        update={
+            "history": history,
+            "best_epoch": best,
+            "run": result.run.model_copy(update={"training": settings}),
+            "cost": result.cost.model_copy(update={"epochs": len(scores)}),
+        }
+    )
+
+
+def codes(out: Path) -> list[str]:
+    (comparison,) = comparisons(read_study(out))
+    return [code for code, *_ in checks(comparison, paired(comparison, out), out)]
+
+
+SETTLED = [0.4, 0.8, 0.8]
+
+
+@pytest.fixture
+def sound(tmp_path: Path) -> list[Done]:
+    """Two techniques with nothing to be said against them."""
+    full = with_history(done("full", 0.9), SETTLED, 3)
+    lora = with_history(done("lora", 0.5), SETTLED, 3)
+    return [write(tmp_path, full, GOLD), write(tmp_path, lora, MIXED)]
+
+
+def test_sound_runs_raise_nothing(study: Write, sound: list[Done]) -> None:
+    assert codes(study(*sound)) == []
+
+
+@pytest.mark.parametrize("answer", ["joy", "", "the the the"])
+def test_one_answer_to_everything_is_caught(
+    answer: str,
+    study: Write,
+    sound: list[Done],
+    tmp_path: Path,
+) -> None:
+    constant = write(tmp_path, with_history(done("freeze", 0.5), SETTLED, 3), [answer] * 200)
+    out = study(*sound, constant)
+    assert codes(out) == ["constant_answer"]
+    assert "200 of 200 answers to the test split are" in (out / "report.md").read_text()
+
+
+def test_a_curve_that_still_rises_is_caught(study: Write, sound: list[Done], tmp_path: Path) -> None:
+    rising = write(tmp_path, with_history(done("freeze", 0.5), [0.4, 0.6, 0.8], 3), MIXED)
+    assert "still_rising" in codes(study(*sound, rising))
+
+
+def test_an_early_stop_within_the_warm_up_is_caught(
+    study: Write,
+    sound: list[Done],
+    tmp_path: Path,
+) -> None:
+    stopped = with_history(done("freeze", 0.5), [0.5, 0.4, 0.4, 0.4], 40, warmup_fraction=0.1)
+    found = codes(study(*sound, write(tmp_path, stopped, MIXED)))
+    assert "stopped_in_warmup" in found
+    assert "unequal_budgets" in found
+
+
+def test_weights_that_never_moved_are_caught(study: Write, sound: list[Done], tmp_path: Path) -> None:
+    untuned = done("untuned", 0.5, trainable=0)
+    guess = ["fear" if n % 5 else "joy" for n in range(200)]
+    same = with_history(done("freeze", 0.5), SETTLED, 3)
+    untuned = untuned.model_copy(
+        update={"run": sound[0].run.model_copy(update=dict(untuned.run) | {"training": sound[0].run.training})}
+    )
+    out = study(*sound, write(tmp_path, untuned, guess), write(tmp_path, same, guess))
+    (comparison,) = comparisons(read_study(out))
+    found = checks(comparison, None, out)
+    assert [(code, label, seed) for code, _, label, seed in found] == [("unmoved", "freeze", 0)]
+
+
+def test_unequal_budgets_are_caught(study: Write, sound: list[Done], tmp_path: Path) -> None:
+    longer = write(tmp_path, with_history(done("freeze", 0.5), [0.4, 0.8, 0.8, 0.8, 0.8], 5), MIXED)
+    assert "unequal_budgets" in codes(study(*sound, longer))
+
+
+def test_results_of_several_versions_are_caught(study: Write, sound: list[Done], tmp_path: Path) -> None:
+    older = with_history(done("freeze", 0.5), SETTLED, 3)
+    older = older.model_copy(update={"environment": {"packages": {"torch": "1.0"}}})
+    assert "mixed_versions" in codes(study(*sound, write(tmp_path, older, MIXED)))
+
+
+def test_a_difference_that_the_examples_cannot_show_is_caught(study: Write, tmp_path: Path) -> None:
+    one = ["love" if n < 20 else label for n, label in enumerate(GOLD)]
+    other = ["love" if n >= 178 else label for n, label in enumerate(GOLD)]
+    out = study(
+        write(tmp_path, with_history(done("full", 0.9), SETTLED, 3), one),
+        write(tmp_path, with_history(done("lora", 0.89), SETTLED, 3), other),
+    )
+    assert codes(out) == ["too_few_examples"]
+    assert "test examples cannot show" in (out / "report.md").read_text()
