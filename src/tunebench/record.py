@@ -13,6 +13,7 @@ from tunebench.families import families
 from tunebench.metrics import METRICS, bootstrap_interval
 from tunebench.objectives import objectives
 from tunebench.objectives.base import Objective
+from tunebench.overlap import overlap
 from tunebench.results import (
     Cost,
     DataInfo,
@@ -68,6 +69,14 @@ def record(run: Run, info: RunInfo, examples: Data, outcome: Outcome, total_seco
     main, state = METRICS[run.task.metrics[0]], outcome.state
     train_seconds = state.seconds.get("train", 0.0)
     remarks = list(outcome.notices)
+    found = overlap(examples)
+    remarks += [Notice(code=code, message=message) for code, message in found.sentences(len(gold))]
+    kept = [n for n in range(len(gold)) if n not in found.all]
+    without = {}
+    if found.all and kept:
+        without = score(run.task.metrics, [outcome.predictions[n] for n in kept], [gold[n] for n in kept])
+        shown = f"{main.title} is {_said(test[main.name])} with them, {_said(without[main.name])} without them."
+        remarks.append(Notice(code="test_in_train", message=f"Test inputs that stand in train: {shown}"))
     unreadable = sum(prediction in (NO_LABEL, NO_NUMBER) for prediction in outcome.predictions)
     if unreadable:
         text = (
@@ -89,7 +98,7 @@ def record(run: Run, info: RunInfo, examples: Data, outcome: Outcome, total_seco
         main_metric=MainMetric(
             name=main.name, split="test", value=test[main.name], higher_is_better=main.higher_is_better
         ),
-        metrics=Scores(validation=outcome.validation, test=test),
+        metrics=Scores(validation=outcome.validation, test=test, test_without_overlap=without),
         intervals={name: bootstrap_interval(METRICS[name], outcome.predictions, gold) for name in test},
         parameters=outcome.parameters,
         cost=Cost(
@@ -185,3 +194,7 @@ def compared_on(rows: int, objective: Objective) -> Notice:
         "the task's own way of answering."
     )
     return Notice(code="comparison", message=text)
+
+
+def _said(value: float | None) -> str:
+    return "undefined" if value is None else f"{value:.4f}"

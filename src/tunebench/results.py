@@ -51,10 +51,14 @@ class MainMetric(Record):
 
 
 class Scores(Record):
-    """Metric values a split; None is undefined, never zero."""
+    """Metric values a split; None is undefined, never zero.
+
+    `test_without_overlap` leaves out test inputs that stand in train; empty if there are none, or no others.
+    """
 
     validation: dict[str, float | None]
     test: dict[str, float | None]
+    test_without_overlap: dict[str, float | None] = {}
 
 
 class Parameters(Record):

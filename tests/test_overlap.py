@@ -1,0 +1,98 @@
+"""Mistakes in the data are found, and nothing is found where there is none."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.contracts.runs import make, make_run
+from tunebench.data import Data
+from tunebench.examples import PromptExample, QuestionExample, TextExample, TokensExample
+from tunebench.overlap import Overlap, overlap
+
+LABELS = ("bad", "good")
+NOTHING = Overlap((), (), 0, None)
+
+
+def data(train: list[Any], test: list[Any], labels: tuple[str, ...] = LABELS) -> Data:
+    return Data({"train": train, "validation": train[:1], "test": test}, labels, "here", ())
+
+
+def texts(*rows: tuple[str, int]) -> list[Any]:
+    return [TextExample(text, label) for text, label in rows]
+
+
+def test_sound_data_raises_nothing() -> None:
+    assert (
+        overlap(data(texts(("i liked it", 1), ("a bore", 0)), texts(("what a film", 1), ("never again", 0)))) == NOTHING
+    )
+
+
+def test_test_inputs_in_train_are_found_also_but_for_capitals_and_punctuation() -> None:
+    train = texts(("I liked it.", 1), ("a bore", 0))
+    found = overlap(data(train, texts(("I liked it.", 1), ("i LIKED it!", 1), ("liked it i", 1), ("new", 0))))
+    assert (found.exact, found.near) == ((0,), (1,))
+    ((code, message),) = found.sentences(4)
+    assert code == "test_in_train"
+    assert message.startswith("1 of 4 test inputs stand in the training split letter by letter, 1 more")
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        TokensExample(("john", "won"), (1, 0)), PromptExample("say it", "no"),
+        QuestionExample("who won", "john won", ("john",), (0,)), TextExample("a", 1, "b"), TextExample("a", 2.5, "b"),
+    ],
+)  # fmt: skip
+def test_every_kind_of_example_is_looked_at(row: Any) -> None:
+    assert overlap(data([row], [row], ())).exact == (0,)
+
+
+def test_a_pair_is_the_same_only_where_both_texts_are() -> None:
+    found = overlap(data([TextExample("a", 1.0, "b")], [TextExample("a", 1.0, "c"), TextExample("b", 1.0, "a")], ()))
+    assert found == NOTHING
+
+
+def test_contradictory_labels_are_counted_and_several_scores_or_answers_are_none() -> None:
+    assert overlap(data(texts(("so", 1), ("so", 0), ("so", 1), ("other", 1)), texts(("new", 1)))).contradictory == 3
+    assert overlap(data(texts(("so", 1), ("so", 1)), texts(("new", 1)))).contradictory == 0
+    scored = [TextExample("a", 1.0, "b"), TextExample("a", 2.0, "b")]
+    assert overlap(data(scored, [TextExample("c", 1.0, "d")], ())).contradictory == 0
+    answered = [PromptExample("say", "yes"), PromptExample("say", "no")]
+    assert overlap(data(answered, [PromptExample("new", "no")], ())).contradictory == 0
+
+
+def test_a_label_that_stands_in_the_input_is_found() -> None:
+    train = texts(("x", 0), ("y", 1))
+    told = texts(*((f"review {n}, Good!", 1) for n in range(10)), *((f"review {n} bad", 0) for n in range(10)))
+    assert overlap(data(train, told)).telling == 1.0
+    mixed = texts(*((f"good or bad {n}", n % 2) for n in range(20)))
+    assert overlap(data(train, mixed)).telling is None
+
+
+def test_a_run_is_scored_with_and_without_them(backbones: dict[str, Path], tmp_path: Path) -> None:
+    rows = [
+        f"i feel {word} {n},{label}" for n in range(20) for word, label in (("happy", "joy"), ("gloomy", "sadness"))
+    ]
+    new = [f"so {word} {n},{label}" for n in range(6) for word, label in (("happy", "joy"), ("gloomy", "sadness"))]
+    for split, lines in (("train", rows), ("validation", new), ("test", [*new, *rows[:8]])):
+        (tmp_path / f"{split}.csv").write_text("\n".join(["text,label", *lines]))
+    task = {
+        "objective": "sequence_classification",
+        "data": {s: str(tmp_path / f"{s}.csv") for s in ("train", "validation", "test")},
+    }
+    done = make(make_run(backbones["bert"], tmp_path, task, "tfidf"), tmp_path / "run")
+    assert set(done.metrics.test_without_overlap) == set(done.metrics.test)
+    first, second = [n.message for n in done.notices if n.code == "test_in_train"]
+    assert first.startswith("8 of 20 test inputs")
+    assert f"{done.metrics.test_without_overlap['macro_f1']:.4f} without them" in second
+
+
+@pytest.mark.real
+def test_the_known_overlaps_of_real_data_are_found(real_data: Path) -> None:
+    from tunebench import data as sources
+    from tunebench.tasks import tasks
+
+    found = overlap(sources.load(tasks()["sentiment"], real_data))
+    assert 100 <= len(found.exact) <= 123  # of 123 in train, some are carved out of it for validation
+    assert overlap(sources.load(tasks()["emotion"], real_data)).contradictory == 60
