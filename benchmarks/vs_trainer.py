@@ -185,7 +185,8 @@ class Bench:
         for cell in cells:
             result = out / "result.json"
             command = [
-                sys.executable, HERE / ("seq2seq_cell.py" if self.writes else "trainer_cell.py"), "--model", self.options.model, "--technique", cell.technique,
+                sys.executable, HERE / ("seq2seq_cell.py" if self.writes else "trainer_cell.py"),
+                "--model", self.options.model, "--technique", cell.technique,
                 "--examples", self.scratch / f"{cell.task}.json", "--epochs", cell.epochs, "--seed", seed,
                 "--batch-size", budget.batch_size, "--warmup-fraction", budget.warmup_fraction,
                 "--weight-decay", budget.weight_decay, "--out", out / "checkpoints", "--result", result,

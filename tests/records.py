@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tunebench.report import build
-from tunebench.results import (
+from tunebench.result import (
     Cost,
     DataInfo,
     Done,

@@ -14,7 +14,7 @@ import pytest
 from tests.records import SCRIPT, Write, done, failed, not_applicable, run_info
 from tunebench.errors import UserError
 from tunebench.report import build, text
-from tunebench.results import (
+from tunebench.result import (
     Answer,
     Done,
     Generation,

@@ -22,7 +22,7 @@ import pytest
 from tests.tiny import ADVERBS
 from tunebench import cli, runner, worker
 from tunebench.errors import UserError
-from tunebench.results import Done, Failed, read_result, write_result
+from tunebench.result import Done, Failed, read_result, write_result
 from tunebench.study import Study, read_study
 
 TRAINING = "{epochs: 1, batch_size: 16, precision: float32}"

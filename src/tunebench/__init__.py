@@ -6,10 +6,11 @@ Importing this package imports no torch; the names below load what they need whe
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tunebench.report import results as results
     from tunebench.serving import load_finetuned as load_finetuned
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "load_finetuned"]
+__all__ = ["__version__", "load_finetuned", "results"]
 
 
 def __getattr__(name: str) -> Any:
@@ -17,4 +18,8 @@ def __getattr__(name: str) -> Any:
         from tunebench.serving import load_finetuned
 
         return load_finetuned
+    if name == "results":
+        from tunebench.report import results
+
+        return results
     raise AttributeError(f"module 'tunebench' has no attribute '{name}'")

@@ -11,7 +11,7 @@ from tunebench import embedded
 from tunebench.errors import UserError
 from tunebench.families import families, family_of
 from tunebench.families.base import Family
-from tunebench.results import ModelInfo, read_json
+from tunebench.result import ModelInfo, read_json
 
 _FILES = ["*.json", "*.safetensors", "*.txt", "*.model"]  # never pickled weights
 _WAYS_OUT = "Give a local folder (--model NAME=PATH), or run once with network access so that the hub's files are kept."

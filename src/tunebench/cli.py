@@ -149,11 +149,28 @@ def plan(
 
 
 @app.command()
-def report(out: Annotated[Path, typer.Argument(help="the output folder of 'tunebench run'")]) -> None:
-    """Write report.html, report.md, results.csv and results.json anew from a study's result files."""
+def report(
+    out: Annotated[Path, typer.Argument(help="the output folder of 'tunebench run'")],
+    rescore: Annotated[
+        bool, typer.Option("--rescore", help="compute every test metric again from the predictions, and compare")
+    ] = False,
+) -> None:
+    """Write report.html, report.md, report.tex, results.csv and results.json anew from a study's result files."""
     from tunebench import report as reports
 
-    _say(f"Report: {reports.build(out)}")
+    if not rescore:
+        _say(f"Report: {reports.build(out)}")
+        return
+    path, changes, unread = reports.build_rescored(out)
+    for run in unread:
+        _say(f"{run}: its predictions cannot be read; its record stands as it is.")
+    for change in changes:
+        _say(
+            f"{change.run}: {change.metric} is recorded as {change.recorded}; its predictions give {change.recomputed}."
+        )
+    _say(f"Report: {path}")
+    if changes or unread:
+        raise typer.Exit(1)
 
 
 @app.command(name="list")

@@ -31,7 +31,7 @@ from tunebench.objectives import objectives
 from tunebench.objectives.base import Objective
 from tunebench.objectives.causal_lm import CausalLm
 from tunebench.record import Outcome, compared_on, notices, record, run_info
-from tunebench.results import Done, NotApplicable, Parameters
+from tunebench.result import Done, NotApplicable, Parameters
 from tunebench.study import Run
 from tunebench.techniques.base import Baseline, Technique, Trained
 

@@ -15,7 +15,7 @@ from tunebench.engine.measure import count_parameters
 from tunebench.errors import UserError
 from tunebench.execute import not_applicable, posed_as
 from tunebench.objectives import objectives
-from tunebench.results import Parameters
+from tunebench.result import Parameters
 from tunebench.study import Run
 from tunebench.tasks.base import Task
 from tunebench.techniques.base import Technique

@@ -14,7 +14,7 @@ from tunebench.metrics import METRICS, bootstrap_interval
 from tunebench.objectives import objectives
 from tunebench.objectives.base import Objective
 from tunebench.overlap import overlap
-from tunebench.results import (
+from tunebench.result import (
     Cost,
     DataInfo,
     Done,

@@ -22,7 +22,7 @@ from tunebench import data
 from tunebench.errors import UserError
 from tunebench.plan import plan
 from tunebench.record import run_info
-from tunebench.results import Done, Failed, read_result, write_atomically, write_json, write_result
+from tunebench.result import Done, Failed, read_result, write_atomically, write_json, write_result
 from tunebench.study import Run, Study
 from tunebench.tasks.base import Task
 

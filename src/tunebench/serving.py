@@ -19,7 +19,7 @@ from tunebench.examples import Example, PromptExample, QuestionExample, TextExam
 from tunebench.execute import build, pose
 from tunebench.objectives.base import Objective
 from tunebench.objectives.causal_lm import CausalLm
-from tunebench.results import Done, read_json, read_result
+from tunebench.result import Done, read_json, read_result
 from tunebench.study import Run
 from tunebench.techniques.base import Baseline, Predictor, Technique, Trained
 

@@ -22,7 +22,7 @@ from pydantic_core import PydanticCustomError
 
 from tunebench import documents
 from tunebench.errors import UserError, did_you_mean
-from tunebench.results import SCHEMA
+from tunebench.result import SCHEMA
 from tunebench.tasks import tasks
 from tunebench.tasks.base import EMBEDDED, Task
 from tunebench.techniques import techniques

@@ -18,7 +18,7 @@ from tunebench.engine.observers import event_file, seldom, tell_all
 from tunebench.errors import UserError
 from tunebench.execute import execute
 from tunebench.record import run_info
-from tunebench.results import Failed, write_json, write_result
+from tunebench.result import Failed, write_json, write_result
 from tunebench.study import Run
 
 UNWRITABLE = 74  # EX_IOERR of sysexits.h

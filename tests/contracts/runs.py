@@ -5,7 +5,7 @@ from typing import Any
 
 from tunebench.execute import execute
 from tunebench.families import families
-from tunebench.results import Done, write_json, write_result
+from tunebench.result import Done, write_json, write_result
 from tunebench.study import Run, Study
 from tunebench.tasks import tasks
 

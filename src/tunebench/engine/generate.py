@@ -13,7 +13,7 @@ from tunebench.examples import Example
 from tunebench.metrics import rouge_l
 from tunebench.objectives._writing import text_of, write
 from tunebench.objectives.causal_lm import CausalLm
-from tunebench.results import Answer, Generation
+from tunebench.result import Answer, Generation
 from tunebench.words import prompt_of, target_of
 
 _CHOICE_SEED = 0  # of the prompts: the same for every technique and seed

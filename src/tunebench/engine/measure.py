@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from tunebench.families.base import Family
-from tunebench.results import Parameters
+from tunebench.result import Parameters
 
 _PACKAGES = ("tunebench", "torch", "transformers", "peft", "accelerate", "tokenizers", "scikit-learn", "numpy")
 

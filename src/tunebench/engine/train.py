@@ -21,7 +21,7 @@ from tunebench.engine.seeds import seed_step
 from tunebench.engine.sources import Source
 from tunebench.errors import RunError
 from tunebench.objectives.base import Objective
-from tunebench.results import Epoch
+from tunebench.result import Epoch
 
 
 class Budget(Protocol):

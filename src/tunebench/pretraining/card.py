@@ -7,7 +7,7 @@ import torch
 from tunebench.engine.measure import environment
 from tunebench.pretraining.loop import State, Task
 from tunebench.pretraining.recipe import Recipe
-from tunebench.results import write_atomically, write_json
+from tunebench.result import write_atomically, write_json
 
 
 def write(folder: Path, recipe: Recipe, task: Task, state: State, precision: str) -> None:

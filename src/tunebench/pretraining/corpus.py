@@ -11,7 +11,7 @@ from transformers import PreTrainedTokenizerBase
 
 from tunebench.errors import UserError
 from tunebench.pretraining.objectives.base import Text
-from tunebench.results import read_json, write_json
+from tunebench.result import read_json, write_json
 
 _DOCUMENTS_AT_ONCE = 256
 _ID = np.uint16  # recipes allow vocabularies up to 65,536

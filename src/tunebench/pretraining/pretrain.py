@@ -17,7 +17,7 @@ from tunebench.pretraining import card, corpus
 from tunebench.pretraining.corpus import Corpus
 from tunebench.pretraining.loop import State, Task, fit
 from tunebench.pretraining.recipe import Recipe
-from tunebench.results import read_json, write_json
+from tunebench.result import read_json, write_json
 
 MODEL = "model"
 

@@ -1,14 +1,20 @@
 """A study's results for people: tables, figures and words, made from files only."""
 
+import io
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tunebench.report import records, render
-from tunebench.report.reading import read_study
-from tunebench.results import write_atomically
+from tunebench.report.reading import Study, read_study
+from tunebench.report.rescore import Change, rescore
+from tunebench.result import write_atomically
+
+if TYPE_CHECKING:
+    import pandas
 
 
 def build(out: Path) -> Path:
-    """Write `results.json`, `results.csv`, `report.md` and `report.html` into a study's output folder.
+    """Write `results.json`, `results.csv`, `report.md`, `report.tex` and `report.html` into a study's output folder.
 
     Runs without a result are shown as pending: a report can be made at any time. The same results give the same bytes.
 
@@ -18,12 +24,40 @@ def build(out: Path) -> Path:
     Raises:
         UserError: the folder holds no study.
     """
-    study = read_study(out)
+    return _write(read_study(out), out)
+
+
+def build_rescored(out: Path) -> tuple[Path, list[Change], list[str]]:
+    """As `build`, with every test metric computed again from the runs' predictions; the records stay as they are.
+
+    Returns:
+        The path of `report.html`, what the predictions do not bear out, and the runs without readable predictions.
+
+    Raises:
+        UserError: the folder holds no study.
+    """
+    study, changes, unread = rescore(read_study(out))
+    return _write(study, out), changes, unread
+
+
+def results(out: str | Path) -> "pandas.DataFrame":
+    """A study's runs, one a row: the columns of `results.csv`.
+
+    Raises:
+        UserError: the folder holds no study.
+    """
+    import pandas
+
+    return pandas.read_csv(io.StringIO(records.as_csv(read_study(Path(out)))))
+
+
+def _write(study: Study, out: Path) -> Path:
     content = render.page(study)
     files = {
         "results.json": records.as_json(study),
         "results.csv": records.as_csv(study),
         "report.md": render.markdown(content),
+        "report.tex": render.latex(content),
         "report.html": render.html(content),
     }
     for name, text in files.items():

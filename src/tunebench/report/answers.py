@@ -3,7 +3,7 @@
 from tunebench.report import text
 from tunebench.report.comparisons import Comparison
 from tunebench.report.tables import Column, Table, table
-from tunebench.results import Done, Generation
+from tunebench.result import Done, Generation
 
 _SHOWN = 3  # prompts; the others stand in the runs' result.json
 _LENGTH = 240  # characters of a text

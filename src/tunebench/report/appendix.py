@@ -8,7 +8,7 @@ from tunebench.report.comparisons import Comparison
 from tunebench.report.reading import Study
 from tunebench.report.statistics import Pairs
 from tunebench.report.tables import Column, Entry, Table, pairs_table, table
-from tunebench.results import Done, Failed
+from tunebench.result import Done, Failed
 
 
 def appendix(

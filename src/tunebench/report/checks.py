@@ -11,7 +11,7 @@ from tunebench.metrics import METRICS
 from tunebench.report import text
 from tunebench.report.comparisons import Comparison, Row
 from tunebench.report.statistics import LEVEL, Pairs
-from tunebench.results import Done
+from tunebench.result import Done
 
 Finding = tuple[str, str, str | None, int]
 """Code, message, technique and seed; no technique: it is about the comparison."""

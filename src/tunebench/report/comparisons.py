@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from tunebench.report.reading import PlannedCell, PlannedRun, Run, Study
-from tunebench.results import Done, Failed, NotApplicable, Parameters
+from tunebench.result import Done, Failed, NotApplicable, Parameters
 
 Interval = tuple[float, float]
 

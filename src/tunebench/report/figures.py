@@ -20,7 +20,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 
 from tunebench.report import text
 from tunebench.report.comparisons import Comparison, Row
-from tunebench.results import Done
+from tunebench.result import Done
 
 _INK = "#010203"  # stands for the page's text colour, and is no colour of the palette
 _PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", _INK)

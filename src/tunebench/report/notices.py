@@ -7,7 +7,7 @@ from tunebench.report import text
 from tunebench.report.checks import Finding
 from tunebench.report.comparisons import Comparison, Row
 from tunebench.report.reading import Run
-from tunebench.results import Done
+from tunebench.result import Done
 
 
 @dataclass(frozen=True)

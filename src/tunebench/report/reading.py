@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from tunebench.errors import UserError
-from tunebench.results import Done, Failed, NotApplicable, Parameters, read_json, read_result
+from tunebench.result import Done, Failed, NotApplicable, Parameters, read_json, read_result
 
 
 class PlanRecord(BaseModel):

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from tunebench.report.reading import Study
-from tunebench.results import Cost, Done, Failed, NotApplicable, Parameters
+from tunebench.result import Cost, Done, Failed, NotApplicable, Parameters
 
 
 def as_json(study: Study) -> str:

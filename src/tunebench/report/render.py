@@ -11,6 +11,7 @@ from tunebench.report.appendix import appendix
 from tunebench.report.checks import checks
 from tunebench.report.comparisons import Comparison, comparisons
 from tunebench.report.figures import drawings, styles
+from tunebench.report.latex import document
 from tunebench.report.notices import notices
 from tunebench.report.reading import Study
 from tunebench.report.statistics import paired
@@ -84,6 +85,14 @@ def markdown(content: dict[str, Any]) -> str:
                               lstrip_blocks=True, keep_trailing_newline=True, undefined=StrictUndefined)  # fmt: skip
     template = environment.get_template("report.md.j2")
     return template.render(content, table=markdown_table, fenced=text.fenced)
+
+
+def latex(content: dict[str, Any]) -> str:
+    """The tables of the families and their comparisons, for a paper."""
+    tables = []
+    for _, overview, group in content["families"]:
+        tables += [overview, *map(content["comparison_table"], group)]
+    return document(tables)
 
 
 def markdown_table(table: Table) -> text.Markdown:

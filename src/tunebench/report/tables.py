@@ -8,7 +8,7 @@ from tunebench.report import text
 from tunebench.report.comparisons import Comparison, Row, Score
 from tunebench.report.statistics import Difference, Pairs
 from tunebench.report.verdicts import verdict
-from tunebench.results import Cost, Done
+from tunebench.result import Cost, Done
 
 BEST = "★"
 

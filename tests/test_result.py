@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from tunebench import results
-from tunebench.results import (
+from tunebench import result as results
+from tunebench.result import (
     Cost,
     DataInfo,
     Done,

@@ -1,0 +1,46 @@
+"""Tables for papers: LaTeX with booktabs."""
+
+import re
+from collections.abc import Sequence
+
+from tunebench.report.tables import Entry, Table
+
+_SPECIAL = {
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
+    "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}",
+}  # fmt: skip
+_SPECIALS = re.compile("[" + re.escape("".join(_SPECIAL)) + "]")
+
+
+def document(tables: Sequence[Table]) -> str:
+    """All tables, each a float of its own, for a paper to take in."""
+    head = "% Made by tunebench; needs \\usepackage{booktabs}.\n"
+    return head + "\n".join(map(latex_table, tables))
+
+
+def latex_table(table: Table) -> str:
+    """One table; the best of a column is bold, an interval stands behind its value in small print."""
+    columns = "".join("r" if column.numeric else "l" for column in table.columns)
+    titles = [escaped(column.title) + (f" ({escaped(column.note)})" if column.note else "") for column in table.columns]
+    rows = [" & ".join(_fields(row)) + r" \\" for row in table.rows]
+    return "\n".join([
+        r"\begin{table}", rf"  \caption{{{escaped(table.caption)}}}", r"  \centering",
+        rf"  \begin{{tabular}}{{{columns}}}", r"    \toprule", f"    {' & '.join(titles)} \\\\", r"    \midrule",
+        *(f"    {row}" for row in rows), r"    \bottomrule", r"  \end{tabular}", r"\end{table}", "",
+    ])  # fmt: skip
+
+
+def _fields(row: Sequence[Entry]) -> list[str]:
+    fields = []
+    for entry in row:
+        shown = escaped(entry.text)
+        shown = rf"\textbf{{{shown}}}" if entry.best else shown
+        shown += rf" {{\footnotesize {escaped(entry.note)}}}" if entry.note else ""
+        fields.append(rf"\multicolumn{{{entry.span}}}{{l}}{{{shown}}}" if entry.span > 1 else shown)
+    return fields
+
+
+def escaped(text: str) -> str:
+    """A text that LaTeX sets as it stands."""
+    return _SPECIALS.sub(lambda match: _SPECIAL[match.group()], " ".join(text.split()))

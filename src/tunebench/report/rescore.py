@@ -1,0 +1,73 @@
+"""Every metric again, from the predictions alone: what a third party can do with pandas and the reference libraries."""
+
+import json
+import math
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from tunebench.metrics import METRICS, bootstrap_interval
+from tunebench.report.reading import Run, Study
+from tunebench.result import Done
+
+_TOLERANCE = 1e-9
+
+
+@dataclass(frozen=True)
+class Change:
+    """A recorded value that the predictions do not bear out; None is undefined."""
+
+    run: str
+    metric: str
+    recorded: float | None
+    recomputed: float | None
+
+
+def rescore(study: Study) -> tuple[Study, list[Change], list[str]]:
+    """The study with its test metrics and intervals computed again.
+
+    Returns:
+        The study, what changed, and the runs whose predictions cannot be read: their records stay as they are.
+    """
+    runs, changes, unread = [], [], []
+    for run in study.runs:
+        if not isinstance(run.result, Done):
+            runs.append(run)
+            continue
+        again = _again(run.result, study.folder / "runs" / run.plan.id / "predictions.jsonl")
+        if again is None:
+            unread.append(run.plan.id)
+            runs.append(run)
+            continue
+        changes += [
+            Change(run.plan.id, name, value, again.metrics.test[name])
+            for name, value in run.result.metrics.test.items()
+            if not _same(value, again.metrics.test[name])
+        ]
+        runs.append(Run(run.plan, again))
+    return replace(study, runs=tuple(runs)), changes, unread
+
+
+def _again(result: Done, path: Path) -> Done | None:
+    try:
+        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        answers, gold = [row["prediction"] for row in rows], [row["reference"] for row in rows]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    names = [name for name in result.metrics.test if name in METRICS]
+    values = {name: METRICS[name].compute(answers, gold) for name in names}
+    test = {**result.metrics.test, **{name: v if math.isfinite(v) else None for name, v in values.items()}}
+    main = result.main_metric
+    return result.model_copy(
+        update={
+            "metrics": result.metrics.model_copy(update={"test": test}),
+            "main_metric": main.model_copy(update={"value": test.get(main.name, main.value)}),
+            "intervals": {
+                **result.intervals,
+                **{name: bootstrap_interval(METRICS[name], answers, gold) for name in names},
+            },
+        }
+    )
+
+
+def _same(one: float | None, other: float | None) -> bool:
+    return one == other or (one is not None and other is not None and math.isclose(one, other, abs_tol=_TOLERANCE))
