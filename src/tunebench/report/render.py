@@ -13,6 +13,7 @@ from tunebench.report.comparisons import Comparison, comparisons
 from tunebench.report.figures import drawings, styles
 from tunebench.report.latex import document
 from tunebench.report.notices import notices
+from tunebench.report.published import published
 from tunebench.report.reading import Study
 from tunebench.report.statistics import paired
 from tunebench.report.summary import progress, sentences
@@ -58,7 +59,7 @@ def page(study: Study) -> dict[str, Any]:
         "progress": progress(study),
         "families": [(family, family_table(group), group) for family, group in families.items()],
         "comparison_table": lambda comparison: comparison_table(comparison, of[id(comparison)]),
-        "answers": answers,
+        "answers": lambda comparison: [*published(comparison, study.plan.study), *answers(comparison)],
         "sentences": lambda comparison: sentences(comparison, of[id(comparison)]),
         "notices": notices(found, [checks(c, of[id(c)], study.folder) for c in found]),
         "appendix": appendix(study, found, tested),
