@@ -24,21 +24,11 @@ from transformers import (
     set_seed,
 )
 
+from timed import TimedSaving
 
-class TimedTrainer(Seq2SeqTrainer):
-    """Seq2SeqTrainer that knows how long it saved checkpoints and loaded the best one."""
 
-    saving_seconds = 0.0
-
-    def _save_checkpoint(self, *inputs: Any, **options: Any) -> None:
-        start = time.perf_counter()
-        super()._save_checkpoint(*inputs, **options)
-        self.saving_seconds += time.perf_counter() - start
-
-    def _load_best_model(self) -> None:
-        start = time.perf_counter()
-        super()._load_best_model()
-        self.saving_seconds += time.perf_counter() - start
+class TimedTrainer(TimedSaving, Seq2SeqTrainer):
+    """Seq2SeqTrainer with a stopwatch on what it saves."""
 
 
 def tokenised(rows: list[list[Any]], tokenizer: Any, examples: dict[str, Any]) -> list[dict[str, Any]]:

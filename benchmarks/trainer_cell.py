@@ -21,21 +21,11 @@ from transformers import (
     set_seed,
 )
 
+from timed import TimedSaving
 
-class TimedTrainer(Trainer):
-    """Trainer that knows how long it saved checkpoints and loaded the best one."""
 
-    saving_seconds = 0.0
-
-    def _save_checkpoint(self, *inputs: Any, **options: Any) -> None:
-        start = time.perf_counter()
-        super()._save_checkpoint(*inputs, **options)
-        self.saving_seconds += time.perf_counter() - start
-
-    def _load_best_model(self) -> None:
-        start = time.perf_counter()
-        super()._load_best_model()
-        self.saving_seconds += time.perf_counter() - start
+class TimedTrainer(TimedSaving, Trainer):
+    """Trainer with a stopwatch on what it saves."""
 
 
 def tokenised(rows: list[list[Any]], tokenizer: Any, max_tokens: int) -> list[dict[str, Any]]:

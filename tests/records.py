@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tunebench.report import build
+from tunebench.report.reading import Answers, read_answers
 from tunebench.result import (
     Cost,
     DataInfo,
@@ -131,3 +132,8 @@ def study(tmp_path: Path) -> Write:
         return tmp_path
 
     return write
+
+
+def answers_in(out: Path) -> dict[str, Answers | None]:
+    """What the runs of a study's folder answered."""
+    return {folder.name: read_answers(out, folder.name) for folder in (out / "runs").iterdir()}

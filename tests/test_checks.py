@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.records import Write, done
+from tests.records import Write, answers_in, done
 from tunebench.report.checks import checks
 from tunebench.report.comparisons import comparisons
 from tunebench.report.reading import read_study
@@ -43,7 +43,7 @@ def with_history(result: Done, scores: list[float], epochs: int, patience: int =
 
 def codes(out: Path) -> list[str]:
     (comparison,) = comparisons(read_study(out))
-    return [code for code, *_ in checks(comparison, paired(comparison, out), out)]
+    return [code for code, *_ in checks(comparison, paired(comparison, answers_in(out)), answers_in(out))]
 
 
 SETTLED = [0.4, 0.8, 0.8]
@@ -99,7 +99,7 @@ def test_weights_that_never_moved_are_caught(study: Write, sound: list[Done], tm
     )
     out = study(*sound, write(tmp_path, untuned, guess), write(tmp_path, same, guess))
     (comparison,) = comparisons(read_study(out))
-    found = checks(comparison, None, out)
+    found = checks(comparison, None, answers_in(out))
     assert [(code, label, seed) for code, _, label, seed in found] == [("unmoved", "freeze", 0)]
 
 

@@ -5,10 +5,12 @@ import math
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 import tunebench
 from tests.contracts.runs import make, make_run
 from tests.records import SCRIPT, Write, done
+from tunebench.cli import app
 from tunebench.report import build_rescored
 from tunebench.report.latex import escaped
 from tunebench.report.rescore import Change
@@ -41,6 +43,18 @@ def test_a_figure_that_the_predictions_do_not_bear_out_is_told(measured: Path) -
     _, changes, _ = build_rescored(measured)
     assert changes == [Change(folder.name, "accuracy", 0.999, pytest.approx(true))]
     assert json.loads((measured / "results.json").read_text())[0]["metrics"]["test"]["accuracy"] == pytest.approx(true)
+
+
+def test_the_command_says_what_differs_and_ends_with_1(measured: Path) -> None:
+    right = CliRunner().invoke(app, ["report", str(measured), "--rescore"])
+    assert right.exit_code == 0
+    (folder,) = (path for path in (measured / "runs").iterdir() if "tfidf" in path.name)
+    record = (folder / "result.json").read_text()
+    value = json.loads(record)["metrics"]["test"]["accuracy"]
+    (folder / "result.json").write_text(record.replace(json.dumps(value), "0.999"))
+    wrong = CliRunner().invoke(app, ["report", str(measured), "--rescore"])
+    assert wrong.exit_code == 1
+    assert "accuracy is recorded as 0.999; its predictions give" in wrong.output
 
 
 def test_predictions_that_cannot_be_read_are_named(measured: Path) -> None:

@@ -32,6 +32,14 @@ def test_a_second_text_is_asked_for_where_the_task_compares_two(
         predict(tmp_path, ["a man is playing"])
 
 
+def test_an_empty_second_text_is_refused(backbones: dict[str, Path], data_root: Path, tmp_path: Path) -> None:
+    make(make_run(backbones["bert"], data_root, "question_answering", "untuned"), tmp_path)
+    with pytest.raises(UserError, match=r"a context is empty\. Give at least one word with each --pair"):
+        predict(tmp_path, ["is outside"], [" "])
+    with pytest.raises(UserError, match=r"takes two texts\. Give the context with --pair"):
+        predict(tmp_path, ["is outside"])
+
+
 def test_an_empty_text_is_refused(baseline_run: Path) -> None:
     with pytest.raises(UserError, match=r"a text is empty\. Give at least one word"):
         predict(baseline_run, ["  "])

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from tests.records import Write, done
+from tests.records import Write, answers_in, done
 from tunebench.metrics import METRICS
 from tunebench.report import build
 from tunebench.report.comparisons import comparisons
@@ -126,7 +126,7 @@ def answered(folder: Path, technique: str, right: int, seed: int = 0, shift: int
 
 def judged(out: Path) -> dict[str, str | None]:
     (comparison,) = comparisons(read_study(out))
-    found = paired(comparison, out)
+    found = paired(comparison, answers_in(out))
     return {row.label: verdict(comparison, row, found) for row in comparison.rows}
 
 
@@ -148,6 +148,12 @@ def test_verdicts_follow_the_written_rule(study: Write, tmp_path: Path) -> None:
     assert "Every pair of techniques" in written
 
 
+def test_the_best_technique_fails_too_where_it_is_no_better_than_untuned(study: Write, tmp_path: Path) -> None:
+    out = study(answered(tmp_path, "full", 203), answered(tmp_path, "untuned", 200, trainable=0))
+    assert judged(out) == {"full": FAILS, "untuned": EQUAL}
+    assert "Trained, and no better than the untuned model: full." in (out / "report.md").read_text()
+
+
 def test_a_small_difference_that_is_real_is_close(study: Write, tmp_path: Path) -> None:
     out = study(answered(tmp_path, "full", 400), answered(tmp_path, "lora", 392))
     assert judged(out) == {"full": BEST, "lora": CLOSE}
@@ -158,7 +164,7 @@ def test_seeds_are_averaged_and_only_common_ones_are_compared(study: Write, tmp_
         answered(tmp_path, "full", 380, 0), answered(tmp_path, "full", 360, 1), answered(tmp_path, "lora", 300, 1)
     )
     (comparison,) = comparisons(read_study(out))
-    found = paired(comparison, out)
+    found = paired(comparison, answers_in(out))
     assert found is not None
     assert found.seeds == (1,)
     assert found.differences[0].value == pytest.approx(0.15)

@@ -9,9 +9,11 @@ import torch
 from tests.contracts.runs import make, make_run
 from tunebench import data
 from tunebench.engine.evaluate import predict
+from tunebench.engine.precision import make_accelerator
 from tunebench.engine.sources import Tokens
 from tunebench.errors import UserError
 from tunebench.examples import PromptExample, QuestionExample, TextExample
+from tunebench.execute import settle
 from tunebench.families import families
 from tunebench.objectives import objectives
 from tunebench.objectives.base import IGNORED
@@ -277,6 +279,28 @@ def test_scores_are_posed_in_fifths(score: float, text: str) -> None:
     assert target_of(TextExample("a", score), ()) == text
 
 
+def test_scores_beyond_the_scale_that_is_ranked_are_told(backbones: dict[str, Path]) -> None:
+    rows = [TextExample("so happy", 4.0), TextExample("so so", 80.0)]
+    with pytest.raises(UserError, match=r"the score 80.0 lies outside 0 to 5.*answer: generate"):
+        asked(backbones["t5"], regression=True).encode(rows)
+    assert len(asked(backbones["t5"], regression=True, answer="generate").encode(rows)) == 2
+
+
+@pytest.mark.parametrize("exact", [True, False])
+def test_ranking_has_logits_in_float32_and_writing_in_bf16(
+    exact: bool, backbones: dict[str, Path], model: Any, tmp_path: Path
+) -> None:
+    accelerator, precision = make_accelerator("bf16", tmp_path, None)
+    for parameter in model.parameters():
+        parameter.requires_grad = False
+    settle(model, T5, accelerator, precision, exact)
+    ids = torch.tensor([[5, 6, 3]])
+    with torch.no_grad(), accelerator.autocast():
+        logits = model(input_ids=ids, decoder_input_ids=ids).logits
+    assert bool((logits.float() == logits.bfloat16().float()).all()) == (not exact)
+    assert model.lm_head.weight is model.shared.weight
+
+
 def test_sources_and_targets_have_their_own_limits_and_cuts_are_counted(backbones: dict[str, Path]) -> None:
     objective = asked(backbones["t5"], target_tokens=4)
     features = objective.encode([PromptExample("happy " * 40, "so " * 10), PromptExample("happy", "so")])
@@ -315,7 +339,7 @@ def test_windows_cover_a_long_context_and_the_best_one_answers(backbones: dict[s
     features = objective.encode([example, QuestionExample("is", "john won", ("won",), (5,))])
     count = len(features) - 1
     assert count > 1
-    assert features.truncated == {"contexts read in windows": 1}
+    assert features.truncated == {"contexts (read in windows)": 1}
     held = [at for at in range(count) if features.labels[at] != (0, 0)]
     assert held
     outputs = torch.zeros(len(features), 16, 2)
@@ -332,6 +356,12 @@ def test_a_span_never_ends_before_it_begins(backbones: dict[str, Path]) -> None:
     outputs = torch.zeros(1, 16, 2)
     outputs[0, 6, 0], outputs[0, 3, 1], outputs[0, 6, 1] = 9.0, 9.0, 8.0
     assert objective.decode(outputs, features, [0])[0] == ["cup"]
+
+
+def test_a_context_of_which_nothing_is_kept_has_no_answer(backbones: dict[str, Path]) -> None:
+    objective = spans(backbones["bert"])
+    features = objective.encode([QuestionExample("is", "\u200b", ("",), (0,))])
+    assert objective.decode(torch.zeros(1, 16, 2), features, [0]) == ([""], [0.0])
 
 
 def test_a_question_that_fills_a_window_and_an_answer_that_is_nowhere_are_told(backbones: dict[str, Path]) -> None:

@@ -30,7 +30,7 @@ from tunebench.metrics import METRICS
 from tunebench.objectives import objectives
 from tunebench.objectives.base import Objective
 from tunebench.objectives.causal_lm import CausalLm
-from tunebench.record import Outcome, compared_on, notices, record, run_info
+from tunebench.record import Outcome, compared_on, notices, record, run_info, unreadable
 from tunebench.result import Done, NotApplicable, Parameters
 from tunebench.study import Run
 from tunebench.techniques.base import Baseline, Technique, Trained
@@ -80,7 +80,9 @@ def tune(
     objective = pose(run, found, examples.labels, family.tokenizer(local))
     features = {split: objective.encode(examples.splits[split]) for split in SPLITS}
     compared = compared_examples(budget.validation_rows, examples)
-    features["comparison"] = features["validation"] if compared is None else objective.encode(compared)
+    shown = "validation"
+    if compared is not None:
+        shown, features["comparison"] = "comparison", objective.encode(compared)
     cheaper = with_beams(objective, budget.validation_beams)
     steps = budget.epochs * -(-len(features["train"]) // budget.batch_size)
     model = build(run, technique, found, local, objective, steps)
@@ -92,12 +94,12 @@ def tune(
         model, family, objective, features, accelerator, precision, backbone.fingerprint,
         PrefixCache(cache, budget.cache_gigabytes * 1e9), budget.evaluation_batch_tokens, observe,
     )  # fmt: skip
-    cut.source("comparison")  # now, so that its prefix is not counted among the seconds of the first evaluation
+    cut.source(shown)  # now, so that its prefix is not counted among the seconds of the first evaluation
     native = objectives()[run.task.objective]
     gold = native.references(compared or examples.splits["validation"], examples.labels)
 
     def validate() -> dict[str, float | None]:
-        return score(metrics, cut.predict("comparison", cheaper)[0], gold)
+        return score(metrics, cut.predict(shown, cheaper)[0], gold)
 
     state, saved, learnt = train.State(), [], {}
     if isinstance(technique, Trained):
@@ -133,7 +135,7 @@ def tune(
     observe({"event": "test"})
     predictions, sure = cut.predict("test")
     generation = None
-    if objective.writes and not examples.labels and run.task.objective != "regression":
+    if objective.writes and not objective.closed:
         generation = kept_sample(objective, examples.splits["test"], sure)
     elif isinstance(objective, CausalLm):
         observe({"event": "generation"})
@@ -148,6 +150,7 @@ def tune(
         notices=[
             *notices(cut, fresh_of(model), state, truncated, objective.max_tokens),
             *([] if exact or not state.best_epoch else [compared_on(len(gold), cheaper)]),
+            *(unreadable(predictions) if objective.writes and objective.closed else []),
         ],
         learnt=learnt,
         generation=generation,

@@ -62,14 +62,17 @@ def bootstrap_interval(
         values = np.empty(resamples)
         for start in range(0, resamples, _CHUNK):
             size = min(_CHUNK, resamples - start)
-            draws = rng.integers(0, count, size=(size, count))
-            flat = draws + np.arange(size)[:, None] * count
-            weights = np.bincount(flat.ravel(), minlength=size * count).reshape(size, count)
-            values[start : start + size] = metric.combine(weights @ statistics)
+            values[start : start + size] = metric.combine(resample_weights(rng, size, count) @ statistics)
     if np.isnan(values).any():  # some resample leaves the metric undefined: then so is the interval
         return None
     low, high = np.percentile(values, [2.5, 97.5])
     return float(low), float(high)
+
+
+def resample_weights(rng: np.random.Generator, resamples: int, examples: int) -> np.ndarray:
+    """How often each example stands in each resample, (resamples, examples)."""
+    draws = rng.integers(0, examples, size=(resamples, examples)) + np.arange(resamples)[:, None] * examples
+    return np.bincount(draws.ravel(), minlength=resamples * examples).reshape(resamples, examples)
 
 
 def _resample_ranks(

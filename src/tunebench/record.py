@@ -77,13 +77,6 @@ def record(run: Run, info: RunInfo, examples: Data, outcome: Outcome, total_seco
         without = score(run.task.metrics, [outcome.predictions[n] for n in kept], [gold[n] for n in kept])
         shown = f"{main.title} is {_said(test[main.name])} with them, {_said(without[main.name])} without them."
         remarks.append(Notice(code="test_in_train", message=f"Test inputs that stand in train: {shown}"))
-    unreadable = sum(prediction in (NO_LABEL, NO_NUMBER) for prediction in outcome.predictions)
-    if unreadable:
-        text = (
-            f"{unreadable} of {len(gold)} test answers were no label or no number. They count as wrong (as the score "
-            f"{NO_NUMBER}, where scores are asked for)."
-        )
-        remarks.append(Notice(code="unreadable", message=text))
     for name, value in test.items():
         if value is None:
             remarks.append(
@@ -194,6 +187,16 @@ def compared_on(rows: int, objective: Objective) -> Notice:
         "the task's own way of answering."
     )
     return Notice(code="comparison", message=text)
+
+
+def unreadable(predictions: list[Any]) -> list[Notice]:
+    """How many written answers of the test split were none of those that there are."""
+    count = sum(prediction in (NO_LABEL, NO_NUMBER) for prediction in predictions)
+    text = (
+        f"{count} of {len(predictions)} test answers were no label or no number. They count as wrong (as the score "
+        f"{NO_NUMBER}, where scores are asked for)."
+    )
+    return [Notice(code="unreadable", message=text)] if count else []
 
 
 def _said(value: float | None) -> str:

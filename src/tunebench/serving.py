@@ -63,6 +63,8 @@ def predict(run_dir: str | Path, texts: Sequence[str], pairs: Sequence[str] | No
         raise UserError(f"predict: {run.task.name} takes two texts. Give {what} with --pair, or after a tab in a file.")
     if pairs is not None and not takes_two:
         raise UserError(f"predict: {run.task.name} takes one text at a time. Leave --pair (in a file: the tabs) out.")
+    if pairs is not None and second != "input" and any(not pair.strip() for pair in pairs):
+        raise UserError(f"predict: a {second} is empty. Give at least one word with each --pair.")
     examples = [_example(run, text, pair) for text, pair in zip(texts, pairs or [""] * len(texts), strict=True)]
     if isinstance(run.entry, Baseline):
         answers, sure = _baseline(run.entry, run, done, folder).predict(examples)

@@ -10,7 +10,8 @@ NO_LABEL = "(no label)"
 NO_NUMBER = -1.0
 """The score of a written answer that is no number, as in T5's own evaluation (Raffel et al. 2020, string_to_float)."""
 
-STEP = 0.2
+STEP, HIGHEST = 0.2, 5
+"""The scores that are ranked: fifths from 0, on STS-B's scale."""
 
 
 def prompt_of(example: Example, template: str) -> str:

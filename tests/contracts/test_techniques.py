@@ -243,18 +243,21 @@ def test_a_saved_run_answers_as_it_did(
     assert answers == (pytest.approx(kept, abs=1e-4) if task == "similarity" else kept)
 
 
+def by_heart(folder: Path, rows: list[tuple[str, str]]) -> dict[str, Any]:
+    """A task whose splits are all the same: a word, and what it is called."""
+    data = folder / "eight.csv"
+    data.write_text("text,label\n" + "".join(f"i feel {word},{label}\n" for word, label in rows))
+    files = {split: str(data) for split in ("train", "validation", "test")}
+    return {"objective": "sequence_classification", "data": files}
+
+
 @pytest.mark.parametrize("kind", ["bert", "gpt2"])
 @pytest.mark.parametrize("name", TRAINED)
 def test_a_technique_can_learn_eight_examples_by_heart(
     name: str, kind: str, backbones: dict[str, Path], tmp_path: Path
 ) -> None:
     rows = [("happy", "joy"), ("gloomy", "sadness"), ("furious", "anger"), ("afraid", "fear")] * 2
-    data = tmp_path / "eight.csv"
-    data.write_text("text,label\n" + "".join(f"i feel {word},{label}\n" for word, label in rows))
-    task = {
-        "objective": "sequence_classification",
-        "data": {split: str(data) for split in ("train", "validation", "test")},
-    }
+    task = by_heart(tmp_path, rows)
     rate = {"full": 0.002, "llrd": 0.002, "freeze": 0.002, "prompt_tuning": 0.1}.get(name, 0.02)
     run = make_run(backbones[kind], tmp_path, task, {**choice(name), "learning_rate": rate}, epochs=60, patience=60)
     assert make(run, tmp_path / "run").metrics.test["accuracy"] == 1.0
@@ -267,12 +270,7 @@ DEAF = ("bottleneck_adapter", "prefix_tuning", "prompt_tuning")
 @pytest.mark.parametrize("name", [name for name in TRAINED if name != "classifier_head"])
 def test_a_technique_can_learn_to_write_eight_answers(name: str, backbones: dict[str, Path], tmp_path: Path) -> None:
     rows = [("happy", "joy"), ("delighted", "joy"), ("furious", "fear"), ("afraid", "fear")] * 2
-    data = tmp_path / "eight.csv"
-    data.write_text("text,label\n" + "".join(f"i feel {word},{label}\n" for word, label in rows))
-    task = {
-        "objective": "sequence_classification",
-        "data": {split: str(data) for split in ("train", "validation", "test")},
-    }
+    task = by_heart(tmp_path, rows)
     rate = {"p_tuning_v2": 0.05, "ia3": 0.05, "peft": 0.05, "bottleneck_adapter": 0.05, "prompt_tuning": 0.3}.get(
         name, 0.02
     )

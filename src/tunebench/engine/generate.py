@@ -50,7 +50,7 @@ def kept_sample(objective: Any, examples: Sequence[Example], sure: Sequence[Any]
     way = "greedy" if objective.beams == 1 else f"{objective.beams} beams"
     written = [(sure[index]["text"], sure[index]["ended"]) for index in chosen]
     asked = [examples[index] for index in chosen]
-    return _generation(objective, chosen, asked, {way: written}, objective.max_new_tokens)
+    return _generation(objective, chosen, asked, {way: written}, objective.new_tokens)
 
 
 def _chosen(count: int, samples: int) -> list[int]:

@@ -66,6 +66,8 @@ class Objective(ABC):
     """Width of the beam search, where answers are written."""
     writes: bool = False
     """Whether predictions are generated token by token."""
+    closed: bool = False
+    """Whether a written answer must be one of a known list, or a number."""
     reads_prompts: bool = False
     """Whether predictions need the whole model and its token ids, not a tail above a frozen prefix."""
     ranks: bool = False

@@ -67,7 +67,7 @@ class QuestionAnswering(Objective):
             windows.append(window)
         extra = len(windows) - len(rows)
         cut = len(rows) - sum(count == 1 for count in _windows_of(windows, len(rows)))
-        return Features(inputs, labels, {"contexts read in windows": cut} if extra else {}, windows=windows)
+        return Features(inputs, labels, {"contexts (read in windows)": cut} if extra else {}, windows=windows)
 
     def _questions_fit(self, rows: Sequence[QuestionExample]) -> None:
         """Raises UserError where a question leaves a window no room for a context."""
@@ -135,6 +135,8 @@ def _span(window: Window, example: QuestionExample) -> tuple[int, int]:
 def _best_span(logits: Tensor, window: Window) -> tuple[str, float]:
     """The likeliest span of the context that does not end before it begins and has at most 30 tokens."""
     inside = torch.tensor([place is not None and place[1] > place[0] for place in window.offsets])
+    if not bool(inside.any()):  # a context of which the tokenizer keeps nothing: the score of having no answer
+        return "", float(logits[0].float().sum())
     starts, ends = (logits[: len(inside), side].float().masked_fill(~inside, -torch.inf) for side in (0, 1))
     count = min(_BEST, int(inside.sum()))
     best: tuple[float, int, int] | None = None

@@ -9,7 +9,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from tunebench import words
-from tunebench.examples import Example, PromptExample, QuestionExample
+from tunebench.errors import UserError
+from tunebench.examples import Example, PromptExample, QuestionExample, TextExample
 from tunebench.objectives import _writing
 from tunebench.objectives.base import IGNORED, Features, Objective, rows_of
 
@@ -38,8 +39,8 @@ class TextToText(Objective):
         return {}
 
     @property
-    def closed(self) -> bool:
-        """Whether the answer is one of a known list."""
+    def closed(self) -> bool:  # type: ignore[override]
+        """Classes and scores are."""
         return bool(self.labels) or self.regression
 
     @property
@@ -48,12 +49,23 @@ class TextToText(Objective):
         return self.closed and self.answer == "rank"
 
     @property
+    def new_tokens(self) -> int:
+        """The most tokens an answer may have."""
+        return self.max_new_tokens
+
+    @property
     def writes(self) -> bool:  # type: ignore[override]
         """Everything else is written."""
         return not self.ranks
 
     def encode(self, examples: Sequence[Example]) -> Features:
-        """Sources to token ids, cut at their end; labels are the targets' ids."""
+        """Sources to token ids, cut at their end; labels are the targets' ids.
+
+        Raises:
+            UserError: scores are to be ranked, and one lies outside the scale that is ranked.
+        """
+        if self.regression and self.ranks:
+            self._on_scale(examples)
         sources = [words.prompt_of(example, self.prompt) for example in examples]
         encoded = self._tokenize(sources)
         full = [text for text, ids in zip(sources, encoded["input_ids"], strict=True) if len(ids) >= self.max_tokens]
@@ -62,6 +74,14 @@ class TextToText(Objective):
         cut["targets"] = sum(len(ids) > self.target_tokens for ids in targets)
         kept = [ids[: self.target_tokens] for ids in targets]
         return Features(rows_of(encoded), kept, {what: count for what, count in cut.items() if count})
+
+    def _on_scale(self, examples: Sequence[Example]) -> None:
+        for example in examples:
+            if isinstance(example, TextExample) and not 0 <= example.label <= words.HIGHEST:
+                raise UserError(
+                    f"the score {example.label} lies outside 0 to {words.HIGHEST}, and only the fifths between are "
+                    "ranked. Give the task answer: generate, or bring its scores to this scale."
+                )
 
     def _targets(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids with end-of-text, uncut."""
@@ -79,8 +99,8 @@ class TextToText(Objective):
         """Log-likelihoods of all labels, (batch, labels), or written token ids, (batch, max_new_tokens)."""
         if self.ranks:
             return self._likelihoods(network, batch)
-        ids = _writing.write(network, batch, self.tokenizer, self.max_new_tokens, self.beams)
-        return _writing.widened(ids[:, 1:], self.max_new_tokens, int(self.tokenizer.pad_token_id))  # type: ignore[arg-type]
+        ids = _writing.write(network, batch, self.tokenizer, self.new_tokens, self.beams)
+        return _writing.widened(ids[:, 1:], self.new_tokens, int(self.tokenizer.pad_token_id))  # type: ignore[arg-type]
 
     def _likelihoods(self, network: Any, batch: dict[str, Tensor]) -> Tensor:
         encoded = network.get_encoder()(**batch, return_dict=True)
@@ -98,7 +118,8 @@ class TextToText(Objective):
 
     def _known(self) -> tuple[str, ...]:
         """The answers that are ranked; of scores all fifths of 0 to 5, STS-B's scale."""
-        return self.labels or tuple(f"{words.STEP * number:.1f}" for number in range(round(5 / words.STEP) + 1))
+        count = round(words.HIGHEST / words.STEP) + 1
+        return self.labels or tuple(f"{words.STEP * number:.1f}" for number in range(count))
 
     def decode(self, outputs: Tensor, features: Features, indices: Sequence[int]) -> tuple[list[Any], list[Any]]:
         """Class names, scores or texts; beside them every label's probability, or the text that was written."""

@@ -3,13 +3,13 @@
 import json
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from tunebench.metrics import METRICS
 from tunebench.report import text
 from tunebench.report.comparisons import Comparison, Row
+from tunebench.report.reading import Answers
 from tunebench.report.statistics import LEVEL, Pairs
 from tunebench.result import Done
 
@@ -19,31 +19,27 @@ Finding = tuple[str, str, str | None, int]
 _SAME = 0.99  # of the answers: the rest may be noise
 
 
-def checks(comparison: Comparison, tests: Pairs | None, folder: Path) -> list[Finding]:
+def checks(comparison: Comparison, tests: Pairs | None, answers: Mapping[str, Answers | None]) -> list[Finding]:
     """What should make a reader doubt a figure.
 
     Args:
         comparison: one model on one task.
         tests: its paired tests, where there are any.
-        folder: the study's, whose `runs` hold the predictions.
+        answers: by run id.
     """
     found: list[Finding] = []
     for row in comparison.rows:
         for result in row.done:
-            answers = predictions(folder, result)
-            found += [(code, message, row.label, result.run.seed) for code, message in _of_run(result, answers)]
-    found += _unmoved(comparison, folder)
+            said = _of_run(result, _predictions(answers, result))
+            found += [(code, message, row.label, result.run.seed) for code, message in said]
+    found += _unmoved(comparison, answers)
     found += [(code, message, None, 0) for code, message in _of_comparison(comparison, tests)]
     return found
 
 
-def predictions(folder: Path, result: Done) -> list[Any] | None:
-    """A run's predictions; None where they cannot be read."""
-    path = folder / "runs" / result.run.id / "predictions.jsonl"
-    try:
-        return [json.loads(line)["prediction"] for line in path.read_text(encoding="utf-8").splitlines()]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+def _predictions(answers: Mapping[str, Answers | None], result: Done) -> list[Any] | None:
+    given = answers.get(result.run.id)
+    return given[0] if given else None
 
 
 def _of_run(result: Done, answers: Sequence[Any] | None) -> Iterator[tuple[str, str]]:
@@ -79,16 +75,16 @@ def _of_history(result: Done) -> Iterator[tuple[str, str]]:
             )
 
 
-def _unmoved(comparison: Comparison, folder: Path) -> Iterator[Finding]:
+def _unmoved(comparison: Comparison, answers: Mapping[str, Answers | None]) -> Iterator[Finding]:
     """Techniques that trained and answer as the untuned model does."""
-    untuned = next((row for row in comparison.rows if row.label == "untuned"), None)
+    untuned = next((row for row in comparison.rows if row.untuned), None)
     if untuned is None:
         return
-    start = {result.run.seed: predictions(folder, result) for result in untuned.done}
+    start = {result.run.seed: _predictions(answers, result) for result in untuned.done}
     for row in comparison.rows:
         for result in row.done if _trains(row) else ():
-            answers = predictions(folder, result)
-            if answers and answers == start.get(result.run.seed):
+            given = _predictions(answers, result)
+            if given and given == start.get(result.run.seed):
                 message = "It trained, and every test answer is the untuned model's: nothing that counts has moved."
                 yield "unmoved", message, row.label, result.run.seed
 

@@ -64,6 +64,11 @@ class Row:
         """Whether no weight of a model was tuned."""
         return self.parameters is not None and self.parameters.trainable == 0
 
+    @property
+    def untuned(self) -> bool:
+        """Whether it is the pretrained model as it came."""
+        return self.baseline and bool(self.done) and self.done[0].backbone is not None
+
     def score(self, metric: str) -> Score:
         """A metric over the seeds that ended, as each recorded it."""
         found = [result for result in self.done if metric == result.main_metric.name or metric in result.metrics.test]

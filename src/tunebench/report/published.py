@@ -31,8 +31,8 @@ def published(comparison: Comparison, study: str) -> list[Table]:
     metrics = dict.fromkeys(m for values in cell["techniques"].values() for m in values if m not in _NO_METRIC)
     columns = [Column("Technique", numeric=False)]
     for metric in metrics:
-        columns += [Column(text.metric_title(metric), note="published"), Column("", note="measured")]
-    columns += [Column("Trained", note="published"), Column("", note="measured")]
+        columns += [Column(text.metric_title(metric), note=whose) for whose in ("published", "measured")]
+    columns += [Column("Trained", note=whose) for whose in ("published", "measured")]
     rows = [_row(name, values, named.get(name), list(metrics)) for name, values in cell["techniques"].items()]
     same = comparison.model == cell["model"] and study == "published"
     where = "" if same else f" Other model and data here: {comparison.model}; the figures are not to be compared."

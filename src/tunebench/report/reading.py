@@ -1,5 +1,6 @@
 """What a study's output folder says: its plan, its text, and the results there are so far."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -77,6 +78,20 @@ class Study:
     plan: Plan
     text: str
     runs: tuple[Run, ...]
+
+
+Answers = tuple[list[Any], list[Any]]
+"""Predictions and references of a test split."""
+
+
+def read_answers(folder: Path, run: str) -> Answers | None:
+    """What a run of a study's folder answered, from predictions.jsonl; None where that is missing or damaged."""
+    try:
+        lines = (folder / "runs" / run / "predictions.jsonl").read_text(encoding="utf-8").splitlines()
+        rows = [json.loads(line) for line in lines]
+        return [row["prediction"] for row in rows], [row["reference"] for row in rows]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def read_study(out: Path) -> Study:

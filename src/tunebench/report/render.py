@@ -14,7 +14,7 @@ from tunebench.report.figures import drawings, styles
 from tunebench.report.latex import document
 from tunebench.report.notices import notices
 from tunebench.report.published import published
-from tunebench.report.reading import Study
+from tunebench.report.reading import Study, read_answers
 from tunebench.report.statistics import paired
 from tunebench.report.summary import progress, sentences
 from tunebench.report.tables import BEST, Table, comparison_table, family_table
@@ -51,7 +51,12 @@ def page(study: Study) -> dict[str, Any]:
     families: dict[str, list[Comparison]] = {}
     for comparison in found:
         families.setdefault(comparison.family, []).append(comparison)
-    tested = [paired(comparison, study.folder) for comparison in found]
+    tested, doubts = [], []
+    for comparison in found:
+        ids = [result.run.id for row in comparison.rows for result in row.done]
+        given = {run: read_answers(study.folder, run) for run in ids}
+        tested.append(paired(comparison, given))
+        doubts.append(checks(comparison, tested[-1], given))
     of = dict(zip(map(id, found), tested, strict=True))
     used = dict.fromkeys(name for comparison in found for name in comparison.metrics)
     return {
@@ -61,7 +66,7 @@ def page(study: Study) -> dict[str, Any]:
         "comparison_table": lambda comparison: comparison_table(comparison, of[id(comparison)]),
         "answers": lambda comparison: [*published(comparison, study.plan.study), *answers(comparison)],
         "sentences": lambda comparison: sentences(comparison, of[id(comparison)]),
-        "notices": notices(found, [checks(c, of[id(c)], study.folder) for c in found]),
+        "notices": notices(found, doubts),
         "appendix": appendix(study, found, tested),
         "metrics": [METRICS[name] for name in used if name in METRICS],
         "reading": _READING,

@@ -1,12 +1,11 @@
 """Every metric again, from the predictions alone: what a third party can do with pandas and the reference libraries."""
 
-import json
 import math
 from dataclasses import dataclass, replace
-from pathlib import Path
+from typing import Any
 
 from tunebench.metrics import METRICS, bootstrap_interval
-from tunebench.report.reading import Run, Study
+from tunebench.report.reading import Run, Study, read_answers
 from tunebench.result import Done
 
 _TOLERANCE = 1e-9
@@ -33,11 +32,12 @@ def rescore(study: Study) -> tuple[Study, list[Change], list[str]]:
         if not isinstance(run.result, Done):
             runs.append(run)
             continue
-        again = _again(run.result, study.folder / "runs" / run.plan.id / "predictions.jsonl")
-        if again is None:
+        answers = read_answers(study.folder, run.plan.id)
+        if answers is None:
             unread.append(run.plan.id)
             runs.append(run)
             continue
+        again = _again(run.result, *answers)
         changes += [
             Change(run.plan.id, name, value, again.metrics.test[name])
             for name, value in run.result.metrics.test.items()
@@ -47,12 +47,7 @@ def rescore(study: Study) -> tuple[Study, list[Change], list[str]]:
     return replace(study, runs=tuple(runs)), changes, unread
 
 
-def _again(result: Done, path: Path) -> Done | None:
-    try:
-        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-        answers, gold = [row["prediction"] for row in rows], [row["reference"] for row in rows]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+def _again(result: Done, answers: list[Any], gold: list[Any]) -> Done:
     names = [name for name in result.metrics.test if name in METRICS]
     values = {name: METRICS[name].compute(answers, gold) for name in names}
     test = {**result.metrics.test, **{name: v if math.isfinite(v) else None for name, v in values.items()}}

@@ -8,16 +8,14 @@ corrected for the number of pairs by Holm (1979). Intervals of differences are p
 """
 
 import itertools
-import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from tunebench.metrics import METRICS, Metric
+from tunebench.metrics import METRICS, Metric, resample_weights
 from tunebench.report.comparisons import Comparison, Interval, Row
+from tunebench.report.reading import Answers
 
 TRIALS = 10_000
 LEVEL = 0.05
@@ -69,28 +67,31 @@ class Pairs:
         return next((d for d in self.differences if {d.first, d.second} == {one, other}), None)
 
 
-def paired(comparison: Comparison, folder: Path) -> Pairs | None:
+def paired(comparison: Comparison, answers: Mapping[str, Answers | None]) -> Pairs | None:
     """All pairs of techniques; None where there are no two to be tested.
 
     Args:
         comparison: with its rows ranked by the main metric.
-        folder: the study's, whose `runs` hold the predictions.
+        answers: by run id.
     """
     if comparison.main is None or comparison.main[0] not in METRICS:
         return None
     metric = METRICS[comparison.main[0]]
     rows, left_out = _testable(comparison, metric)
-    answers = {row.label: _answers(row, folder) for row in rows}
-    for label in [label for label, found in answers.items() if found is None]:
-        left_out[label] = "its predictions cannot be read"
-        rows = [row for row in rows if row.label != label]
-    if len(rows) < 2:
+    given: dict[str, dict[int, Answers]] = {}
+    for row in rows:
+        found = _of_row(row, answers)
+        if found is None:
+            left_out[row.label] = "its predictions cannot be read"
+        else:
+            given[row.label] = found
+    if len(given) < 2:
         return None
-    seeds = sorted(set.intersection(*(set(answers[row.label] or {}) for row in rows)))
+    seeds = sorted(set.intersection(*(set(found) for found in given.values())))
     if not seeds:
         return None
-    labels = [row.label for row in rows]
-    statistics = _statistics(metric, [[(answers[label] or {})[seed] for seed in seeds] for label in labels])
+    labels = list(given)
+    statistics = _statistics(metric, [[given[label][seed] for seed in seeds] for label in labels])
     if statistics is None:
         return None
     differences = _differences(metric, labels, statistics)
@@ -111,21 +112,11 @@ def _testable(comparison: Comparison, metric: Metric) -> tuple[list[Row], dict[s
     return rows, left_out
 
 
-Answers = tuple[list[Any], list[Any]]
-"""Predictions and references of a test split."""
-
-
-def _answers(row: Row, folder: Path) -> dict[int, Answers] | None:
-    """By seed; None where a file is missing or damaged."""
-    found: dict[int, Answers] = {}
-    for result in row.done:
-        path = folder / "runs" / result.run.id / "predictions.jsonl"
-        try:
-            lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-            found[result.run.seed] = [line["prediction"] for line in lines], [line["reference"] for line in lines]
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
-    return found
+def _of_row(row: Row, answers: Mapping[str, Answers | None]) -> dict[int, Answers] | None:
+    """By seed; None where a run's cannot be read."""
+    found = {result.run.seed: answers.get(result.run.id) for result in row.done}
+    known = {seed: given for seed, given in found.items() if given is not None}
+    return known if len(known) == len(found) else None
 
 
 def _statistics(metric: Metric, answers: Sequence[Sequence[Answers]]) -> np.ndarray | None:
@@ -192,9 +183,11 @@ def _resampled(metric: Metric, statistics: np.ndarray) -> np.ndarray:
     found = np.empty((techniques, TRIALS))
     for start in range(0, TRIALS, _CHUNK):
         size = min(_CHUNK, TRIALS - start)
-        draws = rng.integers(0, examples, size=(size, examples)) + np.arange(size)[:, None] * examples
-        weights = np.bincount(draws.ravel(), minlength=size * examples).reshape(size, examples).astype(np.float32)
-        sums = (weights @ flat).astype(np.float64).reshape(size, techniques, seeds, k)
+        sums = (
+            (resample_weights(rng, size, examples).astype(np.float32) @ flat)
+            .astype(np.float64)
+            .reshape(size, techniques, seeds, k)
+        )
         found[:, start : start + size] = _values(metric, sums.transpose(1, 2, 0, 3))
     return found
 

@@ -100,7 +100,7 @@ def _tested(comparison: Comparison, best: Row, tests: Pairs) -> list[str]:
     """The verdicts, grouped."""
     judged: dict[str, list[Row]] = {}
     for row in comparison.ranked:
-        if row is not best and (found := verdict(comparison, row, tests)):
+        if found := verdict(comparison, row, tests):
             judged.setdefault(found, []).append(row)
     said = []
     if near := judged.get(EQUAL):

@@ -43,7 +43,7 @@ def margin(comparison: Comparison) -> float:
 
 
 def _fails(comparison: Comparison, row: Row, tests: Pairs) -> bool:
-    untuned = next((other for other in comparison.rows if other.label == "untuned"), None)
+    untuned = next((other for other in comparison.rows if other.untuned), None)
     if row.baseline or untuned is None or untuned.label not in tests.groups:
         return False
     difference = tests.between(row.label, untuned.label)
