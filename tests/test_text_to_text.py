@@ -257,6 +257,48 @@ def test_a_written_answer_that_is_no_label_is_counted(
     assert done.metrics.test == {"accuracy": 0.0, "macro_f1": 0.0}
 
 
+def test_a_label_is_posed_and_read_as_the_word_that_stands_for_it(backbones: dict[str, Path]) -> None:
+    objective = asked(backbones["t5"], ("negative", "positive"), answer="generate", verbalizer={"positive": "happy"})
+    features = objective.encode([TextExample("so so", 1), TextExample("so so", 0)])
+    posed = [objective.tokenizer.decode(row, skip_special_tokens=True) for row in features.labels]
+    assert posed == [objective.tokenizer.decode(objective.tokenizer(word)["input_ids"], skip_special_tokens=True)
+                     for word in ("happy", "negative")]  # fmt: skip
+    assert objective.decode(torch.tensor(features.labels[:1]), features, [0])[0] == ["positive"]
+    ranked = asked(backbones["t5"], ("negative", "positive"), verbalizer={"positive": "happy"})
+    assert ranked.decode(torch.tensor([[0.0, 1.0]]), features, [0])[0] == ["positive"]
+
+
+def test_a_prompt_with_a_gap_is_answered_behind_its_sentinel(backbones: dict[str, Path]) -> None:
+    objective = asked(backbones["t5"], prompt="It was <extra_id_0>. {text}", max_new_tokens=3)
+    objective.tokenizer.add_tokens(["<extra_id_0>"], special_tokens=True)
+    sentinel, *_ = objective.tokenizer("<extra_id_0>")["input_ids"]
+    features = objective.encode([PromptExample("so so", "happy")])
+    assert features.labels[0] == [sentinel, *objective.tokenizer("happy")["input_ids"]]
+    assert objective.new_tokens == 4
+    assert objective.decode(torch.tensor(features.labels), features, [0])[0] == ["happy"]
+
+
+def test_a_gap_needs_a_tokenizer_with_sentinels(backbones: dict[str, Path]) -> None:
+    objective = asked(backbones["t5"], prompt="It was <extra_id_0>. {text}")
+    objective.tokenizer = families()["gpt2"].tokenizer(backbones["gpt2"])
+    with pytest.raises(UserError, match="tokenizer has no <extra_id_0>"):
+        objective.encode([TextExample("so happy", 0)])
+
+
+@pytest.mark.parametrize(
+    ("verbalizer", "message"),
+    [
+        ({"postive": "good"}, "there is no label 'postive'. Did you mean 'positive'?"),
+        ({"positive": "Negative"}, "'negative' stands for two labels"),
+    ],
+)
+def test_words_for_labels_are_checked(verbalizer: dict[str, str], message: str, backbones: dict[str, Path]) -> None:
+    with pytest.raises(UserError, match=message):
+        asked(backbones["t5"], ("negative", "positive"), verbalizer=verbalizer).encode([TextExample("a", 0)])
+    with pytest.raises(ValueError, match=message):
+        tasks()["sentiment"].model_validate(tasks()["sentiment"].model_dump() | {"verbalizer": verbalizer})
+
+
 @pytest.mark.parametrize(
     ("text", "label"),
     [("positive", "positive"), (" Positive ", "positive"), ("positively", NO_LABEL), ("", NO_LABEL), ("pos", NO_LABEL)],

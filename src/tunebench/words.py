@@ -1,7 +1,8 @@
 """An example as words in, words out: how every task is posed to models that answer by writing."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from tunebench.errors import did_you_mean
 from tunebench.examples import Example, PromptExample, QuestionExample, TextExample, filled
 
 NO_LABEL = "(no label)"
@@ -9,6 +10,9 @@ NO_LABEL = "(no label)"
 
 NO_NUMBER = -1.0
 """The score of a written answer that is no number, as in T5's own evaluation (Raffel et al. 2020, string_to_float)."""
+
+BLANK = "<extra_id_0>"
+"""The first gap of span corruption (Raffel et al. 2020, section 3.1.4)."""
 
 STEP, HIGHEST = 0.2, 5
 """The scores that are ranked: fifths from 0, on STS-B's scale."""
@@ -37,6 +41,22 @@ def target_of(example: Example, labels: Sequence[str]) -> str:
 def score_as_text(score: float) -> str:
     """A score rounded to fifths, as STS-B was posed to T5 (Raffel et al. 2020, section 2.4)."""
     return f"{round(score / STEP) * STEP:.1f}"
+
+
+def verbal(labels: Sequence[str], verbalizer: Mapping[str, str]) -> tuple[str, ...]:
+    """The words that stand for the labels (Schick & Schütze 2021, section 3.1), a label's own name where none is given.
+
+    Raises:
+        ValueError: a label that there is not, or one word for two labels.
+    """
+    for label in verbalizer:
+        if label not in labels:
+            raise ValueError(f"verbalizer: there is no label '{label}'. {did_you_mean(label, labels)}")
+    found = tuple(verbalizer.get(label, label) for label in labels)
+    for word in found:
+        if [other.casefold() for other in found].count(word.casefold()) > 1:
+            raise ValueError(f"verbalizer: '{word}' stands for two labels. Give each a word of its own.")
+    return found
 
 
 def label_of(text: str, labels: Sequence[str]) -> str:

@@ -1,6 +1,7 @@
 """Words in, words out: an encoder reads the source, a decoder writes the answer."""
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -18,14 +19,16 @@ from tunebench.objectives.base import IGNORED, Features, Objective, rows_of
 class TextToText(Objective):
     """Cross entropy over the target's tokens and end-of-text (Raffel et al. 2020, section 2.4).
 
-    Classes are posed as their names, scores as numbers rounded to fifths. Such an answer is either ranked, each label
-    scored by one decoder pass over one reading of the source, or written and compared with the labels.
+    Classes are posed as their names or as the words that stand for them, scores as numbers rounded to fifths. Such an
+    answer is either ranked, each label scored by one decoder pass over one reading of the source, or written and
+    compared with the labels. A prompt with a gap (`<extra_id_0>`) is answered behind that sentinel, as in pretraining.
     """
 
     name = "text_to_text"
     pooled = False
 
     prompt: str = ""
+    verbalizer: Mapping[str, str] = {}
     target_tokens: int = 64
     samples: int = 16
     max_new_tokens: int = 64
@@ -50,8 +53,8 @@ class TextToText(Objective):
 
     @property
     def new_tokens(self) -> int:
-        """The most tokens an answer may have."""
-        return self.max_new_tokens
+        """The most tokens an answer may have; a gap's sentinel is not one of its own."""
+        return self.max_new_tokens + (words.BLANK in self.prompt)
 
     @property
     def writes(self) -> bool:  # type: ignore[override]
@@ -70,7 +73,7 @@ class TextToText(Objective):
         encoded = self._tokenize(sources)
         full = [text for text, ids in zip(sources, encoded["input_ids"], strict=True) if len(ids) >= self.max_tokens]
         cut = {"sources": self._count_cut(full) if full else 0}
-        targets = self._targets([words.target_of(example, self.labels) for example in examples])
+        targets = self._targets([words.target_of(example, self._verbal) for example in examples])
         cut["targets"] = sum(len(ids) > self.target_tokens for ids in targets)
         kept = [ids[: self.target_tokens] for ids in targets]
         return Features(rows_of(encoded), kept, {what: count for what, count in cut.items() if count})
@@ -83,8 +86,19 @@ class TextToText(Objective):
                     "ranked. Give the task answer: generate, or bring its scores to this scale."
                 )
 
+    @functools.cached_property
+    def _verbal(self) -> tuple[str, ...]:
+        try:
+            return words.verbal(self.labels, self.verbalizer)
+        except ValueError as error:
+            raise UserError(str(error)) from None
+
     def _targets(self, texts: Sequence[str]) -> list[list[int]]:
-        """Token ids with end-of-text, uncut."""
+        """Token ids with end-of-text, uncut; after the gap's sentinel, where the prompt has a gap."""
+        if words.BLANK in self.prompt:
+            if words.BLANK not in self.tokenizer.get_vocab():
+                raise UserError(f"prompt: the model's tokenizer has no {words.BLANK}: pose the answer without a gap.")
+            texts = [f"{words.BLANK} {text}" for text in texts]
         return self.tokenizer(text_target=list(texts), verbose=False)["input_ids"]  # type: ignore[return-value]
 
     def collate_labels(self, features: Features, indices: Sequence[int], width: int) -> Tensor:
@@ -119,20 +133,21 @@ class TextToText(Objective):
     def _known(self) -> tuple[str, ...]:
         """The answers that are ranked; of scores all fifths of 0 to 5, STS-B's scale."""
         count = round(words.HIGHEST / words.STEP) + 1
-        return self.labels or tuple(f"{words.STEP * number:.1f}" for number in range(count))
+        return self._verbal or tuple(f"{words.STEP * number:.1f}" for number in range(count))
 
     def decode(self, outputs: Tensor, features: Features, indices: Sequence[int]) -> tuple[list[Any], list[Any]]:
         """Class names, scores or texts; beside them every label's probability, or the text that was written."""
         if self.ranks:
             known = self._known()
-            best = [known[index] for index in outputs.argmax(-1).tolist()]
+            best = outputs.argmax(-1).tolist()
             if self.regression:
-                return [words.score_of(text) for text in best], [None] * len(best)
-            return best, outputs.double().softmax(-1).tolist()
+                return [words.score_of(known[index]) for index in best], [None] * len(best)
+            return [self.labels[index] for index in best], outputs.double().softmax(-1).tolist()
         written = [_writing.text_of(row, self.tokenizer) for row in outputs.tolist()]
         sure = [{"text": text, "ended": ended} for text, ended in written]
         if self.labels:
-            return [words.label_of(text, self.labels) for text, _ in written], sure
+            named = {**dict(zip(self._verbal, self.labels, strict=True)), words.NO_LABEL: words.NO_LABEL}
+            return [named[words.label_of(text, self._verbal)] for text, _ in written], sure
         if self.regression:
             return [words.score_of(text) for text, _ in written], sure
         return [text for text, _ in written], sure

@@ -7,6 +7,7 @@ from typing import Any, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from tunebench.errors import did_you_mean
+from tunebench.words import verbal
 
 Split = Literal["train", "validation", "test"]
 SPLITS = get_args(Split)
@@ -60,7 +61,7 @@ DEFAULT_METRICS = {
 FIELDS = {
     "token_classification": ("label_subwords",),
     "causal_lm": ("prompt", "cue", "loss_on", "samples", "max_new_tokens", "beams"),
-    "text_to_text": ("prompt", "target_tokens", "samples", "max_new_tokens", "beams", "answer"),
+    "text_to_text": ("prompt", "verbalizer", "target_tokens", "samples", "max_new_tokens", "beams", "answer"),
     "question_answering": ("stride",),
 }
 """Objective -> fields of a task that mean something to it alone."""
@@ -94,7 +95,9 @@ class Task(_Record):
         max_tokens: longer inputs are cut, and counted.
         label_subwords: whether each sub-word of a word carries its label in the loss, or the first only.
         rows: at most so many examples a split, drawn by a shuffle seeded with 0.
-        prompt: what a model that answers in words reads; a line whose field is empty is left out.
+        prompt: what a model that answers in words reads; a line whose field is empty is left out. `<extra_id_0>` in it
+            is the gap of T5's pretraining, and the answer, which fills the gap, begins with the same sentinel.
+        verbalizer: label -> the word that a model writes for it, where that is not the label's name (text_to_text).
         cue: what stands between prompt and response where one model reads and writes both (causal_lm).
         loss_on: whether the response's tokens train a language model, or the prompt's as well.
         target_tokens: longer targets are cut in training, and counted (text_to_text).
@@ -121,6 +124,7 @@ class Task(_Record):
     label_subwords: Literal["all", "first"] = "all"
     rows: dict[Split, int] = {}
     prompt: str = ""
+    verbalizer: dict[str, str] = {}
     cue: str = ""
     loss_on: Literal["response", "all"] = "response"
     samples: int = Field(default=16, ge=1)
@@ -196,6 +200,14 @@ class Task(_Record):
     def has_classes(self) -> bool:
         """Whether an answer is one of a list of labels, or several."""
         return "classification" in self.objective
+
+    @model_validator(mode="after")
+    def _words_for_labels(self) -> "Task":
+        if self.labels:
+            verbal(self.labels, self.verbalizer)
+        elif self.verbalizer and not self.has_classes:
+            raise ValueError(f"verbalizer: {self.objective} has no labels. Leave it out.")
+        return self
 
     @model_validator(mode="after")
     def _rows_are_positive(self) -> "Task":
