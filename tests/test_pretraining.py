@@ -172,6 +172,15 @@ def test_the_steps_of_two_lengths_alternate_as_their_shares_have_it() -> None:
         assert [number for other, number in plan if other == which] == list(range(steps))
 
 
+def test_cycles_repeat_the_schedule_and_read_on() -> None:
+    parts = (Sequences(share=0.8, length=16), Sequences(share=0.2, length=64))
+    once = Pretraining(tokens=6400, batch_tokens=64, sequences=parts).plan()
+    twice = Pretraining(tokens=12800, batch_tokens=64, sequences=parts, cycles=2).plan()
+    assert twice[: len(once)] == once
+    for which, steps in ((0, 160), (1, 40)):
+        assert [number for other, number in twice if other == which] == list(range(steps))
+
+
 def test_one_pass_reads_each_window_once() -> None:
     source = Corpus(np.arange(1000, dtype=np.uint16), np.asarray([1000]), "")
     objective = objectives()["causal_language_modelling"]

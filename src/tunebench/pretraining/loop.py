@@ -74,14 +74,15 @@ def fit(task: Task, training: Pretraining, resume: Resume, observe: Observer) ->
     if saved:
         observe({"event": "resumed", "step": state.step, "tokens": state.tokens})
     plan = training.plan()
-    warmup = math.ceil(len(plan) * training.warmup_fraction)
+    cycle = len(plan) // training.cycles
+    warmup = math.ceil(cycle * training.warmup_fraction)
     longest = max(training.sequences, key=lambda some: some.length)
     held_out = held_out_batches(task.held_out, task.objective, task.tokenizer, longest.length,
                                 training.rows(longest), training.held_out_tokens)  # fmt: skip
     last_save = started = time.monotonic()
     before = state.seconds
     for step in range(state.step, len(plan)):
-        factor = rate_factor(step, len(plan), warmup, training.schedule)
+        factor = rate_factor(step % cycle, cycle, warmup, training.schedule)
         for group, peak in zip(optimizer.param_groups, peaks, strict=True):
             group["lr"] = peak * factor
         which, number = plan[step]

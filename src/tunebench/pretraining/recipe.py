@@ -48,7 +48,8 @@ class Pretraining(_Part):
     )
     learning_rate: float = Field(1e-3, gt=0, description="AdamW's peak, and Muon's by its match to AdamW's updates")
     schedule: Literal["cosine", "inverse_square_root"] = "cosine"
-    warmup_fraction: float = Field(0.02, ge=0, lt=1)
+    cycles: int = Field(1, ge=1, description="how often the schedule runs (Loshchilov and Hutter 2017)")
+    warmup_fraction: float = Field(0.02, ge=0, lt=1, description="of a cycle")
     weight_decay: float = Field(0.1, ge=0, description="on matrices only")
     max_gradient_norm: float = Field(1.0, gt=0)
     precision: Literal["auto", "bf16", "float32"] = "auto"
@@ -72,12 +73,17 @@ class Pretraining(_Part):
         return self.batch_tokens // sequences.length
 
     def plan(self) -> list[tuple[int, int]]:
-        """For every step, which of `sequences`, and how many steps of theirs went before; evenly mixed."""
+        """For every step, which of `sequences`, and how many steps of theirs went before; each cycle is evenly mixed."""
         places = []
         for which, some in enumerate(self.sequences):
-            steps = max(1, math.ceil(self.tokens * some.share / (self.rows(some) * some.length)))
-            places += [((number + 0.5) / steps, which, number) for number in range(steps)]
-        return [(which, number) for _, which, number in sorted(places)]
+            tokens = self.tokens * some.share / self.cycles
+            steps = max(1, math.ceil(tokens / (self.rows(some) * some.length)))
+            places += [
+                (cycle, (number + 0.5) / steps, which, cycle * steps + number)
+                for cycle in range(self.cycles)
+                for number in range(steps)
+            ]
+        return [(which, number) for _, _, which, number in sorted(places)]
 
 
 class Recipe(_Part):
