@@ -28,7 +28,7 @@ FINGERPRINTS = {
     "instruction": "6ecc82a6c24d2a3b4d07bf6b02ececa16f9af32f94cd7726a28def5c5b8dab9a",
     "ner": "7ab7536cf5b37bb6dbd192f28a4dfd8f900610852b4e6db9750031bde2de8781",
     "question_answering": "9d7c85700596769e706ad413ff7f96bfc7b5dc97a68cbfa021beee9adfb94900",
-    "sentiment": "194df6755241b2e39b8b86780b952b541fca137fb3ce0e71d7ff51751488d63a",
+    "sentiment": "4f4670d76b7417b80a75fc34b21f741a0621d75c81c52bef46befdead3c1325e",
     "similarity": "0e16c4a07968a4c20fa9e32d31049ad94ec0d378106f3b360e7c4a530b7bd773",
     "summarization": "e553f0604d595456e317d7791c911e99bde35f6f3c364d329158ca5e5ce89abb",
 }
