@@ -15,8 +15,9 @@ import scipy.stats
 import seqeval.metrics
 import sklearn.metrics
 
+from tunebench.bootstrap import _sums, bootstrap_interval
 from tunebench.engine.evaluate import score
-from tunebench.metrics import METRICS, Metric, _resample_ranks, bootstrap_interval, sentences_on_lines
+from tunebench.metrics import METRICS, Metric, sentences_on_lines
 from tunebench.words import NO_LABEL
 
 CASES = 200
@@ -160,19 +161,14 @@ def cases_of(name: str, count: int = CASES) -> list[Case]:
     return [KINDS[name][0](rng) for _ in range(count)]
 
 
-class WholeSample:
-    """A random generator that draws every example once: the resample is the sample."""
-
-    def integers(self, low: int, high: int, size: tuple[int, int]) -> np.ndarray:
-        return np.tile(np.arange(high), (size[0], 1))
+def resampled(metric: Metric, predictions: list[Any], references: list[Any], weights: list[int]) -> float:
+    """The value of a resample by sums."""
+    sums = _sums(metric, predictions, references)(np.array([weights], dtype=float))
+    return float(metric.combine(sums)[0])
 
 
 def additive(metric: Metric, predictions: list[Any], references: list[Any]) -> float:
-    if metric.statistics is None:
-        rng: Any = WholeSample()
-        return float(_resample_ranks(metric, predictions, references, 1, rng)[0])
-    sums = metric.statistics(predictions, references).astype(float).sum(axis=0, keepdims=True)
-    return float(metric.combine(sums)[0])
+    return resampled(metric, predictions, references, [1] * len(references))
 
 
 def test_every_metric_is_tested_here() -> None:
@@ -202,13 +198,9 @@ def test_a_resample_scores_what_the_library_says_of_the_same_rows(name: str) -> 
     for predictions, references in cases_of(name, 20):
         rows = np.random.default_rng(0).integers(0, len(references), size=len(references))
         drawn = [predictions[row] for row in rows], [references[row] for row in rows]
-        metric = METRICS[name]
-        expected = metric.compute(*drawn)
-        if metric.statistics is None:
-            value = additive(metric, *drawn)
-        else:
-            weights = np.bincount(rows, minlength=len(references)).astype(float)
-            value = float(metric.combine(weights[None] @ metric.statistics(predictions, references).astype(float))[0])
+        expected = METRICS[name].compute(*drawn)
+        weights = np.bincount(rows, minlength=len(references)).tolist()
+        value = resampled(METRICS[name], predictions, references, weights)
         if math.isnan(expected):
             assert math.isnan(value)
         else:

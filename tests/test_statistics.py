@@ -2,6 +2,8 @@
 
 import itertools
 import json
+import math
+import random
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +12,13 @@ import pytest
 import scipy.stats
 
 from tests.records import Write, answers_in, done
+from tests.test_metrics import KINDS
 from tunebench.metrics import METRICS
-from tunebench.report import build
+from tunebench.report import build, build_rescored, draws, trials
 from tunebench.report.comparisons import comparisons
-from tunebench.report.reading import read_study
-from tunebench.report.statistics import Difference, _differences, _statistics, holm, letters, paired
+from tunebench.report.kept import Kept
+from tunebench.report.reading import read_answers, read_study
+from tunebench.report.statistics import TRIALS, Difference, _differences, _statistics, holm, letters, paired
 from tunebench.report.verdicts import BEST, CLOSE, EQUAL, FAILS, WORSE, verdict
 
 
@@ -24,8 +28,8 @@ def classes(rng: np.random.Generator, accuracy: float, gold: list[str]) -> list[
 
 def differences(metric: str, *answers: list[Any], gold: list[Any]) -> tuple[Difference, ...]:
     statistics = _statistics(METRICS[metric], [[(guess, gold)] for guess in answers])
-    assert statistics is not None
-    return _differences(METRICS[metric], [str(n) for n in range(len(answers))], statistics)
+    outcome = trials.outcome(METRICS[metric], statistics, TRIALS)
+    return _differences(METRICS[metric], [str(n) for n in range(len(answers))], outcome)
 
 
 @pytest.mark.parametrize("metric", ["accuracy", "macro_f1", "weighted_f1"])
@@ -181,6 +185,165 @@ def test_what_cannot_be_tested_is_said(study: Write, tmp_path: Path) -> None:
     assert "Clearly worse than full: lora." in written
 
 
-def test_techniques_that_were_asked_other_questions_are_not_compared() -> None:
-    metric = METRICS["accuracy"]
-    assert _statistics(metric, [[(["joy"], ["joy"])], [(["joy"], ["fear"])]]) is None
+def test_techniques_that_were_asked_other_questions_are_not_compared(study: Write, tmp_path: Path) -> None:
+    out = study(answered(tmp_path, "full", 380), answered(tmp_path, "lora", 300))
+    (comparison,) = comparisons(read_study(out))
+    answers = answers_in(out)
+    guess, gold = answers["tiny--emotion--lora--s0"] or ([], [])
+    answers["tiny--emotion--lora--s0"] = (guess, gold[::-1])
+    assert paired(comparison, answers) is None
+
+
+# The fast way against the plain one -----------------------------------------------------------------------------------
+
+
+def exchanged(one: list[Any], other: list[Any], sides: np.ndarray) -> tuple[list[Any], list[Any]]:
+    pairs = [(b, a) if swap else (a, b) for a, b, swap in zip(one, other, sides, strict=True)]
+    return [a for a, _ in pairs], [b for _, b in pairs]
+
+
+@pytest.mark.parametrize(
+    "name", ["accuracy", "weighted_f1", "macro_f1", "entity_f1", "token_f1", "perplexity", "pearson"]
+)
+def test_the_products_give_the_numbers_of_exchanging_and_drawing_one_by_one(name: str) -> None:
+    """Three techniques with two seeds, scored by the metric's library after each exchange and each resample."""
+    metric, make = METRICS[name], KINDS[name][0]
+    rng = random.Random(3)
+    gold: list[Any] = []
+    runs: list[list[list[Any]]] = [[[], []] for _ in range(3)]
+    while len(gold) < 40:
+        given, references = make(rng)
+        if name == "pearson" and max(given) > 100:
+            continue
+        gold += references
+        for run in itertools.chain(*runs):
+            kept = [rng.random() < 0.6 for _ in given]
+            run += [a if keep else b for a, b, keep in zip(given, rng.sample(given, len(given)), kept, strict=True)]
+    if name == "entity_f1":  # tags of a sentence fit its length
+        runs = [[[tags_like(row, rng) for row in gold] for _ in seeds] for seeds in runs]
+    if name == "perplexity":
+        runs = [[[{**row, "response_nll": row["response_nll"] * rng.uniform(0.9, 1.1)} for row in runs[0][0]]
+                 for _ in seeds] for seeds in runs]  # fmt: skip
+    found = trials.outcome(metric, _statistics(metric, [[(run, gold) for run in seeds] for seeds in runs]), 60)
+
+    def value(seeds: list[list[Any]], references: list[Any]) -> float:
+        return float(np.mean([metric.compute(run, references) for run in seeds]))
+
+    (sides,), (weights,) = draws.sides(len(gold), 60), draws.weights(len(gold), 60)
+    drawn = [np.repeat(np.arange(len(gold)), row) for row in weights]
+    for at, (one, other) in enumerate(itertools.combinations(runs, 2)):
+        observed = value(one, gold) - value(other, gold)
+        assert found.differences[at] == pytest.approx(observed, abs=1e-12)
+        extreme = 1
+        for row in sides:
+            both = [exchanged(a, b, row) for a, b in zip(one, other, strict=True)]
+            changed = value([a for a, _ in both], gold) - value([b for _, b in both], gold)
+            extreme += abs(changed) >= abs(observed) - 1e-12
+        assert found.ps[at] == pytest.approx(extreme / 61, abs=1e-12)
+        resampled = [
+            value([[run[n] for n in row] for run in one], [gold[n] for n in row])
+            - value([[run[n] for n in row] for run in other], [gold[n] for n in row])
+            for row in drawn
+        ]
+        assert found.intervals[at] == pytest.approx(np.percentile(resampled, [2.5, 97.5]), abs=1e-9)
+
+
+def tags_like(row: list[str], rng: random.Random) -> list[str]:
+    return [tag if rng.random() < 0.7 else rng.choice(["O", "B-PER", "I-LOC"]) for tag in row]
+
+
+def test_techniques_that_differ_in_two_answers_are_judged_by_these_alone() -> None:
+    """Two of four ways to exchange them give the whole difference: rounding must not break that tie."""
+    gold = [f"the cat sat on mat {n}" for n in range(300)]
+    better = [text if n % 3 else text[:11] for n, text in enumerate(gold)]
+    worse = [text[:7] if n in (7, 100) else text for n, text in enumerate(better)]
+    (found,) = differences("token_f1", better, worse, gold=gold)
+    assert found.p == pytest.approx(0.5, abs=0.02)
+
+
+def test_accuracys_test_is_mcnemars_exact_one() -> None:
+    """Exchanging answers of which one is right and one is wrong is a throw of a coin: both tests ask for its tails."""
+    gold = ["joy"] * 300
+    one = ["joy" if n < 240 else "fear" for n in range(300)]
+    other = ["joy" if 18 <= n < 250 else "fear" for n in range(300)]
+    (found,) = differences("accuracy", one, other, gold=gold)
+    exact = scipy.stats.binomtest(18, 28).pvalue
+    assert found.p == pytest.approx(exact, abs=3 * math.sqrt(exact * (1 - exact) / TRIALS))
+
+
+# What is kept ---------------------------------------------------------------------------------------------------------
+
+
+def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    calls: list[str] = []
+    original = trials.outcome
+    monkeypatch.setattr(
+        trials, "outcome", lambda metric, *arguments: calls.append(metric.name) or original(metric, *arguments)
+    )
+    return calls
+
+
+def test_a_report_made_again_tests_nothing_twice_and_says_the_same(
+    study: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = study(answered(tmp_path, "full", 380), answered(tmp_path, "lora", 300), answered(tmp_path, "dora", 299))
+    before = {name: (out / name).read_bytes() for name in ("report.md", "report.html", ".tests.json")}
+    calls = counted(monkeypatch)
+    build(out)
+    assert calls == []
+    assert {name: (out / name).read_bytes() for name in before} == before
+
+
+def test_other_answers_are_tested_again(study: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = study(answered(tmp_path, "full", 380), answered(tmp_path, "lora", 300))
+    calls = counted(monkeypatch)
+    answered(tmp_path, "lora", 379)
+    build(out)
+    assert calls == ["accuracy"]
+    assert "not told apart" in (out / "report.md").read_text()
+    assert len(json.loads((out / ".tests.json").read_text())) == 1
+
+
+@pytest.mark.parametrize("damaged", ["{", "[1]", '{"x": 1}'])
+def test_what_was_kept_and_is_damaged_is_made_again(damaged: str, study: Write, tmp_path: Path) -> None:
+    out = study(answered(tmp_path, "full", 380), answered(tmp_path, "lora", 300))
+    whole = (out / ".tests.json").read_bytes()
+    (out / ".tests.json").write_text(damaged)
+    build(out)
+    assert (out / ".tests.json").read_bytes() == whole
+
+
+def test_rescoring_believes_nothing_that_was_kept(
+    study: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = study(answered(tmp_path, "full", 380), answered(tmp_path, "lora", 300))
+    calls = counted(monkeypatch)
+    build_rescored(out)
+    assert calls == ["accuracy"]
+
+
+def test_an_undefined_interval_is_kept_as_such(study: Write, tmp_path: Path) -> None:
+    kept = Kept(tmp_path)
+    undefined = trials.Outcome(np.array([0.1]), np.array([1.0]), np.array([[np.nan, np.nan]]))
+    kept.outcome(["a"], lambda: undefined)
+    kept.save()
+    again = Kept(tmp_path).outcome(["a"], lambda: pytest.fail("it was kept"))
+    assert np.isnan(again.intervals).all()
+
+
+def test_draws_are_the_same_whether_they_are_kept_or_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = [list(draw(30, 700)) for draw in (draws.sides, draws.weights)]
+    monkeypatch.setattr(draws, "_KEPT", 0)
+    redrawn = [list(draw(30, 700)) for draw in (draws.sides, draws.weights)]
+    for one, other in zip(itertools.chain(*kept), itertools.chain(*redrawn), strict=True):
+        assert (one == other).all()
+
+
+def test_an_answer_with_any_character_in_it_is_read_whole(study: Write, tmp_path: Path) -> None:
+    result = done("full", 0.9)
+    path = tmp_path / "runs" / result.run.id / "predictions.jsonl"
+    path.parent.mkdir(parents=True)
+    texts = ["one\u2028two", "three\x85four", "\u2029", "five\x0bsix\x1c", "a\nb\r"]
+    rows = [{"id": n, "prediction": text, "reference": "x"} for n, text in enumerate(texts)]
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+    assert read_answers(study(result), result.run.id) == (texts, ["x"] * len(texts))

@@ -1,8 +1,7 @@
-"""Metrics: each computed by its reference library, and resampled from additive statistics an example.
+"""Metrics: each computed by its reference library, and from additive statistics an example.
 
-A bootstrap that calls scikit-learn 10,000 times takes minutes. Most metrics are a function of sums over examples
-(counts of a confusion matrix, moments), so one resample is one row of weights times a matrix. Tests hold both ways
-equal.
+Most metrics are a function of sums over examples (counts of a confusion matrix, moments), which is what a bootstrap of
+10,000 resamples needs. Tests hold both ways equal.
 """
 
 import functools
@@ -17,9 +16,6 @@ from typing import Any
 import numpy as np
 
 from tunebench.words import NO_LABEL
-
-RESAMPLES = 10_000
-_CHUNK = 500  # resamples at once: 500 x 25,000 examples stay under 100 MB
 
 Predictions = Sequence[Any]
 
@@ -49,50 +45,9 @@ class Metric:
     source: str
 
 
-def bootstrap_interval(
-    metric: Metric, predictions: Predictions, references: Predictions, *, resamples: int = RESAMPLES, seed: int = 0
-) -> tuple[float, float] | None:
-    """The 95 % percentile interval over examples (Efron and Tibshirani 1993, ch. 13), or None where it is undefined."""
-    rng = np.random.default_rng(seed)
-    count = len(references)
-    if metric.statistics is None:
-        values = _resample_ranks(metric, predictions, references, resamples, rng)
-    else:
-        statistics = metric.statistics(predictions, references).astype(np.float64)
-        values = np.empty(resamples)
-        for start in range(0, resamples, _CHUNK):
-            size = min(_CHUNK, resamples - start)
-            values[start : start + size] = metric.combine(resample_weights(rng, size, count) @ statistics)
-    if np.isnan(values).any():  # some resample leaves the metric undefined: then so is the interval
-        return None
-    low, high = np.percentile(values, [2.5, 97.5])
-    return float(low), float(high)
-
-
-def resample_weights(rng: np.random.Generator, resamples: int, examples: int) -> np.ndarray:
-    """How often each example stands in each resample, (resamples, examples)."""
-    draws = rng.integers(0, examples, size=(resamples, examples)) + np.arange(resamples)[:, None] * examples
-    return np.bincount(draws.ravel(), minlength=resamples * examples).reshape(resamples, examples)
-
-
-def _resample_ranks(
-    metric: Metric, predictions: Predictions, references: Predictions, resamples: int, rng: np.random.Generator
-) -> np.ndarray:
-    from scipy.stats import rankdata
-
-    pairs = np.column_stack([np.asarray(predictions, float), np.asarray(references, float)])
-    values = np.empty(resamples)
-    for start in range(0, resamples, _CHUNK):
-        size = min(_CHUNK, resamples - start)
-        drawn = pairs[rng.integers(0, len(pairs), size=(size, len(pairs)))]
-        ranks = rankdata(drawn, axis=1)
-        values[start : start + size] = metric.combine(_moments(ranks[..., 0], ranks[..., 1]).sum(axis=1))
-    return values
-
-
 def _divide(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
     """Division where 0/0 is 0, as scikit-learn and seqeval count an empty class."""
-    return np.divide(numerator, denominator, out=np.zeros_like(numerator, dtype=float), where=denominator != 0)
+    return numerator / (denominator + (denominator == 0))
 
 
 # Classification ------------------------------------------------------------------------------------------------------
@@ -148,23 +103,35 @@ def _combine_macro_f1(sums: np.ndarray) -> np.ndarray:
 # Tagging -------------------------------------------------------------------------------------------------------------
 
 
-def _seqeval(name: str) -> Callable[[Predictions, Predictions], float]:
-    def compute(predictions: Predictions, references: Predictions) -> float:
-        import seqeval.metrics
+def _tag_accuracy(predictions: Predictions, references: Predictions) -> float:
+    from seqeval.metrics import accuracy_score
 
-        with warnings.catch_warnings():  # "no predicted samples": the value 0 says it
-            warnings.simplefilter("ignore")
-            return float(getattr(seqeval.metrics, name)(references, predictions))
+    return float(accuracy_score(references, predictions))
+
+
+def _entity_score(score: Callable[[float, float], float]) -> Callable[[Predictions, Predictions], float]:
+    """A function of precision and recall; seqeval finds the entities, each sentence's once for all metrics."""
+
+    def compute(predictions: Predictions, references: Predictions) -> float:
+        found, predicted, actual = _entity_counts(predictions, references).sum(0).tolist()
+        return score(found / (predicted or 1), found / (actual or 1))
 
     return compute
 
 
-def _entity_counts(predictions: Predictions, references: Predictions) -> np.ndarray:
+@functools.lru_cache(maxsize=1 << 15)  # sentences: most techniques tag most of them alike
+def _entities(tags: tuple[str, ...]) -> frozenset[tuple[str, int, int]]:
+    """Type, first and last word of each."""
     from seqeval.metrics.sequence_labeling import get_entities
 
+    return frozenset(get_entities(list(tags)))
+
+
+def _entity_counts(predictions: Predictions, references: Predictions) -> np.ndarray:
+    """(sentences, 3): entities that were found, that were predicted, and that are there."""
     rows = []
     for predicted_tags, actual_tags in zip(predictions, references, strict=True):
-        predicted, actual = set(get_entities(list(predicted_tags))), set(get_entities(list(actual_tags)))
+        predicted, actual = _entities(tuple(predicted_tags)), _entities(tuple(actual_tags))
         rows.append((len(predicted & actual), len(predicted), len(actual)))
     return np.array(rows)
 
@@ -239,6 +206,7 @@ def rouge_l(prediction: str, reference: str) -> float:
     return _rouge("rougeL", prediction, reference)
 
 
+@functools.lru_cache(maxsize=1 << 15)  # texts: a value and its interval ask for the same
 def _rouge(kind: str, prediction: str, reference: str) -> float:
     if kind == "rougeLsum":
         prediction, reference = sentences_on_lines(prediction), sentences_on_lines(reference)
@@ -324,19 +292,19 @@ METRICS: dict[str, Metric] = {
             "sklearn.metrics.f1_score(average='macro')",
         ),
         Metric(
-            "entity_f1", "Entity F1", "fraction", True, _seqeval("f1_score"), _entity_counts,
-            lambda sums: _divide(2 * sums[..., 0], sums[..., 1] + sums[..., 2]), _SEQEVAL,
+            "entity_f1", "Entity F1", "fraction", True, _entity_score(lambda p, r: 2 * p * r / (p + r or 1)),
+            _entity_counts, lambda sums: _divide(2 * sums[..., 0], sums[..., 1] + sums[..., 2]), _SEQEVAL,
         ),
         Metric(
-            "entity_precision", "Entity precision", "fraction", True, _seqeval("precision_score"), _entity_counts,
+            "entity_precision", "Entity precision", "fraction", True, _entity_score(lambda p, r: p), _entity_counts,
             _ratio, _SEQEVAL,
         ),
         Metric(
-            "entity_recall", "Entity recall", "fraction", True, _seqeval("recall_score"), _entity_counts,
+            "entity_recall", "Entity recall", "fraction", True, _entity_score(lambda p, r: r), _entity_counts,
             lambda sums: _divide(sums[..., 0], sums[..., 2]), _SEQEVAL,
         ),
         Metric(
-            "tag_accuracy", "Tag accuracy", "fraction", True, _seqeval("accuracy_score"), _tag_counts, _ratio,
+            "tag_accuracy", "Tag accuracy", "fraction", True, _tag_accuracy, _tag_counts, _ratio,
             "seqeval.metrics.accuracy_score",
         ),
         Metric(

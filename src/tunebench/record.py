@@ -5,12 +5,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tunebench.bootstrap import bootstrap_intervals
 from tunebench.data import SPLITS, Data
 from tunebench.engine import measure, train
 from tunebench.engine.cut import Cut
 from tunebench.engine.evaluate import score
 from tunebench.families import families
-from tunebench.metrics import METRICS, bootstrap_interval
+from tunebench.metrics import METRICS
 from tunebench.objectives import objectives
 from tunebench.objectives.base import Objective
 from tunebench.overlap import overlap
@@ -56,6 +57,7 @@ class Outcome:
 
 def record(run: Run, info: RunInfo, examples: Data, outcome: Outcome, total_seconds: float, folder: Path) -> Done:
     """Score the test predictions, keep them, and put all together."""
+    memory, gpu_memory = measure.peak_memory(), measure.peak_gpu_memory()  # before the bootstrap takes its own
     gold = objectives()[run.task.objective].references(examples.splits["test"], examples.labels)
     test = score(run.task.metrics, outcome.predictions, gold)
     rows = [
@@ -92,7 +94,7 @@ def record(run: Run, info: RunInfo, examples: Data, outcome: Outcome, total_seco
             name=main.name, split="test", value=test[main.name], higher_is_better=main.higher_is_better
         ),
         metrics=Scores(validation=outcome.validation, test=test, test_without_overlap=without),
-        intervals={name: bootstrap_interval(METRICS[name], outcome.predictions, gold) for name in test},
+        intervals=bootstrap_intervals([METRICS[name] for name in test], outcome.predictions, gold),
         parameters=outcome.parameters,
         cost=Cost(
             prefix_seconds=outcome.prefix_seconds,
@@ -100,8 +102,8 @@ def record(run: Run, info: RunInfo, examples: Data, outcome: Outcome, total_seco
             evaluation_seconds=state.seconds.get("evaluation", 0.0),
             generation_seconds=state.seconds.get("generation", 0.0),
             total_seconds=total_seconds,
-            peak_memory_bytes=measure.peak_memory(),
-            peak_gpu_memory_bytes=measure.peak_gpu_memory(),
+            peak_memory_bytes=memory,
+            peak_gpu_memory_bytes=gpu_memory,
             saved_bytes=sum(path.stat().st_size for path in outcome.saved),
             epochs=state.epoch,
             steps=state.step,

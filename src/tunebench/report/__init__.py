@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tunebench.report import records, render
+from tunebench.report.kept import Kept
 from tunebench.report.reading import Study, read_study
 from tunebench.report.rescore import Change, rescore
 from tunebench.result import write_atomically
@@ -24,11 +25,16 @@ def build(out: Path) -> Path:
     Raises:
         UserError: the folder holds no study.
     """
-    return _write(read_study(out), out)
+    kept = Kept(out)
+    page = _write(read_study(out), out, kept)
+    kept.save()
+    return page
 
 
 def build_rescored(out: Path) -> tuple[Path, list[Change], list[str]]:
-    """As `build`, with every test metric computed again from the runs' predictions; the records stay as they are.
+    """As `build`, with every test metric and paired test computed again from the runs' predictions.
+
+    The records stay as they are.
 
     Returns:
         The path of `report.html`, what the predictions do not bear out, and the runs without readable predictions.
@@ -37,7 +43,7 @@ def build_rescored(out: Path) -> tuple[Path, list[Change], list[str]]:
         UserError: the folder holds no study.
     """
     study, changes, unread = rescore(read_study(out))
-    return _write(study, out), changes, unread
+    return _write(study, out, Kept()), changes, unread
 
 
 def results(out: str | Path) -> "pandas.DataFrame":
@@ -51,8 +57,8 @@ def results(out: str | Path) -> "pandas.DataFrame":
     return pandas.read_csv(io.StringIO(records.as_csv(read_study(Path(out)))))
 
 
-def _write(study: Study, out: Path) -> Path:
-    content = render.page(study)
+def _write(study: Study, out: Path, kept: Kept) -> Path:
+    content = render.page(study, kept)
     files = {
         "results.json": records.as_json(study),
         "results.csv": records.as_csv(study),

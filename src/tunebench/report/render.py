@@ -11,6 +11,7 @@ from tunebench.report.appendix import appendix
 from tunebench.report.checks import checks
 from tunebench.report.comparisons import Comparison, comparisons
 from tunebench.report.figures import drawings, styles
+from tunebench.report.kept import Kept
 from tunebench.report.latex import document
 from tunebench.report.notices import notices
 from tunebench.report.published import published
@@ -45,8 +46,8 @@ _READING = (
 )
 
 
-def page(study: Study) -> dict[str, Any]:
-    """What both templates show."""
+def page(study: Study, kept: Kept) -> dict[str, Any]:
+    """What both templates show; `kept` is what earlier reports found."""
     found = comparisons(study)
     families: dict[str, list[Comparison]] = {}
     for comparison in found:
@@ -55,7 +56,7 @@ def page(study: Study) -> dict[str, Any]:
     for comparison in found:
         ids = [result.run.id for row in comparison.rows for result in row.done]
         given = {run: read_answers(study.folder, run) for run in ids}
-        tested.append(paired(comparison, given))
+        tested.append(paired(comparison, given, kept))
         doubts.append(checks(comparison, tested[-1], given))
     of = dict(zip(map(id, found), tested, strict=True))
     used = dict.fromkeys(name for comparison in found for name in comparison.metrics)

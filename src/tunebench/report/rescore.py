@@ -4,7 +4,9 @@ import math
 from dataclasses import dataclass, replace
 from typing import Any
 
-from tunebench.metrics import METRICS, bootstrap_interval
+from tunebench.bootstrap import bootstrap_intervals
+from tunebench.metrics import METRICS
+from tunebench.report import draws
 from tunebench.report.reading import Run, Study, read_answers
 from tunebench.result import Done
 
@@ -58,7 +60,7 @@ def _again(result: Done, answers: list[Any], gold: list[Any]) -> Done:
             "main_metric": main.model_copy(update={"value": test.get(main.name, main.value)}),
             "intervals": {
                 **result.intervals,
-                **{name: bootstrap_interval(METRICS[name], answers, gold) for name in names},
+                **bootstrap_intervals([METRICS[name] for name in names], answers, gold, weights=draws.weights),
             },
         }
     )

@@ -13,13 +13,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tunebench.metrics import METRICS, Metric, resample_weights
+from tunebench.metrics import METRICS, Metric
+from tunebench.report import trials
 from tunebench.report.comparisons import Comparison, Interval, Row
+from tunebench.report.kept import Kept
 from tunebench.report.reading import Answers
+from tunebench.report.trials import Outcome
 
 TRIALS = 10_000
 LEVEL = 0.05
-_CHUNK = 500  # trials at once: 500 x 25,000 examples in float32 are 50 MB
 
 
 @dataclass(frozen=True)
@@ -67,12 +69,13 @@ class Pairs:
         return next((d for d in self.differences if {d.first, d.second} == {one, other}), None)
 
 
-def paired(comparison: Comparison, answers: Mapping[str, Answers | None]) -> Pairs | None:
+def paired(comparison: Comparison, answers: Mapping[str, Answers | None], kept: Kept | None = None) -> Pairs | None:
     """All pairs of techniques; None where there are no two to be tested.
 
     Args:
         comparison: with its rows ranked by the main metric.
         answers: by run id.
+        kept: what earlier reports found.
     """
     if comparison.main is None or comparison.main[0] not in METRICS:
         return None
@@ -91,10 +94,13 @@ def paired(comparison: Comparison, answers: Mapping[str, Answers | None]) -> Pai
     if not seeds:
         return None
     labels = list(given)
-    statistics = _statistics(metric, [[given[label][seed] for seed in seeds] for label in labels])
-    if statistics is None:
+    asked = [[given[label][seed] for seed in seeds] for label in labels]
+    gold = asked[0][0][1]
+    if any(references != gold for row in asked for _, references in row):
         return None
-    differences = _differences(metric, labels, statistics)
+    content = [metric.name, TRIALS, len(labels), gold, *(predictions for row in asked for predictions, _ in row)]
+    outcome = (kept or Kept()).outcome(content, lambda: trials.outcome(metric, _statistics(metric, asked), TRIALS))
+    differences = _differences(metric, labels, outcome)
     return Pairs(differences, letters(labels, differences), tuple(seeds), left_out)
 
 
@@ -119,77 +125,29 @@ def _of_row(row: Row, answers: Mapping[str, Answers | None]) -> dict[int, Answer
     return known if len(known) == len(found) else None
 
 
-def _statistics(metric: Metric, answers: Sequence[Sequence[Answers]]) -> np.ndarray | None:
-    """(techniques, seeds, examples, k); None where techniques were not asked the same.
+def _statistics(metric: Metric, answers: Sequence[Sequence[Answers]]) -> np.ndarray:
+    """(techniques, seeds, examples, k), of techniques that were asked the same.
 
     All are counted in one call, so that classes and centres are the same for all.
     """
     assert metric.statistics is not None
     gold = answers[0][0][1]
-    if any(references != gold for seeds in answers for _, references in seeds):
-        return None
     flat = [prediction for seeds in answers for predictions, _ in seeds for prediction in predictions]
-    counted = metric.statistics(flat, gold * (len(answers) * len(answers[0]))).astype(np.float32)
+    counted = metric.statistics(flat, gold * (len(answers) * len(answers[0]))).astype(np.float64)
     return counted.reshape(len(answers), len(answers[0]), len(gold), -1)
 
 
-def _differences(metric: Metric, labels: Sequence[str], statistics: np.ndarray) -> tuple[Difference, ...]:
-    pairs = list(itertools.combinations(range(len(labels)), 2))
-    sign = 1.0 if metric.higher_is_better else -1.0
-    values = _values(metric, statistics.sum(axis=2, dtype=np.float64))
-    observed = np.array([sign * (values[a] - values[b]) for a, b in pairs])
-    swapped = _swapped(metric, statistics, pairs)
-    resampled = _resampled(metric, statistics)
-    # A difference that a trial leaves undefined counts as large: never smaller p than the trials allow.
-    extreme = ~(np.abs(swapped) < np.abs(observed)[:, None] - 1e-12)
-    ps = (extreme.sum(axis=1) + 1) / (TRIALS + 1)
+def _differences(metric: Metric, labels: Sequence[str], outcome: Outcome) -> tuple[Difference, ...]:
     found = []
-    for (a, b), value, p, adjusted in zip(pairs, observed, ps, holm(ps), strict=True):
-        bounds = sign * (resampled[a] - resampled[b])
-        low, high = (None, None) if np.isnan(bounds).any() else np.percentile(bounds, [2.5, 97.5])
-        interval = None if low is None or high is None else (float(low), float(high))
-        found.append(Difference(labels[a], labels[b], float(value), interval, float(p), float(adjusted)))
+    pairs = itertools.combinations(labels, 2)
+    for (first, second), value, p, adjusted, ends in zip(
+        pairs, outcome.differences, outcome.ps, holm(outcome.ps), outcome.intervals, strict=True
+    ):
+        interval = (float(ends[0]), float(ends[1])) if np.isfinite(ends).all() else None
+        if not metric.higher_is_better:
+            value, interval = -value, interval and (-interval[1], -interval[0])
+        found.append(Difference(first, second, float(value), interval, float(p), float(adjusted)))
     return tuple(found)
-
-
-def _values(metric: Metric, sums: np.ndarray) -> np.ndarray:
-    """Sums (techniques, seeds, ..., k) -> values (techniques, ...), the mean over seeds."""
-    return metric.combine(sums.reshape(-1, sums.shape[-1])).reshape(sums.shape[:-1]).mean(axis=1)
-
-
-def _swapped(metric: Metric, statistics: np.ndarray, pairs: Sequence[tuple[int, int]]) -> np.ndarray:
-    """Differences with the answers of random halves of the examples exchanged, (pairs, trials)."""
-    rng = np.random.default_rng(0)
-    seeds, examples, k = statistics.shape[1:]
-    totals = statistics.sum(axis=2, dtype=np.float64)
-    apart = np.stack([statistics[a] - statistics[b] for a, b in pairs])  # (pairs, seeds, examples, k)
-    flat = apart.transpose(2, 0, 1, 3).reshape(examples, -1)
-    first, second = (list(side) for side in zip(*pairs, strict=True))
-    found = np.empty((len(pairs), TRIALS))
-    for start in range(0, TRIALS, _CHUNK):
-        size = min(_CHUNK, TRIALS - start)
-        sides = (rng.random((size, examples), dtype=np.float32) < 0.5).astype(np.float32)
-        moved = (sides @ flat).astype(np.float64).reshape(size, len(pairs), seeds, k)
-        one, other = (metric.combine(sums.reshape(-1, k)) for sums in (totals[first] - moved, totals[second] + moved))
-        found[:, start : start + size] = (one - other).reshape(size, len(pairs), seeds).mean(axis=2).T
-    return found
-
-
-def _resampled(metric: Metric, statistics: np.ndarray) -> np.ndarray:
-    """Values in resamples of the examples that all techniques share, (techniques, trials)."""
-    rng = np.random.default_rng(0)
-    techniques, seeds, examples, k = statistics.shape
-    flat = statistics.transpose(2, 0, 1, 3).reshape(examples, -1)
-    found = np.empty((techniques, TRIALS))
-    for start in range(0, TRIALS, _CHUNK):
-        size = min(_CHUNK, TRIALS - start)
-        sums = (
-            (resample_weights(rng, size, examples).astype(np.float32) @ flat)
-            .astype(np.float64)
-            .reshape(size, techniques, seeds, k)
-        )
-        found[:, start : start + size] = _values(metric, sums.transpose(1, 2, 0, 3))
-    return found
 
 
 def holm(ps: Sequence[float] | np.ndarray) -> np.ndarray:

@@ -1,0 +1,98 @@
+"""The trials behind the paired tests: all pairs of a comparison's techniques at once.
+
+What a trial needs is the sums of the examples that change sides, which for the pair (a, b) are those of a less those of
+b: one matrix product serves all pairs. Counts are multiplied in float32, where they are exact, all else in float64.
+"""
+
+import itertools
+from typing import NamedTuple
+
+import numpy as np
+
+from tunebench.metrics import Metric
+from tunebench.report import draws
+
+_EXACT = 2**24  # whole numbers up to it are exact in float32
+
+
+class Outcome(NamedTuple):
+    """Of the pairs (0, 1), (0, 2), ..., (1, 2), ... of techniques.
+
+    Attributes:
+        differences: of the first's value less the second's, (pairs,).
+        ps: two-sided, (pairs,).
+        intervals: 95 % ones of the differences, (pairs, 2); NaN where a resample leaves one undefined.
+    """
+
+    differences: np.ndarray
+    ps: np.ndarray
+    intervals: np.ndarray
+
+
+def outcome(metric: Metric, statistics: np.ndarray, trials: int) -> Outcome:
+    """What is observed, and what chance does.
+
+    Args:
+        metric: with `combine`.
+        statistics: additive ones, (techniques, seeds, examples, k).
+        trials: number of exchanges of a random half of the answers, and of resamples of the examples.
+    """
+    values = _values(metric, statistics.sum(axis=2)[..., None])[:, 0]
+    first, second = np.array(list(itertools.combinations(range(len(statistics)), 2))).T
+    observed = values[first] - values[second]
+    return Outcome(observed, _chances(metric, statistics, observed, trials), _intervals(metric, statistics, trials))
+
+
+def _chances(metric: Metric, statistics: np.ndarray, observed: np.ndarray, trials: int) -> np.ndarray:
+    """The share of exchanges, the observed one counted, whose difference is at least as large, (pairs,)."""
+    techniques, _, examples, _ = statistics.shape
+    totals = statistics.sum(axis=2)[..., None]
+    product = _Product(statistics)
+    smaller = np.zeros(len(observed), dtype=int)
+    for sides in draws.sides(examples, trials):
+        moved = product.sums(sides)
+        at = 0
+        for one in range(techniques - 1):
+            others = slice(one + 1, techniques)
+            apart = moved[one] - moved[others]
+            changed = _values(metric, totals[one] - apart) - _values(metric, totals[others] + apart)
+            pairs = slice(at, at + len(changed))
+            # One that is undefined is not smaller: never a smaller p than the trials allow.
+            smaller[pairs] += (np.abs(changed) < np.abs(observed[pairs])[:, None] - 1e-12).sum(axis=1)
+            at += len(changed)
+    return (trials - smaller + 1) / (trials + 1)
+
+
+def _intervals(metric: Metric, statistics: np.ndarray, trials: int) -> np.ndarray:
+    """Percentiles 2.5 and 97.5 of the differences over resamples that all techniques share, (pairs, 2)."""
+    product = _Product(statistics)
+    drawn = draws.weights(statistics.shape[2], trials)
+    values = np.concatenate([_values(metric, product.sums(weights)) for weights in drawn], axis=1)
+    found = [
+        np.percentile(values[one] - values[one + 1 :], [2.5, 97.5], axis=1).T for one in range(len(statistics) - 1)
+    ]
+    return np.concatenate(found)
+
+
+def _values(metric: Metric, sums: np.ndarray) -> np.ndarray:
+    """Sums (techniques, seeds, k, trials) -> values (techniques, trials), the mean over seeds."""
+    return metric.combine(np.moveaxis(sums, 2, -1)).mean(axis=1)
+
+
+class _Product:
+    """Sums over examples of all techniques' statistics; columns that are equal are multiplied once."""
+
+    def __init__(self, statistics: np.ndarray):
+        techniques, seeds, examples, k = statistics.shape
+        rows = np.ascontiguousarray(statistics.transpose(0, 1, 3, 2)).reshape(-1, examples)
+        whole = bool((rows == np.rint(rows)).all()) and float(np.abs(rows).sum(axis=1).max()) < _EXACT
+        known: dict[bytes, int] = {}
+        self._place = [known.setdefault(row.tobytes(), len(known)) for row in rows]
+        chosen = [self._place.index(number) for number in range(len(known))]
+        self._rows = rows[chosen].astype(np.float32 if whole else np.float64)
+        self._shape = (techniques, seeds, k, -1)
+
+    def sums(self, weights: np.ndarray) -> np.ndarray:
+        """(techniques, seeds, k, trials) of weights (trials, examples)."""
+        found = self._rows @ weights.astype(self._rows.dtype).T
+        return found.astype(np.float64)[self._place].reshape(self._shape)
