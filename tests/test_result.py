@@ -238,3 +238,12 @@ def test_a_json_file_without_an_object_reads_as_none(content: bytes, tmp_path: P
 
     assert read_json(tmp_path / "value.json") is None
     assert read_json(tmp_path / "absent.json") is None
+
+
+def test_a_record_from_before_latency_was_measured_still_reads(tmp_path: Path) -> None:
+    write_result(tmp_path, done())
+    stored = json.loads((tmp_path / "result.json").read_text("utf-8"))
+    for name in ("latency_seconds", "merged_latency_seconds", "latency_tokens"):
+        assert stored["cost"].pop(name) is None
+    (tmp_path / "result.json").write_text(json.dumps(stored))
+    assert read_result(tmp_path) == done()

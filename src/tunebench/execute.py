@@ -21,6 +21,7 @@ from tunebench.engine.dropout import use_fast_dropout
 from tunebench.engine.evaluate import score
 from tunebench.engine.frozen_prefix import PrefixCache
 from tunebench.engine.generate import answer_sample, kept_sample
+from tunebench.engine.latency import Latency, latency, middle, seconds
 from tunebench.engine.observers import Observer, tracking
 from tunebench.engine.precision import Precision, compute_in_float32, make_accelerator, store_frozen_in_bf16
 from tunebench.engine.seeds import HEAD, seed_of
@@ -143,12 +144,16 @@ def tune(
         with watch.time("generation"):
             generation = answer_sample(model, objective, examples.splits["test"], run.seed, accelerator.autocast)  # pyright: ignore[reportArgumentType]
         state.seconds |= watch.seconds
+    peaks, fresh = measure.Peaks(), fresh_of(model)
+    autocast: Any = accelerator.autocast
+    spent = latency(model, technique, objective, features["test"], autocast)  # last: it may merge the model
     truncated = {f"{split} {what}": n for split in SPLITS for what, n in features[split].truncated.items()}
     return Outcome(
         predictions, sure, validation, parameters, measure.environment(accelerator.device, precision), state, saved,
-        prefix_seconds=cut.watch.seconds.get("prefix", 0.0), cached=cut.cached, backbone=backbone, truncated=truncated,
+        peaks, spent, prefix_seconds=cut.watch.seconds.get("prefix", 0.0), cached=cut.cached, backbone=backbone,
+        truncated=truncated,
         notices=[
-            *notices(cut, fresh_of(model), state, truncated, objective.max_tokens),
+            *notices(cut, fresh, state, truncated, objective.max_tokens),
             *([] if exact or not state.best_epoch else [compared_on(len(gold), cheaper)]),
             *(unreadable(predictions) if objective.writes and objective.closed else []),
         ],
@@ -236,8 +241,11 @@ def fit_baseline(run: Run, baseline: Baseline, examples: Data, folder: Path) -> 
     parameters = Parameters(
         total=predictor.parameters, trainable=predictor.parameters, technique=predictor.parameters, head=0
     )
-    environment = measure.environment(torch.device("cpu"), "float64")
-    return Outcome(predictions, sure, validation, parameters, environment, train.State(seconds=watch.seconds), saved)
+    environment, peaks = measure.environment(torch.device("cpu"), "float64"), measure.Peaks()
+    (index,) = middle([len(str(example)) for example in examples.splits["test"]])
+    spent = Latency(seconds=seconds(lambda: predictor.predict(examples.splits["test"][index : index + 1])))
+    state = train.State(seconds=watch.seconds)
+    return Outcome(predictions, sure, validation, parameters, environment, state, saved, peaks, spent)
 
 
 def not_applicable(run: Run, family: Family) -> str | None:

@@ -10,6 +10,7 @@ from tunebench.data import SPLITS, Data
 from tunebench.engine import measure, train
 from tunebench.engine.cut import Cut
 from tunebench.engine.evaluate import score
+from tunebench.engine.latency import Latency
 from tunebench.families import families
 from tunebench.metrics import METRICS
 from tunebench.objectives import objectives
@@ -37,7 +38,10 @@ PREDICTIONS = "predictions.jsonl"
 
 @dataclass(frozen=True)
 class Outcome:
-    """What tuning or fitting gives, before the test split is scored."""
+    """What tuning or fitting gives, before the test split is scored.
+
+    `peaks` are those of the run, before latency was measured and intervals were computed.
+    """
 
     predictions: list[Any]
     sure: list[Any]
@@ -46,6 +50,8 @@ class Outcome:
     environment: dict[str, Any]
     state: train.State
     saved: list[Path]
+    peaks: measure.Peaks
+    latency: Latency
     prefix_seconds: float = 0.0
     cached: bool = False
     backbone: ModelInfo | None = None
@@ -57,7 +63,6 @@ class Outcome:
 
 def record(run: Run, info: RunInfo, examples: Data, outcome: Outcome, total_seconds: float, folder: Path) -> Done:
     """Score the test predictions, keep them, and put all together."""
-    memory, gpu_memory = measure.peak_memory(), measure.peak_gpu_memory()  # before the bootstrap takes its own
     gold = objectives()[run.task.objective].references(examples.splits["test"], examples.labels)
     test = score(run.task.metrics, outcome.predictions, gold)
     rows = [
@@ -102,14 +107,17 @@ def record(run: Run, info: RunInfo, examples: Data, outcome: Outcome, total_seco
             evaluation_seconds=state.seconds.get("evaluation", 0.0),
             generation_seconds=state.seconds.get("generation", 0.0),
             total_seconds=total_seconds,
-            peak_memory_bytes=memory,
-            peak_gpu_memory_bytes=gpu_memory,
+            peak_memory_bytes=outcome.peaks.memory,
+            peak_gpu_memory_bytes=outcome.peaks.gpu_memory,
             saved_bytes=sum(path.stat().st_size for path in outcome.saved),
             epochs=state.epoch,
             steps=state.step,
             train_tokens=state.tokens,
             tokens_per_second=state.tokens / train_seconds if state.tokens else None,
             cached=outcome.cached,
+            latency_seconds=outcome.latency.seconds,
+            merged_latency_seconds=outcome.latency.merged_seconds,
+            latency_tokens=outcome.latency.tokens,
         ),
         best_epoch=state.best_epoch,
         learnt=outcome.learnt,

@@ -71,7 +71,11 @@ class Parameters(Record):
 
 
 class Cost(Record):
-    """What the run cost. Seconds are wall-clock, memory is the process's peak resident set in bytes."""
+    """What the run cost. Seconds are wall-clock, memory is the process's peak resident set in bytes.
+
+    Latencies are median seconds of one answer to one test text of `latency_tokens` tokens, alone in its batch; merged:
+    with the technique multiplied into the weights, None where it cannot be, or where nothing was added to them.
+    """
 
     prefix_seconds: float
     train_seconds: float
@@ -86,6 +90,9 @@ class Cost(Record):
     train_tokens: int
     tokens_per_second: float | None
     cached: bool
+    latency_seconds: float | None = None
+    merged_latency_seconds: float | None = None
+    latency_tokens: int | None = None
 
 
 class Epoch(Record):

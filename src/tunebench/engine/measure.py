@@ -7,6 +7,7 @@ import platform
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,14 @@ def peak_memory() -> int:
 def peak_gpu_memory() -> int | None:
     """Peak bytes allocated on the GPU since the last reset; None without one."""
     return torch.cuda.max_memory_allocated() if torch.cuda.is_available() else None
+
+
+@dataclass(frozen=True)
+class Peaks:
+    """`peak_memory` and `peak_gpu_memory` at some moment."""
+
+    memory: int = field(default_factory=peak_memory)
+    gpu_memory: int | None = field(default_factory=peak_gpu_memory)
 
 
 def environment(device: torch.device, precision: str) -> dict[str, Any]:

@@ -77,6 +77,13 @@ class PeftTechnique(Trained):
         model.save_pretrained(str(folder))
         return True
 
+    def merges(self, model: Any) -> bool:
+        """Whether all of PEFT's layers in the model know how."""
+        from peft.tuners.tuners_utils import BaseTunerLayer
+
+        layers = [module for module in model.modules() if isinstance(module, BaseTunerLayer)]
+        return bool(layers) and all(type(layer).merge is not BaseTunerLayer.merge for layer in layers)
+
     def merged(self, model: Any) -> nn.Module:
         """The adapter multiplied into the weights."""
         return model.merge_and_unload()

@@ -59,6 +59,10 @@ class Technique(Entry):
         """Write the adapter for other libraries, where one can read it; says whether it did."""
         return False
 
+    def merges(self, model: nn.Module) -> bool:
+        """Whether `merged` multiplies what was added into the weights, so that answers take no longer than before."""
+        return False
+
     def merged(self, model: nn.Module) -> nn.Module:
         """An ordinary transformers model with the same answers.
 

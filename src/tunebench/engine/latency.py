@@ -1,0 +1,84 @@
+"""How long one answer takes a tuned model, as it was trained and with the technique merged into the weights."""
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from statistics import median
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+
+from tunebench.engine.sources import Tokens
+from tunebench.objectives.base import Features, Objective
+
+_SECONDS, _FEWEST, _MOST = 0.25, 3, 30
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Median seconds of an answer to a text of so many tokens; a baseline reads no tokens."""
+
+    seconds: float
+    merged_seconds: float | None = None
+    tokens: int | None = None
+
+
+class Mergeable(Protocol):
+    """What is asked of a technique (see `techniques.base.Technique`)."""
+
+    def merges(self, model: Any) -> bool:
+        """Whether it can be merged."""
+        ...
+
+    def merged(self, model: Any) -> Any:
+        """An ordinary model with the same answers."""
+        ...
+
+
+def latency(
+    model: Any,
+    technique: Mergeable,
+    objective: Objective,
+    features: Features,
+    autocast: Callable[[], AbstractContextManager[Any]],
+) -> Latency:
+    """From the token ids of the split's text of median length, alone in its batch, to what its answer is read from.
+
+    The whole model runs, in evaluation mode, without kept states of frozen layers. Merging changes the model in place,
+    so this comes last.
+    """
+    (index,) = middle(features.lengths)
+    batch = Tokens(objective, features, next(model.parameters()).device).batch([index])
+    del batch["labels"]
+
+    def seconds_of(network: Any) -> float:
+        network.eval()
+
+        def answer() -> None:
+            with torch.inference_mode(), autocast():
+                objective.outputs(network, dict(batch), features, [index])
+            if torch.cuda.is_available():
+                torch.cuda.synchronize()
+
+        return seconds(answer)
+
+    as_trained = seconds_of(model)
+    merged = seconds_of(technique.merged(model)) if technique.merges(model) else None
+    return Latency(seconds=as_trained, merged_seconds=merged, tokens=features.lengths[index])
+
+
+def middle(lengths: Sequence[int]) -> list[int]:
+    """The index of the median length; of equal ones the first in order."""
+    return np.argsort(np.asarray(lengths), kind="stable")[len(lengths) // 2 :][:1].tolist()
+
+
+def seconds(answer: Callable[[], object]) -> float:
+    """Median wall-clock seconds of calls within a quarter of a second, 3 to 30 of them, the first third left out."""
+    spent: list[float] = []
+    while len(spent) < _FEWEST or (sum(spent) < _SECONDS and len(spent) < _MOST):
+        start = time.perf_counter()
+        answer()
+        spent.append(time.perf_counter() - start)
+    return median(spent[len(spent) // 3 :])
