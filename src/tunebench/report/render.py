@@ -10,6 +10,7 @@ from tunebench.report.answers import answers
 from tunebench.report.appendix import appendix
 from tunebench.report.checks import checks
 from tunebench.report.comparisons import Comparison, comparisons
+from tunebench.report.costs import TARGET
 from tunebench.report.figures import drawings, styles
 from tunebench.report.kept import Kept
 from tunebench.report.latex import document
@@ -38,6 +39,10 @@ _READING = (
     "before (compiled kernels, mostly). So it grows along a study, and compares techniques roughly.",
     "Prefix: computing frozen layers once. Train: training. Whole run: these, evaluation, loading and saving. With "
     "several seeds, seconds are means; memory and saved bytes are the largest.",
+    f"To target: seconds of tuning and validating until an epoch reaches {100 * TARGET:g} % of the best technique's "
+    "validation score. Latency: one answer to one test text of median length, alone in its batch, as trained and "
+    "with the technique merged into the weights. Pareto front: the costs at which no other technique is both cheaper "
+    "and better (figures as they are; chance is not considered).",
     "Curves: one line a run, a ring at the best epoch, a dotted level for what has no epochs. Quality against cost: "
     "bars are the intervals by which techniques are compared, a dotted level is what costs nothing.",
     "Answers: greedy takes the likeliest token each time, sampled draws among the likeliest that hold 90 % of the "

@@ -6,6 +6,7 @@ from statistics import fmean
 
 from tunebench.report import text
 from tunebench.report.comparisons import Comparison, Row, Score
+from tunebench.report.costs import TARGET, fronts, latencies, seconds_to_target
 from tunebench.report.statistics import Difference, Pairs
 from tunebench.report.verdicts import verdict
 from tunebench.result import Cost, Done
@@ -50,7 +51,7 @@ def table(caption: str, columns: Sequence[Column], rows: Sequence[Sequence[Entry
 def comparison_table(comparison: Comparison, tests: Pairs | None = None) -> Table:
     """Quality, verdict, cost and outcome of every technique on one model and task, best first."""
     metrics = [Column(text.metric_title(name)) for name in comparison.metrics]
-    costs = _cost_columns(comparison)
+    costs, unbeaten = _cost_columns(comparison), fronts(comparison)
     troubled = any(row.troubles for row in comparison.rows)
     columns = [
         Column("Technique", numeric=False),
@@ -59,11 +60,13 @@ def comparison_table(comparison: Comparison, tests: Pairs | None = None) -> Tabl
         Column("Trainable parameters"),
         Column("Share"),
         *(column for column, _ in costs),
+        Column("Pareto front", numeric=False),
         Column("Seeds"),
         *([Column("Outcome", numeric=False)] if troubled else []),
     ]
     rows = [
-        [_name(row), *_outcome(row, comparison, tests, costs, troubled, len(columns) - 1)] for row in comparison.ranked
+        [_name(row), *_outcome(row, comparison, tests, costs, unbeaten[row.label], troubled, len(columns) - 1)]
+        for row in comparison.ranked
     ]
     return table(_caption(comparison), columns, rows)
 
@@ -118,16 +121,31 @@ def _cost_columns(comparison: Comparison) -> list[CostColumn]:
     columns: list[CostColumn] = [
         (Column("Prefix"), mean_seconds(lambda cost: cost.prefix_seconds)),
         (Column("Train"), mean_seconds(lambda cost: cost.train_seconds)),
+        (Column("To target", note=f"{100 * TARGET:g} % of the best"), lambda done: _to_target(comparison, done)),
         (Column("Whole run"), mean_seconds(lambda cost: cost.total_seconds)),
         (Column("Epochs"), lambda done: text.span([result.cost.epochs for result in done])),
         (Column("Best epoch"), _best_epoch),
         (Column("Peak memory"), most(lambda cost: cost.peak_memory_bytes)),
         (Column("Peak GPU memory"), most(lambda cost: cost.peak_gpu_memory_bytes)),
         (Column("Saved"), most(lambda cost: cost.saved_bytes)),
+        (Column("Latency"), lambda done: text.latency(latencies(done, merged=False))),
+        (Column("Latency, merged"), lambda done: text.latency(latencies(done, merged=True))),
     ]
     results = [result for row in comparison.rows for result in row.done]
-    has_gpu = any(result.cost.peak_gpu_memory_bytes is not None for result in results)
-    return [pair for pair in columns if has_gpu or pair[0].title != "Peak GPU memory"]
+    measured = {
+        "Peak GPU memory": any(result.cost.peak_gpu_memory_bytes is not None for result in results),
+        "Latency": any(result.cost.latency_seconds is not None for result in results),
+        "Latency, merged": any(result.cost.merged_latency_seconds is not None for result in results),
+    }
+    return [pair for pair in columns if measured.get(pair[0].title, True)]
+
+
+def _to_target(comparison: Comparison, done: Sequence[Done]) -> str:
+    found = seconds_to_target(comparison, done)
+    reached = [spent for spent in found if spent is not None]
+    if len(reached) == len(found):
+        return text.seconds(fmean(reached))
+    return f"{len(reached)} of {len(found)} seeds" if reached else "not reached"
 
 
 def _best_epoch(done: Sequence[Done]) -> str:
@@ -136,7 +154,13 @@ def _best_epoch(done: Sequence[Done]) -> str:
 
 
 def _outcome(
-    row: Row, comparison: Comparison, tests: Pairs | None, costs: Sequence[CostColumn], troubled: bool, width: int
+    row: Row,
+    comparison: Comparison,
+    tests: Pairs | None,
+    costs: Sequence[CostColumn],
+    unbeaten: Sequence[str],
+    troubled: bool,
+    width: int,
 ) -> list[Entry]:
     troubles = text.one_line("; ".join(row.troubles))
     if not row.done:
@@ -148,6 +172,7 @@ def _outcome(
         *(_judged(row, comparison, tests) if tests else []),
         *_parameters(row),
         *(Entry(shown(row.done)) for _, shown in costs),
+        Entry(", ".join(unbeaten) or text.ABSENT),
         Entry(f"{len(row.done)} of {len(row.runs)}"),
     ]
     return [*entries, Entry(troubles or "done")] if troubled else entries

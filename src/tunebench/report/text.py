@@ -44,6 +44,13 @@ def seconds(value: float) -> str:
     return f"{minutes // 60:,} h {minutes % 60:02} min"
 
 
+def latency(value: float | None) -> str:
+    """Seconds of one answer: 4.56 ms, 1.2 s."""
+    if value is None:
+        return ABSENT
+    return f"{1000 * value:.3g} ms" if value < 0.9995 else seconds(value)
+
+
 def megabytes(value: int) -> str:
     """Bytes in MB of 1,000,000 bytes."""
     size = value / 1e6
