@@ -105,7 +105,80 @@ def test_weights_that_never_moved_are_caught(study: Write, sound: list[Done], tm
 
 def test_unequal_budgets_are_caught(study: Write, sound: list[Done], tmp_path: Path) -> None:
     longer = write(tmp_path, with_history(done("freeze", 0.5), [0.4, 0.8, 0.8, 0.8, 0.8], 5), MIXED)
-    assert "unequal_budgets" in codes(study(*sound, longer))
+    out = study(*sound, longer)
+    assert "unequal_budgets" in codes(out)
+    assert "Techniques were given different epochs." in (out / "report.md").read_text()
+
+
+def test_an_unequal_stopping_rule_is_caught(study: Write, sound: list[Done], tmp_path: Path) -> None:
+    sampled = write(tmp_path, with_history(done("freeze", 0.5), SETTLED, 3, validation_rows=50), MIXED)
+    out = study(*sound, sampled)
+    assert "unequal_budgets" in codes(out)
+    assert "Techniques were given different validation examples." in (out / "report.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("scores", "caught"),
+    [((0.7, 0.8, 0.9), "highest"), ((0.9, 0.8, 0.7), "lowest"), ((0.7, 0.9, 0.8), None), ((0.9, 0.9, 0.7), None)],
+)
+def test_the_best_learning_rate_at_the_edge_of_its_grid_is_caught(
+    scores: tuple[float, ...], caught: str | None, study: Write, tmp_path: Path
+) -> None:
+    """By validation, not by test, where all score the same here."""
+    grid = [
+        write(tmp_path, with_history(rated("lora", rate, 0.5), [0.4, score, score], 3), MIXED)
+        for rate, score in zip((1e-4, 1e-3, 1e-2), scores, strict=True)
+    ]
+    out = study(*grid)
+    assert codes(out) == (["edge_of_grid"] if caught else [])
+    if caught:
+        written = (out / "report.md").read_text()
+        way = {"highest": "higher", "lowest": "lower"}[caught]
+        assert f"of 3 learning rates (0.0001, 0.001, 0.01) is the {caught}: a {way} one may be better" in written
+
+
+def test_rows_that_differ_in_more_than_the_learning_rate_are_no_grid(study: Write, tmp_path: Path) -> None:
+    rows = [
+        write(tmp_path, with_history(rated("lora", rate, 0.5, rank=rank), [0.4, score, score], 3), MIXED)
+        for rate, score, rank in ((1e-4, 0.7, 4), (1e-3, 0.8, 8), (1e-2, 0.9, 16))
+    ]
+    assert codes(study(*rows)) == []
+
+
+def rated(technique: str, rate: float, value: float, **settings: Any) -> Done:
+    settings = {"learning_rate": rate, **settings}
+    name = f"{technique} learning_rate={rate:g}"
+    result = done(technique, value, label=name, settings=settings)
+    run = result.run.model_copy(update={"id": f"tiny--emotion--{technique}--{rate:g}"})
+    return result.model_copy(update={"run": run})
+
+
+def test_tags_of_positions_that_are_no_words_are_caught(study: Write, tmp_path: Path) -> None:
+    ner = done("full", 0.9)
+    ner = with_history(ner, SETTLED, 3)
+    gold = [["B-PER", "O"], ["O"]]
+    path = tmp_path / "runs" / ner.run.id / "predictions.jsonl"
+    path.parent.mkdir(parents=True)
+    for guess, caught in ((gold, []), ([["B-PER", "O"], ["O", "O"]], ["padded_positions"])):
+        rows = [{"prediction": p, "reference": r} for p, r in zip(guess, gold, strict=True)]
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        out = study(ner)
+        assert codes(out) == caught
+    assert "1 of 2 test sentences have another number of predicted tags" in (out / "report.md").read_text()
+
+
+def test_likelihoods_of_padding_are_caught(study: Write, tmp_path: Path) -> None:
+    """Two texts of 6 and 4 tokens: five and three of them have one before them."""
+    lm = with_history(done("full", 0.9), SETTLED, 3)
+    lm = lm.model_copy(update={"data": lm.data.model_copy(update={"tokens": {"test": 10}})})
+    path = tmp_path / "runs" / lm.run.id / "predictions.jsonl"
+    path.parent.mkdir(parents=True)
+    for counted, caught in (((5, 3), []), ((5, 5), ["padded_positions"])):
+        rows = [{"prediction": {"nll": 9.0, "tokens": tokens}, "reference": ""} for tokens in counted]
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        out = study(lm)
+        assert codes(out) == caught
+    assert "10 test tokens were scored; 8 have one before them" in (out / "report.md").read_text()
 
 
 def test_results_of_several_versions_are_caught(study: Write, sound: list[Done], tmp_path: Path) -> None:

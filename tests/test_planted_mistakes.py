@@ -1,5 +1,6 @@
 """Mistakes of this field, planted one at a time: the check that is there for each must find it."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from tests.test_causal_lm import check_labels, check_perplexity
 from tunebench import serving
 from tunebench.errors import RunError
 from tunebench.objectives.base import IGNORED
+from tunebench.objectives.token_classification import TokenClassification
 from tunebench.techniques import techniques
 from tunebench.techniques.base import freeze
 
@@ -69,6 +71,26 @@ def test_a_planted_mistake_in_the_counting_is_caught(
         check_perplexity(backbones["gpt2"])
     with pytest.raises(AssertionError):
         check_labels(backbones["gpt2"])
+
+
+def test_a_run_whose_tags_include_padding_fails(
+    backbones: dict[str, Path], data_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def every_position(self: Any, outputs: torch.Tensor, features: Any, indices: Any) -> Any:
+        best = outputs.argmax(-1).tolist()
+        return [[self.labels[tag] for tag in row] for row in best], [None] * len(best)
+
+    monkeypatch.setattr(TokenClassification, "decode", every_position)
+    with pytest.raises(RunError, match=r"words and \d+ predicted tags: positions that are no words would be scored"):
+        make(make_run(backbones["bert"], data_root, "ner", "untuned"), tmp_path)
+
+
+def test_a_run_whose_perplexity_includes_padding_fails(
+    backbones: dict[str, Path], data_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    padding_counted(monkeypatch)
+    with pytest.raises(RunError, match=r"\d+ tokens were scored, and \d+ are there: padding was scored"):
+        make(make_run(backbones["gpt2"], data_root, "instruction", "untuned"), tmp_path)
 
 
 def test_labels_shifted_by_a_prompt_are_caught(backbones: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,3 +148,11 @@ def test_a_technique_that_trains_nothing_fails_its_run(
     monkeypatch.setattr(techniques()["lora"], "apply", nothing)
     with pytest.raises(RunError, match="lora trains nothing"):
         make(make_run(backbones["gpt2"], data_root, "emotion", "lora"), tmp_path)
+
+
+def test_every_planted_mistake_that_the_docs_list_has_its_test() -> None:
+    root = Path(__file__).parents[1]
+    listed = re.findall(r"`(tests/\w+\.py)::(test_\w+)`", (root / "docs/statistics.md").read_text("utf-8"))
+    assert len(listed) == 26
+    for file, name in listed:
+        assert f"def {name}(" in (root / file).read_text("utf-8"), f"{file} has no {name}"

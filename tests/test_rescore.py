@@ -63,6 +63,16 @@ def test_predictions_that_cannot_be_read_are_named(measured: Path) -> None:
     assert build_rescored(measured)[2] == [folder.name]
 
 
+def test_a_sentence_with_too_many_tags_is_named_and_ends_nothing(measured: Path) -> None:
+    (folder,) = (path for path in (measured / "runs").iterdir() if "ner" in path.name)
+    lines = (folder / "predictions.jsonl").read_text().splitlines()
+    first = json.loads(lines[0])
+    lines[0] = json.dumps({**first, "prediction": [*first["prediction"], "O"]})
+    (folder / "predictions.jsonl").write_text("\n".join(lines) + "\n")
+    assert build_rescored(measured)[2] == [folder.name]
+    assert "padded_positions" in (measured / "report.md").read_text()
+
+
 def test_results_are_a_data_frame_with_a_row_a_run(study: Write) -> None:
     frame = tunebench.results(study(done("full", 0.9), done("lora", None)))
     assert list(frame["technique"]) == ["full", "lora"]

@@ -151,7 +151,7 @@ def tune(
     return Outcome(
         predictions, sure, validation, parameters, measure.environment(accelerator.device, precision), state, saved,
         peaks, spent, prefix_seconds=cut.watch.seconds.get("prefix", 0.0), cached=cut.cached, backbone=backbone,
-        truncated=truncated,
+        truncated=truncated, tokens={split: sum(features[split].lengths) for split in SPLITS},
         notices=[
             *notices(cut, fresh, state, truncated, objective.max_tokens),
             *([] if exact or not state.best_epoch else [compared_on(len(gold), cheaper)]),

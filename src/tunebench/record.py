@@ -9,7 +9,7 @@ from tunebench.bootstrap import bootstrap_intervals
 from tunebench.data import SPLITS, Data
 from tunebench.engine import measure, train
 from tunebench.engine.cut import Cut
-from tunebench.engine.evaluate import score
+from tunebench.engine.evaluate import refuse_padding, score
 from tunebench.engine.latency import Latency
 from tunebench.families import families
 from tunebench.metrics import METRICS
@@ -56,6 +56,7 @@ class Outcome:
     cached: bool = False
     backbone: ModelInfo | None = None
     truncated: dict[str, int] = field(default_factory=dict)
+    tokens: dict[str, int] = field(default_factory=dict)
     notices: list[Notice] = field(default_factory=list)
     learnt: dict[str, Any] = field(default_factory=dict)
     generation: Generation | None = None
@@ -65,6 +66,7 @@ def record(run: Run, info: RunInfo, examples: Data, outcome: Outcome, total_seco
     """Score the test predictions, keep them, and put all together."""
     gold = objectives()[run.task.objective].references(examples.splits["test"], examples.labels)
     test = score(run.task.metrics, outcome.predictions, gold)
+    refuse_padding(outcome.predictions, outcome.tokens.get("test"))
     rows = [
         {"id": number, "prediction": prediction, "reference": reference, "scores": sure}
         for number, (prediction, reference, sure) in enumerate(
@@ -129,6 +131,7 @@ def record(run: Run, info: RunInfo, examples: Data, outcome: Outcome, total_seco
             fingerprint=examples.fingerprint(),
             labels=list(examples.labels),
             truncated=outcome.truncated,
+            tokens=outcome.tokens,
             notes=list(examples.notes),
         ),
         environment=outcome.environment,

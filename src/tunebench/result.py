@@ -123,13 +123,17 @@ class Generation(Record):
 
 
 class DataInfo(Record):
-    """Where the examples came from; fingerprint is the SHA-256 of all examples as used."""
+    """Where the examples came from; fingerprint is the SHA-256 of all examples as used.
+
+    `tokens` counts what a split's inputs hold, without padding; empty where nothing was tokenized.
+    """
 
     rows: dict[str, int]
     source: str
     fingerprint: str
     labels: list[str] = []
     truncated: dict[str, int] = {}
+    tokens: dict[str, int] = {}
     notes: list[str] = []
 
 

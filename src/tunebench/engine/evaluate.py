@@ -50,6 +50,31 @@ def predict(
 
 
 def score(metrics: Sequence[str], predictions: Sequence[Any], references: Sequence[Any]) -> dict[str, float | None]:
-    """Each metric's value; None where no number says it: a correlation of constant predictions, an infinity."""
+    """Each metric's value; None where no number says it: a correlation of constant predictions, an infinity.
+
+    Raises:
+        RunError: a sentence has another number of predicted tags than of words, so that padding would be scored.
+    """
+    for number, (prediction, reference) in enumerate(zip(predictions, references, strict=True)):
+        if isinstance(prediction, list) and len(prediction) != len(reference):
+            raise RunError(
+                f"sentence {number} has {len(reference)} words and {len(prediction)} predicted tags: positions that "
+                "are no words would be scored"
+            )
     values = {name: METRICS[name].compute(predictions, references) for name in metrics}
     return {name: value if math.isfinite(value) else None for name, value in values.items()}
+
+
+def refuse_padding(predictions: Sequence[Any], tokens: int | None) -> None:
+    """Likelihoods must count every token that has one before it, and no padding.
+
+    Args:
+        predictions: of a split.
+        tokens: what its inputs hold, without padding.
+
+    Raises:
+        RunError: they count others.
+    """
+    counts = [row["tokens"] for row in predictions if isinstance(row, dict) and "tokens" in row]
+    if counts and tokens is not None and sum(counts) != tokens - len(counts):
+        raise RunError(f"{sum(counts)} tokens were scored, and {tokens - len(counts)} are there: padding was scored")

@@ -9,12 +9,19 @@ from typing import Any
 from tunebench.metrics import METRICS
 from tunebench.report import text
 from tunebench.report.comparisons import Comparison, Row
+from tunebench.report.costs import validation_mean
 from tunebench.report.reading import Answers
 from tunebench.report.statistics import LEVEL, Pairs
 from tunebench.result import Done
 
 Finding = tuple[str, str, str | None, int]
 """Code, message, technique and seed; no technique: it is about the comparison."""
+
+_BUDGET = {
+    "epochs": "epochs", "batch_size": "batch sizes", "patience": "patience", "validation_rows": "validation examples",
+    "validation_beams": "beams on validation",
+}  # fmt: skip
+"""Training settings that are the budget and the stopping rule."""
 
 _SAME = 0.99  # of the answers: the rest may be noise
 
@@ -30,9 +37,10 @@ def checks(comparison: Comparison, tests: Pairs | None, answers: Mapping[str, An
     found: list[Finding] = []
     for row in comparison.rows:
         for result in row.done:
-            said = _of_run(result, _predictions(answers, result))
+            said = [*_of_run(result, _predictions(answers, result)), *_padded(result, answers.get(result.run.id))]
             found += [(code, message, row.label, result.run.seed) for code, message in said]
     found += _unmoved(comparison, answers)
+    found += _edge_of_grid(comparison)
     found += [(code, message, None, 0) for code, message in _of_comparison(comparison, tests)]
     return found
 
@@ -51,6 +59,26 @@ def _of_run(result: Done, answers: Sequence[Any] | None) -> Iterator[tuple[str, 
     if result.best_epoch is None:
         return
     yield from _of_history(result)
+
+
+def _padded(result: Done, given: Answers | None) -> Iterator[tuple[str, str]]:
+    """Positions that hold no word: more or fewer of them were scored than there are words, or tokens to predict."""
+    rows = list(zip(*given, strict=True)) if given else []
+    wrong = sum(isinstance(answer, list) and len(answer) != len(gold) for answer, gold in rows)
+    if wrong:
+        yield (
+            "padded_positions",
+            f"{wrong} of {len(rows)} test sentences have another number of predicted tags than of words: positions "
+            "that are no words were scored.",
+        )
+    counts = [answer["tokens"] for answer, _ in rows if isinstance(answer, dict) and "tokens" in answer]
+    there = result.data.tokens.get("test")
+    if counts and there is not None and sum(counts) != there - len(counts):
+        yield (
+            "padded_positions",
+            f"{sum(counts):,} test tokens were scored; {there - len(counts):,} have one before them to be predicted "
+            "from: padding was scored, or tokens were left out.",
+        )
 
 
 def _of_history(result: Done) -> Iterator[tuple[str, str]]:
@@ -89,15 +117,44 @@ def _unmoved(comparison: Comparison, answers: Mapping[str, Answers | None]) -> I
                 yield "unmoved", message, row.label, result.run.seed
 
 
+def _edge_of_grid(comparison: Comparison) -> Iterator[Finding]:
+    """Techniques of several learning rates, of which the lowest or the highest is the best on validation."""
+    grids: dict[str, list[tuple[float, float, Row]]] = {}
+    for row in comparison.rows:
+        if not row.done or not _trains(row):
+            continue
+        run, score = row.done[0].run, validation_mean(comparison, row)
+        settings = {name: value for name, value in run.settings.items() if name != "learning_rate"}
+        rate = run.settings.get("learning_rate")
+        if rate is not None and score is not None:
+            same = json.dumps([run.technique, settings, run.training], sort_keys=True)
+            grids.setdefault(same, []).append((rate, score, row))
+    for grid in grids.values():
+        rates = sorted({rate for rate, _, _ in grid})
+        choose = max if comparison.main and comparison.main[1] else min
+        best = choose(score for _, score, _ in grid)
+        chosen = [(rate, row) for rate, score, row in grid if score == best]
+        if len(rates) < 2 or any(rates[0] < rate < rates[-1] for rate, _ in chosen):
+            continue
+        for rate, row in chosen:
+            where, way = ("lowest", "lower") if rate == rates[0] else ("highest", "higher")
+            message = (
+                f"The best on validation of {len(rates)} learning rates ({', '.join(f'{r:g}' for r in rates)}) is the "
+                f"{where}: a {way} one may be better."
+            )
+            for result in row.done:
+                yield "edge_of_grid", message, row.label, result.run.seed
+
+
 def _trains(row: Row) -> bool:
     return row.parameters is not None and row.parameters.trainable > 0 and bool(row.done and row.done[0].best_epoch)
 
 
 def _of_comparison(comparison: Comparison, tests: Pairs | None) -> Iterator[tuple[str, str]]:
     results = [result for row in comparison.rows for result in row.done]
-    budgets = {json.dumps({k: r.run.training.get(k) for k in ("epochs", "batch_size", "patience")}) for r in results}
-    if len(budgets) > 1:
-        yield "unequal_budgets", "Techniques were given different epochs, batch sizes or patience."
+    unequal = [what for name, what in _BUDGET.items() if len({r.run.training.get(name) for r in results}) > 1]
+    if unequal:
+        yield "unequal_budgets", f"Techniques were given different {', '.join(unequal)}."
     codes = {json.dumps(result.environment.get("packages"), sort_keys=True) for result in results}
     if len(codes) > 1:
         yield "mixed_versions", "Runs were made by different versions of the code or its libraries (see the appendix)."

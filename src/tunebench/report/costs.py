@@ -65,13 +65,8 @@ def target(comparison: Comparison) -> float | None:
     """
     if comparison.main is None:
         return None
-    name, higher, _ = comparison.main
-    means = []
-    for row in comparison.rows:
-        scores = [_best(result, name) for result in row.done]
-        known = [score for score in scores if score is not None]
-        if known and len(known) == len(scores):
-            means.append(fmean(known))
+    higher = comparison.main[1]
+    means = [mean for row in comparison.rows if (mean := validation_mean(comparison, row)) is not None]
     best = (max if higher else min)(means, default=0.0)
     if best <= 0:
         return None
@@ -92,6 +87,14 @@ def seconds_to_target(comparison: Comparison, results: Sequence[Done]) -> list[f
         return score is not None and (score >= wanted if higher else score <= wanted)
 
     return [_seconds(result, name, enough) for result in results]
+
+
+def validation_mean(comparison: Comparison, row: Row) -> float | None:
+    """Mean over seeds of the best epochs' validation scores, by which one would choose; None where a seed has none."""
+    assert comparison.main is not None
+    scores = [_best(result, comparison.main[0]) for result in row.done]
+    known = [score for score in scores if score is not None]
+    return fmean(known) if known and len(known) == len(scores) else None
 
 
 def _best(result: Done, name: str) -> float | None:

@@ -27,7 +27,7 @@ def rescore(study: Study) -> tuple[Study, list[Change], list[str]]:
     """The study with its test metrics and intervals computed again.
 
     Returns:
-        The study, what changed, and the runs whose predictions cannot be read: their records stay as they are.
+        The study, what changed, and the runs whose predictions cannot be read, or scored: their records stay.
     """
     runs, changes, unread = [], [], []
     for run in study.runs:
@@ -35,7 +35,7 @@ def rescore(study: Study) -> tuple[Study, list[Change], list[str]]:
             runs.append(run)
             continue
         answers = read_answers(study.folder, run.plan.id)
-        if answers is None:
+        if answers is None or _uneven(*answers):
             unread.append(run.plan.id)
             runs.append(run)
             continue
@@ -64,6 +64,11 @@ def _again(result: Done, answers: list[Any], gold: list[Any]) -> Done:
             },
         }
     )
+
+
+def _uneven(answers: list[Any], gold: list[Any]) -> bool:
+    """Whether a sentence has another number of tags than of words: no metric of tags can be computed then."""
+    return any(isinstance(a, list) and len(a) != len(b) for a, b in zip(answers, gold, strict=True))
 
 
 def _same(one: float | None, other: float | None) -> bool:
