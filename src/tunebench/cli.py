@@ -232,6 +232,30 @@ def predict(
 
 
 @app.command()
+def attention(
+    run_dir: RunDir,
+    text: Annotated[str, typer.Option(help="the text that is read")],
+    pair: Annotated[str | None, typer.Option(help="the second text, where the task takes two")] = None,
+    target: Annotated[
+        str | None, typer.Option(help="read this answer instead of the run's own, where the model writes one")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="output folder; default: attention/<run>")] = None,
+) -> None:
+    """Show what a finished run's model looks at in a text, layer by layer and head by head, tuned beside untuned.
+
+    Writes a page (attention.html), two figures a kind of attention (svg), the weights (attention.safetensors) and
+    their tokens (attention.json).
+
+    Example: tunebench attention runs/demo/runs/<run> --text "i feel wonderful today"
+    """
+    from tunebench.attention_maps.maps import attention as compute
+    from tunebench.attention_maps.page import write
+
+    found = compute(run_dir, text, pair, target)
+    _say(f"Attention: {write(found, out or Path('attention') / found.run)}")
+
+
+@app.command()
 def export(run_dir: RunDir, target: Annotated[Path, typer.Argument(help="a new folder")]) -> None:
     """Write a finished run's model as an ordinary transformers folder, adapters merged into the weights."""
     from tunebench import serving
