@@ -24,6 +24,7 @@ from tunebench.attention_maps.reading import Token
 from tunebench.errors import UserError
 from tunebench.families.base import base_of
 from tunebench.result import Failed, write_result
+from tunebench.tasks import tasks
 
 TEXT = "i feel so happy today"
 Make = Callable[[str, str, Any], Path]
@@ -175,6 +176,16 @@ def test_a_decoder_reads_the_runs_own_answer_or_the_given_one(finished: Make) ->
     assert given.answer == "fear"
     assert [token.role for token in given.maps["masked"].queries] == ["special", *["answer"] * 4]
     assert [token.text for token in given.maps["cross"].keys][-3:] == ["happy", "today", "[SEP]"]
+
+
+def test_a_label_is_read_as_the_word_that_stands_for_it(
+    backbones: dict[str, Path], data_root: Path, tmp_path: Path
+) -> None:
+    task = {"name": "emotion", "verbalizer": {label: f"{label} {label}" for label in tasks()["emotion"].labels}}
+    make(make_run(backbones["t5"], data_root, task, "untuned"), tmp_path)
+    label = serving.predict(tmp_path, [TEXT])[0]["label"]
+
+    assert tunebench.attention(tmp_path, TEXT).answer == f"{label} {label}"
 
 
 def test_a_model_that_writes_on_reads_its_answer_behind_the_prompt(finished: Make) -> None:

@@ -58,14 +58,16 @@ def read(run: Run, folder: Path, model: Any, objective: Objective, example: Exam
         return _as_given(objective, example)
     if target is None:
         (answer,), (sure,) = serving.answers_of(run, folder, model, objective, [example])
-        target = _in_words(answer, sure)
+        target = _in_words(objective, answer, sure)
     return _with_answer(model, objective, example, target)
 
 
-def _in_words(answer: Any, sure: Any) -> str:
-    """An answer as it was written, or as the label that was ranked first is spelt."""
+def _in_words(objective: CausalLm | TextToText, answer: Any, sure: Any) -> str:
+    """An answer as it was written, or as the model writes the label or score that was ranked first."""
     if isinstance(sure, dict) and "text" in sure:
         return sure["text"]
+    if isinstance(objective, TextToText) and objective.labels:
+        return objective.verbalizer.get(answer, answer)
     return answer if isinstance(answer, str) else words.score_as_text(answer)
 
 
