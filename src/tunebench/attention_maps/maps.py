@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import transformers
@@ -13,9 +12,8 @@ from tunebench import checkpoints, serving
 from tunebench.attention_maps.reading import Read, Token, read
 from tunebench.attention_maps.weights import weights
 from tunebench.errors import UserError
-from tunebench.execute import posed_as
+from tunebench.execute import begin, posed_as
 from tunebench.families.base import Family, Kind, base_of
-from tunebench.objectives.base import Objective
 from tunebench.study import Run
 from tunebench.techniques.base import Technique, Virtual
 
@@ -102,15 +100,10 @@ def attention(run_dir: str | Path, text: str, pair: str | None = None, target: s
     virtual: dict[Kind, Virtual | None] = {kind: run.entry.virtual_tokens(model, found.family, kind) for kind in tuned}
     how = str(base_of(model).config._attn_implementation)
     del model  # the two of them need not fit in memory at once
-    untuned = weights(_backbone(found, objective), found.family, asked.batch)
+    local, _ = checkpoints.fetch(found)
+    untuned = weights(begin(run, found, local, objective).eval(), found.family, asked.batch)
     maps: dict[Kind, Map] = {kind: _map(kind, asked, virtual[kind], tuned[kind], untuned[kind]) for kind in tuned}
     return Attention(run.id, text, pair, asked.answer, maps, _computed(run, found.family, asked, maps, virtual, how))
-
-
-def _backbone(found: checkpoints.Checkpoint, objective: Objective) -> Any:
-    """The pretrained model without the technique; what its new head gives is not looked at."""
-    local, _ = checkpoints.fetch(found)
-    return found.family.load(local, objective.name, objective.head(objective.labels)).eval()
 
 
 def _map(kind: Kind, asked: Read, virtual: Virtual | None, tuned: np.ndarray, untuned: np.ndarray) -> Map:
