@@ -5,7 +5,7 @@ VENV := .venv
 DATA_ROOT ?= ../shared/data
 OUT ?= runs/demo
 
-.PHONY: demo test lint benchmark clean
+.PHONY: demo test lint docs benchmark clean
 
 demo: $(VENV)/installed
 	$(VENV)/bin/tunebench run demo --out $(OUT) --workers auto
@@ -19,6 +19,10 @@ lint: $(VENV)/installed
 	$(VENV)/bin/pyright
 	$(VENV)/bin/lint-imports --no-logo
 
+docs: $(VENV)/docs  # the site, in build/site; a broken link fails
+	$(VENV)/bin/python -m docs.generate
+	$(VENV)/bin/zensical build --strict
+
 benchmark: $(VENV)/installed
 	$(VENV)/bin/python benchmarks/vs_trainer.py --data-root $(DATA_ROOT)
 
@@ -28,6 +32,10 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	$(VENV)/bin/python -m pip install --quiet --upgrade pip
 	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt torch
 	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+$(VENV)/docs: $(VENV)/installed
+	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
 	touch $@
 
 clean:

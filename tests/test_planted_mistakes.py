@@ -116,7 +116,7 @@ def test_positions_that_begin_before_the_prefix_ends_are_caught(
 def test_a_head_that_is_lost_on_reload_is_caught(
     name: str, backbones: dict[str, Path], data_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original = serving._load
+    original = serving.load
 
     def without_head(*arguments: Any) -> Any:
         model, objective = original(*arguments)
@@ -125,7 +125,7 @@ def test_a_head_that_is_lost_on_reload_is_caught(
                 torch.nn.init.normal_(parameter, std=0.02)
         return model, objective
 
-    monkeypatch.setattr(serving, "_load", without_head)
+    monkeypatch.setattr(serving, "load", without_head)
     with pytest.raises(AssertionError):
         contract.test_a_saved_run_answers_as_it_did(name, "emotion", "gpt2", backbones, data_root, tmp_path)
 

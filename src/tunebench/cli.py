@@ -200,7 +200,9 @@ def show(
     if about["details"] is None:  # a study's or a recipe's text
         sys.stdout.write(about["text"])
         return
-    _say(f"{name}: {about['title']}\n\n{about['text']}\n\nSource: {about['source']}")
+    _say(f"{name}: {about['title']}\n\n{about['text']}\n\nSource: {about['source']}\n")
+    for title, lines in _guided(about.get("guide")):
+        _say(f"{title}:\n" + "".join(f"  {line}\n" for line in lines))
     _print_table("", *about["details"])
     for example in about.get("examples", []):
         _say("\n" + "\n".join(f"{column}: {value}" for column, value in example.items()))
@@ -229,6 +231,30 @@ def predict(
         return
     for answer in answers:
         _say(_shown(answer))
+
+
+@app.command()
+def attention(
+    run_dir: RunDir,
+    text: Annotated[str, typer.Option(help="the text that is read")],
+    pair: Annotated[str | None, typer.Option(help="the second text, where the task takes two")] = None,
+    target: Annotated[
+        str | None, typer.Option(help="read this answer instead of the run's own, where the model writes one")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="output folder; default: attention/<run>")] = None,
+) -> None:
+    """Show what a finished run's model looks at in a text, layer by layer and head by head, tuned beside untuned.
+
+    Writes a page (attention.html), two figures a kind of attention (svg), the weights (attention.safetensors) and
+    their tokens (attention.json).
+
+    Example: tunebench attention runs/demo/runs/<run> --text "i feel wonderful today"
+    """
+    from tunebench.attention_maps.maps import attention as compute
+    from tunebench.attention_maps.page import write
+
+    found = compute(run_dir, text, pair, target)
+    _say(f"Attention: {write(found, out or Path('attention') / found.run)}")
 
 
 @app.command()
@@ -375,6 +401,24 @@ def _shown(answer: dict[str, Any]) -> str:
     if "response" in answer:
         return f"{answer['text']}\n{answer['response']}{'' if answer['ended'] else ' …'}\n"
     return f"{answer['score']:.3f}\t{answer['text']}"
+
+
+def _guided(guide: dict[str, Any] | None) -> list[tuple[str, list[str]]]:
+    """What there is to know of a technique besides its settings, as titles with lines."""
+    if guide is None:
+        return []
+    counts = [
+        f"{model:18} {count['trained']:>11,} {'in' if count['head'] else 'besides'} the head = {count['form']}"
+        for model, count in guide["counts"].items()
+    ]
+    given = ", ".join(f"{name}={value}" for name, value in guide["example"].items())
+    sections = {
+        "Equations": guide["equations"].splitlines(),
+        f"Numbers that train, with {given or 'the defaults'}": counts,
+        "Use it when": [f"- {line}" for line in guide["use"]],
+        "Rather not when": [f"- {line}" for line in guide["leave"]],
+    }  # fmt: skip
+    return [(title, lines) for title, lines in sections.items() if lines]
 
 
 def _say(text: str) -> None:

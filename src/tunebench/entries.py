@@ -9,6 +9,7 @@ from tunebench import embedded
 from tunebench.errors import UserError, did_you_mean
 from tunebench.families import families
 from tunebench.families.base import Family
+from tunebench.guide import guides
 from tunebench.pretraining.recipe import built_in_recipes, read_recipe
 from tunebench.study import built_in_studies, read_study
 from tunebench.tasks import tasks
@@ -17,7 +18,10 @@ from tunebench.techniques import techniques
 from tunebench.techniques.base import Entry
 
 About = dict[str, Any]
-"""title, source, text; details as (header, rows), or None where the text is all; `entry_of` adds a task's examples."""
+"""title, source, text; details as (header, rows), or None where the text is all; `entry_of` adds a task's examples.
+
+Techniques have a `guide`, families and tasks what they can be combined with.
+"""
 
 _EXAMPLES = 3
 
@@ -49,7 +53,8 @@ def entry_of(name: str) -> tuple[str, About]:
 
 def _technique(entry: type[Entry]) -> About:
     header = ["setting", "default", "meaning and source of the default"]
-    return {"title": entry.title, "source": entry.paper, "text": _doc(entry), "details": (header, _settings(entry))}
+    return {"title": entry.title, "source": entry.paper, "text": _doc(entry), "details": (header, _settings(entry)),
+            "guide": guides()[entry.name].model_dump(exclude={"notes"})}  # fmt: skip
 
 
 def _settings(entry: type[BaseModel]) -> list[list[str]]:

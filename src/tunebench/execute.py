@@ -206,11 +206,16 @@ def with_beams(objective: Objective, beams: int | None) -> Objective:
 def build(
     run: Run, technique: Technique, found: checkpoints.Checkpoint, folder: Path, objective: Objective, steps: int
 ) -> Any:
-    """The pretrained model under a head drawn from the run's seed, with the technique applied."""
+    """What the run begins with, with the technique applied."""
+    return technique.apply(begin(run, found, folder, objective), found.family, steps)
+
+
+def begin(run: Run, found: checkpoints.Checkpoint, folder: Path, objective: Objective) -> Any:
+    """The pretrained model under a head drawn from the run's seed."""
     torch.manual_seed(seed_of(run.seed, HEAD))
     model = found.family.load(folder, objective.name, objective.head(objective.labels))
     model.name_or_path = str(found.folder or run.model)  # what PEFT names as the adapter's base
-    return technique.apply(model, found.family, steps)
+    return model
 
 
 def settle(model: Any, family: Family, accelerator: Accelerator, precision: Precision, exact_logits: bool) -> None:

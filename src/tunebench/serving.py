@@ -37,8 +37,8 @@ def load_finetuned(run_dir: str | Path) -> "tuple[PreTrainedModel, PreTrainedTok
         UserError: the folder holds no finished run, its backbone is not to be had or is not the one that was tuned,
             or the run is a baseline without a model.
     """
-    run, done = _read(Path(run_dir))
-    model, objective = _load(run, done, Path(run_dir))
+    run, done = read_run(Path(run_dir))
+    model, objective = load(run, done, Path(run_dir))
     return model, objective.tokenizer
 
 
@@ -52,30 +52,46 @@ def predict(run_dir: str | Path, texts: Sequence[str], pairs: Sequence[str] | No
     Raises:
         UserError: as `load_finetuned`, or there is nothing to answer.
     """
-    if not texts or any(not text.strip() for text in texts):
-        raise UserError("predict: a text is empty. Give at least one word.")
     folder = Path(run_dir)
-    run, done = _read(folder)
-    second = _SECOND.get(run.task.objective)
-    takes_two = second is not None and run.task.columns.get(second) is not None
-    if pairs is None and takes_two and second != "input":
-        what = "the second one" if second == "pair" else f"the {second}"
-        raise UserError(f"predict: {run.task.name} takes two texts. Give {what} with --pair, or after a tab in a file.")
-    if pairs is not None and not takes_two:
-        raise UserError(f"predict: {run.task.name} takes one text at a time. Leave --pair (in a file: the tabs) out.")
-    if pairs is not None and second != "input" and any(not pair.strip() for pair in pairs):
-        raise UserError(f"predict: a {second} is empty. Give at least one word with each --pair.")
-    examples = [_example(run, text, pair) for text, pair in zip(texts, pairs or [""] * len(texts), strict=True)]
+    _not_empty(texts, "predict")
+    run, done = read_run(folder)
+    examples = examples_of(run, texts, pairs, "predict")
     if isinstance(run.entry, Baseline):
         answers, sure = _baseline(run.entry, run, done, folder).predict(examples)
     else:
-        answers, sure = _predict(run, done, folder, examples)
+        answers, sure = answers_of(run, folder, *load(run, done, folder), examples)
     return [_answer(done, *row) for row in zip(texts, examples, answers, sure, strict=True)]
+
+
+def _not_empty(texts: Sequence[str], command: str) -> None:
+    if not texts or any(not text.strip() for text in texts):
+        raise UserError(f"{command}: a text is empty. Give at least one word.")
 
 
 _SECOND = {"sequence_classification": "pair", "regression": "pair", "causal_lm": "input",
            "question_answering": "context"}  # fmt: skip
 """Objective -> the role that a second text plays."""
+
+
+def examples_of(run: Run, texts: Sequence[str], pairs: Sequence[str] | None, command: str) -> list[Example]:
+    """New texts, or pairs of texts, as examples of the run's task; `command` begins the message of an error.
+
+    Raises:
+        UserError: a text is empty, or the task asks for another number of texts.
+    """
+    _not_empty(texts, command)
+    second = _SECOND.get(run.task.objective)
+    takes_two = second is not None and run.task.columns.get(second) is not None
+    if pairs is None and takes_two and second != "input":
+        what = "the second one" if second == "pair" else f"the {second}"
+        raise UserError(
+            f"{command}: {run.task.name} takes two texts. Give {what} with --pair (in a file: after a tab)."
+        )
+    if pairs is not None and not takes_two:
+        raise UserError(f"{command}: {run.task.name} takes one text at a time. Leave --pair (in a file: the tabs) out.")
+    if pairs is not None and second != "input" and any(not pair.strip() for pair in pairs):
+        raise UserError(f"{command}: a {second} is empty. Give at least one word with each --pair.")
+    return [_example(run, text, pair) for text, pair in zip(texts, pairs or [""] * len(texts), strict=True)]
 
 
 def _example(run: Run, text: str, pair: str) -> Example:
@@ -101,8 +117,8 @@ def export(run_dir: str | Path, target: str | Path) -> Path:
     folder = Path(target)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"export {folder}: it exists and is no empty folder. Choose another one.")
-    run, done = _read(Path(run_dir))
-    model, objective = _load(run, done, Path(run_dir))
+    run, done = read_run(Path(run_dir))
+    model, objective = load(run, done, Path(run_dir))
     assert isinstance(run.entry, Technique)
     merged: Any = run.entry.merged(model)
     merged.save_pretrained(folder)
@@ -110,7 +126,12 @@ def export(run_dir: str | Path, target: str | Path) -> Path:
     return folder
 
 
-def _read(folder: Path) -> tuple[Run, Done]:
+def read_run(folder: Path) -> tuple[Run, Done]:
+    """A finished run's definition and its record.
+
+    Raises:
+        UserError: the folder holds no finished run.
+    """
     stored, result = read_json(folder / "run.json"), read_result(folder)
     if stored is None or result is None:
         raise UserError(
@@ -126,7 +147,12 @@ def _read(folder: Path) -> tuple[Run, Done]:
         ) from error
 
 
-def _load(run: Run, done: Done, folder: Path) -> tuple[Any, Objective]:
+def load(run: Run, done: Done, folder: Path) -> tuple[Any, Objective]:
+    """A finished run's model with its best weights, in evaluation mode and float32, and its objective.
+
+    Raises:
+        UserError: as `load_finetuned`.
+    """
     if not isinstance(run.entry, Technique):
         raise UserError(
             f"{folder}: {run.technique} is a baseline without a pretrained model. 'tunebench predict' answers with it."
@@ -159,8 +185,10 @@ def _baseline(baseline: Baseline, run: Run, done: Done, folder: Path) -> Predict
         ) from error
 
 
-def _predict(run: Run, done: Done, folder: Path, examples: Sequence[Example]) -> tuple[list[Any], list[Any]]:
-    model, objective = _load(run, done, folder)
+def answers_of(
+    run: Run, folder: Path, model: Any, objective: Objective, examples: Sequence[Example]
+) -> tuple[list[Any], list[Any]]:
+    """A loaded model's answers in task space, and for each what `Objective.decode` knows besides."""
     accelerator, _ = make_accelerator("float32", folder, None)
     if isinstance(objective, CausalLm) and not objective.writes:
         answers = generate(model.to(accelerator.device), objective, examples, accelerator.autocast)  # pyright: ignore[reportArgumentType]

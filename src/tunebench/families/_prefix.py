@@ -4,6 +4,7 @@ They are read in the attention function, which all models of transformers share,
 them: positions, labels, pooled token and cache stay those of the text.
 """
 
+import sys
 from typing import Any
 
 import torch
@@ -11,9 +12,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
-from transformers.masking_utils import sdpa_mask
+from transformers.masking_utils import eager_mask, sdpa_mask
 
 ATTENTION = "sdpa_with_prefix"
+EAGER = "eager_with_prefix"
+"""The same, computed by the model's own eager function, which gives its weights as well."""
 
 
 def with_prefix(
@@ -49,6 +52,16 @@ def _attention(
     return sdpa_attention_forward(module, query, key, value, attention_mask, **options)
 
 
+def _eager_attention(
+    module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **options: Any
+) -> tuple[Tensor, Tensor | None]:
+    texts = key.shape[2]
+    key, value, attention_mask = with_prefix(module, query, key, value, attention_mask)
+    options["position_bias"] = padded_bias(options.get("position_bias"), key.shape[2] - texts)
+    own: Any = sys.modules[type(module).__module__]
+    return own.eager_attention_forward(module, query, key, value, attention_mask, **options)
+
+
 def padded_bias(bias: Tensor | None, added: int) -> Tensor | None:
     """Biases of relative positions, (1, heads, queries, keys), with zeros for keys that have no position."""
     return bias if bias is None or not added else functional.pad(bias, (added, 0))
@@ -70,3 +83,5 @@ def keys_and_values(backbone: nn.Module, attentions: list[Any], ids: Tensor, **i
 
 AttentionInterface.register(ATTENTION, _attention)
 AttentionMaskInterface.register(ATTENTION, sdpa_mask)
+AttentionInterface.register(EAGER, _eager_attention)
+AttentionMaskInterface.register(EAGER, eager_mask)

@@ -9,13 +9,16 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from tunebench.errors import UserError
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
     from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+Kind = Literal["self", "masked", "cross"]
+"""What an attention sees: the whole text, what stands before a token and itself, or what the encoder read."""
 
 
 @dataclass(frozen=True)
@@ -211,6 +214,24 @@ class Family(ABC):
     def entrances(self, model: nn.Module) -> list[tuple[nn.Module, list[nn.Module]]]:
         """The modules where a forward pass begins, each with the attention modules behind it."""
         return [(base_of(model).base_model, self.attentions(model))]
+
+    def attention_kinds(self, model: nn.Module) -> dict[Kind, list[nn.Module]]:
+        """The attention modules by what they see, lowest layer first.
+
+        A decoder's self-attention and cross-attention take turns in `attentions`.
+        """
+        text, *decoder = (behind for _, behind in self.entrances(model))
+        if not decoder:
+            return {"masked" if self.reads_left_to_right else "self": text}
+        return {"self": text, "masked": decoder[0][::2], "cross": decoder[0][1::2]}
+
+    def show_attention(self, model: nn.Module) -> None:
+        """Let the attention modules give their weights, (batch, heads, queries, keys), last in their output."""
+        from tunebench.families import _prefix
+
+        base = base_of(model)
+        prefixed = base.config._attn_implementation == _prefix.ATTENTION
+        base.set_attn_implementation(_prefix.EAGER if prefixed else "eager")
 
     def keys_and_values(self, model: nn.Module, ids: Tensor) -> Tensor:
         """Keys and values of a text in every layer, (layers, 2, heads, tokens, width), after `attend_to_prefix`."""

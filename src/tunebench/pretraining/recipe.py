@@ -73,7 +73,7 @@ class Pretraining(_Part):
         return self.batch_tokens // sequences.length
 
     def plan(self) -> list[tuple[int, int]]:
-        """For every step, which of `sequences`, and how many of theirs went before: each cycle is mixed evenly."""
+        """For every step, which of `sequences`, and how many of theirs went before; mixed evenly in each cycle."""
         places = []
         for which, some in enumerate(self.sequences):
             tokens = self.tokens * some.share / self.cycles

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field
 
 from tunebench.errors import UserError
-from tunebench.families.base import Family
-from tunebench.techniques.base import Trained
+from tunebench.families.base import Family, Kind
+from tunebench.techniques.base import Trained, Virtual
 
 if TYPE_CHECKING:
     from torch import nn
@@ -34,3 +36,19 @@ class PrefixTechnique(Trained):
             f"export: {self.name} trains virtual tokens, which no weight of the model can hold. 'tunebench predict' "
             "answers with the run as it is; for decoders its adapter/ folder loads in PEFT."
         )
+
+
+class LayerPrefix(PrefixTechnique):
+    """Virtual tokens that are keys and values of every layer."""
+
+    initial: Literal["random", "vocabulary"] = Field(
+        "vocabulary", description="keys and values close to zero, or those of drawn tokens (Li and Liang 2021, 7.4)"
+    )
+    reach: Literal["both", "encoder", "decoder"] = Field(
+        "both", description="of an encoder-decoder; a decoder's are in its self-attention and its cross-attention"
+    )
+
+    def virtual_tokens(self, model: nn.Module, family: Family, kind: Kind) -> Virtual | None:
+        """Keys before the text, where they reach."""
+        unreached = {"both": (), "encoder": ("masked", "cross"), "decoder": ("self",)}[self.reach]
+        return None if kind in unreached else Virtual("prefix", self.prefix_length)

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from tunebench.examples import Example
-from tunebench.families.base import Family
+from tunebench.families.base import Family, Kind
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -34,6 +35,23 @@ class Entry(BaseModel, ABC):
         return None
 
 
+@dataclass(frozen=True)
+class Virtual:
+    """Virtual tokens in an attention map.
+
+    Attributes:
+        name: what they are: prefix, prompt.
+        count: how many.
+        before: whether they stand before the text, or after it.
+        query: whether they attend, too, or are only attended to.
+    """
+
+    name: str
+    count: int
+    before: bool = True
+    query: bool = False
+
+
 class Technique(Entry):
     """Prepares a pretrained model."""
 
@@ -50,6 +68,10 @@ class Technique(Entry):
     def positions_taken(self, family: Family) -> int:
         """How many of the model's positions the technique uses up, so that texts must be shorter."""
         return 0
+
+    def virtual_tokens(self, model: nn.Module, family: Family, kind: Kind) -> Virtual | None:
+        """The virtual tokens that the technique adds to attention of this kind, if any."""
+        return None
 
     def fold(self, model: nn.Module) -> bool:
         """After training: drop what only training needed. Says whether the weights to keep are others now."""

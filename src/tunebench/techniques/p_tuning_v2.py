@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from pydantic import Field
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-class PTuningV2(_prefix.PrefixTechnique):
+class PTuningV2(_prefix.LayerPrefix):
     """Virtual tokens of every layer's attention are parameters themselves; the backbone is frozen, the head trains.
 
     Liu et al. 2021, sections 3.2 and 3.3. Parameters: tokens x layers x 2 x hidden, and the head.
@@ -25,12 +25,6 @@ class PTuningV2(_prefix.PrefixTechnique):
 
     prefix_length: int = Field(
         20, ge=1, description="virtual tokens; Liu et al. 2021, 3.3: under 20 for classification, about 100 for tagging"
-    )
-    initial: Literal["random", "vocabulary"] = Field(
-        "vocabulary", description="keys and values close to zero, or those of drawn tokens (Li and Liang 2021, 7.4)"
-    )
-    reach: Literal["both", "encoder", "decoder"] = Field(
-        "both", description="of an encoder-decoder; a decoder's are in its self-attention and its cross-attention"
     )
     learning_rate: float = Field(5e-3, gt=0, le=1, description="the authors' released scripts: 5e-3 to 1e-2")
 

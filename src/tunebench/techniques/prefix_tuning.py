@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-class PrefixTuning(_prefix.PrefixTechnique):
+class PrefixTuning(_prefix.LayerPrefix):
     """One embedding a virtual token becomes its keys and values in all layers through an MLP; the backbone is frozen.
 
     Li and Liang 2021, sections 4.2 and 4.3. The MLP serves training only: what is kept are tokens x layers x 2 x hidden
@@ -26,12 +26,6 @@ class PrefixTuning(_prefix.PrefixTechnique):
 
     prefix_length: int = Field(20, ge=1, description="virtual tokens; Li and Liang 2021, 6: 10 for table-to-text")
     bottleneck: int = Field(512, ge=1, description="hidden units of the MLP; Li and Liang 2021, 4.3: 512")
-    initial: Literal["random", "vocabulary"] = Field(
-        "vocabulary", description="keys and values close to zero, or those of drawn tokens (Li and Liang 2021, 7.4)"
-    )
-    reach: Literal["both", "encoder", "decoder"] = Field(
-        "both", description="of an encoder-decoder; a decoder's are in its self-attention and its cross-attention"
-    )
     learning_rate: float = Field(1e-3, gt=0, le=1, description="the published GPT-2 cell")
 
     def apply(self, model: nn.Module, family: Family, total_steps: int) -> nn.Module:

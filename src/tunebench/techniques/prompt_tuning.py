@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, model_validator
 
-from tunebench.families.base import Family, base_of
+from tunebench.families.base import Family, Kind, base_of
 from tunebench.techniques import _prefix
-from tunebench.techniques.base import freeze, train
+from tunebench.techniques.base import Virtual, freeze, train
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -72,6 +72,13 @@ class PromptTuning(_prefix.PrefixTechnique):
             backbone.register_forward_pre_hook(_widen, with_kwargs=True)
             backbone.register_forward_hook(_drop_last)
         return model
+
+    def virtual_tokens(self, model: nn.Module, family: Family, kind: Kind) -> Virtual | None:
+        """Tokens of the text that is read, or in cross-attention of what the decoder sees of it."""
+        both = len(family.stacks(model)) > 1
+        if both and kind == "masked":
+            return None
+        return Virtual("prompt", self.prefix_length, before=both or family.reads_left_to_right, query=kind != "cross")
 
     def save_adapter(self, model: nn.Module, family: Family, folder: Path) -> bool:
         """PEFT's folder of a prompt, for decoders; PEFT fails on tagging, whose labels it does not shift."""

@@ -1,0 +1,312 @@
+"""Writes the pages of techniques, families and tasks from the code, the guides and the results: `make docs`.
+
+Everything here follows from something else: a test that the pages are what this makes of them keeps them from drifting.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, get_args, get_origin
+
+from docs.figure import Block, Row, draw
+from docs.measured import Measured, measured
+from pydantic.fields import FieldInfo
+
+from tunebench.checkpoints import find
+from tunebench.families import families
+from tunebench.families.base import Family, base_of
+from tunebench.guide import Guide, guides
+from tunebench.metrics import METRICS
+from tunebench.objectives import objectives
+from tunebench.tasks import tasks
+from tunebench.tasks.base import Task
+from tunebench.techniques import techniques
+from tunebench.techniques.base import Entry, Technique
+
+DOCS = Path(__file__).parent
+_NOTE = "<!-- Made by `make docs`. Change the code, src/tunebench/guide/ or docs/results/ instead. -->"
+_CLASSES = tuple("abcdef")
+_DRAWN_ON = "bert-base-uncased"
+
+
+def pages() -> dict[str, str]:
+    """Path below `docs/` -> text, of every page and figure."""
+    found: dict[str, str] = {}
+    results = measured(DOCS / "results")
+    for name, entry in techniques().items():
+        guide = guides()[name]
+        rows = figure(entry, guide)
+        if rows:
+            found[f"techniques/{name}.svg"] = draw(f"What {entry.title} trains", rows)
+        found[f"techniques/{name}.md"] = technique(name, entry, guide, bool(rows), results.get(name, []))
+    for name, family in families().items():
+        found[f"families/{name}.md"] = family_page(name, family)
+    for name, task in tasks().items():
+        found[f"tasks/{name}.md"] = task_page(name, task)
+    for kind, named in (("techniques", techniques()), ("families", families()), ("tasks", tasks())):
+        lines = [f"- [{entry.title}]({name}.md): `{name}`" for name, entry in named.items()]
+        found[f"{kind}/index.md"] = _joined([f"# {kind.capitalize()}", _NOTE, "\n".join(lines)])
+    return found
+
+
+# Techniques -----------------------------------------------------------------------------------------------------------
+
+
+def technique(name: str, entry: type[Entry], guide: Guide, drawn: bool, results: Sequence[Measured]) -> str:
+    """What it trains, its equations, counts, uses, settings and figures."""
+    picture = f"![What it trains, on {_DRAWN_ON}]({name}.svg)" if drawn else ""
+    return _joined([
+        f"# {entry.title} (`{name}`)", _NOTE, _doc(entry), _source(entry.paper),
+        *(["## What it trains", picture] if drawn else []),
+        "## Equations", f"```text\n{guide.equations.rstrip()}\n```",
+        *(["## How many numbers train", _counted(guide), _table(["model", "numbers", "closed form"], _counts(guide))]
+          if guide.counts else []),
+        "## When to use it", _bullets(guide.use), "## When rather not", _bullets(guide.leave),
+        "## Settings", _settings(entry),
+        "## What our studies measured", _bullets(guide.notes), _results(results),
+    ])  # fmt: skip
+
+
+def _counted(guide: Guide) -> str:
+    given = ", ".join(f"`{name}: {_plain(value)}`" for name, value in guide.example.items())
+    what = f"With {given}" if given else "With the defaults"
+    head = "" if any(count.head for count in guide.counts.values()) else ", besides the head"
+    return (
+        f"{what}{head}. `hidden` is the width of the states, `inner` that of the feed-forward network, `layers` the "
+        "number of layers (of an encoder-decoder: the encoder's)."
+    )
+
+
+def _counts(guide: Guide) -> list[list[str]]:
+    return [[f"`{model}`", f"{count.trained:,}", f"`{count.form}`"] for model, count in guide.counts.items()]
+
+
+def _settings(entry: type[Entry]) -> str:
+    rows = [
+        [f"`{name}`", f"`{_plain(field.default)}`" if not field.is_required() else "must be given", _range(field),
+         field.description or ""]
+        for name, field in entry.model_fields.items()
+    ]  # fmt: skip
+    return _table(["setting", "default", "allowed", "meaning, and source of the default"], rows) if rows else "None."
+
+
+def _range(field: FieldInfo) -> str:
+    """The values that a setting takes."""
+    if options := _options(field.annotation):
+        return ", ".join(f"`{option}`" for option in options)
+    signs = {"gt": "> ", "ge": "≥ ", "lt": "< ", "le": "≤ "}
+    bounds = [
+        f"{sign}{getattr(rule, name):g}"
+        for rule in field.metadata
+        for name, sign in signs.items()
+        if hasattr(rule, name)
+    ]
+    return " and ".join(bounds) or "any"
+
+
+def _options(annotation: Any) -> tuple[Any, ...]:
+    return get_args(annotation) if str(get_origin(annotation)) == "typing.Literal" else ()
+
+
+def _results(results: Sequence[Measured]) -> str:
+    if not results:
+        return "Not yet in one of our studies of real data."
+    rows = [[f"[{one.where}](../results/{one.page})", one.value, one.best, one.trained] for one in results]
+    return _table(["cell", "this", "best there", "trained, head included"], rows)
+
+
+# What trains, read off the code ---------------------------------------------------------------------------------------
+
+
+def figure(entry: type[Entry], guide: Guide) -> list[Row]:
+    """The blocks of a model, head first, with what becomes of each under a technique; none for a baseline."""
+    if not issubclass(entry, Technique):
+        return []
+    found = find(_DRAWN_ON)
+    family = found.family
+    head = objectives()["sequence_classification"].head(_CLASSES)
+    model = family.skeleton(found.config, "sequence_classification", head)
+    before = {id(parameter) for parameter in model.parameters()}
+    count = len(family.layers(model))
+    paths = {role: path for role, (path, *_) in family.projections(model).items()}
+    state: dict[tuple[str, str], str] = {}
+    for name, parameter in _tuned(entry, guide, model, family):
+        place = _place(name, paths)
+        at_head = place == ("head", "head")
+        if parameter.requires_grad:
+            state[place] = "trained" if at_head or id(parameter) in before else "added"
+    rows = [Row("head", [Block("classifier", state.get(("head", "head"), "frozen"))])]
+    rows.append(Row("pooler", [Block("pooler", state.get(("pooler", "pooler"), "frozen"))]))
+    layers = [_layer(state, str(index)) for index in range(count)]
+    for first, last in reversed(list(_equal(layers))):
+        rows.append(Row(f"layers {first + 1} to {last + 1}", layers[first]))
+    prompt = [Block("prompt", "added")] if ("virtual", "prompt") in state else []
+    return [*rows, Row("embeddings", [Block("embeddings", state.get(("embeddings", "embeddings"), "frozen")), *prompt])]
+
+
+def _tuned(entry: type[Technique], guide: Guide, model: Any, family: Family) -> Iterator[tuple[str, Any]]:
+    tuned = entry(**guide.example).apply(model, family, 100)
+    yield from tuned.named_parameters()
+
+
+_PARTS = ("query", "key", "value", "output", "norm", "mlp_in", "mlp_out")
+_NAMES = {"mlp_in": "feed-forward in", "mlp_out": "feed-forward out"}
+
+
+def _place(name: str, paths: dict[str, str]) -> tuple[str, str]:
+    """(layer's index or part of the model, block) of a parameter."""
+    if inside := re.search(r"encoder\.layer\.(\d+)\.(.*)", name):
+        index, rest = inside.groups()
+        if "LayerNorm" in rest:
+            return index, "norm"
+        return index, next(role for role, path in paths.items() if rest.startswith(path + "."))
+    for part, sign in (("head", "classifier"), ("pooler", "pooler."), ("embeddings", "embeddings.")):
+        if sign in name:
+            return part, part
+    virtual = re.search(r"(prompt|prefix)", name)
+    assert virtual is not None, f"{name} has no place in the figure"
+    return "virtual", virtual.group()
+
+
+def _layer(state: dict[tuple[str, str], str], index: str) -> list[Block]:
+    blocks = [Block(_NAMES.get(part, part), state.get((index, part), "frozen")) for part in _PARTS]
+    if ("virtual", "prefix") in state:
+        blocks.insert(0, Block("prefix: keys, values", "added"))
+    return blocks
+
+
+def _equal(layers: Sequence[list[Block]]) -> Iterator[tuple[int, int]]:
+    """First and last index of each run of equal layers."""
+    first = 0
+    for index in range(1, len(layers) + 1):
+        if index == len(layers) or layers[index] != layers[first]:
+            yield first, index - 1
+            first = index
+
+
+# Families and tasks ---------------------------------------------------------------------------------------------------
+
+
+def family_page(name: str, family: Family) -> str:
+    """What it loads, how tasks are posed to it, its shapes and what techniques reach."""
+    found = find(next(iter(family.shapes))) if family.shapes else None
+    sections = [
+        f"# {family.title} (`{name}`)", _NOTE, _doc(type(family)),
+        "Loads checkpoints whose `model_type` is " + ", ".join(f"`{kind}`" for kind in family.model_types) + ".",
+        "## Tasks", _table(["task", "posed as", "class of transformers"], _posed(family)),
+        "## Techniques that have no meaning here", _bullets(_refused(family)),
+    ]  # fmt: skip
+    if found is not None:
+        posed = next(iter(family.auto_classes))
+        model = base_of(family.skeleton(found.config, posed, objectives()[posed].head(_CLASSES)))
+        inside = [
+            [f"`{role}`", ", ".join(f"`{path}`" for path in at)] for role, at in family.projections(model).items()
+        ]
+        stages = ", ".join(stage.name for stage in family.stages(model))
+        sections += [
+            "## Stages", f"Where a model can be cut, lowest first (`{found.name}`): {stages}.",
+            "## Targets", "What `targets` of LoRA and its kin reach in each layer:",
+            _table(["role", "modules"], inside),
+            "## Shapes known offline", "`tunebench plan` counts these without a network:",
+            _bullets([f"`{shape}`" for shape in family.shapes]),
+        ]  # fmt: skip
+    return _joined(sections)
+
+
+def _posed(family: Family) -> list[list[str]]:
+    rows = []
+    for name, task in tasks().items():
+        posed = task.objective_of(family.auto_classes)
+        rows.append(
+            [
+                f"[`{name}`](../tasks/{name}.md)",
+                *([f"`{posed}`", f"`{family.auto_classes[posed]}`"] if posed else ["-", "-"]),
+            ]
+        )
+    return rows
+
+
+def _refused(family: Family) -> list[str]:
+    reasons: dict[str, list[str]] = {}
+    for name, entry in techniques().items():
+        for task, told in tasks().items():
+            posed = told.objective_of(family.auto_classes)
+            reason = (
+                entry(**guides()[name].example).not_applicable(family, posed)
+                if posed and issubclass(entry, Technique)
+                else None
+            )
+            if reason:
+                reasons.setdefault(f"[`{name}`](../techniques/{name}.md): {reason}", []).append(task)
+    return [f"{reason} ({', '.join(on)})" for reason, on in reasons.items()] or ["none"]
+
+
+def task_page(name: str, task: Task) -> str:
+    """The data, the metrics, what to know of them, and how each family is asked."""
+    posed = {family: task.objective_of(family.auto_classes) for family in families().values()}
+    rows = [
+        [f"[{family.title}](../families/{family.name}.md)", f"`{way}`" if way else "no head for it"]
+        for family, way in posed.items()
+    ]
+    metrics = [[f"`{metric}`" + (" (main)" if place == 0 else ""), METRICS[metric].title, METRICS[metric].source]
+               for place, metric in enumerate(task.metrics)]  # fmt: skip
+    hub = task.hub
+    where = f"[{hub.id}](https://huggingface.co/datasets/{hub.id}), revision `{hub.revision}`." if hub else "none."
+    return _joined([
+        f"# {task.title} (`{name}`)", _NOTE,
+        f"Posed as `{task.objective}`, version {task.version}, at most {task.max_tokens} tokens.",
+        "## Data", f"Hub: {where}", f"Under `--data-root`: `{task.folder}/<split>.parquet`.",
+        f"Licence: {task.licence}.", _source(task.citation),
+        *([f"Labels: {', '.join(f'`{label}`' for label in task.labels)}."] if task.labels else []),
+        *([f"What a model that answers in words reads:\n\n```text\n{task.prompt}\n```"] if task.prompt else []),
+        *(["## What to know", _bullets(task.caveats)] if task.caveats else []),
+        "## Metrics", _table(["metric", "name", "source"], metrics),
+        "## Families", _table(["family", "posed as"], rows),
+        f"`tunebench show {name}` prints examples of the shipped data.",
+    ])  # fmt: skip
+
+
+# Markdown -------------------------------------------------------------------------------------------------------------
+
+
+def _doc(cls: type) -> str:
+    import inspect
+
+    return (inspect.getdoc(cls) or "").replace("*", r"\*")
+
+
+def _source(text: str) -> str:
+    return "Source: " + re.sub(r"(https?://\S+?)(?=[\s,)]|$)", r"<\1>", text)
+
+
+def _plain(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def _bullets(lines: Sequence[str]) -> str:
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [header, ["---"] * len(header), *([cell.replace("|", r"\|") for cell in row] for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _joined(parts: Sequence[str]) -> str:
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def main() -> None:
+    """Write all pages, and remove those of what is no more."""
+    for kind in ("techniques", "families", "tasks"):
+        shutil.rmtree(DOCS / kind, ignore_errors=True)
+    for path, text in pages().items():
+        (DOCS / path).parent.mkdir(exist_ok=True)
+        (DOCS / path).write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""What a finished run looks at: attention maps over a text's tokens, tuned beside untuned."""
