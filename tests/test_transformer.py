@@ -9,6 +9,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from tests.contracts.runs import make, make_run
+from tunebench import checkpoints, embedded
+from tunebench.errors import UserError
+from tunebench.families import families
+from tunebench.plan import plan
+from tunebench.serving import export
+from tunebench.study import Study
+from tunebench.techniques import techniques
 from tunebench.transformer import Transformer, TransformerConfig
 from tunebench.transformer.attention import MultiHeadAttention, scaled_dot_product_attention
 from tunebench.transformer.embeddings import Positions, ScaledEmbedding, sinusoids
@@ -330,3 +338,134 @@ def test_attention_weights_are_given_where_the_equation_is_computed(
     assert bool((given.cross_attentions[2][1, ..., 4:] == 0).all())
     assert len(given.encoder_hidden_states) == len(given.decoder_hidden_states) == 4
     assert torch.equal(given.decoder_hidden_states[-1] @ model.lm_head.weight.T, given.logits)
+
+
+# As a family ----------------------------------------------------------------------------------------------------------
+
+FAMILY = families()["transformer"]
+
+
+@pytest.fixture
+def loaded(backbones: dict[str, Path]) -> Any:
+    return FAMILY.load(backbones["transformer"], "text_to_text", {}).eval()
+
+
+@pytest.fixture
+def texts(backbones: dict[str, Path]) -> Any:
+    tokenizer = FAMILY.tokenizer(backbones["transformer"])
+    return dict(tokenizer(["i feel so happy", "john won the world cup"], return_tensors="pt", padding=True))
+
+
+def test_tail_of_prefix_is_the_model_at_every_depth_of_the_encoder(loaded: Any, texts: Any) -> None:
+    labels = torch.tensor([[5, 6, 3], [7, 3, -100]])
+    assert len(FAMILY.stages(loaded)) == 1 + 2 + 2
+    with torch.no_grad():
+        expected = loaded(**texts, labels=labels)
+        for depth in range(1, 4):
+            split = FAMILY.split(loaded, depth, False)
+            above: Any = {"inputs_embeds": split.prefix(**texts), "attention_mask": texts["attention_mask"]}
+            assert torch.equal(split.tail(**above, labels=labels).logits, expected.logits)
+            tail: Any = split.tail
+            options: dict[str, Any] = {"num_beams": 3, "max_new_tokens": 6}
+            assert torch.equal(tail.generate(**above, **options), loaded.generate(**texts, **options))
+
+
+def test_dropout_in_training_touches_no_frozen_stage(loaded: Any, texts: Any) -> None:
+    for module in loaded.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.5
+    for depth in (1, 2, 3):
+        split = FAMILY.split(loaded.eval(), depth, False)
+        split.tail.train()
+        with torch.no_grad():
+            states = split.prefix(**texts)
+            assert torch.equal(split.prefix(**texts), states)
+            above = {"inputs_embeds": states, "attention_mask": texts["attention_mask"]}
+            tail: Any = split.tail
+            dropped = [tail.encoder(**above).last_hidden_state for _ in range(2)]
+            kept = _cut_places(tail)
+        assert torch.equal(*dropped) == (depth == 3)
+        assert kept == 2 * (3 - depth)
+
+
+def _cut_places(tail: Any) -> int:
+    """Places of dropout in the encoder's part of a tail: two a layer, none for the embedded text."""
+    return sum(isinstance(module, nn.Dropout) for module in tail.encoder.modules())
+
+
+@pytest.mark.parametrize("name", ["prompt_tuning", "p_tuning_v2", "prefix_tuning"])
+def test_virtual_tokens_change_neither_padding_nor_a_generation_with_its_cache(
+    name: str, loaded: Any, texts: Any
+) -> None:
+    technique: Any = techniques()[name](prefix_length=4)
+    labels, short = torch.tensor([[5, 6, 7, 3]]), {key: value[:1, :5] for key, value in texts.items()}
+    with torch.no_grad():
+        untouched = loaded(**short, labels=labels).logits
+        technique.apply(loaded, FAMILY, 1)
+        alone = loaded(**short, labels=labels).logits
+        close(loaded(**texts, labels=labels.repeat(2, 1)).logits[:1], alone)
+        assert (alone - untouched).abs().max() > 1e-4
+        options: dict[str, Any] = {"num_beams": 2, "max_new_tokens": 8}
+        cached = loaded.generate(**short, **options, use_cache=True)
+        assert torch.equal(cached, loaded.generate(**short, **options, use_cache=False))
+
+
+def test_a_cached_encoder_gives_what_an_uncached_one_gives(
+    backbones: dict[str, Path], data_root: Path, tmp_path: Path
+) -> None:
+    made = {}
+    for gigabytes in (1.0, 0.0):
+        run = make_run(backbones["transformer"], data_root, "summarization", "freeze", cache_gigabytes=gigabytes)
+        made[gigabytes] = make(run, tmp_path / str(gigabytes))
+    assert [made[g].cost.cached for g in made] == [True, False]
+    assert made[1.0].metrics == made[0.0].metrics
+
+
+def planned(model: str, *chosen: Any, task: Any = "sentiment") -> list[dict[str, Any]]:
+    experiment = {"model": model, "task": task, "techniques": list(chosen)}
+    return plan(Study.model_validate({"name": "a", "data": "embedded", "experiments": [experiment]}).runs())
+
+
+def test_the_papers_shapes_are_counted_offline() -> None:
+    for model, count in (("transformer-base", 63_045_632), ("transformer-big", 214_171_648)):
+        (cell,) = planned(model, "from_scratch")
+        assert cell["parameters"] == {"total": count, "trainable": count, "technique": count, "head": 0}
+    with pytest.raises(
+        UserError, match=r"has no tokenizer\. Give a folder .* or take pocket-transformer, which has both"
+    ):
+        checkpoints.fetch(checkpoints.find("transformer-base"), weights=False)
+
+
+def test_the_shipped_shape_has_no_weights_and_says_what_can_be_done_with_it() -> None:
+    scratch, full, untuned, tfidf = planned("pocket-transformer", "from_scratch", "full", "untuned", "tfidf")
+    v, d, f = 8193, 256, 1024
+    count = v * d + 4 * (4 * d**2 + 2 * d * f + f + 5 * d) + 4 * (8 * d**2 + 2 * d * f + f + 7 * d)
+    assert scratch["parameters"]["trainable"] == count == 9_457_920
+    assert f"{count:,} parameters" in (embedded.backbones()["pocket-transformer"] / "README.md").read_text()
+    reason = "pocket-transformer has no pretrained weights to begin with: from_scratch draws its own"
+    assert [cell["reason"] for cell in (full, untuned)] == [reason, reason]
+    assert tfidf["applicable"]
+    assert not list(embedded.backbones()["pocket-transformer"].glob("*.safetensors"))
+
+
+def test_the_shipped_tokenizer_is_that_of_pocket_gpt2_with_an_end_behind_every_text() -> None:
+    folder = embedded.backbones()["pocket-transformer"]
+    tokenizer = FAMILY.tokenizer(folder)
+    theirs = families()["gpt2"].tokenizer(embedded.backbones()["pocket-gpt2"])
+    text = "When did Zoë move to Hull, at 9:30?"
+    assert tokenizer(text)["input_ids"] == [*theirs(text)["input_ids"], tokenizer.eos_token_id]
+    assert tokenizer(text_target=[text])["input_ids"] == [tokenizer(text)["input_ids"]]
+    assert str(tokenizer.decode(tokenizer(text)["input_ids"], skip_special_tokens=True)).strip() == text
+    config = FAMILY.config(checkpoints.find("pocket-transformer").config)
+    assert (config.pad_token_id, config.eos_token_id, config.decoder_start_token_id) == (8192, 0, 8192)
+    assert (tokenizer.pad_token_id, tokenizer.eos_token_id, len(tokenizer)) == (8192, 0, config.vocab_size)
+
+
+def test_what_a_run_exports_can_be_tuned_as_any_checkpoint(
+    backbones: dict[str, Path], data_root: Path, tmp_path: Path
+) -> None:
+    make(make_run(backbones["transformer"], data_root, "sentiment", "from_scratch", epochs=1), tmp_path / "run")
+    export(tmp_path / "run", tmp_path / "model")
+    done = make(make_run(tmp_path / "model", data_root, "sentiment", "lora", epochs=1), tmp_path / "tuned")
+    assert done.backbone is not None
+    assert done.backbone.pretrained
