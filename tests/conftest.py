@@ -12,7 +12,7 @@ from tests.records import study  # noqa: F401  (a fixture)
 from tests.tiny import make_backbone, write_data_root
 
 REAL_DATA = Path(__file__).parents[2] / "shared" / "data"
-T5 = "t5"
+ENCODER_DECODERS = ("t5", "transformer")
 KINDS = ("bert", "fresh_pooler", "roberta", "distilbert", "gpt2", "llama", "gpt_neox")
 
 
@@ -22,7 +22,8 @@ def backbones(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     from safetensors.numpy import load_file, save_file
 
     root = tmp_path_factory.mktemp("backbones")
-    folders = {kind: make_backbone(root / kind, "bert" if kind == "fresh_pooler" else kind) for kind in (*KINDS, T5)}
+    folders = {kind: make_backbone(root / kind, "bert" if kind == "fresh_pooler" else kind)
+               for kind in (*KINDS, *ENCODER_DECODERS)}  # fmt: skip
     weights = load_file(folders["bert"] / "model.safetensors")
     weights["pooler.dense.bias"] = weights["pooler.dense.bias"] + 0.01
     save_file(weights, folders["bert"] / "model.safetensors", metadata={"format": "pt"})

@@ -135,7 +135,7 @@ def test_an_unknown_model_type_is_told_with_the_known_ones(folder: Path) -> None
     assert refusal(folder) == (
         f"model folder {folder}: model_type 'gpt9' belongs to no family here. "
         "Known: bert, camembert, distilbert, electra, gpt2, gpt_neox, llama, mistral, mt5, qwen2, qwen3, roberta, t5, "
-        "xlm-roberta."
+        "transformer, xlm-roberta."
     )
 
 

@@ -14,8 +14,8 @@ from tunebench.engine import train
 from tunebench.engine.dropout import FastDropout, attention, scaled_mask
 from tunebench.engine.measure import peak_memory, reset_peak_memory
 from tunebench.engine.precision import resolve_precision
+from tunebench.engine.schedule import rate_factor
 from tunebench.engine.seeds import STEP, seed_of, seed_step
-from tunebench.engine.train import rate_factor
 from tunebench.errors import RunError
 from tunebench.execute import execute
 
@@ -82,6 +82,22 @@ def test_rates_rise_over_the_warm_up_and_fall_to_zero() -> None:
     factors = [rate_factor(step, 10, 4) for step in range(11)]
     assert factors == pytest.approx([0, 0.25, 0.5, 0.75, 1, 5 / 6, 4 / 6, 3 / 6, 2 / 6, 1 / 6, 0])
     assert rate_factor(0, 10, 0) == 1.0
+
+
+def test_the_inverse_square_root_schedule_is_that_of_the_paper() -> None:
+    width, warmup, peak = 512, 4000, (512 * 4000) ** -0.5
+    for number in (1, 17, 3999, 4000, 4001, 100_000):
+        expected = width**-0.5 * min(number**-0.5, number * warmup**-1.5)
+        assert peak * rate_factor(number - 1, 1, warmup, "inverse_square_root") == pytest.approx(expected)
+    assert [rate_factor(step, 1, 0, "inverse_square_root") for step in (0, 3)] == [1.0, 0.5]
+
+
+def test_a_study_may_choose_its_schedule(backbones: dict[str, Path], data_root: Path, tmp_path: Path) -> None:
+    runs = [make_run(backbones["bert"], data_root, "emotion", "full", schedule=s, warmup_fraction=0.5, epochs=1)
+            for s in ("linear", "inverse_square_root")]  # fmt: skip
+    losses = [make(run, tmp_path / str(number)).history[0].train_loss for number, run in enumerate(runs)]
+    assert losses[0] != losses[1]
+    assert runs[0].id != runs[1].id
 
 
 def test_auto_precision_is_float32_where_bf16_is_slow(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pandas
 import pytest
@@ -14,6 +15,10 @@ import pytest
 from tests.records import SCRIPT, Write, done, failed, not_applicable, run_info
 from tunebench.errors import UserError
 from tunebench.report import build, text
+from tunebench.report.comparisons import comparisons
+from tunebench.report.reading import read_study
+from tunebench.report.statistics import Difference, Pairs
+from tunebench.report.summary import sentences
 from tunebench.result import (
     Answer,
     Done,
@@ -180,6 +185,35 @@ def test_overlapping_intervals_are_not_told_apart_and_the_quickest_is_named(stud
         in markdown
     )
     assert "Apart from full, for the intervals do not overlap: head." in markdown
+
+
+def scratched(value: float | None, **changes: Any) -> Done:
+    record = done("from_scratch", value, trainable=109_486_854, **changes)
+    assert record.backbone is not None
+    return record.model_copy(update={"backbone": record.backbone.model_copy(update={"pretrained": False})})
+
+
+def test_what_pretraining_is_worth_is_said_where_all_weights_trained_with_it_and_without(study: Write) -> None:
+    full, lora = done("full", 0.9, trainable=109_486_854), done("lora", 0.95)
+    out = study(lora, scratched(0.6), full)
+    said = (
+        "Pretraining is worth 0.3000 in Accuracy: full 0.9000, from_scratch 0.6000, with every weight trained in both"
+    )
+    assert said in (out / "report.md").read_text()
+    assert "Pretraining is worth" not in (study(lora, scratched(0.6)) / "report.md").read_text()
+    assert "Pretraining is worth" not in (study(lora, full, scratched(None)) / "report.md").read_text()
+
+
+def test_the_worth_of_pretraining_is_positive_where_lower_is_better_and_chance_is_named(study: Write) -> None:
+    low, high = (
+        done("full", 3.0, trainable=109_486_854, higher_is_better=False), scratched(4.5, higher_is_better=False)
+    )  # fmt: skip
+    (rows,) = comparisons(read_study(study(low, high)))
+    for p, ending in ((0.2, "trained in both. Chance explains it as well."), (0.01, "trained in both.")):
+        tests = Pairs((Difference("full", "from_scratch", 1.5, None, p, p),), {}, (0,), {})
+        (said,) = [sentence for sentence in sentences(rows, tests) if "is worth" in sentence]
+        assert said.startswith("Pretraining is worth 1.5000 in Accuracy: full 3.0000, from_scratch 4.5000")
+        assert said.endswith(ending)
 
 
 def test_a_technique_without_an_interval_is_not_judged(study: Write) -> None:

@@ -110,7 +110,7 @@ def make_backbone(folder: Path, model_type: str = "bert", seed: int = 0) -> Path
 
     Args:
         folder: made if it is not there.
-        model_type: "bert" or "roberta" (with a pooler), "distilbert", "gpt2", "llama", "gpt_neox" or "t5".
+        model_type: "bert" or "roberta" (with a pooler), "distilbert"; "gpt2", "llama", "gpt_neox"; "t5", "transformer".
         seed: of the weights.
     """
     import torch
@@ -119,7 +119,10 @@ def make_backbone(folder: Path, model_type: str = "bert", seed: int = 0) -> Path
     decoder = model_type in ("gpt2", "llama", "gpt_neox")
     tokenizer = make_decoder_tokenizer() if decoder else make_tokenizer(token_types=model_type == "bert")
     auto: Any = AutoModelForCausalLM if decoder else AutoModel
-    if model_type == "t5":
+    seq2seq = model_type in ("t5", "transformer")
+    if model_type == "transformer":
+        from tunebench import transformer  # noqa: F401  (makes it known to transformers)
+    if seq2seq:
         tokenizer, auto = make_seq2seq_tokenizer(), AutoModelForSeq2SeqLM
     pad = tokenizer.pad_token_id
     end = {"bos_token_id": tokenizer.eos_token_id, "eos_token_id": tokenizer.eos_token_id}
@@ -145,6 +148,11 @@ def make_backbone(folder: Path, model_type: str = "bert", seed: int = 0) -> Path
             "num_decoder_layers": 3, "dropout_rate": 0.0, "pad_token_id": pad, "decoder_start_token_id": pad,
             "eos_token_id": tokenizer.eos_token_id,
         },
+        "transformer": {
+            "d_model": HIDDEN, "d_ff": 2 * HIDDEN, "num_layers": 2, "num_heads": HEADS, "dropout": 0.0,
+            "label_smoothing": 0.0, "pad_token_id": pad, "decoder_start_token_id": pad,
+            "eos_token_id": tokenizer.eos_token_id,
+        },
     }  # fmt: skip
     config = AutoConfig.for_model(model_type, vocab_size=len(tokenizer), **shapes[model_type])
     with torch.random.fork_rng():
@@ -152,7 +160,7 @@ def make_backbone(folder: Path, model_type: str = "bert", seed: int = 0) -> Path
         model = auto.from_config(config)
         for name, parameter in model.named_parameters():
             if (
-                parameter.ndim >= 2 and model_type != "t5"
+                parameter.ndim >= 2 and not seq2seq
             ):  # larger than BERT's 0.02: else a model this narrow says the same of all texts
                 torch.nn.init.normal_(parameter, std=0.2 if "emb" in name or "wte" in name else 0.15)
     folder.mkdir(parents=True, exist_ok=True)

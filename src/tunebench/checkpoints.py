@@ -2,7 +2,7 @@
 
 import functools
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,8 @@ from tunebench.families import families, family_of
 from tunebench.families.base import Family
 from tunebench.result import ModelInfo, read_json
 
-_FILES = ["*.json", "*.safetensors", "*.txt", "*.model"]  # never pickled weights
+_SHAPE = ["*.json", "*.txt", "*.model"]  # configuration and tokenizer
+_WEIGHTS = ["*.safetensors"]  # never pickled ones
 _WAYS_OUT = "Give a local folder (--model NAME=PATH), or run once with network access so that the hub's files are kept."
 
 
@@ -26,12 +27,14 @@ class Checkpoint:
         revision: a branch, tag or commit of the hub, or None.
         folder: where its files lie, or None if they are still on the hub.
         config: the content of its `config.json`.
+        pretrained: whether there are weights to begin with; some names stand for a shape alone.
     """
 
     name: str
     revision: str | None
     folder: Path | None
     config: Mapping[str, Any]
+    pretrained: bool = True
 
     @property
     def family(self) -> Family:
@@ -52,31 +55,42 @@ def find(name: str, revision: str | None = None, override: str | None = None) ->
     shipped = embedded.backbones().get(name)
     folder = Path(override or shipped or name).expanduser()
     if override or shipped or folder.is_dir():
-        return Checkpoint(name, None, folder, _checked(_config_in(folder), f"model folder {folder}"))
-    shape = next((f.shapes[name] for f in families().values() if name in f.shapes), None)
-    if shape is not None:
-        return Checkpoint(name, revision, None, shape)
+        pretrained = bool(override) or shipped is None or any(shipped.glob("*.safetensors"))
+        return Checkpoint(name, None, folder, _checked(_config_in(folder), f"model folder {folder}"), pretrained)
+    family = next((family for family in families().values() if name in family.shapes), None)
+    if family is not None:
+        return Checkpoint(name, revision, None, family.shapes[name], family.on_the_hub)
     cached = _cached_config(name, revision)
     return Checkpoint(name, revision, None, _checked(cached, f"model '{name}'"))
 
 
-def fetch(checkpoint: Checkpoint) -> tuple[Path, ModelInfo]:
+def fetch(checkpoint: Checkpoint, weights: bool = True) -> tuple[Path, ModelInfo]:
     """The folder with a checkpoint's files, downloaded where needed (`HF_HUB_OFFLINE` is honoured), and what it is.
+
+    Without `weights` none are downloaded or read, and the folder may have none: its configuration and tokenizer count.
 
     Raises:
         UserError: no network and no local copy, no such model, or no safetensors weights in it.
     """
     if checkpoint.folder is not None:
         folder, commit = checkpoint.folder, None
+    elif not checkpoint.pretrained:
+        shipped = [name for name in embedded.backbones() if find(name).family is checkpoint.family]
+        raise UserError(
+            f"model '{checkpoint.name}': a shape that can be counted, but has no tokenizer. Give a folder with its "
+            f"config.json and a tokenizer (--model {checkpoint.name}=PATH), or take {' or '.join(shipped)}, "
+            "which has both."
+        )
     else:
-        folder = _download(checkpoint.name, checkpoint.revision)
+        folder = _download(checkpoint.name, checkpoint.revision, [*_SHAPE, *_WEIGHTS] if weights else _SHAPE)
         commit = folder.name  # the hub's cache names a snapshot's folder by its commit
-    if not any(folder.glob("*.safetensors")):
+    if weights and not any(folder.glob("*.safetensors")):
         raise UserError(
             f"model '{checkpoint.name}': {folder} holds no .safetensors weights (pickled weights are never read). "
             "Convert them with transformers' save_pretrained, and give that folder."
         )
-    return folder, ModelInfo(source=checkpoint.name, commit=commit, fingerprint=_fingerprint(folder))
+    fingerprint = _fingerprint(folder, weights)
+    return folder, ModelInfo(source=checkpoint.name, commit=commit, fingerprint=fingerprint, pretrained=weights)
 
 
 def _config_in(folder: Path) -> Mapping[str, Any]:
@@ -126,12 +140,12 @@ def _cached_config(name: str, revision: str | None) -> Mapping[str, Any]:
     return config
 
 
-def _download(name: str, revision: str | None) -> Path:
+def _download(name: str, revision: str | None, files: Sequence[str]) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
 
     try:
-        return Path(snapshot_download(name, revision=revision, allow_patterns=_FILES))
+        return Path(snapshot_download(name, revision=revision, allow_patterns=list(files)))
     except RepositoryNotFoundError as error:
         raise UserError(f"model '{name}': the hub has no model of this name (or it is private).") from error
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
@@ -141,10 +155,10 @@ def _download(name: str, revision: str | None) -> Path:
 
 
 @functools.cache
-def _fingerprint(folder: Path) -> str:
-    """SHA-256 over the configuration and all weights of a folder."""
+def _fingerprint(folder: Path, weights: bool) -> str:
+    """SHA-256 over the configuration of a folder, and all its weights if they count."""
     digest = hashlib.sha256()
-    for path in sorted([folder / "config.json", *folder.glob("*.safetensors")]):
+    for path in sorted([folder / "config.json", *(folder.glob("*.safetensors") if weights else ())]):
         with path.open("rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()

@@ -49,7 +49,7 @@ def execute(run: Run, folder: Path, cache: Path, observe: Observer, track: str |
     """
     found = checkpoints.find(run.model, run.revision, run.folder)
     info = run_info(run, found.family.name)
-    reason = not_applicable(run, found.family)
+    reason = not_applicable(run, found)
     if reason is not None:
         return NotApplicable(reason=reason, run=info)
     measure.reset_peak_memory()
@@ -77,7 +77,7 @@ def tune(
     """Adapt the pretrained model, and predict the test split with its best epoch."""
     budget, family, metrics = run.training, found.family, run.task.metrics
     accelerator, precision = make_accelerator(budget.precision, folder, track)
-    local, backbone = checkpoints.fetch(found)
+    local, backbone = checkpoints.fetch(found, technique.reads_weights)
     objective = pose(run, found, examples.labels, family.tokenizer(local))
     features = {split: objective.encode(examples.splits[split]) for split in SPLITS}
     compared = compared_examples(budget.validation_rows, examples)
@@ -207,13 +207,17 @@ def build(
     run: Run, technique: Technique, found: checkpoints.Checkpoint, folder: Path, objective: Objective, steps: int
 ) -> Any:
     """What the run begins with, with the technique applied."""
-    return technique.apply(begin(run, found, folder, objective), found.family, steps)
+    return technique.apply(begin(run, technique, found, folder, objective), found.family, steps)
 
 
-def begin(run: Run, found: checkpoints.Checkpoint, folder: Path, objective: Objective) -> Any:
-    """The pretrained model under a head drawn from the run's seed."""
+def begin(run: Run, technique: Technique, found: checkpoints.Checkpoint, folder: Path, objective: Objective) -> Any:
+    """The pretrained model under a head drawn from the run's seed, or all of it drawn."""
     torch.manual_seed(seed_of(run.seed, HEAD))
-    model = found.family.load(folder, objective.name, objective.head(objective.labels))
+    head = objective.head(objective.labels)
+    if technique.reads_weights:
+        model = found.family.load(folder, objective.name, head)
+    else:
+        model = found.family.draw(found.config, objective.name, head)
     model.name_or_path = str(found.folder or run.model)  # what PEFT names as the adapter's base
     return model
 
@@ -253,9 +257,12 @@ def fit_baseline(run: Run, baseline: Baseline, examples: Data, folder: Path) -> 
     return Outcome(predictions, sure, validation, parameters, environment, state, saved, peaks, spent)
 
 
-def not_applicable(run: Run, family: Family) -> str | None:
+def not_applicable(run: Run, found: checkpoints.Checkpoint) -> str | None:
     """Why a run has no meaning, or None."""
+    family = found.family
     posed = run.task.objective_of(family.auto_classes)
     if posed is None:
         return f"the family {family.name} has no head for {run.task.objective}"
+    if not found.pretrained and isinstance(run.entry, Technique) and run.entry.reads_weights:
+        return f"{run.model} has no pretrained weights to begin with: from_scratch draws its own"
     return run.entry.not_applicable(family, run.task.objective if isinstance(run.entry, Baseline) else posed)

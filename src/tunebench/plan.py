@@ -39,7 +39,7 @@ def plan(runs: Sequence[Run]) -> list[dict[str, Any]]:
 
 def _cell(run: Run) -> dict[str, Any]:
     found = checkpoints.find(run.model, run.revision, run.folder)
-    reason = not_applicable(run, found.family)
+    reason = not_applicable(run, found)
     counted = None if reason else _parameters(run, found)
     return {
         "model": run.model,
@@ -61,7 +61,7 @@ def _parameters(run: Run, found: checkpoints.Checkpoint) -> Parameters | None:
     family = found.family
     posed = posed_as(run, family)
     head = objectives()[posed].head(_labels(run.task, run.data_root))
-    model = family.skeleton(found.config, posed, head, found.folder)
+    model = family.skeleton(found.config, posed, head, found.folder if run.entry.reads_weights else None)
     try:
         model = run.entry.apply(model, family, total_steps=1000)
     except UserError as error:

@@ -138,11 +138,15 @@ class DataInfo(Record):
 
 
 class ModelInfo(Record):
-    """The checkpoint that was tuned; commit is what the revision resolved to on the hub."""
+    """The checkpoint that was tuned; commit is what the revision resolved to on the hub.
+
+    `pretrained`: its weights were read, not only its configuration and tokenizer.
+    """
 
     source: str
     commit: str | None
     fingerprint: str
+    pretrained: bool = True
 
 
 class Done(Record):

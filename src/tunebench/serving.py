@@ -158,7 +158,7 @@ def load(run: Run, done: Done, folder: Path) -> tuple[Any, Objective]:
             f"{folder}: {run.technique} is a baseline without a pretrained model. 'tunebench predict' answers with it."
         )
     found = checkpoints.find(run.model, run.revision, run.folder)
-    local, backbone = checkpoints.fetch(found)
+    local, backbone = checkpoints.fetch(found, run.entry.reads_weights)
     assert done.backbone is not None
     if backbone.fingerprint != done.backbone.fingerprint:
         raise UserError(

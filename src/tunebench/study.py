@@ -45,6 +45,9 @@ class Training(_Part):
     warmup_fraction: float = Field(
         default=0.06, ge=0, lt=1, description="share of all steps with a rising learning rate"
     )
+    schedule: Literal["linear", "inverse_square_root"] = Field(
+        default="linear", description="what follows: down to zero at the end, or Vaswani et al. 2017, 5.3"
+    )
     weight_decay: float = Field(default=0.01, ge=0, description="AdamW, on matrices only")
     max_gradient_norm: float = Field(default=1.0, gt=0, description="gradients are clipped to this norm")
     precision: Literal["auto", "bf16", "float32"] = Field(

@@ -17,6 +17,7 @@ CELLS = [
     ("bert", "question_answering"),
     ("t5", "emotion"),
     ("t5", "summarization"),
+    ("transformer", "emotion"),
 ]
 """Families with tasks of every objective that they can do."""
 SHORT: dict[str, dict[str, Any]] = {

@@ -16,7 +16,7 @@ from tunebench.study import read_study
 
 
 def test_the_folder_holds_the_families_that_are_promised() -> None:
-    assert sorted(families()) == ["bert", "gpt2", "t5"]
+    assert sorted(families()) == ["bert", "gpt2", "t5", "transformer"]
 
 
 @pytest.mark.parametrize("objective", ["sequence_classification", "regression", "token_classification"])

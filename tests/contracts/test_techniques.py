@@ -30,14 +30,14 @@ LABELS = ("a", "b", "c", "d", "e", "f", "g", "h", "i")
 
 def test_the_folder_holds_the_techniques_that_are_promised() -> None:
     assert TRAINED == [
-        "adalora", "bottleneck_adapter", "classifier_head", "dora", "freeze", "full", "ia3", "llrd", "lora",
-        "p_tuning_v2", "peft", "prefix_tuning", "prompt_tuning",
+        "adalora", "bottleneck_adapter", "classifier_head", "dora", "freeze", "from_scratch", "full", "ia3", "llrd",
+        "lora", "p_tuning_v2", "peft", "prefix_tuning", "prompt_tuning",
     ]  # fmt: skip
     assert BASELINES == ["lead3", "tfidf"]
     assert set(techniques()) == {*TRAINED, *BASELINES, "untuned"}
 
 
-FAMILIES = ("bert", "gpt2", "t5")
+FAMILIES = ("bert", "gpt2", "t5", "transformer")
 
 
 def loaded(folder: Path, objective: str) -> Any:
@@ -74,6 +74,7 @@ UPPER_HALF = {
     "bert": ("bert.encoder.layer.2.", "bert.encoder.layer.3.", "bert.pooler."),
     "gpt2": ("transformer.h.2.", "transformer.h.3.", "transformer.ln_f."),
     "t5": ("decoder.block.", "decoder.final_layer_norm."),
+    "transformer": ("decoder.layers.",),
 }
 _SAVED = "modules_to_save"
 DECLARED = {
@@ -85,6 +86,7 @@ DECLARED = {
     "peft": lambda name, family: "vera_lambda" in name or _SAVED in name,
     "prefix_tuning": lambda name, family: name.startswith(("prefix.", *HEADS)) or ".prefix." in name,
     "prompt_tuning": lambda name, family: name.split(".")[-1] == "prompt" or name.startswith(HEADS),
+    "from_scratch": lambda name, family: True,
     "full": lambda name, family: True,
     "llrd": lambda name, family: True,
     "classifier_head": lambda name, family: name.startswith(HEADS),
@@ -122,6 +124,7 @@ def test_what_has_no_meaning_says_why() -> None:
         ("classifier_head", "gpt2", "instruction"): no_head.format("causal_lm"),
         ("classifier_head", "t5", "emotion"): no_head.format("text_to_text"),
         ("classifier_head", "t5", "summarization"): no_head.format("text_to_text"),
+        ("classifier_head", "transformer", "emotion"): no_head.format("text_to_text"),
         ("tfidf", "gpt2", "instruction"): no_answer.format("causal_lm"),
         ("tfidf", "bert", "question_answering"): no_answer.format("question_answering"),
         ("tfidf", "t5", "summarization"): no_answer.format("text_to_text"),
@@ -258,7 +261,7 @@ def test_a_technique_can_learn_eight_examples_by_heart(
 ) -> None:
     rows = [("happy", "joy"), ("gloomy", "sadness"), ("furious", "anger"), ("afraid", "fear")] * 2
     task = by_heart(tmp_path, rows)
-    rate = {"full": 0.002, "llrd": 0.002, "freeze": 0.002, "prompt_tuning": 0.1}.get(name, 0.02)
+    rate = {"full": 0.002, "from_scratch": 0.002, "llrd": 0.002, "freeze": 0.002, "prompt_tuning": 0.1}.get(name, 0.02)
     run = make_run(backbones[kind], tmp_path, task, {**choice(name), "learning_rate": rate}, epochs=60, patience=60)
     assert make(run, tmp_path / "run").metrics.test["accuracy"] == 1.0
 
@@ -374,7 +377,7 @@ def test_an_adapter_that_peft_knows_has_the_same_logits_in_plain_peft(
     run = make_run(backbones[kind], data_root, "emotion", choice(name), epochs=1)
     make(run, tmp_path)
     if not (tmp_path / "adapter").exists():  # PEFT counts positions from the prefix on, also in an encoder
-        assert kind in ("bert", "t5")
+        assert kind in ("bert", "t5", "transformer")
         assert name in ("prefix_tuning", "p_tuning_v2", "prompt_tuning")
         return
     ours, tokenizer = load_finetuned(tmp_path)
@@ -382,7 +385,7 @@ def test_an_adapter_that_peft_knows_has_the_same_logits_in_plain_peft(
     base = auto.from_pretrained(backbones[kind], num_labels=base_of(ours).config.num_labels)
     plain = PeftModel.from_pretrained(base, tmp_path / "adapter").eval()
     batch = tokenizer("i feel so happy today", return_tensors="pt")
-    if kind == "t5":
+    if posed(kind, "emotion") == "text_to_text":
         batch["labels"] = batch["input_ids"]
     with torch.no_grad():
         torch.testing.assert_close(plain(**batch).logits, ours(**batch).logits, rtol=1e-4, atol=1e-5)

@@ -100,8 +100,8 @@ def attention(run_dir: str | Path, text: str, pair: str | None = None, target: s
     virtual: dict[Kind, Virtual | None] = {kind: run.entry.virtual_tokens(model, found.family, kind) for kind in tuned}
     how = str(base_of(model).config._attn_implementation)
     del model  # the two of them need not fit in memory at once
-    local, _ = checkpoints.fetch(found)
-    untuned = weights(begin(run, found, local, objective).eval(), found.family, asked.batch)
+    local, _ = checkpoints.fetch(found, run.entry.reads_weights)
+    untuned = weights(begin(run, run.entry, found, local, objective).eval(), found.family, asked.batch)
     maps: dict[Kind, Map] = {kind: _map(kind, asked, virtual[kind], tuned[kind], untuned[kind]) for kind in tuned}
     return Attention(run.id, text, pair, asked.answer, maps, _computed(run, found.family, asked, maps, virtual, how))
 

@@ -1,4 +1,4 @@
-"""The training loop: one for all techniques, AdamW with warm-up and linear decay, early stopping on validation.
+"""The training loop: one for all techniques, AdamW with a warm-up and a decay, early stopping on validation.
 
 It never smooths: a loss or gradient that is not finite ends the run at its step.
 """
@@ -17,6 +17,7 @@ from tunebench.engine.batching import plan_epoch
 from tunebench.engine.checkpoint import Resume
 from tunebench.engine.measure import Stopwatch
 from tunebench.engine.observers import Observer
+from tunebench.engine.schedule import rate_factor
 from tunebench.engine.seeds import seed_step
 from tunebench.engine.sources import Source
 from tunebench.errors import RunError
@@ -32,6 +33,7 @@ class Budget(Protocol):
     micro_batch_size: int | None
     patience: int
     warmup_fraction: float
+    schedule: str
     max_gradient_norm: float
     checkpoint_seconds: float
 
@@ -96,13 +98,6 @@ class Training:
     technique: Adaptation
 
 
-def rate_factor(step: int, total: int, warmup: int) -> float:
-    """Linear warm-up from 0 to 1 over `warmup` steps, then linear decay to 0 at `total` (Devlin et al. 2019, A.2)."""
-    if step < warmup:
-        return step / max(1, warmup)
-    return max(0.0, (total - step) / max(1, total - warmup))
-
-
 def fit(training: Training, budget: Budget, seed: int, resume: Resume, observe: Observer) -> State:
     """Train until the epochs or the patience are used up, from the newest checkpoint where there is one.
 
@@ -130,7 +125,7 @@ def fit(training: Training, budget: Budget, seed: int, resume: Resume, observe: 
         training.network.train()
         plan = plan_epoch(features.lengths, budget.batch_size, seed, state.epoch)
         for indices in plan[state.step_in_epoch :]:
-            factor = rate_factor(state.step, total, warmup)
+            factor = rate_factor(state.step, total, warmup, budget.schedule)
             for group, peak in zip(optimizer.param_groups, peaks, strict=True):
                 group["lr"] = peak * factor
             with watch.time("train"):

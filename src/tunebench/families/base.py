@@ -63,12 +63,20 @@ class Family(ABC):
     """Objectives whose head is new; in others a pretrained one answers."""
     shapes: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     """Hub id -> configuration, known offline, so that `plan` needs no network."""
+    on_the_hub: ClassVar[bool] = True
+    """Whether the hub has weights and tokenizers of these shapes."""
 
     def config(self, values: Mapping[str, Any]) -> PreTrainedConfig:
         """A configuration object from the content of a `config.json`."""
         from transformers import AutoConfig
 
         return AutoConfig.for_model(**values)
+
+    def auto_class(self, objective: str) -> Any:
+        """The transformers class that makes models with this objective's head."""
+        import transformers
+
+        return getattr(transformers, self.auto_classes[objective])
 
     @abstractmethod
     def positions(self, values: Mapping[str, Any]) -> int:
@@ -82,13 +90,20 @@ class Family(ABC):
         `folder` is its checkpoint, if it is local.
         """
         import torch
-        import transformers
 
         config = self.config({**values, **head})
         with torch.device("meta"):
-            model = getattr(transformers, self.auto_classes[objective]).from_config(config)
+            model = self.auto_class(objective).from_config(config)
         model.fresh = self.fresh(folder) if folder else ()
         return model
+
+    def draw(self, values: Mapping[str, Any], objective: str, head: Mapping[str, Any]) -> PreTrainedModel:
+        """The model with this configuration in float32, all of its weights drawn from torch's current seed."""
+        import torch
+
+        model = self.auto_class(objective).from_config(self.config({**values, **head}), dtype=torch.float32)
+        model.fresh = ()  # a pooler that was never trained is no worse here than all the rest
+        return self.prepared(model.eval(), objective)
 
     def load(self, folder: Path, objective: str, head: Mapping[str, Any]) -> PreTrainedModel:
         """Weights from a local folder in float32, with a fresh head drawn from torch's current seed.
@@ -97,11 +112,10 @@ class Family(ABC):
             UserError: the folder's weights cannot be read or do not fit its configuration.
         """
         import torch
-        import transformers
         from safetensors import SafetensorError
 
         try:
-            model, info = getattr(transformers, self.auto_classes[objective]).from_pretrained(
+            model, info = self.auto_class(objective).from_pretrained(
                 folder,
                 dtype=torch.float32,
                 use_safetensors=True,
@@ -124,6 +138,10 @@ class Family(ABC):
                 f"model folder {folder}: model.safetensors lacks {len(missing)} tensors that its "
                 f"config.json asks for, first {missing[0]}. Give weights and configuration of the same model."
             )
+        return self.prepared(model, objective)
+
+    def prepared(self, model: Any, objective: str) -> PreTrainedModel:
+        """A new model as the engine asks for it: labels, logits and pooled token in the same place in all families."""
         return model
 
     def fresh(self, folder: Path) -> tuple[str, ...]:

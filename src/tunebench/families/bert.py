@@ -64,9 +64,8 @@ class Bert(Family):
         offset = config.pad_token_id + 1 if config.model_type in _POSITIONS_AFTER_PADDING else 0
         return config.max_position_embeddings - offset
 
-    def load(self, folder: Path, objective: str, head: Mapping[str, Any]) -> PreTrainedModel:
-        """As `Family.load`; a head for spans takes labels and gives logits as the other heads do."""
-        model = super().load(folder, objective, head)
+    def prepared(self, model: Any, objective: str) -> PreTrainedModel:
+        """A head for spans takes labels and gives logits as the other heads do."""
         if objective == "question_answering":
             model.register_forward_pre_hook(_spans_from_labels, with_kwargs=True)
             model.register_forward_hook(_spans_to_logits)

@@ -81,13 +81,12 @@ class Gpt2(Family):
             tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
         return tokenizer
 
-    def load(self, folder: Path, objective: str, head: Mapping[str, Any]) -> PreTrainedModel:
-        """As `Family.load`; a classifier of texts pools the last real token by the attention mask.
+    def prepared(self, model: Any, objective: str) -> PreTrainedModel:
+        """A classifier of texts pools the last real token by the attention mask.
 
         transformers finds that token by comparing with the padding token, which is end-of-text here, and not at all
         where a cut model gets states.
         """
-        model = super().load(folder, objective, head)
         config: Any = model.config
         config.use_cache = False
         if config.pad_token_id is None:

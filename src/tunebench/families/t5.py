@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from tunebench.families.base import Family, Split, Stage, base_of
+from tunebench.families._encoder_decoder import EncoderDecoder
+from tunebench.families.base import Split, Stage, base_of
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -19,7 +19,7 @@ _T5 = {
 _FEED_FORWARD = ("layer.1.DenseReluDense", "layer.2.DenseReluDense")  # in an encoder's layer, in a decoder's
 
 
-class T5(Family):
+class T5(EncoderDecoder):
     """An encoder and a decoder over shared embeddings, with learnt biases of relative positions and no new head.
 
     Stages are the embeddings, the encoder's layers (its norm belongs to the last), the decoder's layers, and the
@@ -29,46 +29,24 @@ class T5(Family):
     name = "t5"
     title = "T5"
     model_types = ("t5", "mt5")
-    auto_classes: ClassVar[Mapping[str, str]] = {"text_to_text": "AutoModelForSeq2SeqLM"}
-    fresh_heads = ()
     shapes: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "t5-small": {**_T5, "d_model": 512, "d_ff": 2048, "num_layers": 6, "num_heads": 8},
         "t5-base": {**_T5, "d_model": 768, "d_ff": 3072, "num_layers": 12, "num_heads": 12},
     }
 
-    def positions(self, values: Mapping[str, Any]) -> int:
-        """Relative positions know no end; the tokenizer's limit and the task's stand."""
-        return 1 << 20
-
-    def load(self, folder: Path, objective: str, head: Mapping[str, Any]) -> PreTrainedModel:
-        """As `Family.load`; training keeps no cache of keys and values."""
+    def prepared(self, model: Any, objective: str) -> PreTrainedModel:
+        """Training keeps no cache of keys and values."""
         import torch
 
-        model = super().load(folder, objective, head)
         if not torch.cuda.is_available():
             # With the biases of relative positions torch's fused attention falls back to a slow float32 form on a CPU:
             # a step of full fine-tuning takes 1.7 times as long, one of LoRA 1.2.
             model.set_attn_implementation("eager")
-        for part in (model, *self._stacks(model)):
-            part.config.use_cache = False
-        return model
-
-    def head(self, model: nn.Module) -> list[nn.Module]:
-        """Nothing: the pretrained language-modelling head answers."""
-        return []
-
-    def _stacks(self, model: nn.Module) -> tuple[Any, Any]:
-        base: Any = base_of(model)
-        return base.encoder, base.decoder
+        return super().prepared(model, objective)
 
     def stacks(self, model: nn.Module) -> list[Sequence[nn.Module]]:
         """The encoder's layers and the decoder's."""
-        return [list(stack.block) for stack in self._stacks(model)]
-
-    def layers(self, model: nn.Module) -> Sequence[nn.Module]:
-        """The encoder's layers, then the decoder's."""
-        encoder, decoder = self.stacks(model)
-        return [*encoder, *decoder]
+        return [list(stack.block) for stack in self.halves(model)]
 
     def stages(self, model: nn.Module) -> list[Stage]:
         """Embeddings, each layer, and the last norm."""
@@ -83,34 +61,16 @@ class T5(Family):
         tied = base.lm_head.weight is base.shared.weight
         return [*stages, Stage("norm", (base.decoder.final_layer_norm, *([] if tied else [base.lm_head])))]
 
-    def frozen_depth(self, model: nn.Module) -> int:
-        """As `Family.frozen_depth`, at most up to the encoder's outputs."""
-        return min(super().frozen_depth(model), 1 + len(self.stacks(model)[0]))
-
-    def attentions(self, model: nn.Module) -> list[nn.Module]:
-        """The encoder's self-attentions, then each decoder layer's self-attention and cross-attention."""
-        return [attention for _, behind in self.entrances(model) for attention in behind]
-
     def entrances(self, model: nn.Module) -> list[tuple[nn.Module, list[nn.Module]]]:
         """Encoder and decoder: a generation calls them one by one."""
-        encoder, decoder = self._stacks(model)
+        encoder, decoder = self.halves(model)
         reading = [block.layer[0].SelfAttention for block in encoder.block]
         writing = [a for block in decoder.block for a in (block.layer[0].SelfAttention, block.layer[1].EncDecAttention)]
         return [(encoder, reading), (decoder, writing)]
 
-    def keys_and_values(self, model: nn.Module, ids: Tensor) -> Tensor:
-        """Of a text that the encoder reads and the decoder writes (see `Family.keys_and_values`)."""
-        from tunebench.families import _prefix
-
-        return _prefix.keys_and_values(base_of(model), self.attentions(model), ids, decoder_input_ids=ids[None])
-
     def embedder(self, model: nn.Module) -> nn.Module:
         """The encoder's token embeddings."""
-        return self._stacks(model)[0].embed_tokens
-
-    def embedded(self, model: nn.Module, ids: Tensor) -> Tensor:
-        """Their rows."""
-        return self.embedder(model)(ids)
+        return self.halves(model)[0].embed_tokens
 
     def split(self, model: nn.Module, depth: int, pooled: bool) -> Split:
         """Cut above the embeddings, any layer of the encoder, or the whole of it (see `Family.split`)."""

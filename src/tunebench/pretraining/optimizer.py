@@ -8,6 +8,7 @@ import torch
 from torch import nn
 from torch.optim import AdamW, Optimizer
 
+from tunebench.engine.schedule import inverse_square_root
 from tunebench.pretraining.recipe import Pretraining
 
 _BETAS = (0.9, 0.98)  # a shorter memory than 0.999: runs are short (Liu et al. 2019, RoBERTa, section 3.1)
@@ -86,11 +87,9 @@ def optimizers(model: nn.Module, training: Pretraining) -> Optimizers:
 
 def rate_factor(step: int, total: int, warmup: int, schedule: str) -> float:
     """The learning rate's share of its peak: a linear rise over `warmup` steps, then the schedule."""
-    if step < warmup:
-        return (step + 1) / warmup
-    if schedule == "cosine":
-        return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, total - warmup)))
-    return math.sqrt(max(1, warmup) / (step + 1))
+    if schedule == "inverse_square_root" or step < warmup:
+        return inverse_square_root(step, warmup)
+    return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, total - warmup)))
 
 
 def clip(parameters: Iterable[torch.Tensor], limit: float) -> float:

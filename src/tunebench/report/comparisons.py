@@ -69,6 +69,17 @@ class Row:
         """Whether it is the pretrained model as it came."""
         return self.baseline and bool(self.done) and self.done[0].backbone is not None
 
+    @property
+    def from_scratch(self) -> bool:
+        """Whether it began with random weights."""
+        return any(result.backbone is not None and not result.backbone.pretrained for result in self.done)
+
+    @property
+    def all_tuned(self) -> bool:
+        """Whether it began with pretrained weights, and all of them trained."""
+        known = self.parameters
+        return known is not None and known.trainable == known.total > 0 and bool(self.done) and not self.from_scratch
+
     def score(self, metric: str) -> Score:
         """A metric over the seeds that ended, as each recorded it."""
         found = [result for result in self.done if metric == result.main_metric.name or metric in result.metrics.test]

@@ -28,14 +28,15 @@ def sentences(comparison: Comparison, tests: Pairs | None = None) -> list[str]:
     if equals:
         found.append(f"Exactly equal to it: {_names(equals)}.")
     if tests:
-        return [*found, *_tested(comparison, best, tests), *_left_out(comparison)]
+        found += _tested(comparison, best, tests)
+        return [*found, *_worth_of_pretraining(comparison, tests), *_left_out(comparison)]
     rivals = [row for row in comparison.ranked if row is not best and comparison.main_score(row).mean is not None]
     bounds = comparison.main_score(best).interval
     if rivals and bounds is None:
         found.append(f"{best.label} has no interval, so it is not judged which techniques differ from it.")
     elif rivals and bounds is not None:
         found += _against(comparison, best, bounds, rivals)
-    return [*found, *_left_out(comparison)]
+    return [*found, *_worth_of_pretraining(comparison, tests), *_left_out(comparison)]
 
 
 def _best(comparison: Comparison, best: Row) -> str:
@@ -114,6 +115,24 @@ def _tested(comparison: Comparison, best: Row, tests: Pairs) -> list[str]:
         said.append(f"Trained, and no better than the untuned model: {_names(fails)}.")
     said += [f"{label} was not tested: {reason}." for label, reason in tests.left_out.items()]
     return said
+
+
+def _worth_of_pretraining(comparison: Comparison, tests: Pairs | None) -> list[str]:
+    """The best that tuned all pretrained weights, against the best that began with random ones."""
+    scored = [row for row in comparison.ranked if comparison.main_score(row).mean is not None]
+    tuned = next((row for row in scored if row.all_tuned), None)
+    scratch = next((row for row in scored if row.from_scratch), None)
+    if tuned is None or scratch is None or comparison.main is None:
+        return []
+    name, higher, _ = comparison.main
+    with_it, without = (comparison.main_score(row).mean or 0.0 for row in (tuned, scratch))
+    difference = tests.between(tuned.label, scratch.label) if tests else None
+    chance = " Chance explains it as well." if difference and not difference.real else ""
+    worth, title = text.score(with_it - without if higher else without - with_it), text.metric_title(name)
+    return [
+        f"Pretraining is worth {worth} in {title}: {tuned.label} {text.score(with_it)}, {scratch.label} "
+        f"{text.score(without)}, with every weight trained in both.{chance}"
+    ]
 
 
 def _left_out(comparison: Comparison) -> list[str]:

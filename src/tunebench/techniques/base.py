@@ -55,6 +55,9 @@ class Virtual:
 class Technique(Entry):
     """Prepares a pretrained model."""
 
+    reads_weights: ClassVar[bool] = True
+    """Whether it begins with the checkpoint's weights, else with random ones drawn from the run's seed."""
+
     @abstractmethod
     def apply(self, model: nn.Module, family: Family, total_steps: int) -> nn.Module:
         """The model to train, with `requires_grad` set on what trains. May wrap the given model, never copies it.

@@ -1,0 +1,33 @@
+"""Training from scratch: the same architecture, and nothing of what was pretrained."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from tunebench.families.base import Family
+from tunebench.techniques.base import Trained, train
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class FromScratch(Trained):
+    """All weights begin at random, drawn from the run's seed as the architecture's own code draws them, and all train.
+
+    What full fine-tuning is better by is what pretraining is worth on a task (Erhan et al. 2010). The checkpoint gives
+    its configuration and its tokenizer; no weight is read.
+    """
+
+    name = "from_scratch"
+    title = "From scratch"
+    paper = "Erhan et al. 2010, Why Does Unsupervised Pre-training Help Deep Learning?, https://jmlr.org/papers/v11/erhan10a.html"
+    reads_weights = False
+
+    learning_rate: float = Field(7e-4, gt=0, le=1, description="Vaswani et al. 2017, 5.3: peak of the base model")
+
+    def apply(self, model: nn.Module, family: Family, total_steps: int) -> nn.Module:
+        """Everything trains."""
+        train([model])
+        return model
