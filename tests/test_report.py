@@ -209,7 +209,7 @@ def test_the_worth_of_pretraining_is_positive_where_lower_is_better_and_chance_i
         done("full", 3.0, trainable=109_486_854, higher_is_better=False), scratched(4.5, higher_is_better=False)
     )  # fmt: skip
     (rows,) = comparisons(read_study(study(low, high)))
-    for p, ending in ((0.2, "trained in both. Chance explains it as well."), (0.01, "trained in both.")):
+    for p, ending in ((0.2, "learning rate. Chance explains it as well."), (0.01, "learning rate.")):
         tests = Pairs((Difference("full", "from_scratch", 1.5, None, p, p),), {}, (0,), {})
         (said,) = [sentence for sentence in sentences(rows, tests) if "is worth" in sentence]
         assert said.startswith("Pretraining is worth 1.5000 in Accuracy: full 3.0000, from_scratch 4.5000")

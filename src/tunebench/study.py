@@ -21,6 +21,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from tunebench import documents
+from tunebench.engine.schedule import Schedule
 from tunebench.errors import UserError, did_you_mean
 from tunebench.result import SCHEMA
 from tunebench.tasks import tasks
@@ -45,7 +46,7 @@ class Training(_Part):
     warmup_fraction: float = Field(
         default=0.06, ge=0, lt=1, description="share of all steps with a rising learning rate"
     )
-    schedule: Literal["linear", "inverse_square_root"] = Field(
+    schedule: Schedule = Field(
         default="linear", description="what follows: down to zero at the end, or Vaswani et al. 2017, 5.3"
     )
     weight_decay: float = Field(default=0.01, ge=0, description="AdamW, on matrices only")

@@ -1,7 +1,8 @@
 """What tunebench ships, all made by itself: a small data set for each task, and pocket backbones.
 
 A data set is generated when it is asked for, from hand-written material and a fixed seed: the same rows everywhere. A
-backbone is an ordinary transformers folder, made by `tunebench pretrain` and the recipe of its name.
+backbone is an ordinary transformers folder, made by `tunebench pretrain` and the recipe of its name; one without
+weights is a shape and a tokenizer, to be trained from scratch.
 """
 
 import importlib

@@ -1,9 +1,12 @@
 """How the learning rate moves over a run, as a share of its peak."""
 
 import math
+from typing import Literal
+
+Schedule = Literal["linear", "inverse_square_root"]
 
 
-def rate_factor(step: int, total: int, warmup: int, schedule: str = "linear") -> float:
+def rate_factor(step: int, total: int, warmup: int, schedule: Schedule = "linear") -> float:
     """The share at optimizer step `step` (the first is 0) of `total`, with a warm-up of `warmup` steps.
 
     linear: from 0 to 1 over the warm-up, then down to 0 at the end (Devlin et al. 2019, A.2).

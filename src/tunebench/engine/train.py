@@ -17,7 +17,7 @@ from tunebench.engine.batching import plan_epoch
 from tunebench.engine.checkpoint import Resume
 from tunebench.engine.measure import Stopwatch
 from tunebench.engine.observers import Observer
-from tunebench.engine.schedule import rate_factor
+from tunebench.engine.schedule import Schedule, rate_factor
 from tunebench.engine.seeds import seed_step
 from tunebench.engine.sources import Source
 from tunebench.errors import RunError
@@ -33,7 +33,7 @@ class Budget(Protocol):
     micro_batch_size: int | None
     patience: int
     warmup_fraction: float
-    schedule: str
+    schedule: Schedule
     max_gradient_norm: float
     checkpoint_seconds: float
 

@@ -131,7 +131,7 @@ def _worth_of_pretraining(comparison: Comparison, tests: Pairs | None) -> list[s
     worth, title = text.score(with_it - without if higher else without - with_it), text.metric_title(name)
     return [
         f"Pretraining is worth {worth} in {title}: {tuned.label} {text.score(with_it)}, {scratch.label} "
-        f"{text.score(without)}, with every weight trained in both.{chance}"
+        f"{text.score(without)}, with every weight trained in both, each at its own learning rate.{chance}"
     ]
 
 
