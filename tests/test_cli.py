@@ -260,6 +260,15 @@ def test_a_plan_on_a_terminal_names_cells_seeds_and_runs(shell: Shell, known: tu
 
     assert code == 0
     assert "tiny: 3 cells x 1 seeds = 3 runs" in out
+
+
+def test_the_seeds_of_a_cell_are_one_cell_of_the_plan(shell: Shell, known: tuple[Any, ...], study: Path) -> None:
+    study.write_text("seeds: [0, 1, 2]\n" + study.read_text())
+
+    code, out, _ = shell("plan", *known)
+
+    assert code == 0
+    assert "tiny: 3 cells x 3 seeds = 9 runs" in out
     assert "100.00%" in out
 
 

@@ -31,7 +31,8 @@ def plan(runs: Sequence[Run]) -> list[dict[str, Any]]:
     """
     cells: dict[str, dict[str, Any]] = {}
     for run in runs:
-        key = run.model_copy(update={"seed": 0}).id
+        # Not run.model_copy(update={"seed": 0}).id: a copy keeps the cached id of its original.
+        key = run.model_dump_json(exclude={"seed": True, "training": {"checkpoint_seconds", "cache_gigabytes"}})
         if key not in cells:
             cells[key] = _cell(run)
     return list(cells.values())
