@@ -43,6 +43,24 @@ class QuestionExample:
 Example = TextExample | TokensExample | PromptExample | QuestionExample
 
 
+SHOWN = 400
+"""Characters of an input that are kept beside its prediction: enough for a reader, small beside a review of a film."""
+
+
+def shown(example: Example) -> str:
+    """What the model was asked, as a person reads it, cut after `SHOWN` characters with a visible ellipsis."""
+    match example:
+        case TextExample():
+            words = example.text if example.pair is None else f"{example.text} / {example.pair}"
+        case TokensExample():
+            words = " ".join(example.tokens)
+        case PromptExample():
+            words = example.source or example.prompt
+        case QuestionExample():
+            words = f"{example.question} / {example.context}"
+    return words if len(words) <= SHOWN else words[: SHOWN - 1] + "…"
+
+
 def filled(template: str, **fields: str) -> str:
     """A template with its fields, without the lines whose field is empty."""
     lines = template.split("\n")

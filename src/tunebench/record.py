@@ -11,6 +11,7 @@ from tunebench.engine import measure, train
 from tunebench.engine.cut import Cut
 from tunebench.engine.evaluate import refuse_padding, score
 from tunebench.engine.latency import Latency
+from tunebench.examples import shown
 from tunebench.families import families
 from tunebench.metrics import METRICS
 from tunebench.objectives import objectives
@@ -68,9 +69,9 @@ def record(run: Run, info: RunInfo, examples: Data, outcome: Outcome, total_seco
     test = score(run.task.metrics, outcome.predictions, gold)
     refuse_padding(outcome.predictions, outcome.tokens.get("test"))
     rows = [
-        {"id": number, "prediction": prediction, "reference": reference, "scores": sure}
-        for number, (prediction, reference, sure) in enumerate(
-            zip(outcome.predictions, gold, outcome.sure, strict=True)
+        {"id": number, "input": shown(example), "prediction": prediction, "reference": reference, "scores": sure}
+        for number, (example, prediction, reference, sure) in enumerate(
+            zip(examples.splits["test"], outcome.predictions, gold, outcome.sure, strict=True)
         )
     ]
     lines = "".join(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows)
@@ -84,8 +85,8 @@ def record(run: Run, info: RunInfo, examples: Data, outcome: Outcome, total_seco
     without = {}
     if found.all and kept:
         without = score(run.task.metrics, [outcome.predictions[n] for n in kept], [gold[n] for n in kept])
-        shown = f"{main.title} is {_said(test[main.name])} with them, {_said(without[main.name])} without them."
-        remarks.append(Notice(code="test_in_train", message=f"Test inputs that stand in train: {shown}"))
+        said = f"{main.title} is {_said(test[main.name])} with them, {_said(without[main.name])} without them."
+        remarks.append(Notice(code="test_in_train", message=f"Test inputs that stand in train: {said}"))
     for name, value in test.items():
         if value is None:
             remarks.append(
