@@ -5,7 +5,7 @@ VENV := .venv
 DATA_ROOT ?= ../shared/data
 OUT ?= runs/demo
 
-.PHONY: demo test lint docs benchmark clean
+.PHONY: demo test lint docs benchmark screenshots clean
 
 demo: $(VENV)/installed
 	$(VENV)/bin/tunebench run demo --out $(OUT) --workers auto
@@ -25,6 +25,9 @@ docs: $(VENV)/docs  # the site, in build/site; a broken link fails
 
 benchmark: $(VENV)/installed
 	$(VENV)/bin/python benchmarks/vs_trainer.py --data-root $(DATA_ROOT)
+
+screenshots: $(VENV)/installed
+	$(VENV)/bin/python docs/screenshots.py $(OUT)/report.html $(OUT)/screenshots
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "tunebench needs Python 3.11 or newer: make PYTHON=python3.11 ..."'

@@ -1,5 +1,7 @@
 """Records of runs that were never made, and a study's folder made of them."""
 
+import functools
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -108,30 +110,42 @@ Write = Callable[..., Path]
 
 @pytest.fixture
 def study(tmp_path: Path) -> Write:
-    """Write a study of these results and of these pending runs, build its report, and give its folder."""
+    """`write_study` into a folder of its own."""
+    return functools.partial(write_study, tmp_path)
 
-    def write(*results: Done | Failed | NotApplicable, pending: tuple[RunInfo, ...] = (), cells: Any = None) -> Path:
-        runs = [*(result.run for result in results), *pending]
-        names = ("model", "family", "task", "technique", "label")
-        planned = [{"id": run.id, "seed": run.seed, **{name: getattr(run, name) for name in names}} for run in runs]
-        if cells is None:
-            unique = {(run.model, run.task, run.label): run for run in runs}
-            cells = [
-                {name: getattr(run, name) for name in names}
-                | {"settings": run.settings, "applicable": True, "reason": None, "parameters": None}
-                for run in unique.values()
-            ]
-        write_json(
-            tmp_path / "plan.json",
-            {"study": "mine", "command": "tunebench run a.yaml", "runs": planned, "cells": cells},
-        )
-        (tmp_path / "study.yaml").write_text("name: mine\n")
-        for result in results:
-            write_result(tmp_path / "runs" / result.run.id, result)
-        build(tmp_path)
-        return tmp_path
 
-    return write
+def write_study(
+    folder: Path,
+    *results: Done | Failed | NotApplicable,
+    pending: tuple[RunInfo, ...] = (),
+    cells: Any = None,
+    answers: dict[str, list[dict[str, Any]]] | None = None,
+) -> Path:
+    """Write a study of these results and of these pending runs, build its report, and give its folder.
+
+    `answers` are the rows of predictions.jsonl by run id.
+    """
+    runs = [*(result.run for result in results), *pending]
+    names = ("model", "family", "task", "technique", "label")
+    planned = [{"id": run.id, "seed": run.seed, **{name: getattr(run, name) for name in names}} for run in runs]
+    if cells is None:
+        unique = {(run.model, run.task, run.label): run for run in runs}
+        cells = [
+            {name: getattr(run, name) for name in names}
+            | {"settings": run.settings, "applicable": True, "reason": None, "parameters": None}
+            for run in unique.values()
+        ]
+    write_json(
+        folder / "plan.json", {"study": "mine", "command": "tunebench run a.yaml", "runs": planned, "cells": cells}
+    )
+    (folder / "study.yaml").write_text("name: mine\n")
+    for result in results:
+        write_result(folder / "runs" / result.run.id, result)
+    for run, rows in (answers or {}).items():
+        lines = [json.dumps({"id": number, **row}, ensure_ascii=False) + "\n" for number, row in enumerate(rows)]
+        (folder / "runs" / run / "predictions.jsonl").write_text("".join(lines))
+    build(folder)
+    return folder
 
 
 def answers_in(out: Path) -> dict[str, Answers | None]:

@@ -268,8 +268,9 @@ def test_a_label_with_a_script_tag_stays_text_everywhere(study: Write) -> None:
     (out / "study.yaml").write_text(SCRIPT)
     build(out)
     html = (out / "report.html").read_text()
-    assert "<script" not in html
-    assert not any(tag == "script" for tag, _ in page(out).tags)
+    assert SCRIPT not in html
+    tags = [tag for tag, _ in page(out).tags]
+    assert tags.count("script") == tags.count("figure") + 2  # a chart's data each; the library and the page's own
     assert html.count("&lt;script&gt;alert(1)&lt;/script&gt;") > 20
     figure_texts = re.findall(r"<text[^>]*>([^<]*)</text>", html)
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in figure_texts
@@ -333,7 +334,9 @@ def test_the_page_asks_for_nothing_from_outside(study: Write) -> None:
     out = study(done("head", 0.9), done("full", 0.8), notes_with_links())
     tags = page(out).tags
     assert "svg" in {tag for tag, _ in tags}
-    assert not {"script", "link", "iframe", "img", "object", "embed", "base"} & {tag for tag, _ in tags}
+    assert not {"link", "iframe", "img", "object", "embed", "base"} & {tag for tag, _ in tags}
+    policy = next(attrs["content"] for tag, attrs in tags if attrs.get("http-equiv") == "Content-Security-Policy")
+    assert policy and policy.startswith("default-src 'none'; script-src 'sha256-") and "unsafe-eval" not in policy
     addresses = [
         v for _, attrs in tags for k, v in attrs.items() if k in ("src", "href", "xlink:href", "action", "data")
     ]
@@ -347,21 +350,19 @@ def notes_with_links() -> Done:
 
 
 def test_a_log_axis_has_plain_numbers(study: Write) -> None:
-    html = (study(done("full", 0.9, trainable=109_486_854), done("head", 0.8)) / "report.html").read_text()
+    html = (study(done("full", 0.9, train_seconds=24_000), done("head", 0.8)) / "report.html").read_text()
     ticks = re.findall(r"<text[^>]*>([^<]*)</text>", html)
-    assert "10 k" in ticks and "100 M" in ticks
-    assert not any("$" in tick for tick in ticks)
+    assert "100" in ticks and "10k" in ticks
 
 
 def test_figures_are_named_and_repeat_no_id(study: Write) -> None:
     out = study(done("full", 0.9), done("untouched", 0.3, trainable=0), done("full", 0.6, task="ner"))
     tags = page(out).tags
     figures = [attrs for tag, attrs in tags if tag == "svg"]
-    assert len(figures) == 8
+    assert len(figures) == 4
     assert all(attrs["role"] == "img" and attrs["aria-label"] for attrs in figures)
-    assert sum(tag == "title" for tag, _ in tags) == 9  # one of the page, one of each figure
-    groups = [attrs["id"] for tag, attrs in tags if attrs.get("id") and tag in ("g", "section", "h2", "h3")]
-    assert len(groups) == len(set(groups))
+    ids = [attrs["id"] for _, attrs in tags if attrs.get("id")]
+    assert len(ids) == len(set(ids)) > 4
 
 
 def test_tables_say_which_header_is_whose(study: Write) -> None:
@@ -372,10 +373,10 @@ def test_tables_say_which_header_is_whose(study: Write) -> None:
 
 def test_the_same_results_give_the_same_bytes(study: Write) -> None:
     out = study(done("full", 0.9), done("head", 0.8), failed("lora", "NaN"))
-    names = ("results.json", "results.csv", "report.md", "report.html")
-    before = [(out / name).read_bytes() for name in names]
+    before = {path: path.read_bytes() for path in [*out.glob("re*.*"), *out.glob("figures/*")]}
+    assert len(before) == 5 + 2
     build(out)
-    assert [(out / name).read_bytes() for name in names] == before
+    assert {path: path.read_bytes() for path in before} == before
 
 
 def test_a_study_without_any_result_has_a_report(study: Write) -> None:

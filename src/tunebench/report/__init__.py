@@ -1,6 +1,5 @@
 """A study's results for people: tables, figures and words, made from files only."""
 
-import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def build(out: Path) -> Path:
-    """Write `results.json`, `results.csv`, `report.md`, `report.tex` and `report.html` into a study's output folder.
+    """Write `results.json`, `results.csv`, `report.md`, `report.tex`, `report.html`, `figures/` into a study's folder.
 
     Runs without a result are shown as pending: a report can be made at any time. The same results give the same bytes.
 
@@ -47,14 +46,14 @@ def build_rescored(out: Path) -> tuple[Path, list[Change], list[str]]:
 
 
 def results(out: str | Path) -> "pandas.DataFrame":
-    """A study's runs, one a row: the columns of `results.csv`.
+    """A study's runs, one a row: the columns of `results.csv`. A notebook shows the techniques by tasks instead.
 
     Raises:
         UserError: the folder holds no study.
     """
-    import pandas
+    from tunebench.report.frame import Results
 
-    return pandas.read_csv(io.StringIO(records.as_csv(read_study(Path(out)))))
+    return Results.of(read_study(Path(out)))
 
 
 def _write(study: Study, out: Path, kept: Kept) -> Path:
@@ -66,6 +65,10 @@ def _write(study: Study, out: Path, kept: Kept) -> Path:
         "report.tex": render.latex(content),
         "report.html": render.html(content),
     }
-    for name, text in files.items():
+    drawn = {f"figures/{name}": svg for name, svg in render.pictures(content).items()}
+    for name, text in {**files, **drawn}.items():
         write_atomically(out / name, text.encode())
+    for old in (out / "figures").glob("*.svg"):  # of a plan that has changed since
+        if f"figures/{old.name}" not in drawn:
+            old.unlink()
     return out / "report.html"

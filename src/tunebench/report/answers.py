@@ -2,7 +2,7 @@
 
 from tunebench.report import text
 from tunebench.report.comparisons import Comparison
-from tunebench.report.tables import Column, Table, table
+from tunebench.report.tables import Column, Entry, Table, table
 from tunebench.result import Done, Generation
 
 _SHOWN = 3  # prompts; the others stand in the runs' result.json
@@ -35,9 +35,9 @@ def _closeness(written: list[tuple[str, Done, Generation]]) -> Table:
     rows = [
         [
             label,
-            *(text.score(sample.rouge_l[way]) for way in ways),
-            *(f"{sample.ended[way]} of {len(sample.answers)}" for way in ways),
-            *([text.seconds(result.cost.generation_seconds)] if len(ways) > 1 else []),
+            *(Entry(text.score(sample.rouge_l[way]), order=sample.rouge_l[way]) for way in ways),
+            *(Entry(f"{sample.ended[way]} of {len(sample.answers)}", order=sample.ended[way]) for way in ways),
+            *([_seconds(result.cost.generation_seconds)] if len(ways) > 1 else []),
         ]
         for label, result, sample in written
     ]
@@ -48,6 +48,10 @@ def _closeness(written: list[tuple[str, Done, Generation]]) -> Table:
     )
 
 
+def _seconds(spent: float) -> Entry:
+    return Entry(text.seconds(spent), order=spent)
+
+
 def _texts(written: list[tuple[str, Done, Generation]], number: int) -> Table:
     ways = list(written[0][2].rouge_l)
     columns = [Column("Technique", numeric=False), *(Column(way.capitalize(), numeric=False) for way in ways)]
@@ -56,7 +60,7 @@ def _texts(written: list[tuple[str, Done, Generation]], number: int) -> Table:
     for label, _, sample in written:
         own = next((answer for answer in sample.answers if answer.id == number), None)
         rows.append([label, *(_shortened(own.texts[way]) if own and way in own.texts else text.ABSENT for way in ways)])
-    return table(f"Test prompt {number}: “{_shortened(given.prompt)}”", columns, rows)
+    return table(f"Test prompt {number}: “{_shortened(given.prompt)}”", columns, rows, fixed=True)
 
 
 def _shortened(words: str) -> str:

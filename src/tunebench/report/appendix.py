@@ -11,9 +11,7 @@ from tunebench.report.tables import Column, Entry, Table, pairs_table, table
 from tunebench.result import Done, Failed
 
 
-def appendix(
-    study: Study, comparisons: Sequence[Comparison], tested: Sequence[Pairs | None]
-) -> list[tuple[str, list[Table]]]:
+def appendix(comparisons: Sequence[Comparison], tested: Sequence[Pairs | None]) -> list[tuple[str, list[Table]]]:
     """The appendix's sections: title and tables."""
     pairs = [pairs_table(comparison, tests) for comparison, tests in zip(comparisons, tested, strict=True) if tests]
     return [
@@ -22,7 +20,6 @@ def appendix(
         ("Settings of the techniques", [_settings(comparison) for comparison in comparisons]),
         ("Training settings", [found for comparison in comparisons for found in _training(comparison)]),
         ("Data", [found for comparison in comparisons for found in _data(comparison)]),
-        ("Environment", _environment(study)),
     ]
 
 
@@ -56,7 +53,7 @@ def _runs(comparison: Comparison) -> Table:
     columns = [
         Column("Run", numeric=False),
         *map(Column, titles),
-        Column("Prefix cached"),
+        Column("Prefix cached", numeric=False),
         Column("Folder", numeric=False),
     ]
     rows = []
@@ -75,20 +72,17 @@ def _figures(result: Done) -> list[Entry | str]:
     main, cost = result.main_metric, result.cost
     bounds = result.intervals.get(main.name)
     return [
-        Entry(text.score(main.value), text.interval(bounds) if bounds else "no interval"),
+        Entry(text.score(main.value), text.interval(bounds) if bounds else "no interval", order=main.value),
         text.ABSENT if result.best_epoch is None else str(result.best_epoch),
         str(cost.epochs),
         text.count(cost.steps),
         text.count(cost.train_tokens),
         text.ABSENT if cost.tokens_per_second is None else f"{cost.tokens_per_second:,.0f}",
-        text.seconds(cost.prefix_seconds),
-        text.seconds(cost.train_seconds),
-        text.seconds(cost.evaluation_seconds),
-        text.seconds(cost.total_seconds),
-        text.megabytes(cost.peak_memory_bytes),
-        text.megabytes(cost.saved_bytes),
+        *(Entry(text.seconds(spent), order=spent)
+          for spent in (cost.prefix_seconds, cost.train_seconds, cost.evaluation_seconds, cost.total_seconds)),
+        *(Entry(text.megabytes(size), order=size) for size in (cost.peak_memory_bytes, cost.saved_bytes)),
         "yes" if cost.cached else "no",
-    ]
+    ]  # fmt: skip
 
 
 def _settings(comparison: Comparison) -> Table:
@@ -141,6 +135,11 @@ def _data(comparison: Comparison) -> list[Table]:
     return differences(f"{comparison.task} with {comparison.model}", records)
 
 
-def _environment(study: Study) -> list[Table]:
-    records = [(run.name, run.result.environment) for run in study.runs if isinstance(run.result, Done | Failed)]
-    return differences("Where the runs were made", records)
+def environment(study: Study) -> list[Table]:
+    """Machine, and versions of the code and its libraries; where runs differ, each value with whose it is."""
+    records = [
+        (run.name, {k: v for k, v in run.result.environment.items() if k != "packages"}
+         | dict(run.result.environment.get("packages", {})))
+        for run in study.runs if isinstance(run.result, Done | Failed)
+    ]  # fmt: skip
+    return differences("Where the runs were made, and with which versions", records)

@@ -1,201 +1,309 @@
-"""Figures as SVG text: learning curves, and quality against cost. Same numbers, same bytes.
+"""Charts as Vega-Lite: quality against each cost, learning curves, scores against references.
 
-Colours are those of Okabe and Ito (2008), told apart by colour-blind readers; markers and dashes say the same again.
-Black becomes the page's own text colour, so that a figure can be read on a dark page and on paper.
+One specification becomes the interactive chart in the page and the picture for print, papers and browsers without
+scripts. Colours are those of Okabe and Ito (2008), told apart by colour-blind readers; shapes and dashes say the same
+again. Black becomes the page's own text colour, so that a chart can be read on a dark page and on paper.
 """
 
-import io
-import re
-import textwrap
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import matplotlib
-from markupsafe import Markup, escape
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
-
+from tunebench.metrics import METRICS
 from tunebench.report import text
 from tunebench.report.comparisons import Comparison, Row
-from tunebench.result import Done
+from tunebench.report.costs import PRICES, Price, fronts
+from tunebench.report.reading import Answers
 
-_INK = "#010203"  # stands for the page's text colour, and is no colour of the palette
-_PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", _INK)
-_MARKERS = "osD^vPX*"
-_DASHES = ("-", "--", "-.", ":")
-_RC: dict[Any, Any] = {
-    "svg.hashsalt": "tunebench",  # without it, ids are random
-    "svg.fonttype": "none",  # text stays text: it can be read aloud, searched and copied
-    "font.family": "sans-serif",
-    "font.size": 9.5,
-    "text.parse_math": False,  # a label such as $5 is no formula
-    "text.color": _INK,
-    "axes.labelcolor": _INK,
-    "axes.edgecolor": _INK,
-    "xtick.color": _INK,
-    "ytick.color": _INK,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.color": "#888888",
-    "grid.alpha": 0.25,
-    "axes.formatter.useoffset": False,
-}
-_WIDTH, _HEIGHT, _LEGEND_LINE = 4.8, 3.0, 0.2  # inches
-_GROUP_ID = re.compile(r'<g id="[^"]*">')
-_INK_USE = re.compile(rf"(fill|stroke): {_INK}")
+_PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "currentColor")
+_SHAPES = ("circle", "square", "diamond", "triangle-up", "triangle-down", "cross", "triangle-right", "triangle-left")
+_DASHES = ([1, 0], [6, 3], [2, 2], [8, 2, 2, 2])
+_GREY = "#888888"
+_POINTS = 200  # of a technique's scatter: enough to see its shape
+_FIELD = "technique"
+
+Spec = dict[str, Any]
+Looks = Mapping[str, tuple[str, str, Sequence[int]]]  # by label: colour, shape, dash
 
 
 @dataclass(frozen=True)
-class Drawing:
-    """One figure: its title and its SVG."""
+class Chart:
+    """One figure in one or several views (against another cost, say); the first one is also drawn for print.
 
+    Attributes:
+        name: short, for file names.
+        title: what a screen reader says.
+        views: by their names, Vega-Lite without size, data, and the looks that all charts share.
+        rows: the data of all views.
+        note: what was left out.
+    """
+
+    name: str
     title: str
-    svg: Markup
+    views: dict[str, Spec]
+    rows: list[dict[str, Any]]
+    note: str = ""
 
 
-Styles = Mapping[str, Mapping[str, Any]]  # by label: keywords of a line
-
-
-def styles(labels: Sequence[str]) -> Styles:
-    """A look for each technique, the same in every figure of a report."""
+def looks(labels: Sequence[str]) -> Looks:
+    """A look for each technique, the same in every chart of a report."""
     return {
-        label: {
-            "color": _PALETTE[index % len(_PALETTE)],
-            "marker": _MARKERS[index % len(_MARKERS)],
-            "linestyle": _DASHES[index // len(_PALETTE) % len(_DASHES)],
-        }
+        label: (
+            _PALETTE[index % len(_PALETTE)],
+            _SHAPES[index % len(_SHAPES)],
+            _DASHES[index // len(_PALETTE) % len(_DASHES)],
+        )
         for index, label in enumerate(dict.fromkeys(labels))
     }
 
 
-def drawings(comparison: Comparison, looks: Styles) -> list[Drawing]:
-    """The figures of one comparison; none for what was not measured."""
+def charts(comparison: Comparison, look: Looks, answers: Mapping[str, Answers | None]) -> list[Chart]:
+    """The charts of one comparison; none for what was not measured. `answers` by run id."""
     if comparison.main is None:
         return []
-    name = comparison.main[0]
-    where = f"{comparison.task} with {comparison.model}"
-    metric = text.metric_title(name)
-    with matplotlib.rc_context(_RC):
-        found = [
-            _curves(f"Validation {metric} by epoch: {where}", f"Validation {text.metric_axis(name)}", comparison, looks,
-                    lambda result: [epoch.validation.get(name) for epoch in result.history],
-                    lambda result: result.metrics.validation.get(name)),
-            _curves(f"Training loss by epoch: {where}", "Training loss (mean of the epoch)", comparison, looks,
-                    lambda result: [epoch.train_loss for epoch in result.history], lambda result: None),
-            _costs(f"{metric} against trainable parameters: {where}", "Trainable parameters (count, log scale)",
-                   comparison, looks, lambda row: row.parameters.trainable if row.parameters else None),
-            _costs(f"{metric} against tuning time: {where}", "Prefix and training (seconds, log scale)",
-                   comparison, looks, lambda row: row.train_seconds),
-        ]  # fmt: skip
-    return [drawing for drawing in found if drawing is not None]
+    found = (_costs(comparison, look), _curves(comparison, look), _scatter(comparison, look, answers))
+    return [chart for chart in found if chart is not None]
 
 
-def _curves(
-    title: str,
-    axis: str,
-    comparison: Comparison,
-    looks: Styles,
-    of: Callable[[Done], list[float | None]],
-    level: Callable[[Done], float | None],
-) -> Drawing | None:
+# Quality against cost -------------------------------------------------------------------------------------------------
+
+_SAID: Mapping[str, Callable[[Any], str]] = {
+    "count": text.count, "seconds": text.latency, "bytes": text.megabytes,
+}  # fmt: skip
+_FIRST = "tuning"
+
+
+def _costs(comparison: Comparison, look: Looks) -> Chart | None:
+    """One point a technique with its interval; what costs nothing has no place on a log axis and becomes a line."""
+    assert comparison.main is not None
+    name, _, split = comparison.main
+    unbeaten = fronts(comparison)
+    rows: list[dict[str, Any]] = []
+    for row in comparison.ranked:
+        score = comparison.main_score(row)
+        if score.mean is None:
+            continue
+        low, high = score.interval or (None, None)
+        interval = text.interval(score.interval) if score.interval else "none"
+        rows.append({_FIELD: row.label, "value": score.mean, "low": low, "high": high, "interval": interval,
+                     **_prices(comparison, row, unbeaten[row.label])})  # fmt: skip
+    y = f"{split.capitalize()} {text.metric_axis(name)}"
+    prices = [price for price in PRICES if any((row[price.name] or 0) > 0 for row in rows)]
+    prices.sort(key=lambda price: price.name != _FIRST)
+    title = f"{text.metric_title(name)} against cost: {_where(comparison)}"
+    views = {price.title.lower(): _cost_view(price, prices, y, rows, look) for price in prices}
+    return Chart("cost", title, views, rows) if views else None
+
+
+def _prices(comparison: Comparison, row: Row, unbeaten: Sequence[str]) -> dict[str, Any]:
+    """By price: its number, how it is said, and whether the technique is on its Pareto front."""
+    found: dict[str, Any] = {}
+    for price in PRICES:
+        cost = price.of(comparison, row)
+        found[price.name] = cost
+        if cost is not None:
+            found[f"{price.name}, said"] = _SAID[price.unit](cost)
+        if price.name in unbeaten:
+            found[f"{price.name}, front"] = True
+    return found
+
+
+def _cost_view(price: Price, prices: Sequence[Price], y: str, rows: Sequence[Mapping[str, Any]], look: Looks) -> Spec:
+    cost = price.name
+    labels = [row[_FIELD] for row in rows if row[cost] is not None]
+    color, shape = _color(labels, look), _shape(labels, look)
+    x = {
+        "field": cost, "type": "quantitative", "title": f"{price.title} ({price.unit}, log scale)",
+        "scale": {"type": "log", "nice": False, "padding": 12},
+        "axis": {"labelExpr": _SHORT, "labelOverlap": True, "values": _ticks([row[cost] or 0 for row in rows])},
+    }  # fmt: skip
+    height = {"type": "quantitative", "title": y, "scale": {"zero": False}}
+    tooltip = [
+        {"field": _FIELD, "title": "Technique"}, {"field": "value", "title": y, "format": ",.4f"},
+        {"field": "interval", "title": "Interval"},
+        *({"field": f"{other.name}, said", "title": other.title} for other in prices),
+    ]  # fmt: skip
+    costly = {"filter": f"datum['{cost}'] > 0"}
+    shown = {"color": color, "opacity": _SINGLED_OUT, "tooltip": tooltip}
+    value = {"y": {"field": "value", **height}}
+    # Each layer only where it has marks: without any, Vega complains of a scale that has no ends.
+    layers: list[Spec] = []
+    if sum(f"{cost}, front" in row and row[cost] > 0 for row in rows) > 1:
+        layers.append({
+            "transform": [costly, {"filter": f"datum['{cost}, front']"}],
+            "mark": {"type": "line", "interpolate": "step-after", "strokeWidth": 1, "color": _GREY, "aria": False},
+            "encoding": {"x": x, **value, "order": {"field": cost}},
+        })  # fmt: skip
+    if any(row["low"] is not None and (row[cost] or 0) > 0 for row in rows):
+        layers.append({
+            "transform": [costly], "mark": {"type": "rule", "strokeWidth": 1.5, "aria": False},
+            "encoding": {"x": x, "y": {"field": "low", **height}, "y2": {"field": "high"}, "color": color},
+        })  # fmt: skip
+    layers.append({
+        "transform": [costly], "mark": {"type": "point", "filled": True, "size": 80},
+        "encoding": {"x": x, **value, **shown, "shape": shape}, "params": [_PICK, _ZOOM],
+    })  # fmt: skip
+    if any(row[cost] is not None and row[cost] <= 0 for row in rows):
+        layers.append({
+            "transform": [{"filter": f"datum['{cost}'] === 0"}],
+            "mark": {"type": "rule", "strokeDash": [2, 3], "strokeWidth": 2}, "encoding": {**value, **shown},
+        })  # fmt: skip
+    return {"layer": layers}
+
+
+def _ticks(values: Sequence[float]) -> list[float]:
+    """Powers of ten on a log axis; within two decades their double and fivefold too."""
+    known = [value for value in values if value > 0]
+    low, high = math.floor(math.log10(min(known))), math.ceil(math.log10(max(known)))
+    steps = (1, 2, 5) if high - low <= 2 else (1,)
+    return [step * 10.0**power for power in range(low, high + 1) for step in steps]
+
+
+# Learning curves ------------------------------------------------------------------------------------------------------
+
+
+def _curves(comparison: Comparison, look: Looks) -> Chart | None:
     """One line a run, so that seeds stay seen; a ring marks the best epoch, a gap an undefined value.
 
     A run without epochs is a dotted level.
     """
-    figure, axes = _canvas("Epoch (passes over the training data)", axis)
-    drawn: dict[str, Line2D] = {}
-    curved = False
-    for row in comparison.rows:
-        for result in row.done:
-            values = of(result)
-            if not values and (height := level(result)) is not None:
-                drawn.setdefault(row.label, _level(axes, height, looks[row.label]))
-            if all(value is None for value in values):
-                continue
-            curved = True
-            epochs = [epoch.epoch for epoch in result.history]
-            heights = [float("nan") if value is None else value for value in values]
-            (line,) = axes.plot(epochs, heights, markersize=4, linewidth=1.4, **looks[row.label])
-            drawn.setdefault(row.label, line)
-            if result.best_epoch in epochs:
-                height = heights[epochs.index(result.best_epoch)]
-                axes.plot([result.best_epoch], [height], "o", markersize=9, fillstyle="none", color=_INK)
-    if not curved:
+    assert comparison.main is not None
+    name = comparison.main[0]
+    rows = [
+        {
+            _FIELD: row.label, "run": f"{row.label}, seed {result.run.seed}", "epoch": epoch.epoch,
+            "metric": epoch.validation.get(name), "loss": epoch.train_loss, "best": epoch.epoch == result.best_epoch,
+        }
+        for row in comparison.ranked for result in row.done for epoch in result.history
+    ]  # fmt: skip
+    measured = {"metric": f"validation {text.metric_title(name)}", "loss": "training loss"}
+    axes = {"metric": f"Validation {text.metric_axis(name)}", "loss": "Training loss (mean of the epoch)"}
+    shown = [field for field in measured if any(row[field] is not None for row in rows)]
+    if not shown:
         return None
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    return _finish(figure, title, drawn)
+    levels = [
+        {_FIELD: row.label, "level": result.metrics.validation.get(name)}
+        for row in comparison.ranked for result in row.done[:1] if not result.history
+    ]  # fmt: skip
+    levels = [level for level in levels if level["level"] is not None]
+    views = {
+        measured[field]: _curve_view(field, axes[field], rows, levels if field == "metric" else [], look)
+        for field in shown
+    }
+    return Chart("curves", f"Learning curves: {_where(comparison)}", views, [*rows, *levels])
 
 
-def _costs(
-    title: str, axis: str, comparison: Comparison, looks: Styles, of: Callable[[Row], float | None]
-) -> Drawing | None:
-    """One point a technique with its interval; what costs nothing has no place on a log axis and becomes a line."""
-    name, _, split = comparison.main or ("", True, "")
-    figure, axes = _canvas(axis, f"{split.capitalize()} {text.metric_axis(name)}")
-    drawn: dict[str, Line2D] = {}
-    placed = False
-    for row in comparison.rows:
-        score, cost = comparison.main_score(row), of(row)
-        if score.mean is None or cost is None:
-            continue
-        look = looks[row.label]
-        if cost <= 0:
-            drawn[row.label] = _level(axes, score.mean, look)
-            continue
-        placed = True
-        low, high = score.interval or (score.mean, score.mean)
-        # A percentile interval need not contain the value itself: its ends are drawn where they are.
-        axes.plot([cost, cost], [low, high], "-", marker="_", markersize=7, linewidth=1.2, color=look["color"])
-        (drawn[row.label],) = axes.plot([cost], [score.mean], markersize=7, **{**look, "linestyle": "none"})
-    if not placed:
+def _curve_view(
+    field: str, y: str, rows: Sequence[Mapping[str, Any]], levels: Sequence[Mapping[str, Any]], look: Looks
+) -> Spec:
+    labels = list(dict.fromkeys(row[_FIELD] for row in [*rows, *levels]))
+    color, dash, shape = _color(labels, look), _dash(labels, look), _shape(labels, look)
+    last = max(row["epoch"] for row in rows)
+    x = {
+        "field": "epoch", "type": "quantitative", "title": "Epoch (passes over the training data)",
+        "scale": {"zero": False, "nice": False, "padding": 8},
+        "axis": {"format": "d", "values": list(range(1, last + 1, -(-last // 10)))},
+    }  # fmt: skip
+    height = {"field": field, "type": "quantitative", "title": y, "scale": {"zero": False}}
+    tooltip = [{"field": "run", "title": "Run"}, {"field": "epoch", "title": "Epoch"},
+               {"field": field, "title": y, "format": ",.4f"}]  # fmt: skip
+    of_epochs = {"filter": "isValid(datum.epoch)"}
+    base = {"x": x, "y": height, "color": color, "opacity": _SINGLED_OUT}
+    layers = [
+        {
+            "transform": [of_epochs], "mark": {"type": "line", "strokeWidth": 1.6},
+            "encoding": {**base, "strokeDash": dash, "detail": {"field": "run", "type": "nominal"}},
+        },
+        {
+            "transform": [of_epochs], "mark": {"type": "point", "filled": True, "size": 36},
+            "encoding": {**base, "shape": shape, "tooltip": tooltip}, "params": [_PICK, _ZOOM],
+        },
+    ]  # fmt: skip
+    if any(row["best"] and row[field] is not None for row in rows):
+        ring = {"type": "point", "filled": False, "size": 160, "color": "currentColor", "shape": "circle"}
+        encoding = {"x": x, "y": height, "tooltip": tooltip}
+        layers.append({"transform": [{"filter": "datum.best"}], "mark": ring, "encoding": encoding})
+    if levels:
+        encoding = {"y": {**height, "field": "level"}, "color": color, "opacity": _SINGLED_OUT,
+                    "tooltip": [{"field": _FIELD, "title": "Technique"}, {"field": "level", "title": y,
+                                "format": ",.4f"}]}  # fmt: skip
+        layers.append({
+            "transform": [{"filter": "isValid(datum.level)"}],
+            "mark": {"type": "rule", "strokeDash": [2, 3], "strokeWidth": 2}, "encoding": encoding,
+        })  # fmt: skip
+    return {"layer": layers}
+
+
+# Scores against references --------------------------------------------------------------------------------------------
+
+
+def _scatter(comparison: Comparison, look: Looks, answers: Mapping[str, Answers | None]) -> Chart | None:
+    """Predicted against true scores of the first seed that ended, a panel a technique; nothing where no scores are."""
+    assert comparison.main is not None
+    if comparison.main[0] not in METRICS or METRICS[comparison.main[0]].unit != "correlation":
         return None
-    axes.set_xscale("log")
-    low, high = axes.get_xlim()
-    # Few decades need ticks between them. Plain text, for powers of ten would be set as formulas, which are off here.
-    axes.xaxis.set_major_locator(LogLocator(subs=(1,) if high / low > 50 else (1, 2, 5)))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: text.tick(value)))
-    axes.xaxis.set_minor_formatter(NullFormatter())
-    return _finish(figure, title, drawn)
+    rows, labels, left_out = [], [], False
+    for row in comparison.ranked:
+        given = next((found for result in row.done if (found := answers.get(result.run.id))), None)
+        pairs = [] if given is None else list(zip(*given, strict=True))
+        if not pairs:
+            continue
+        labels.append(row.label)
+        step = -(-len(pairs) // _POINTS)
+        left_out |= step > 1
+        rows += [{_FIELD: row.label, "example": number, "predicted": predicted, "true": true}
+                 for number, (predicted, true) in enumerate(pairs) if number % step == 0]  # fmt: skip
+    if not rows:
+        return None
+    encoding = {
+        "x": {"field": "true", "type": "quantitative", "title": "Reference", "scale": {"zero": False}},
+        "y": {"field": "predicted", "type": "quantitative", "title": "Predicted", "scale": {"zero": False}},
+        "color": {**_color(labels, look), "legend": None},
+        "shape": {**_shape(labels, look), "legend": None},
+        "tooltip": [{"field": name} for name in (_FIELD, "example", "true", "predicted")],
+    }
+    view = {
+        "facet": {"field": _FIELD, "type": "nominal", "title": None, "sort": labels,
+                  "header": {"labelColor": "currentColor", "labelLimit": 180, "labelFontSize": 12}},
+        "columns": 3,
+        "spec": {"mark": {"type": "point", "filled": True, "size": 14, "opacity": 0.6, "aria": False},
+                 "encoding": encoding},
+    }  # fmt: skip
+    note = f"Every n-th test example, so that at most {_POINTS} are shown." if left_out else ""
+    return Chart("scatter", f"Predicted and true scores: {_where(comparison)}", {"scores": view}, rows, note)
 
 
-def _level(axes: Axes, height: float, look: Mapping[str, Any]) -> Line2D:
-    return axes.axhline(height, linewidth=1.4, markersize=5, clip_on=False, **{**look, "linestyle": ":"})
+# What they share ------------------------------------------------------------------------------------------------------
+
+_PICK: Spec = {"name": "pick", "select": {"type": "point", "fields": [_FIELD]}, "bind": "legend"}
+_ZOOM: Spec = {
+    "name": "zoom",
+    "select": {  # with Shift, so that a page is still scrolled over a chart
+        "type": "interval", "zoom": "wheel![event.shiftKey]",
+        "translate": "[pointerdown[event.shiftKey], window:pointerup] > window:pointermove!",
+    },
+    "bind": "scales",
+}  # fmt: skip
+_SHORT = "datum.value < 1 ? format(datum.value, '.3~g') : format(datum.value, '~s')"  # 0.1, 20k, 5M
+_SINGLED_OUT: Spec = {"condition": {"param": "pick", "value": 1}, "value": 0.15}
 
 
-def _canvas(x: str, y: str) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(_WIDTH, _HEIGHT))
-    axes = figure.add_subplot()
-    axes.set_xlabel(x)
-    axes.set_ylabel(textwrap.fill(y, 36))
-    axes.set_axisbelow(True)
-    return figure, axes
+def _color(labels: Sequence[str], look: Looks) -> Spec:
+    return _scaled(labels, [look[label][0] for label in labels])
 
 
-def _finish(figure: Figure, title: str, drawn: Mapping[str, Line2D]) -> Drawing:
-    """The legend stands below, so that it covers no point."""
-    labels = list(drawn)
-    columns = 2 if max(map(len, labels)) <= 24 else 1
-    extra = _LEGEND_LINE * -(-len(labels) // columns)
-    height = _HEIGHT + extra
-    figure.set_size_inches(_WIDTH, height)
-    figure.subplots_adjust(left=0.18, right=0.97, top=1 - 0.12 / height, bottom=(0.6 + extra) / height)
-    shown = [text.one_line(label, 48) for label in labels]
-    figure.legend(list(drawn.values()), shown, loc="lower center", ncol=columns, frameon=False, fontsize=9, borderpad=0)
-    return Drawing(title, _inline(figure, title))
+def _shape(labels: Sequence[str], look: Looks) -> Spec:
+    return _scaled(labels, [look[label][1] for label in labels])
 
 
-def _inline(figure: Figure, title: str) -> Markup:
-    """The SVG as part of a page: named for screen readers, without ids that would repeat, without its prolog."""
-    buffer = io.StringIO()
-    figure.savefig(
-        buffer, format="svg", transparent=True, metadata=dict.fromkeys(("Date", "Creator", "Format", "Type"))
-    )
-    svg = buffer.getvalue()
-    svg = svg[svg.index("<svg") :]
-    svg = _INK_USE.sub(r"\1: currentColor", _GROUP_ID.sub("<g>", svg))
-    opening = f'<svg role="img" aria-label="{escape(title)}"'
-    return Markup(svg.replace("<svg", opening, 1).replace(">", f"><title>{escape(title)}</title>", 1))
+def _dash(labels: Sequence[str], look: Looks) -> Spec:
+    return _scaled(labels, [list(look[label][2]) for label in labels])
+
+
+def _scaled(labels: Sequence[str], values: list[Any]) -> Spec:
+    return {"field": _FIELD, "type": "nominal", "title": None, "scale": {"domain": list(labels), "range": values}}
+
+
+def _where(comparison: Comparison) -> str:
+    return f"{comparison.task} with {comparison.model}"

@@ -1,28 +1,42 @@
-"""The report's pages: HTML and Markdown from one set of tables."""
+"""The report's pages: HTML, Markdown and LaTeX from one set of tables."""
 
+import base64
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib import resources
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 from tunebench.metrics import METRICS
-from tunebench.report import text
+from tunebench.report import text, vega
 from tunebench.report.answers import answers
-from tunebench.report.appendix import appendix
+from tunebench.report.appendix import appendix, environment
+from tunebench.report.by_label import by_label, confusions
 from tunebench.report.checks import checks
 from tunebench.report.comparisons import Comparison, comparisons
 from tunebench.report.costs import TARGET
-from tunebench.report.figures import drawings, styles
+from tunebench.report.disagreements import disagreements, sample
+from tunebench.report.figures import Chart, Looks, charts, looks
+from tunebench.report.findings import findings
 from tunebench.report.kept import Kept
 from tunebench.report.latex import document
 from tunebench.report.notices import notices
 from tunebench.report.published import published
-from tunebench.report.reading import Study, read_answers
-from tunebench.report.statistics import paired
+from tunebench.report.reading import Answers, Study, read_answers, read_inputs
+from tunebench.report.statistics import Pairs, paired
 from tunebench.report.summary import progress, sentences
 from tunebench.report.tables import BEST, Table, comparison_table, family_table
 from tunebench.report.verdicts import NEAR
 
 _LOADER = PackageLoader("tunebench.report")
+_PICTURES = 40
+"""Charts that are drawn as SVG too, a study's first ones: each takes a twentieth of a second or more."""
+
 _READING = (
     "Values are of the test split unless said otherwise; the best epoch was chosen on validation. Where a data set "
     "has no test labels of its own, the notes below its table say what stands in for them.",
@@ -44,55 +58,175 @@ _READING = (
     "with the technique merged into the weights. Pareto front: the costs at which no other technique is both cheaper "
     "and better (figures as they are; chance is not considered).",
     "Curves: one line a run, a ring at the best epoch, a dotted level for what has no epochs. Quality against cost: "
-    "bars are the intervals by which techniques are compared, a dotted level is what costs nothing.",
+    "bars are intervals (several seeds: from the lowest end to the highest), a dotted level is what costs nothing, the "
+    "stepped line is the Pareto front. "
+    "Click on a name in a legend to single it out; with Shift, the wheel zooms and dragging moves; a double click "
+    "resets.",
+    "Test examples on which techniques differ: those whose scores, each example's own main metric, spread most over "
+    "the techniques, the untuned model left out; the first seed that all have.",
     "Answers: greedy takes the likeliest token each time, sampled draws among the likeliest that hold 90 % of the "
     "probability, with the run's seed. The same test prompts for all techniques; the first seed of each is shown.",
     "Early stopping ends runs at different epochs, so seconds are the time to the end, not the price of equal work.",
 )
 
 
+@dataclass(frozen=True)
+class Picture:
+    """A chart in a page: its data, and its SVG unless too many were drawn before."""
+
+    chart: Chart
+    file: str
+    svg: str | None
+
+    @property
+    def inline(self) -> Markup:
+        """The SVG as a part of a page."""
+        return vega.inline(self.svg, self.chart.title) if self.svg else Markup()
+
+    @property
+    def data(self) -> Markup:
+        """What the page's script draws, as JSON that cannot end its element."""
+        return Markup(json.dumps(vega.data(self.chart), ensure_ascii=False).replace("<", "\\u003c"))
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One comparison with everything that is shown of it. Folded tables stand behind a click."""
+
+    comparison: Comparison
+    tests: Pairs | None
+    sentences: list[str]
+    table: Table
+    pictures: list[Picture]
+    tables: list[Table]
+    folded: list[Table]
+
+
 def page(study: Study, kept: Kept) -> dict[str, Any]:
     """What both templates show; `kept` is what earlier reports found."""
     found = comparisons(study)
-    families: dict[str, list[Comparison]] = {}
+    look = looks([row.label for comparison in found for row in comparison.rows])
+    cells, doubts = [], []
     for comparison in found:
-        families.setdefault(comparison.family, []).append(comparison)
-    tested, doubts = [], []
-    for comparison in found:
-        ids = [result.run.id for row in comparison.rows for result in row.done]
-        given = {run: read_answers(study.folder, run) for run in ids}
-        tested.append(paired(comparison, given, kept))
-        doubts.append(checks(comparison, tested[-1], given))
-    of = dict(zip(map(id, found), tested, strict=True))
+        given = _answers(study, comparison)
+        tests = paired(comparison, given, kept)
+        doubts.append(checks(comparison, tests, given))
+        cells.append(_cell(study, comparison, tests, given, look, sum(len(cell.pictures) for cell in cells)))
     used = dict.fromkeys(name for comparison in found for name in comparison.metrics)
+    noticed = notices(found, doubts)
+    tested = [cell.tests for cell in cells]
     return {
         "study": study,
         "progress": progress(study),
-        "families": [(family, family_table(group), group) for family, group in families.items()],
-        "comparison_table": lambda comparison: comparison_table(comparison, of[id(comparison)]),
-        "answers": lambda comparison: [*published(comparison, study.plan.study), *answers(comparison)],
-        "sentences": lambda comparison: sentences(comparison, of[id(comparison)]),
-        "notices": notices(found, doubts),
-        "appendix": appendix(study, found, tested),
+        "findings": findings(list(zip(found, tested, strict=True)), noticed),
+        "families": [
+            (family, overview, [cell for cell in cells if cell.comparison.family == family])
+            for family, overview in _overviews(found, tested)
+        ],
+        "notices": noticed,
+        "environment": environment(study),
+        "appendix": appendix(found, tested),
         "metrics": [METRICS[name] for name in used if name in METRICS],
         "reading": _READING,
         "best": BEST,
+        "not_drawn": _not_drawn(sum(picture.svg is None for cell in cells for picture in cell.pictures)),
     }
 
 
-def html(content: dict[str, Any]) -> str:
-    """One page, with everything in it. Every text is escaped."""
-    looks = styles(
-        [row.label for _, _, group in content["families"] for comparison in group for row in comparison.rows]
+def notebook(study: Study) -> str:
+    """The techniques by tasks, for a notebook's output."""
+    found = comparisons(study)
+    kept = Kept(study.folder)
+    tested = [paired(comparison, _answers(study, comparison), kept) for comparison in found]
+    template = _html_environment().get_template("notebook.html.j2")
+    return template.render(study=study, progress=progress(study), overviews=_overviews(found, tested), best=BEST)
+
+
+def _answers(study: Study, comparison: Comparison) -> dict[str, Answers | None]:
+    """By run id."""
+    ids = [result.run.id for row in comparison.rows for result in row.done]
+    return {run: read_answers(study.folder, run) for run in ids}
+
+
+def _overviews(found: Sequence[Comparison], tested: Sequence[Pairs | None]) -> list[tuple[str, Table]]:
+    """By family, in the order of the plan."""
+    families: dict[str, list[tuple[Comparison, Pairs | None]]] = {}
+    for comparison, tests in zip(found, tested, strict=True):
+        families.setdefault(comparison.family, []).append((comparison, tests))
+    return [(family, family_table(*zip(*group, strict=True))) for family, group in families.items()]
+
+
+def _not_drawn(count: int) -> str:
+    if not count:
+        return ""
+    which = f"Of the charts the first {_PICTURES} are drawn as pictures too, so that a large study is written quickly"
+    return f"{which}: {text.plural(count, 'chart')} of report.html would be missing in print, and are in no file."
+
+
+def _cell(
+    study: Study,
+    comparison: Comparison,
+    tests: Pairs | None,
+    given: dict[str, Answers | None],
+    look: Looks,
+    drawn: int,
+) -> Cell:
+    inputs = next((texts for run in given for texts in [read_inputs(study.folder, run)] if texts), None)
+    matrices = confusions(comparison, given)
+    shown = [
+        *published(comparison, study.plan.study), *by_label(comparison, given), *matrices[:1],
+        *disagreements(comparison, given, inputs), *answers(comparison),
+    ]  # fmt: skip
+    return Cell(
+        comparison=comparison,
+        tests=tests,
+        sentences=sentences(comparison, tests),
+        table=comparison_table(comparison, tests),
+        pictures=list(_pictures(comparison, charts(comparison, look, given), drawn)),
+        tables=shown,
+        folded=[*matrices[1:], *sample(comparison, given, inputs)],
     )
-    environment = Environment(loader=_LOADER, autoescape=True, trim_blocks=True, lstrip_blocks=True,
-                              undefined=StrictUndefined)  # fmt: skip
-    template = environment.get_template("report.html.j2")
-    return template.render(content, drawings=lambda comparison: drawings(comparison, looks))
+
+
+def _pictures(comparison: Comparison, drawn: list[Chart], before: int) -> Iterator[Picture]:
+    where = re.sub(r"[^A-Za-z0-9]+", "-", f"{comparison.model}-{comparison.task}").strip("-").lower()[:80]
+    for number, chart in enumerate(drawn, before + 1):
+        file = f"{number:03}-{where}-{chart.name}.svg"
+        yield Picture(chart, file, vega.svg(chart, f"figure-{number}") if number <= _PICTURES else None)
+
+
+def pictures(content: dict[str, Any]) -> dict[str, str]:
+    """The figures as files, by name: the first view of each chart, on white."""
+    found = [picture for _, _, group in content["families"] for cell in group for picture in cell.pictures]
+    return {picture.file: vega.on_white(picture.svg) for picture in found if picture.svg}
+
+
+def html(content: dict[str, Any]) -> str:
+    """One page, with everything in it. Every text is escaped, and only the page's own two scripts may run."""
+    charts = any(cell.pictures for _, _, group in content["families"] for cell in group)
+    own = resources.files("tunebench.report").joinpath("templates/report.js").read_text("utf-8")
+    scripts = [vega.javascript(), own] if charts else [own]
+    template = _html_environment().get_template("report.html.j2")
+    return template.render(content, scripts=list(map(Markup, scripts)), policy=_policy(scripts), charts=charts,
+                           licence=vega.licence() if charts else "")  # fmt: skip
+
+
+def _html_environment() -> Environment:
+    return Environment(loader=_LOADER, autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined)
+
+
+def _policy(scripts: list[str]) -> str:
+    """No request, no script but these: what a text of the study says can be nothing but text."""
+    hashes = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
+    allowed = " ".join(f"'sha256-{digest}'" for digest in hashes)
+    return (
+        f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data: blob:; "
+        "base-uri 'none'; form-action 'none'"
+    )
 
 
 def markdown(content: dict[str, Any]) -> str:
-    """The same without figures. Every text is escaped that is not `text.Markdown`."""
+    """The same with its figures as files. Every text is escaped that is not `text.Markdown`."""
     environment = Environment(loader=_LOADER, autoescape=False, finalize=text.markdown, trim_blocks=True,
                               lstrip_blocks=True, keep_trailing_newline=True, undefined=StrictUndefined)  # fmt: skip
     template = environment.get_template("report.md.j2")
@@ -103,7 +237,7 @@ def latex(content: dict[str, Any]) -> str:
     """The tables of the families and their comparisons, for a paper."""
     tables = []
     for _, overview, group in content["families"]:
-        tables += [overview, *map(content["comparison_table"], group)]
+        tables += [overview, *(cell.table for cell in group)]
     return document(tables)
 
 

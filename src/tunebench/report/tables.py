@@ -25,27 +25,38 @@ class Column:
 
 @dataclass(frozen=True)
 class Entry:
-    """One field: a text, a smaller note, the mark of the best, and how many columns it takes."""
+    """One field: a text, a smaller note, the mark of the best, and how many columns it takes.
+
+    `order` is the number that it is sorted by, where the text is no bare number; `shade` (0 to 1) colours it.
+    """
 
     text: str
     note: str = ""
     best: bool = False
     span: int = 1
+    order: float | None = None
+    shade: float | None = None
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table; the first entry of a row names the row. A row may end early with an entry that spans the rest."""
+    """A table; the first entry of a row names the row. A row may end early with an entry that spans the rest.
+
+    The order of a `fixed` table says something (a matrix, texts beside their reference): it is not for sorting.
+    """
 
     caption: str
     columns: tuple[Column, ...]
     rows: tuple[tuple[Entry, ...], ...]
+    fixed: bool = False
 
 
-def table(caption: str, columns: Sequence[Column], rows: Sequence[Sequence[Entry | str]]) -> Table:
+def table(
+    caption: str, columns: Sequence[Column], rows: Sequence[Sequence[Entry | str]], *, fixed: bool = False
+) -> Table:
     """A table whose plain strings become entries."""
     entries = [tuple(Entry(entry) if isinstance(entry, str) else entry for entry in row) for row in rows]
-    return Table(caption, tuple(columns), tuple(entries))
+    return Table(caption, tuple(columns), tuple(entries), fixed)
 
 
 def comparison_table(comparison: Comparison, tests: Pairs | None = None) -> Table:
@@ -71,16 +82,19 @@ def comparison_table(comparison: Comparison, tests: Pairs | None = None) -> Tabl
     return table(_caption(comparison), columns, rows)
 
 
-def family_table(group: Sequence[Comparison]) -> Table:
-    """Technique by task: the main metric of each, the best of each column marked."""
+def family_table(group: Sequence[Comparison], tested: Sequence[Pairs | None]) -> Table:
+    """Technique by task: the main metric of each with its verdict, the best of each column marked."""
     several = len({comparison.model for comparison in group}) > 1
     columns = [Column("Technique", numeric=False)]
     for comparison in group:
         title = f"{comparison.task}, {comparison.model}" if several else comparison.task
         columns.append(Column(title, note=text.metric_title(comparison.main[0]) if comparison.main else ""))
     labels = dict.fromkeys(row.label for comparison in group for row in comparison.rows)
-    rows = [[label, *(_verdict(comparison, label) for comparison in group)] for label in labels]
-    return table("Main metric of each technique on each task", columns, rows)
+    rows = [
+        [label, *(_verdict(comparison, label, tests) for comparison, tests in zip(group, tested, strict=True))]
+        for label in labels
+    ]
+    return table("Main metric and verdict of each technique on each task", columns, rows)
 
 
 def _caption(comparison: Comparison) -> str:
@@ -101,20 +115,25 @@ def _parameters(row: Row) -> list[Entry]:
     if row.parameters is None:
         return [Entry(text.ABSENT), Entry(text.ABSENT)]
     trainable, total = row.parameters.trainable, row.parameters.total
-    return [Entry(text.count(trainable)), Entry(text.share(trainable, total))]
+    part = Entry(text.share(trainable, total), order=trainable / total if total else None)
+    return [Entry(text.count(trainable), order=trainable), part]
 
 
-CostColumn = tuple[Column, Callable[[Sequence[Done]], str]]
+CostColumn = tuple[Column, Callable[[Sequence[Done]], Entry]]
 
 
 def _cost_columns(comparison: Comparison) -> list[CostColumn]:
-    def mean_seconds(of: Callable[[Cost], float]) -> Callable[[Sequence[Done]], str]:
-        return lambda done: text.seconds(fmean(of(result.cost) for result in done))
+    def mean_seconds(of: Callable[[Cost], float]) -> Callable[[Sequence[Done]], Entry]:
+        def shown(done: Sequence[Done]) -> Entry:
+            mean = fmean(of(result.cost) for result in done)
+            return Entry(text.seconds(mean), order=mean)
 
-    def most(of: Callable[[Cost], int | None]) -> Callable[[Sequence[Done]], str]:
-        def shown(done: Sequence[Done]) -> str:
+        return shown
+
+    def most(of: Callable[[Cost], int | None]) -> Callable[[Sequence[Done]], Entry]:
+        def shown(done: Sequence[Done]) -> Entry:
             known = [size for result in done if (size := of(result.cost)) is not None]
-            return text.megabytes(max(known)) if known else text.ABSENT
+            return Entry(text.megabytes(max(known)), order=max(known)) if known else Entry(text.ABSENT)
 
         return shown
 
@@ -123,13 +142,13 @@ def _cost_columns(comparison: Comparison) -> list[CostColumn]:
         (Column("Train"), mean_seconds(lambda cost: cost.train_seconds)),
         (Column("To target", note=f"{100 * TARGET:g} % of the best"), lambda done: _to_target(comparison, done)),
         (Column("Whole run"), mean_seconds(lambda cost: cost.total_seconds)),
-        (Column("Epochs"), lambda done: text.span([result.cost.epochs for result in done])),
+        (Column("Epochs"), lambda done: _span([result.cost.epochs for result in done])),
         (Column("Best epoch"), _best_epoch),
         (Column("Peak memory"), most(lambda cost: cost.peak_memory_bytes)),
         (Column("Peak GPU memory"), most(lambda cost: cost.peak_gpu_memory_bytes)),
         (Column("Saved"), most(lambda cost: cost.saved_bytes)),
-        (Column("Latency"), lambda done: text.latency(latencies(done, merged=False))),
-        (Column("Latency, merged"), lambda done: text.latency(latencies(done, merged=True))),
+        (Column("Latency"), lambda done: _latency(latencies(done, merged=False))),
+        (Column("Latency, merged"), lambda done: _latency(latencies(done, merged=True))),
     ]
     results = [result for row in comparison.rows for result in row.done]
     measured = {
@@ -140,17 +159,24 @@ def _cost_columns(comparison: Comparison) -> list[CostColumn]:
     return [pair for pair in columns if measured.get(pair[0].title, True)]
 
 
-def _to_target(comparison: Comparison, done: Sequence[Done]) -> str:
+def _to_target(comparison: Comparison, done: Sequence[Done]) -> Entry:
     found = seconds_to_target(comparison, done)
     reached = [spent for spent in found if spent is not None]
     if len(reached) == len(found):
-        return text.seconds(fmean(reached))
-    return f"{len(reached)} of {len(found)} seeds" if reached else "not reached"
+        return Entry(text.seconds(fmean(reached)), order=fmean(reached))
+    return Entry(f"{len(reached)} of {len(found)} seeds" if reached else "not reached")
 
 
-def _best_epoch(done: Sequence[Done]) -> str:
-    known = [result.best_epoch for result in done if result.best_epoch is not None]
-    return text.span(known) if known else text.ABSENT
+def _latency(seconds: float | None) -> Entry:
+    return Entry(text.latency(seconds), order=seconds)
+
+
+def _best_epoch(done: Sequence[Done]) -> Entry:
+    return _span([result.best_epoch for result in done if result.best_epoch is not None])
+
+
+def _span(values: list[int]) -> Entry:
+    return Entry(text.span(values), order=max(values)) if values else Entry(text.ABSENT)
 
 
 def _outcome(
@@ -171,9 +197,9 @@ def _outcome(
         *(_score(row.score(name)) for name in others),
         *(_judged(row, comparison, tests) if tests else []),
         *_parameters(row),
-        *(Entry(shown(row.done)) for _, shown in costs),
+        *(shown(row.done) for _, shown in costs),
         Entry(", ".join(unbeaten) or text.ABSENT),
-        Entry(f"{len(row.done)} of {len(row.runs)}"),
+        Entry(f"{len(row.done)} of {len(row.runs)}", order=len(row.done)),
     ]
     return [*entries, Entry(troubles or "done")] if troubled else entries
 
@@ -195,9 +221,11 @@ def pairs_table(comparison: Comparison, tests: Pairs) -> Table:
         [
             first,
             second,
-            Entry(text.score(abs(d.value)), text.interval(_turned(d)) if d.interval else "no interval"),
-            _chance(d.p),
-            _chance(d.adjusted),
+            Entry(
+                text.score(abs(d.value)), text.interval(_turned(d)) if d.interval else "no interval", order=abs(d.value)
+            ),
+            Entry(_chance(d.p), order=d.p),
+            Entry(_chance(d.adjusted), order=d.adjusted),
         ]
         for d in tests.differences
         for first, second in [(d.first, d.second) if d.value >= 0 else (d.second, d.first)]
@@ -225,15 +253,17 @@ def _score(score: Score, best: bool = False) -> Entry:
         note = f"{text.score(score.range[0])}..{text.score(score.range[1])}"
     else:
         note = text.interval(score.interval) if score.interval else "no interval"
-    return Entry(text.score(score.mean), note, best)
+    return Entry(text.score(score.mean), note, best, order=score.mean)
 
 
-def _verdict(comparison: Comparison, label: str) -> Entry:
+def _verdict(comparison: Comparison, label: str, tests: Pairs | None) -> Entry:
     row = next((row for row in comparison.rows if row.label == label), None)
     if row is None:
         return Entry(text.ABSENT)
     if not row.done:
         statuses = dict.fromkeys(run.status.replace("_", " ") for run in row.runs)
         return Entry(", ".join(statuses) or row.troubles[0].partition(":")[0])
-    note = "" if len(row.done) == len(row.runs) else f"{len(row.done)} of {len(row.runs)} seeds"
-    return Entry(text.score(comparison.main_score(row).mean), note, row in comparison.best)
+    notes = [verdict(comparison, row, tests) or ""]
+    notes += [f"{len(row.done)} of {len(row.runs)} seeds"] if len(row.done) < len(row.runs) else []
+    mean = comparison.main_score(row).mean
+    return Entry(text.score(mean), ", ".join(filter(None, notes)), row in comparison.best, order=mean)

@@ -1,0 +1,122 @@
+"""What lies behind one score: how each technique does on each label or entity type, and what it takes for what."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from tunebench.report import text
+from tunebench.report.comparisons import Comparison, Row
+from tunebench.report.reading import Answers
+from tunebench.report.tables import Column, Entry, Table, table
+
+_LABELS = 20
+"""More labels than this make no matrix that a person reads: the most frequent confusions are listed instead."""
+
+Given = Mapping[str, Answers | None]
+Found = tuple[Row, list[Any], list[Any]]
+
+
+def by_label(comparison: Comparison, answers: Given) -> list[Table]:
+    """F1 of each technique on each label (on tags: each entity type); nothing where answers are no labels."""
+    found = _answered(comparison, answers)
+    if not found:
+        return []
+    tags = isinstance(found[0][2][0], list)
+    counts = {row.label: (_entities if tags else _labels)(given, gold) for row, given, gold in found}
+    names = sorted({name for count in counts.values() for name in count})
+    seeds = {row.label: len(row.done) for row, _, _ in found}
+    first = found[0][0].label
+    columns = [
+        Column("Entity type" if tags else "Label", numeric=False),
+        Column("In test"),
+        *(Column(row.label, note="F1") for row, _, _ in found),
+    ]
+    rows = []
+    for name in names:
+        scores = {label: _f1(count.get(name, (0, 0, 0))) for label, count in counts.items()}
+        best = max(scores.values())
+        there = counts[first].get(name, (0, 0, 0))[2] // seeds[first]
+        shown = [Entry(f"{value:.3f}", best=0 < value == best, order=value) for value in scores.values()]
+        rows.append([name, text.count(there), *shown])
+    what = "entity type" if tags else "label"
+    return [table(f"F1 on each {what}{_over(seeds)}", columns, rows)]
+
+
+def confusions(comparison: Comparison, answers: Given) -> list[Table]:
+    """One matrix a technique, best technique first: true labels down, answers across; nothing but for labels."""
+    found = [(row, given, gold) for row, given, gold in _answered(comparison, answers) if isinstance(gold[0], str)]
+    labels = list(dict.fromkeys(label for row, _, _ in found for result in row.done for label in result.data.labels))
+    matrix: Callable[..., Table] = _matrix if len(labels) <= _LABELS else _most_frequent
+    return [matrix(row, Counter(zip(gold, given, strict=True)), labels) for row, given, gold in found]
+
+
+def _matrix(row: Row, counts: Counter[tuple[str, str]], labels: Sequence[str]) -> Table:
+    others = sorted({answer for _, answer in counts} - set(labels))  # "(no label)", say
+    columns = [Column("True label", numeric=False), *(Column(label) for label in [*labels, *others])]
+    rows = []
+    for true in labels:
+        total = sum(counts[true, answer] for answer in [*labels, *others])
+        fields = [(answer, counts[true, answer]) for answer in [*labels, *others]]
+        rows.append([
+            true,
+            *(Entry(text.count(n), order=n, shade=n / total if total else 0.0, best=answer == true and n > 0)
+              for answer, n in fields),
+        ])  # fmt: skip
+    return table(f"What {row.label} answers{_over({row.label: len(row.done)})}: true label down, answer across",
+                 columns, rows, fixed=True)  # fmt: skip
+
+
+def _most_frequent(row: Row, counts: Counter[tuple[str, str]], labels: Sequence[str]) -> Table:
+    wrong = Counter({pair: n for pair, n in counts.items() if pair[0] != pair[1]})
+    ordered = sorted(wrong.items(), key=lambda item: (-item[1], item[0]))[:_LABELS]
+    rows = [[true, answer, text.count(n)] for (true, answer), n in ordered]
+    columns = [Column("True label", numeric=False), Column("Answer", numeric=False), Column("Times")]
+    shown = f"The {len(rows)} most frequent of {text.plural(len(wrong), 'confusion')} of {row.label}"
+    return table(f"{shown} ({len(labels)} labels){_over({row.label: len(row.done)})}", columns, rows)
+
+
+def _answered(comparison: Comparison, answers: Given) -> list[Found]:
+    """Techniques whose answers are labels, with those of all their seeds in a row."""
+    found = []
+    for row in comparison.ranked:
+        given = [answers.get(result.run.id) for result in row.done]
+        if not given or any(one is None for one in given) or not row.done[0].data.labels:
+            continue
+        predictions = [answer for one in given if one for answer in one[0]]
+        references = [answer for one in given if one for answer in one[1]]
+        if references and all(isinstance(answer, str) or _is_tags(answer) for answer in [*predictions, *references]):
+            found.append((row, predictions, references))
+    return found
+
+
+def _is_tags(answer: Any) -> bool:
+    return isinstance(answer, list) and all(isinstance(tag, str) for tag in answer)
+
+
+def _labels(given: Sequence[str], gold: Sequence[str]) -> dict[str, tuple[int, int, int]]:
+    """By label: how often it was right, answered, and true."""
+    hits = Counter(true for answer, true in zip(given, gold, strict=True) if answer == true)
+    answered, there = Counter(given), Counter(gold)
+    return {label: (hits[label], answered[label], there[label]) for label in there}
+
+
+def _entities(given: Sequence[list[str]], gold: Sequence[list[str]]) -> dict[str, tuple[int, int, int]]:
+    from seqeval.metrics.sequence_labeling import get_entities
+
+    hits, answered, there = Counter(), Counter(), Counter()
+    for predicted_tags, true_tags in zip(given, gold, strict=True):
+        predicted, true = set(get_entities(predicted_tags)), set(get_entities(true_tags))
+        hits.update(kind for kind, _, _ in predicted & true)
+        answered.update(kind for kind, _, _ in predicted)
+        there.update(kind for kind, _, _ in true)
+    return {str(kind): (hits[kind], answered[kind], there[kind]) for kind in there}
+
+
+def _f1(counts: tuple[int, int, int]) -> float:
+    hits, answered, there = counts
+    return 2 * hits / (answered + there) if answered + there else 0.0
+
+
+def _over(seeds: Mapping[str, int]) -> str:
+    most = max(seeds.values())
+    return f", {most} seeds together" if most > 1 else ""

@@ -1,0 +1,207 @@
+"""What the report shows behind a score, and what it says of a whole study."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import tunebench
+from tests.records import Write, done
+from tunebench.report import by_label, disagreements, findings
+from tunebench.report.comparisons import Comparison, comparisons
+from tunebench.report.notices import Group
+from tunebench.report.reading import read_answers, read_inputs, read_study
+from tunebench.report.statistics import paired
+from tunebench.report.tables import Table
+from tunebench.result import DataInfo, Done
+
+Rows = list[dict[str, Any]]
+
+
+def rows_of(predictions: list[Any], references: list[Any]) -> Rows:
+    return [
+        {"input": f"text {n}", "prediction": p, "reference": r}
+        for n, (p, r) in enumerate(zip(predictions, references, strict=True))
+    ]
+
+
+def result(technique: str, value: float, labels: list[str], metric: str = "accuracy", **changes: Any) -> Done:
+    made = done(technique, value, **changes)
+    data = DataInfo(rows={"test": 4}, source="here", fingerprint="f", labels=labels)
+    main = made.main_metric.model_copy(update={"name": metric})
+    return made.model_copy(update={"data": data, "main_metric": main})
+
+
+def one(out: Path) -> tuple[Comparison, dict[str, Any]]:
+    (comparison,) = comparisons(read_study(out))
+    return comparison, {run.name: read_answers(out, run.name) for run in (out / "runs").iterdir()}
+
+
+def texts(table: Table) -> list[list[str]]:
+    return [[entry.text for entry in row] for row in table.rows]
+
+
+def test_each_label_has_its_f1_by_technique(study: Write) -> None:
+    gold = ["joy", "joy", "fear", "fear"]
+    full, head = result("full", 0.75, ["joy", "fear"]), result("head", 0.5, ["joy", "fear"])
+    answers = {full.run.id: rows_of(["joy", "joy", "joy", "fear"], gold), head.run.id: rows_of(["joy"] * 4, gold)}
+    (table,) = by_label.by_label(*one(study(full, head, answers=answers)))
+    assert [column.title for column in table.columns] == ["Label", "In test", "full", "head"]
+    assert texts(table) == [["fear", "2", "0.667", "0.000"], ["joy", "2", "0.800", "0.667"]]
+    assert [[entry.best for entry in row[2:]] for row in table.rows] == [[True, False], [True, False]]
+
+
+def test_entity_types_are_counted_as_whole_entities_over_all_seeds(study: Write) -> None:
+    gold = [["B-PER", "I-PER", "O"], ["B-LOC", "O", "O"]]
+    half = [["B-PER", "O", "O"], ["B-LOC", "O", "O"]]  # a person cut short is no person
+    runs = [result("full", 0.9, ["O", "B-PER"], "entity_f1", seed=seed) for seed in (0, 1)]
+    answers = {runs[0].run.id: rows_of(gold, gold), runs[1].run.id: rows_of(half, gold)}
+    comparison, given = one(study(*runs, answers=answers))
+    (table,) = by_label.by_label(comparison, given)
+    assert table.caption == "F1 on each entity type, 2 seeds together"
+    assert texts(table) == [["LOC", "1", "1.000"], ["PER", "1", "0.500"]]
+    assert by_label.confusions(comparison, given) == []
+
+
+def test_a_matrix_has_true_labels_down_and_every_answer_across_even_one_that_is_no_label(study: Write) -> None:
+    gold = ["joy", "joy", "fear", "fear"]
+    full = result("full", 0.5, ["joy", "fear"])
+    answers = {full.run.id: rows_of(["joy", "fear", "fear", "(no label)"], gold)}
+    (table,) = by_label.confusions(*one(study(full, answers=answers)))
+    assert [column.title for column in table.columns] == ["True label", "joy", "fear", "(no label)"]
+    assert texts(table) == [["joy", "1", "1", "0"], ["fear", "0", "1", "1"]]
+    assert [entry.shade for entry in table.rows[0][1:]] == [0.5, 0.5, 0.0]
+
+
+def test_more_labels_than_a_matrix_bears_become_the_most_frequent_confusions(study: Write) -> None:
+    labels = [f"label {n:02}" for n in range(30)]
+    full = result("full", 0.5, labels)
+    answers = {full.run.id: rows_of([*labels[1:], labels[2], labels[2]], [*labels[:-1], labels[1], labels[1]])}
+    (table,) = by_label.confusions(*one(study(full, answers=answers)))
+    assert table.caption == "The 20 most frequent of 29 confusions of full (30 labels)"
+    assert texts(table)[0] == ["label 01", "label 02", "3"]
+
+
+def test_examples_that_divide_techniques_come_first_with_their_input_and_the_untuned_model_is_left_out(
+    study: Write,
+) -> None:
+    gold = ["joy", "joy", "fear", "fear"]
+    runs = [result("full", 0.75, ["joy", "fear"]), result("lora", 0.5, ["joy", "fear"]),
+            result("untuned", 0.25, ["joy", "fear"], trainable=0)]  # fmt: skip
+    answers = {
+        runs[0].run.id: rows_of(["joy", "joy", "fear", "joy"], gold),
+        runs[1].run.id: rows_of(["joy", "fear", "fear", "joy"], gold),
+        runs[2].run.id: rows_of(["fear"] * 4, gold),
+    }
+    out = study(*runs, answers=answers)
+    comparison, given = one(out)
+    (table,) = disagreements.disagreements(comparison, given, read_inputs(out, runs[0].run.id))
+    assert [column.title for column in table.columns] == ["Test example", "Input", "True", "full", "lora"]
+    assert texts(table) == [["1", "text 1", "joy", "✓ joy", "✗ fear"]]
+
+
+def test_entities_are_shown_with_their_words(study: Write) -> None:
+    gold = [["O", "B-PER", "I-PER"]]
+    runs = [result(name, 0.9, ["O", "B-PER"], "entity_f1") for name in ("full", "lora")]
+    rows = {"full": gold, "lora": [["O", "B-LOC", "O"]]}
+    answers = {
+        run.run.id: [{**row, "input": "said Ann Lee"} for row in rows_of(rows[run.run.label], gold)] for run in runs
+    }
+    out = study(*runs, answers=answers)
+    comparison, given = one(out)
+    (table,) = disagreements.disagreements(comparison, given, read_inputs(out, runs[0].run.id))
+    assert texts(table) == [["0", "said Ann Lee", "PER: Ann Lee", "✓ PER: Ann Lee", "✗ LOC: Ann"]]
+    (blind,) = disagreements.disagreements(comparison, given, None)
+    assert texts(blind) == [["0", "PER: 2-3", "✓ PER: 2-3", "✗ LOC: 2"]]
+
+
+def test_written_texts_stand_beside_their_reference_with_the_score_of_each(study: Write) -> None:
+    gold = ["the cat sat", "a dog ran"]
+    runs = [result(name, 0.5, [], "rouge_l") for name in ("full", "lora")]
+    answers = {runs[0].run.id: rows_of(["the cat sat", "a dog ran"], gold),
+               runs[1].run.id: rows_of(["the cat", "a dog ran"], gold)}  # fmt: skip
+    out = study(*runs, answers=answers)
+    comparison, given = one(out)
+    (differs,) = disagreements.disagreements(comparison, given, None)
+    assert differs.caption == "Test example 0"
+    assert texts(differs) == [
+        ["(reference)", "the cat sat", "-"], ["full", "the cat sat", "1.0000"], ["lora", "the cat", "0.8000"],
+    ]  # fmt: skip
+    assert len(disagreements.sample(comparison, given, None)) == 2
+
+
+def test_likelihoods_are_compared_by_their_ratio(study: Write) -> None:
+    def likelihoods(*values: float) -> list[Any]:
+        return [{"response_nll": value, "response_tokens": 1, "nll": value, "tokens": 1} for value in values]
+
+    runs = [result(name, 5.0, [], "perplexity", higher_is_better=False) for name in ("full", "lora")]
+    answers = {runs[0].run.id: rows_of(likelihoods(0.1, 7.0), ["a", "b"]),
+               runs[1].run.id: rows_of(likelihoods(2.1, 7.5), ["a", "b"])}  # fmt: skip
+    (table,) = disagreements.disagreements(*one(study(*runs, answers=answers)), None)
+    assert [row[0] for row in texts(table)] == ["0", "1"]  # e^2 times as unlikely, though the second differs by more
+    assert texts(table)[0][2:] == ["1.1052", "8.1662"]
+
+
+def test_a_line_separator_inside_an_answer_ends_no_row(study: Write) -> None:
+    out = study(done("full", 0.9), answers={"tiny--emotion--full--s0": rows_of(["a\u2028b\x85c"], ["d"])})
+    assert read_answers(out, "tiny--emotion--full--s0") == (["a\u2028b\x85c"], ["d"])
+
+
+def judged(study: Write, right: dict[str, int], **changes: Any) -> list[tuple[Comparison, Any]]:
+    """A cell whose techniques have so many of 200 answers right."""
+    gold = ["joy", "fear"] * 100
+    runs = [
+        result(name, n / 200, ["joy", "fear"], trainable=10**place, **changes)
+        for place, (name, n) in enumerate(right.items(), 3)
+    ]
+    answers = {
+        run.run.id: rows_of(gold[:n] + ["other"] * (200 - n), gold) for run, n in zip(runs, right.values(), strict=True)
+    }
+    comparison, given = one(study(*runs, answers=answers))
+    return [(comparison, paired(comparison, given))]
+
+
+def test_five_sentences_say_what_wins_ties_costs_fails_and_is_doubtful(study: Write) -> None:
+    cells = judged(study, {"head": 90, "lora": 179, "full": 180})
+    warned = [Group("still_rising", (("too few epochs", ("here", "there")),)), Group("cached", (("kept", ("x",)),))]
+    assert findings.findings(cells, warned) == [
+        "full is best on emotion with tiny, with Accuracy 0.9000.",
+        "In 1 of 1 cell the best cannot be told apart from others; best, or not told apart from the best, are full "
+        "in 1 of 1 and lora in 1 of 1.",
+        "Beside full, lora takes 10 % of the trainable parameters, 100 % of the tuning time and 100 % of the saved "
+        "bytes (medians over 1 cell).",
+        "Clearly worse than the best: head in 1 of 1.",
+        "Every figure is of one seed, whose chance no interval holds; notices to read: “still rising” (2).",
+    ]
+
+
+def test_a_study_without_figures_says_so(study: Write) -> None:
+    cells = [(one(study(done("constant", None)))[0], None)]
+    assert findings.findings(cells, []) == ["No technique has a defined main metric yet."]
+
+
+def test_a_frame_of_results_shows_techniques_by_tasks_in_a_notebook(study: Write) -> None:
+    frame = tunebench.results(study(done("full", 0.9), done("<b>", 0.8)))
+    shown = frame._repr_html_()  # pyright: ignore[reportCallIssue]
+    assert "<td" in shown and "0.9000" in shown and "&lt;b&gt;" in shown and "<b>" not in shown
+    assert list(frame["main_value"]) == [0.9, 0.8]
+    assert "0.9000" not in (frame[frame.main_value > 0.85]._repr_html_() or "")  # pyright: ignore[reportCallIssue]
+
+
+def test_figures_are_files_that_the_markdown_shows_and_old_ones_go(study: Write) -> None:
+    out = study(done("full", 0.9), done("lora", 0.8))
+    (out / "figures" / "999-old.svg").write_text("<svg/>")
+    tunebench.report.build(out)
+    files = sorted(path.name for path in (out / "figures").iterdir())
+    assert files == ["001-tiny-emotion-cost.svg", "002-tiny-emotion-curves.svg"]
+    assert re.findall(r"\]\(figures/([^)]*)\)", (out / "report.md").read_text()) == files
+    assert all((out / "figures" / name).read_text().startswith("<svg ") for name in files)
+
+
+def test_a_large_study_says_how_many_charts_only_a_browser_draws(study: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tunebench.report.render._PICTURES", 3)
+    out = study(done("full", 0.9), done("full", 0.8, task="ner"))
+    said = "the first 3 are drawn as pictures too, so that a large study is written quickly: 1 chart of report.html"
+    assert said in (out / "report.html").read_text()
+    assert len(list((out / "figures").iterdir())) == 3

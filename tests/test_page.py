@@ -1,0 +1,231 @@
+"""The report in a real browser: drawn, sorted, filtered, printed, and deaf to what texts in it say."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.records import done, failed, write_study
+from tunebench.result import DataInfo, Done
+
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+
+CHROMIUM = os.environ.get("CHROMIUM") or next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
+TAG = '"><img src=x onerror=alert(1)>'
+END = "</script><script>alert(1)</script>"
+LINK = "javascript:alert('1')"
+LABELS = ["joy", "fear", END]
+TECHNIQUES = ["full", "lora", "dora", "ia3", "adalora", "freeze", "llrd", TAG, LINK]
+EXAMPLES = 40
+
+
+def labelled(technique: str, place: int) -> tuple[Done, list[dict[str, Any]]]:
+    """A technique that errs the more, the later its place; costs grow from thousands to billions."""
+    rows = [
+        {"input": f"{TAG} text {n} {END}", "reference": LABELS[n % 3], "prediction": LABELS[(n + (n < 3 * place)) % 3]}
+        for n in range(EXAMPLES)
+    ]
+    right = sum(row["prediction"] == row["reference"] for row in rows)
+    result = done(technique, right / EXAMPLES, model=END, trainable=10 ** (place + 1), train_seconds=3.0**place,
+                  id=f"emotion-{place}")  # fmt: skip
+    data = DataInfo(rows={"test": EXAMPLES}, source=LINK, fingerprint="f", labels=LABELS)
+    return result.model_copy(update={"data": data}), rows
+
+
+def scored(technique: str, error: float) -> tuple[Done, list[dict[str, Any]]]:
+    rows = [{"input": TAG, "reference": n % 5 + 0.0, "prediction": n % 5 + error * (n % 3)} for n in range(EXAMPLES)]
+    result = done(technique, 0.9 - error, task="similarity")
+    main = result.main_metric.model_copy(update={"name": "pearson"})
+    return result.model_copy(update={"main_metric": main, "intervals": {}}), rows
+
+
+def written(technique: str, words: str) -> tuple[Done, list[dict[str, Any]]]:
+    rows = [{"input": TAG, "reference": f"the cat sat {n}", "prediction": f"{words} {n}"} for n in range(EXAMPLES)]
+    result = done(technique, 0.5, task="summarization")
+    return result.model_copy(update={"main_metric": result.main_metric.model_copy(update={"name": "rouge_l"})}), rows
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A page with every kind of cell, full of hostile texts."""
+    made = [labelled(technique, place) for place, technique in enumerate(TECHNIQUES)]
+    made += [scored("full", 0.1), scored(TAG, 0.4), written("full", "the cat sat"), written(END, f"{END} dog")]
+    results = [*(result for result, _ in made), failed(LINK, END)]
+    answers = {result.run.id: rows for result, rows in made}
+    return write_study(tmp_path_factory.mktemp("page"), *results, answers=answers) / "report.html"
+
+
+@dataclass
+class Opened:
+    """A page and everything that a well-behaved one has none of."""
+
+    page: Any
+    troubles: list[str] = field(default_factory=list)
+
+    def draw_all(self) -> None:
+        """Scroll to every chart and wait for it."""
+        for figure in self.page.locator("figure.chart").all():
+            figure.scroll_into_view_if_needed()
+            figure.locator(".live svg.marks").wait_for()
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    if CHROMIUM is None:
+        pytest.skip("no Chromium is installed; CHROMIUM=path names one")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def opened(chromium: Any, report: Path) -> Iterator[Opened]:
+    page = chromium.new_page(viewport={"width": 1280, "height": 900})
+    found = Opened(page)
+    page.on("console", lambda message: message.type in ("error", "warning") and found.troubles.append(message.text))
+    page.on("pageerror", lambda error: found.troubles.append(str(error)))
+    page.on("dialog", lambda dialog: (found.troubles.append(dialog.message), dialog.dismiss()))
+    page.on("request", lambda request: request.url == report.as_uri() or found.troubles.append(request.url))
+    page.goto(report.as_uri())
+    yield found
+    page.close()
+
+
+def rows_of(table: Any, column: int = 0) -> list[str]:
+    cells = [row.locator("th, td").nth(column) for row in table.locator("tbody tr:visible").all()]
+    return [cell.inner_text().splitlines()[0] for cell in cells]
+
+
+def comparison(page: Any) -> Any:
+    return page.locator("#comparison-1-1 table").first
+
+
+def test_every_chart_is_drawn_and_nothing_is_asked_or_complained_of(opened: Opened) -> None:
+    opened.draw_all()
+    charts = opened.page.locator("figure.chart[data-state=drawn]")
+    assert charts.count() == opened.page.locator("figure.chart").count() == 7  # 3 x (cost, curves), and the scatter
+    assert opened.page.locator("figure.chart .picture:visible").count() == 0
+    points = opened.page.locator("figure.chart").first.locator(".live .mark-symbol.role-mark path")
+    assert points.count() == len(TECHNIQUES)
+    assert opened.troubles == []
+
+
+def test_hostile_texts_are_only_texts(opened: Opened) -> None:
+    opened.draw_all()
+    assert opened.page.locator("img, [onerror], iframe").count() == 0
+    assert not [href for href in opened.page.eval_on_selector_all("a", "all => all.map(a => a.getAttribute('href'))")
+                if href and not href.startswith("#")]  # fmt: skip
+    assert TAG in opened.page.locator("#comparison-1-1").inner_text()
+    assert END in opened.page.locator("#comparison-1-1").inner_text()
+    chart = opened.page.locator("figure.chart").first
+    chart.scroll_into_view_if_needed()
+    chart.locator(f".live .mark-symbol.role-mark path[aria-label*='{TAG[:5]}']").first.hover(force=True)
+    tooltip = opened.page.locator("#vg-tooltip-element.visible")
+    tooltip.wait_for()
+    assert TAG in tooltip.inner_text()
+    assert tooltip.locator("img").count() == 0
+    assert opened.troubles == []
+
+
+def test_the_policy_of_the_page_stops_what_escaping_might_miss(opened: Opened) -> None:
+    opened.page.evaluate(
+        "document.body.append(Object.assign(document.createElement('script'), {text: 'window.hit=1'}))"
+    )
+    opened.page.evaluate("document.body.insertAdjacentHTML('beforeend', '<img src=x onerror=\"window.hit=1\">')")
+    assert opened.page.evaluate("window.hit") is None
+    assert opened.page.evaluate("fetch('https://example.org').catch(() => 'refused')") == "refused"
+
+
+def test_a_column_sorts_by_its_numbers_by_mouse_and_keyboard(opened: Opened) -> None:
+    table = comparison(opened.page)
+    planned = rows_of(table)
+    header = table.locator("th", has_text="Train").filter(has_not_text="Trainable")
+    index = table.locator("thead th").all_inner_texts().index(header.inner_text())
+    header.locator("button").click()
+    assert header.get_attribute("aria-sort") == "ascending"
+    assert rows_of(table, index)[:3] == ["1.0 s", "3.0 s", "9.0 s"]
+    assert rows_of(table, index)[-1] == "1 h 49 min"
+    opened.page.keyboard.press("Enter")
+    assert header.get_attribute("aria-sort") == "descending"
+    assert rows_of(table, index)[0] == "1 h 49 min"
+    opened.page.keyboard.press("Enter")
+    assert header.get_attribute("aria-sort") == "none"
+    assert rows_of(table) == planned
+
+
+def test_rows_without_a_figure_stay_last_whichever_way_a_column_is_sorted(opened: Opened) -> None:
+    overview = opened.page.locator("#across table").first
+    header = overview.locator("th").nth(2)  # similarity: two techniques have figures
+    for _ in range(2):
+        header.locator("button").click()
+        assert [text == "-" for text in rows_of(overview, 2)] == [False] * 2 + [True] * 8
+
+
+def test_a_filter_keeps_the_rows_with_all_its_words_and_says_how_many(opened: Opened) -> None:
+    section = opened.page.locator("#comparison-1-1 .table").first
+    section.get_by_label("Filter rows").fill("LORA worse")
+    assert rows_of(section) == ["adalora"]
+    assert section.get_by_role("status").inner_text() == "1 of 9 rows"
+    section.get_by_label("Filter rows").fill("")
+    assert len(rows_of(section)) == 9
+
+
+def test_quality_is_shown_against_the_cost_that_is_chosen(opened: Opened) -> None:
+    chart = opened.page.locator("figure.chart").first
+    chart.scroll_into_view_if_needed()
+    chart.locator(".live svg.marks", has_text="Tuning time (seconds, log scale)").wait_for()
+    chart.get_by_role("combobox").select_option("trainable parameters")
+    chart.locator(".live svg.marks", has_text="Trainable parameters (count, log scale)").wait_for()
+    assert chart.locator(".live svg.marks", has_text="Tuning time").count() == 0
+
+
+def test_a_name_in_the_legend_singles_out_its_technique(opened: Opened) -> None:
+    chart = opened.page.locator("figure.chart").first
+    chart.scroll_into_view_if_needed()
+    chart.locator(".live .role-legend-label text", has_text="dora").first.click()
+    chart.locator(".live .mark-symbol.role-mark path[opacity='0.15']").first.wait_for()
+    assert chart.locator(".live .mark-symbol.role-mark path[opacity='0.15']").count() == len(TECHNIQUES) - 1
+
+
+@pytest.mark.parametrize("width", [360, 768])
+def test_a_narrow_page_does_not_scroll_sideways(opened: Opened, width: int) -> None:
+    opened.page.set_viewport_size({"width": width, "height": 740})
+    opened.draw_all()
+    opened.page.evaluate("document.querySelectorAll('details').forEach(details => details.open = true)")
+    assert opened.page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_a_dark_page_has_light_ink_in_text_and_charts(opened: Opened) -> None:
+    opened.page.emulate_media(color_scheme="dark")
+    opened.draw_all()
+    ink = "node => getComputedStyle(node).color"
+    assert opened.page.locator("body").evaluate(ink) == "rgb(232, 232, 236)"
+    label = opened.page.locator(".live .role-axis-label text").first
+    assert label.evaluate("node => getComputedStyle(node).fill") == "rgb(232, 232, 236)"
+
+
+def test_print_has_the_pictures_and_what_was_folded(opened: Opened) -> None:
+    opened.draw_all()
+    opened.page.emulate_media(media="print")
+    assert opened.page.locator(".picture svg:visible").count() == 7
+    assert opened.page.locator(".live svg.marks:visible").count() == 0
+    opened.page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert opened.page.locator("details:not([open])").count() == 0
+    opened.page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert opened.page.locator("details:not([open])").count() > 0
+
+
+def test_without_scripts_the_page_is_whole(chromium: Any, report: Path) -> None:
+    context = chromium.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(report.as_uri())
+    assert page.locator(".picture svg:visible").count() == 7
+    assert page.locator("#comparison-1-1 table tbody tr").count() > 10
+    context.close()
