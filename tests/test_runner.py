@@ -261,7 +261,7 @@ def test_predict_without_the_second_text_is_told(finished: Finished) -> None:
 
     assert (code, out) == (2, "")
     assert err == (
-        "tunebench: predict: similarity takes two texts. Give the second one with --pair, or after a tab in a file.\n"
+        "tunebench: predict: similarity takes two texts. Give the second one with --pair (in a file: after a tab).\n"
     )
 
 
