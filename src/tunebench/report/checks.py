@@ -63,7 +63,9 @@ def _of_run(result: Done, answers: Sequence[Any] | None) -> Iterator[tuple[str, 
 
 def _padded(result: Done, given: Answers | None) -> Iterator[tuple[str, str]]:
     """Positions that hold no word: more or fewer of them were scored than there are words, or tokens to predict."""
-    rows = list(zip(*given, strict=True)) if given else []
+    if not given or not given[0] or not isinstance(given[0][0], list | dict):  # one answer a text has no positions
+        return
+    rows = list(zip(*given, strict=True))
     wrong = sum(isinstance(answer, list) and len(answer) != len(gold) for answer, gold in rows)
     if wrong:
         yield (
