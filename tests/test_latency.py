@@ -21,7 +21,7 @@ def test_every_technique_is_known_to_merge_or_not() -> None:
     assert set(techniques()) >= MERGES
 
 
-@pytest.mark.parametrize("kind", ["bert", "gpt2", "t5"])
+@pytest.mark.parametrize("kind", ["bert", "fresh_pooler", "gpt2", "t5"])
 @pytest.mark.parametrize("name", sorted(MERGES))
 def test_a_merged_model_gives_the_same_logits(
     name: str, kind: str, backbones: dict[str, Path], data_root: Path, tmp_path: Path

@@ -86,6 +86,12 @@ class PeftTechnique(Trained):
 
     def merged(self, model: Any) -> nn.Module:
         """The adapter multiplied into the weights."""
+        from peft.utils.other import ModulesToSaveWrapper
+
+        heads = [(name, module) for name, module in model.named_modules() if isinstance(module, ModulesToSaveWrapper)]
+        for name, module in heads:  # peft 0.21 unwraps only those that have a weight of their own: a pooler has none
+            parent, _, child = name.rpartition(".")
+            setattr(model.get_submodule(parent), child, module.modules_to_save[module.active_adapters[0]])
         return model.merge_and_unload()
 
 
