@@ -181,6 +181,27 @@ def test_cycles_repeat_the_schedule_and_read_on() -> None:
         assert [number for other, number in twice if other == which] == list(range(steps))
 
 
+def test_a_second_cycle_goes_on_from_the_first_and_begins_its_rates_again(texts: Path, tmp_path: Path) -> None:
+    rates: list[float] = []
+    monkey = pytest.MonkeyPatch()
+
+    def noted(*place: Any) -> float:
+        rates.append(rate_factor(*place))
+        return rates[-1]
+
+    monkey.setattr("tunebench.pretraining.loop.rate_factor", noted)
+    once = recipe("causal_language_modelling")
+    folders = [pretrain(once, texts, tmp_path / "once", silent)]
+    steps = len(rates)
+    twice = recipe("causal_language_modelling", tokens=2 * once.training.tokens, cycles=2)
+    folders.append(pretrain(twice, texts, tmp_path / "twice", silent))
+    monkey.undo()
+    assert rates == rates[:steps] * 3
+    short, long = (json.loads((folder / "pretraining.json").read_text())["curve"] for folder in folders)
+    before = short[:-1]  # the last reading is of the end, wherever that falls
+    assert before and long[: len(before)] == before
+
+
 def test_one_pass_reads_each_window_once() -> None:
     source = Corpus(np.arange(1000, dtype=np.uint16), np.asarray([1000]), "")
     objective = objectives()["causal_language_modelling"]

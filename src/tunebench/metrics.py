@@ -120,7 +120,7 @@ def _entity_score(score: Callable[[float, float], float]) -> Callable[[Predictio
 
 
 @functools.lru_cache(maxsize=1 << 15)  # sentences: most techniques tag most of them alike
-def _entities(tags: tuple[str, ...]) -> frozenset[tuple[str, int, int]]:
+def entities(tags: tuple[str, ...]) -> frozenset[tuple[str, int, int]]:
     """Type, first and last word of each."""
     from seqeval.metrics.sequence_labeling import get_entities
 
@@ -131,7 +131,7 @@ def _entity_counts(predictions: Predictions, references: Predictions) -> np.ndar
     """(sentences, 3): entities that were found, that were predicted, and that are there."""
     rows = []
     for predicted_tags, actual_tags in zip(predictions, references, strict=True):
-        predicted, actual = _entities(tuple(predicted_tags)), _entities(tuple(actual_tags))
+        predicted, actual = entities(tuple(predicted_tags)), entities(tuple(actual_tags))
         rows.append((len(predicted & actual), len(predicted), len(actual)))
     return np.array(rows)
 

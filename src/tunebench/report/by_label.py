@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from tunebench.metrics import entities
 from tunebench.report import text
 from tunebench.report.comparisons import Comparison, Row
 from tunebench.report.reading import Answers
@@ -101,11 +102,9 @@ def _labels(given: Sequence[str], gold: Sequence[str]) -> dict[str, tuple[int, i
 
 
 def _entities(given: Sequence[list[str]], gold: Sequence[list[str]]) -> dict[str, tuple[int, int, int]]:
-    from seqeval.metrics.sequence_labeling import get_entities
-
     hits, answered, there = Counter(), Counter(), Counter()
     for predicted_tags, true_tags in zip(given, gold, strict=True):
-        predicted, true = set(get_entities(predicted_tags)), set(get_entities(true_tags))
+        predicted, true = entities(tuple(predicted_tags)), entities(tuple(true_tags))
         hits.update(kind for kind, _, _ in predicted & true)
         answered.update(kind for kind, _, _ in predicted)
         there.update(kind for kind, _, _ in true)
