@@ -12,6 +12,7 @@ from tests.contracts.test_techniques import choice
 from tunebench import execute as executing
 from tunebench import serving
 from tunebench.engine import latency
+from tunebench.errors import UserError
 from tunebench.techniques import techniques
 
 MERGES = {"lora", "dora", "adalora", "ia3", "peft"}
@@ -54,6 +55,22 @@ def test_what_cannot_be_merged_has_one_latency(
     assert cost.latency_seconds is not None and cost.latency_seconds > 0
     assert cost.merged_latency_seconds is None
     assert (cost.latency_tokens is None) == (name == "tfidf")
+
+
+def test_a_peft_method_whose_merge_raises_ends_its_run_and_says_so(
+    backbones: dict[str, Path], data_root: Path, tmp_path: Path
+) -> None:
+    lily = {"name": "peft", "type": "LILY", "r": 2, "target_modules": ["query"]}
+    run = make_run(backbones["bert"], data_root, "emotion", lily, epochs=1)
+    done = make(run, tmp_path)
+    (notice,) = [notice for notice in done.notices if notice.code == "not_merged"]
+    assert notice.message == (
+        "The latency of the merged model could not be measured. peft: PEFT does not merge this adapter into the "
+        "weights (NotImplementedError: This method is not supported for Lily)."
+    )
+    assert done.cost.latency_seconds is not None and done.cost.merged_latency_seconds is None
+    with pytest.raises(UserError, match="peft: PEFT does not merge this adapter into the weights"):
+        serving.export(tmp_path, tmp_path / "exported")
 
 
 @pytest.mark.parametrize("task", ["ner", "instruction", "summarization", "question_answering"])

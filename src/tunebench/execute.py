@@ -31,7 +31,7 @@ from tunebench.metrics import METRICS
 from tunebench.objectives import objectives
 from tunebench.objectives.base import Objective
 from tunebench.objectives.causal_lm import CausalLm
-from tunebench.record import Outcome, compared_on, notices, record, run_info, unreadable
+from tunebench.record import Outcome, compared_on, not_merged, notices, record, run_info, unreadable
 from tunebench.result import Done, NotApplicable, Parameters
 from tunebench.study import Run
 from tunebench.techniques.base import Baseline, Technique, Trained
@@ -155,6 +155,7 @@ def tune(
         notices=[
             *notices(cut, fresh, state, truncated, objective.max_tokens),
             *([] if exact or not state.best_epoch else [compared_on(len(gold), cheaper)]),
+            *not_merged(spent),
             *(unreadable(predictions) if objective.writes and objective.closed else []),
         ],
         learnt=learnt,

@@ -203,6 +203,14 @@ def compared_on(rows: int, objective: Objective) -> Notice:
     return Notice(code="comparison", message=text)
 
 
+def not_merged(latency: Latency) -> list[Notice]:
+    """Why an answer of the merged model was not timed, where one would expect it."""
+    if latency.not_merged is None:
+        return []
+    text = f"The latency of the merged model could not be measured. {latency.not_merged}"
+    return [Notice(code="not_merged", message=text)]
+
+
 def unreadable(predictions: list[Any]) -> list[Notice]:
     """How many written answers of the test split were none of those that there are."""
     count = sum(prediction in (NO_LABEL, NO_NUMBER) for prediction in predictions)

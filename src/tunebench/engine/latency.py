@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any, Protocol
 
@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from tunebench.engine.sources import Tokens
+from tunebench.errors import UserError
 from tunebench.objectives.base import Features, Objective
 
 _SECONDS, _FEWEST, _MOST = 0.25, 3, 30
@@ -18,11 +19,15 @@ _SECONDS, _FEWEST, _MOST = 0.25, 3, 30
 
 @dataclass(frozen=True)
 class Latency:
-    """Median seconds of an answer to a text of so many tokens; a baseline reads no tokens."""
+    """Median seconds of an answer to a text of so many tokens; a baseline reads no tokens.
+
+    `not_merged` says why there is no merged model, where the technique has one by rights.
+    """
 
     seconds: float
     merged_seconds: float | None = None
     tokens: int | None = None
+    not_merged: str | None = None
 
 
 class Mergeable(Protocol):
@@ -33,7 +38,7 @@ class Mergeable(Protocol):
         ...
 
     def merged(self, model: Any) -> Any:
-        """An ordinary model with the same answers."""
+        """An ordinary model with the same answers; raises UserError where it cannot be made."""
         ...
 
 
@@ -65,8 +70,14 @@ def latency(
         return seconds(answer)
 
     as_trained = seconds_of(model)
-    merged = seconds_of(technique.merged(model)) if technique.merges(model) else None
-    return Latency(seconds=as_trained, merged_seconds=merged, tokens=features.lengths[index])
+    spent = Latency(seconds=as_trained, tokens=features.lengths[index])
+    if not technique.merges(model):
+        return spent
+    try:
+        network = technique.merged(model)
+    except UserError as error:  # what was trained stands: a method that cannot be merged is no failed run
+        return replace(spent, not_merged=str(error))
+    return replace(spent, merged_seconds=seconds_of(network))
 
 
 def middle(lengths: Sequence[int]) -> list[int]:

@@ -85,14 +85,22 @@ class PeftTechnique(Trained):
         return bool(layers) and all(type(layer).merge is not BaseTunerLayer.merge for layer in layers)
 
     def merged(self, model: Any) -> nn.Module:
-        """The adapter multiplied into the weights."""
+        """The adapter multiplied into the weights. What PEFT raises may leave the model half merged.
+
+        Raises:
+            UserError: PEFT cannot merge this method, or not with these settings.
+        """
         from peft.utils.other import ModulesToSaveWrapper
 
         heads = [(name, module) for name, module in model.named_modules() if isinstance(module, ModulesToSaveWrapper)]
         for name, module in heads:  # peft 0.21 unwraps only those that have a weight of their own: a pooler has none
             parent, _, child = name.rpartition(".")
             setattr(model.get_submodule(parent), child, module.modules_to_save[module.active_adapters[0]])
-        return model.merge_and_unload()
+        try:
+            return model.merge_and_unload()
+        except (AttributeError, RuntimeError, ValueError) as error:  # a method without: NotImplementedError, mostly
+            why = f"{type(error).__name__}: {error}".removesuffix(".")
+            raise UserError(f"{self.name}: PEFT does not merge this adapter into the weights ({why}).") from error
 
 
 class Ranked(PeftTechnique):
