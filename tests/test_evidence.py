@@ -1,5 +1,6 @@
 """What the report shows behind a score, and what it says of a whole study."""
 
+import gc
 import re
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from tests.records import Write, done
 from tunebench.report import by_label, disagreements, findings
 from tunebench.report.comparisons import Comparison, comparisons
 from tunebench.report.notices import Group
-from tunebench.report.reading import read_answers, read_inputs, read_study
+from tunebench.report.reading import read_answers, read_predictions, read_study
 from tunebench.report.statistics import paired
 from tunebench.report.tables import Table
 from tunebench.result import DataInfo, Done
@@ -96,7 +97,7 @@ def test_examples_that_divide_techniques_come_first_with_their_input_and_the_unt
     }
     out = study(*runs, answers=answers)
     comparison, given = one(out)
-    (table,) = disagreements.disagreements(comparison, given, read_inputs(out, runs[0].run.id))
+    (table,) = disagreements.disagreements(comparison, given, read_predictions(out, runs[0].run.id)[1])
     assert [column.title for column in table.columns] == ["Test example", "Input", "True", "full", "lora"]
     assert texts(table) == [["1", "text 1", "joy", "✓ joy", "✗ fear"]]
 
@@ -110,7 +111,7 @@ def test_entities_are_shown_with_their_words(study: Write) -> None:
     }
     out = study(*runs, answers=answers)
     comparison, given = one(out)
-    (table,) = disagreements.disagreements(comparison, given, read_inputs(out, runs[0].run.id))
+    (table,) = disagreements.disagreements(comparison, given, read_predictions(out, runs[0].run.id)[1])
     assert texts(table) == [["0", "said Ann Lee", "PER: Ann Lee", "✓ PER: Ann Lee", "✗ LOC: Ann"]]
     (blind,) = disagreements.disagreements(comparison, given, None)
     assert texts(blind) == [["0", "PER: 2-3", "✓ PER: 2-3", "✗ LOC: 2"]]
@@ -205,3 +206,24 @@ def test_a_large_study_says_how_many_charts_only_a_browser_draws(study: Write, m
     said = "the first 3 are drawn as pictures too, so that a large study is written quickly: 1 chart of report.html"
     assert said in (out / "report.html").read_text()
     assert len(list((out / "figures").iterdir())) == 3
+
+
+def test_a_report_reads_each_run_s_answers_once_and_leaves_the_collector_on(
+    study: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gold = ["joy", "fear"]
+    runs = [result(name, 0.5, gold) for name in ("full", "lora")]
+    out = study(*runs, answers={run.run.id: rows_of(["joy", "joy"], gold) for run in runs})
+    read: list[str] = []
+    whole = Path.read_bytes
+
+    def counted(path: Path) -> bytes:
+        read.append(f"{path.parent.name}/{path.name}")
+        return whole(path)
+
+    monkeypatch.setattr(Path, "read_bytes", counted)
+    tunebench.report.build(out)
+    assert sorted(name for name in read if name.endswith(".jsonl")) == [
+        f"{run.run.id}/predictions.jsonl" for run in runs
+    ]
+    assert gc.isenabled()

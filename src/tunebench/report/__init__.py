@@ -1,5 +1,8 @@
 """A study's results for people: tables, figures and words, made from files only."""
 
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,7 +28,8 @@ def build(out: Path) -> Path:
         UserError: the folder holds no study.
     """
     kept = Kept(out)
-    page = _write(read_study(out), out, kept)
+    with _uncollected():
+        page = _write(read_study(out), out, kept)
     kept.save()
     return page
 
@@ -41,8 +45,9 @@ def build_rescored(out: Path) -> tuple[Path, list[Change], list[str]]:
     Raises:
         UserError: the folder holds no study.
     """
-    study, changes, unread = rescore(read_study(out))
-    return _write(study, out, Kept()), changes, unread
+    with _uncollected():
+        study, changes, unread = rescore(read_study(out))
+        return _write(study, out, Kept()), changes, unread
 
 
 def results(out: str | Path) -> "pandas.DataFrame":
@@ -54,6 +59,18 @@ def results(out: str | Path) -> "pandas.DataFrame":
     from tunebench.report.frame import Results
 
     return Results.of(read_study(Path(out)))
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Without the collector of cycles, which walks all answers of a study again and again and finds none in them."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
 
 
 def _write(study: Study, out: Path, kept: Kept) -> Path:

@@ -1,5 +1,6 @@
 """What lies behind one score: how each technique does on each label or entity type, and what it takes for what."""
 
+import itertools
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -85,13 +86,15 @@ def _answered(comparison: Comparison, answers: Given) -> list[Found]:
             continue
         predictions = [answer for one in given if one for answer in one[0]]
         references = [answer for one in given if one for answer in one[1]]
-        if references and all(isinstance(answer, str) or _is_tags(answer) for answer in [*predictions, *references]):
+        if references and _are_labels(predictions) and _are_labels(references):
             found.append((row, predictions, references))
     return found
 
 
-def _is_tags(answer: Any) -> bool:
-    return isinstance(answer, list) and all(isinstance(tag, str) for tag in answer)
+def _are_labels(answers: Sequence[Any]) -> bool:
+    """Texts, or lists of texts; asked of millions, so by their types at once."""
+    tags = itertools.chain.from_iterable(answer for answer in answers if isinstance(answer, list))
+    return set(map(type, answers)) <= {str, list} and set(map(type, tags)) <= {str}
 
 
 def _labels(given: Sequence[str], gold: Sequence[str]) -> dict[str, tuple[int, int, int]]:
@@ -103,11 +106,12 @@ def _labels(given: Sequence[str], gold: Sequence[str]) -> dict[str, tuple[int, i
 
 def _entities(given: Sequence[list[str]], gold: Sequence[list[str]]) -> dict[str, tuple[int, int, int]]:
     hits, answered, there = Counter(), Counter(), Counter()
-    for predicted_tags, true_tags in zip(given, gold, strict=True):
-        predicted, true = entities(tuple(predicted_tags)), entities(tuple(true_tags))
-        hits.update(kind for kind, _, _ in predicted & true)
-        answered.update(kind for kind, _, _ in predicted)
-        there.update(kind for kind, _, _ in true)
+    alike = Counter(zip(map(tuple, given), map(tuple, gold), strict=True))  # seeds tag most sentences as one another
+    for (predicted_tags, true_tags), times in alike.items():
+        predicted, true = entities(predicted_tags), entities(true_tags)
+        for counts, found in ((hits, predicted & true), (answered, predicted), (there, true)):
+            for kind, _, _ in found:
+                counts[kind] += times
     return {str(kind): (hits[kind], answered[kind], there[kind]) for kind in there}
 
 

@@ -86,24 +86,19 @@ Answers = tuple[list[Any], list[Any]]
 
 def read_answers(folder: Path, run: str) -> Answers | None:
     """What a run of a study's folder answered, from predictions.jsonl; None where that is missing or damaged."""
-    columns = _read_columns(folder, run, "prediction", "reference")
-    return (columns[0], columns[1]) if columns else None
+    return read_predictions(folder, run)[0]
 
 
-def read_inputs(folder: Path, run: str) -> list[str] | None:
-    """What a run was asked, one text a test example; None where predictions.jsonl is damaged, or does not say it."""
-    columns = _read_columns(folder, run, "input")
-    return columns[0] if columns else None
-
-
-def _read_columns(folder: Path, run: str, *names: str) -> list[list[Any]] | None:
+def read_predictions(folder: Path, run: str) -> tuple[Answers | None, list[str] | None]:
+    """`read_answers`, and what the run was asked, one text a test example; None where the file does not say it."""
     try:
         # As bytes: a text may hold characters that Python, but not JSON lines, takes for the end of a line.
         lines = (folder / "runs" / run / "predictions.jsonl").read_bytes().split(b"\n")
         rows = [from_json(line) for line in lines if line]  # a third of the time of json.loads
-        return [[row[name] for row in rows] for name in names]
+        answers = [row["prediction"] for row in rows], [row["reference"] for row in rows]
     except (OSError, ValueError, KeyError, TypeError):
-        return None
+        return None, None
+    return answers, [row["input"] for row in rows] if all("input" in row for row in rows) else None
 
 
 def read_study(out: Path) -> Study:

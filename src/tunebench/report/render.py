@@ -27,7 +27,7 @@ from tunebench.report.kept import Kept
 from tunebench.report.latex import document
 from tunebench.report.notices import notices
 from tunebench.report.published import published
-from tunebench.report.reading import Answers, Study, read_answers, read_inputs
+from tunebench.report.reading import Answers, Study, read_predictions
 from tunebench.report.statistics import Pairs, paired
 from tunebench.report.summary import progress, sentences
 from tunebench.report.tables import BEST, Table, comparison_table, family_table
@@ -108,10 +108,10 @@ def page(study: Study, kept: Kept) -> dict[str, Any]:
     look = looks([row.label for comparison in found for row in comparison.rows])
     cells, doubts = [], []
     for comparison in found:
-        given = _answers(study, comparison)
+        given, inputs = _answers(study, comparison)
         tests = paired(comparison, given, kept)
         doubts.append(checks(comparison, tests, given))
-        cells.append(_cell(study, comparison, tests, given, look, sum(len(cell.pictures) for cell in cells)))
+        cells.append(_cell(study, comparison, tests, given, inputs, look, sum(len(cell.pictures) for cell in cells)))
     used = dict.fromkeys(name for comparison in found for name in comparison.metrics)
     noticed = notices(found, doubts)
     tested = [cell.tests for cell in cells]
@@ -137,15 +137,19 @@ def notebook(study: Study) -> str:
     """The techniques by tasks, for a notebook's output."""
     found = comparisons(study)
     kept = Kept(study.folder)
-    tested = [paired(comparison, _answers(study, comparison), kept) for comparison in found]
+    tested = [paired(comparison, _answers(study, comparison)[0], kept) for comparison in found]
     template = _html_environment().get_template("notebook.html.j2")
     return template.render(study=study, progress=progress(study), overviews=_overviews(found, tested), best=BEST)
 
 
-def _answers(study: Study, comparison: Comparison) -> dict[str, Answers | None]:
-    """By run id."""
-    ids = [result.run.id for row in comparison.rows for result in row.done]
-    return {run: read_answers(study.folder, run) for run in ids}
+def _answers(study: Study, comparison: Comparison) -> tuple[dict[str, Answers | None], list[str] | None]:
+    """By run id; and what the models were asked, from the first run that says it."""
+    given: dict[str, Answers | None] = {}
+    inputs = None
+    for run in (result.run.id for row in comparison.rows for result in row.done):
+        given[run], asked = read_predictions(study.folder, run)
+        inputs = inputs or asked
+    return given, inputs
 
 
 def _overviews(found: Sequence[Comparison], tested: Sequence[Pairs | None]) -> list[tuple[str, Table]]:
@@ -168,10 +172,10 @@ def _cell(
     comparison: Comparison,
     tests: Pairs | None,
     given: dict[str, Answers | None],
+    inputs: list[str] | None,
     look: Looks,
     drawn: int,
 ) -> Cell:
-    inputs = next((texts for run in given for texts in [read_inputs(study.folder, run)] if texts), None)
     matrices = confusions(comparison, given)
     shown = [
         *published(comparison, study.plan.study), *by_label(comparison, given), *matrices[:1],

@@ -51,11 +51,11 @@ def _chances(metric: Metric, statistics: np.ndarray, observed: np.ndarray, trial
     smaller = np.zeros(len(observed), dtype=int)
     for sides in draws.sides(examples, trials):
         moved = product.sums(sides)
+        kept = totals - moved
         at = 0
         for one in range(techniques - 1):
             others = slice(one + 1, techniques)
-            apart = moved[one] - moved[others]
-            changed = _values(metric, totals[one] - apart) - _values(metric, totals[others] + apart)
+            changed = _values(metric, kept[one] + moved[others]) - _values(metric, kept[others] + moved[one])
             pairs = slice(at, at + len(changed))
             # One that is undefined is not smaller: never a smaller p than the trials allow.
             smaller[pairs] += (np.abs(changed) < np.abs(observed[pairs])[:, None] - 1e-12).sum(axis=1)
