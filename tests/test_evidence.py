@@ -9,7 +9,7 @@ import pytest
 
 import tunebench
 from tests.records import Write, done
-from tunebench.report import by_label, disagreements, findings
+from tunebench.report import by_label, disagreements, figures, findings
 from tunebench.report.comparisons import Comparison, comparisons
 from tunebench.report.notices import Group
 from tunebench.report.reading import read_answers, read_predictions, read_study
@@ -115,6 +115,7 @@ def test_entities_are_shown_with_their_words(study: Write) -> None:
     assert texts(table) == [["0", "said Ann Lee", "PER: Ann Lee", "✓ PER: Ann Lee", "✗ LOC: Ann"]]
     (blind,) = disagreements.disagreements(comparison, given, None)
     assert texts(blind) == [["0", "PER: 2-3", "✓ PER: 2-3", "✗ LOC: 2"]]
+    assert [column.note for column in blind.columns] == ["", "type: places of words", "", ""]
 
 
 def test_written_texts_stand_beside_their_reference_with_the_score_of_each(study: Write) -> None:
@@ -175,6 +176,39 @@ def test_five_sentences_say_what_wins_ties_costs_fails_and_is_doubtful(study: Wr
         "Clearly worse than the best: head in 1 of 1.",
         "Every figure is of one seed, whose chance no interval holds; notices to read: “still rising” (2).",
     ]
+
+
+def test_a_study_of_one_model_names_it_once(study: Write) -> None:
+    out = study(done("full", 0.9), done("lora", 0.8), done("full", 0.7, task="ner"), done("lora", 0.8, task="ner"))
+    cells = [(comparison, None) for comparison in comparisons(read_study(out))]
+    assert findings.findings(cells, [])[0] == "Best with tiny: full on emotion; lora on ner."
+
+
+def test_one_more_technique_is_named_and_several_are_counted(study: Write) -> None:
+    worse = {f"t{n}": 40 + n for n in range(6)}
+    (_, _, _, sentence, _) = findings.findings(judged(study, {**worse, "full": 180}), [])
+    assert sentence == (
+        "Clearly worse than the best: t5 in 1 of 1, t4 in 1 of 1, t3 in 1 of 1, t2 in 1 of 1, t1 in 1 of 1 and t0 in "
+        "1 of 1."
+    )
+    (_, _, _, sentence, _) = findings.findings(judged(study, {**worse, "t6": 50, "full": 180}), [])
+    assert sentence.endswith("t2 in 1 of 1 and 2 more techniques.")
+
+
+def test_what_learned_without_a_model_has_no_share_of_one(study: Write) -> None:
+    tfidf = done("tfidf", 0.9, trainable=735_714).model_copy(update={"backbone": None})
+    written = (study(tfidf, done("full", 0.8)) / "report.md").read_text()
+    assert "It fitted 735,714 parameters of its own in 13.8 s." in written
+    (row,) = [line for line in written.splitlines() if line.startswith("| tfidf") and "735,714" in line][:1]
+    cells = [cell.strip() for cell in row.split("|")]
+    assert cells[cells.index("735,714") + 1] == "-"
+
+
+@pytest.mark.parametrize(("values", "ticks"), [([13.9, 1162], [20, 50, 100, 200, 500, 1000]),
+                                               ([0.0, 1, 101], [1, 10, 100])])  # fmt: skip
+def test_a_log_axis_has_finer_ticks_within_two_decades(values: list[float], ticks: list[float]) -> None:
+    shown = [tick for tick in figures._ticks(values) if min(filter(None, values)) <= tick <= max(values)]
+    assert shown == ticks
 
 
 def test_a_study_without_figures_says_so(study: Write) -> None:

@@ -65,6 +65,11 @@ class Row:
         return self.parameters is not None and self.parameters.trainable == 0
 
     @property
+    def without_backbone(self) -> bool:
+        """Whether it learned parameters of its own, and no model was tuned."""
+        return bool(self.done) and self.done[0].backbone is None and not self.baseline
+
+    @property
     def untuned(self) -> bool:
         """Whether it is the pretrained model as it came."""
         return self.baseline and bool(self.done) and self.done[0].backbone is not None

@@ -108,7 +108,8 @@ def _side_by_side(
     given, gold = next(iter(found.values()))
     likelihoods = isinstance(given[0], dict)
     columns = [
-        Column("Test example"), *([Column("Input", numeric=False)] if inputs else []), Column("True", numeric=False),
+        Column("Test example"), *([Column("Input", numeric=False)] if inputs else []),
+        Column("True", numeric=False, note="" if inputs or not isinstance(gold[0], list) else "type: places of words"),
         *(Column(label, note=metric.title if likelihoods else "", numeric=likelihoods) for label in found),
     ]  # fmt: skip
     rows = [

@@ -153,10 +153,10 @@ def _cost_view(price: Price, prices: Sequence[Price], y: str, rows: Sequence[Map
 
 
 def _ticks(values: Sequence[float]) -> list[float]:
-    """Powers of ten on a log axis; within two decades their double and fivefold too."""
+    """Powers of ten on a log axis; where values span two decades at most their double and fivefold too."""
     known = [value for value in values if value > 0]
     low, high = math.floor(math.log10(min(known))), math.ceil(math.log10(max(known)))
-    steps = (1, 2, 5) if high - low <= 2 else (1,)
+    steps = (1, 2, 5) if max(known) <= 100 * min(known) else (1,)
     return [step * 10.0**power for power in range(low, high + 1) for step in steps]
 
 

@@ -46,6 +46,9 @@ def _winners(ranked: Judged) -> Iterator[str]:
         value = f"{text.metric_title(comparison.main[0])} {text.score(comparison.main_score(comparison.best[0]).mean)}"
         are = "is" if len(won) == 1 else "are"
         yield f"{_listed(list(won))} {are} best on {comparison.task} with {comparison.model}, with {value}."
+    elif len(ranked) <= _PLACES and len({comparison.model for comparison, _ in ranked}) == 1:
+        said = "; ".join(f"{label} on {_listed([cell.task for cell in cells])}" for label, cells in order)
+        yield f"Best with {ranked[0][0].model}: {said}."
     elif len(ranked) <= _PLACES:
         said = "; ".join(f"{label} on {_places(cells)}" for label, cells in order)
         yield f"Best of its cell (a model on a task) is {said}."
@@ -174,9 +177,9 @@ def _both(ranked: Judged, one: str, other: str) -> Iterator[tuple[Row, Row]]:
 
 def _shares(counted: Sequence[tuple[str, tuple[int, int]]]) -> str:
     """In how many cells, the first techniques by name."""
-    shown = [f"{label} in {n} of {of}" for label, (n, of) in counted[:_NAMED]]
-    more = len(counted) - _NAMED
-    return _listed([*shown, *([text.plural(more, "more technique")] if more > 0 else [])])
+    named = _NAMED if len(counted) > _NAMED + 1 else len(counted)  # a name is no longer than "1 more technique"
+    shown = [f"{label} in {n} of {of}" for label, (n, of) in counted[:named]]
+    return _listed([*shown, *([f"{len(counted) - named} more techniques"] if len(counted) > named else [])])
 
 
 def _listed(words: Sequence[str]) -> str:

@@ -60,6 +60,8 @@ def _price(row: Row) -> str:
     if row.baseline:
         return f"It tuned no weights and took {text.seconds(row.train_seconds or 0)}"
     trainable, total = row.parameters.trainable, row.parameters.total
+    if row.without_backbone:
+        return f"It fitted {text.count(trainable)} parameters of its own in {text.seconds(row.train_seconds or 0)}"
     return (
         f"It trained {text.count(trainable)} parameters ({text.share(trainable, total)}) "
         f"in {text.seconds(row.train_seconds or 0)}"

@@ -115,6 +115,8 @@ def _parameters(row: Row) -> list[Entry]:
     if row.parameters is None:
         return [Entry(text.ABSENT), Entry(text.ABSENT)]
     trainable, total = row.parameters.trainable, row.parameters.total
+    if row.without_backbone:  # all of its own are no share of a model
+        return [Entry(text.count(trainable), order=trainable), Entry(text.ABSENT)]
     part = Entry(text.share(trainable, total), order=trainable / total if total else None)
     return [Entry(text.count(trainable), order=trainable), part]
 
