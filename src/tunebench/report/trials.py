@@ -40,14 +40,18 @@ def outcome(metric: Metric, statistics: np.ndarray, trials: int) -> Outcome:
     values = _values(metric, statistics.sum(axis=2)[..., None])[:, 0]
     first, second = np.array(list(itertools.combinations(range(len(statistics)), 2))).T
     observed = values[first] - values[second]
-    return Outcome(observed, _chances(metric, statistics, observed, trials), _intervals(metric, statistics, trials))
+    product = _Product(statistics)
+    return Outcome(
+        observed, _chances(metric, statistics, product, observed, trials), _intervals(metric, product, trials)
+    )
 
 
-def _chances(metric: Metric, statistics: np.ndarray, observed: np.ndarray, trials: int) -> np.ndarray:
+def _chances(
+    metric: Metric, statistics: np.ndarray, product: "_Product", observed: np.ndarray, trials: int
+) -> np.ndarray:
     """The share of exchanges, the observed one counted, whose difference is at least as large, (pairs,)."""
     techniques, _, examples, _ = statistics.shape
     totals = statistics.sum(axis=2)[..., None]
-    product = _Product(statistics)
     smaller = np.zeros(len(observed), dtype=int)
     for sides in draws.sides(examples, trials):
         moved = product.sums(sides)
@@ -63,14 +67,11 @@ def _chances(metric: Metric, statistics: np.ndarray, observed: np.ndarray, trial
     return (trials - smaller + 1) / (trials + 1)
 
 
-def _intervals(metric: Metric, statistics: np.ndarray, trials: int) -> np.ndarray:
+def _intervals(metric: Metric, product: "_Product", trials: int) -> np.ndarray:
     """Percentiles 2.5 and 97.5 of the differences over resamples that all techniques share, (pairs, 2)."""
-    product = _Product(statistics)
-    drawn = draws.weights(statistics.shape[2], trials)
+    drawn = draws.weights(product.examples, trials)
     values = np.concatenate([_values(metric, product.sums(weights)) for weights in drawn], axis=1)
-    found = [
-        np.percentile(values[one] - values[one + 1 :], [2.5, 97.5], axis=1).T for one in range(len(statistics) - 1)
-    ]
+    found = [np.percentile(values[one] - values[one + 1 :], [2.5, 97.5], axis=1).T for one in range(len(values) - 1)]
     return np.concatenate(found)
 
 
@@ -83,8 +84,8 @@ class _Product:
     """Sums over examples of all techniques' statistics; columns that are equal are multiplied once."""
 
     def __init__(self, statistics: np.ndarray):
-        techniques, seeds, examples, k = statistics.shape
-        rows = np.ascontiguousarray(statistics.transpose(0, 1, 3, 2)).reshape(-1, examples)
+        techniques, seeds, self.examples, k = statistics.shape
+        rows = np.ascontiguousarray(statistics.transpose(0, 1, 3, 2)).reshape(-1, self.examples)
         whole = bool((rows == np.rint(rows)).all()) and float(np.abs(rows).sum(axis=1).max()) < _EXACT
         known: dict[bytes, int] = {}
         self._place = [known.setdefault(row.tobytes(), len(known)) for row in rows]
