@@ -9,12 +9,12 @@ import pytest
 
 import tunebench
 from tests.records import Write, done
-from tunebench.report import by_label, disagreements, figures, findings
+from tunebench.report import by_label, cost_chart, disagreements, findings
 from tunebench.report.comparisons import Comparison, comparisons
 from tunebench.report.notices import Group
 from tunebench.report.reading import read_answers, read_predictions, read_study
 from tunebench.report.statistics import paired
-from tunebench.report.tables import Table
+from tunebench.report.table import Table
 from tunebench.result import DataInfo, Done
 
 Rows = list[dict[str, Any]]
@@ -207,7 +207,7 @@ def test_what_learned_without_a_model_has_no_share_of_one(study: Write) -> None:
 @pytest.mark.parametrize(("values", "ticks"), [([13.9, 1162], [20, 50, 100, 200, 500, 1000]),
                                                ([0.0, 1, 101], [1, 10, 100])])  # fmt: skip
 def test_a_log_axis_has_finer_ticks_within_two_decades(values: list[float], ticks: list[float]) -> None:
-    shown = [tick for tick in figures._ticks(values) if min(filter(None, values)) <= tick <= max(values)]
+    shown = [tick for tick in cost_chart._ticks(values) if min(filter(None, values)) <= tick <= max(values)]
     assert shown == ticks
 
 
@@ -235,7 +235,7 @@ def test_figures_are_files_that_the_markdown_shows_and_old_ones_go(study: Write)
 
 
 def test_a_large_study_says_how_many_charts_only_a_browser_draws(study: Write, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tunebench.report.render._PICTURES", 3)
+    monkeypatch.setattr("tunebench.report.content._PICTURES", 3)
     out = study(done("full", 0.9), done("full", 0.8, task="ner"))
     said = "the first 3 are drawn as pictures too, so that a large study is written quickly: 1 chart of report.html"
     assert said in (out / "report.html").read_text()

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tunebench.report import records, render
+from tunebench.report import content, records, render
 from tunebench.report.kept import Kept
 from tunebench.report.reading import Study, read_study
 from tunebench.report.rescore import Change, rescore
@@ -74,15 +74,15 @@ def _uncollected() -> Iterator[None]:
 
 
 def _write(study: Study, out: Path, kept: Kept) -> Path:
-    content = render.page(study, kept)
+    shown = content.page(study, kept)
     files = {
         "results.json": records.as_json(study),
         "results.csv": records.as_csv(study),
-        "report.md": render.markdown(content),
-        "report.tex": render.latex(content),
-        "report.html": render.html(content),
+        "report.md": render.markdown(shown),
+        "report.tex": render.latex(shown),
+        "report.html": render.html(shown),
     }
-    drawn = {f"figures/{name}": svg for name, svg in render.pictures(content).items()}
+    drawn = {f"figures/{name}": svg for name, svg in content.pictures(shown).items()}
     for name, text in {**files, **drawn}.items():
         write_atomically(out / name, text.encode())
     for old in (out / "figures").glob("*.svg"):  # of a plan that has changed since

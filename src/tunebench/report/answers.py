@@ -2,7 +2,7 @@
 
 from tunebench.report import text
 from tunebench.report.comparisons import Comparison
-from tunebench.report.tables import Column, Entry, Table, table
+from tunebench.report.table import Column, Entry, Table, table
 from tunebench.result import Done, Generation
 
 _SHOWN = 3  # prompts; the others stand in the runs' result.json

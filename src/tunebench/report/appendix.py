@@ -6,14 +6,14 @@ from typing import Any
 from tunebench.report import text
 from tunebench.report.comparisons import Comparison
 from tunebench.report.reading import Study
-from tunebench.report.statistics import Pairs
-from tunebench.report.tables import Column, Entry, Table, pairs_table, table
+from tunebench.report.statistics import Difference, Pairs
+from tunebench.report.table import Column, Entry, Table, table
 from tunebench.result import Done, Failed
 
 
 def appendix(comparisons: Sequence[Comparison], tested: Sequence[Pairs | None]) -> list[tuple[str, list[Table]]]:
     """The appendix's sections: title and tables."""
-    pairs = [pairs_table(comparison, tests) for comparison, tests in zip(comparisons, tested, strict=True) if tests]
+    pairs = [_pairs(comparison, tests) for comparison, tests in zip(comparisons, tested, strict=True) if tests]
     return [
         ("Every pair of techniques", pairs),
         ("Every run", [_runs(comparison) for comparison in comparisons]),
@@ -45,6 +45,39 @@ def _whose(having: Sequence[str], owners: Sequence[str]) -> str:
     if not others:
         return "all"
     return f"all but {', '.join(others)}" if len(others) < len(having) else ", ".join(having)
+
+
+def _pairs(comparison: Comparison, tests: Pairs) -> Table:
+    """Every pair of techniques: the difference, its interval, and how likely chance alone makes one as large."""
+    assert comparison.main is not None
+    columns = [
+        Column("Better", numeric=False), Column("Worse", numeric=False), Column("Difference"), Column("p"),
+        Column("p, corrected"),
+    ]  # fmt: skip
+    rows = [
+        [
+            first,
+            second,
+            Entry(
+                text.score(abs(d.value)), text.interval(_turned(d)) if d.interval else "no interval", order=abs(d.value)
+            ),
+            Entry(_chance(d.p), order=d.p),
+            Entry(_chance(d.adjusted), order=d.adjusted),
+        ]
+        for d in tests.differences
+        for first, second in [(d.first, d.second) if d.value >= 0 else (d.second, d.first)]
+    ]
+    return table(f"{comparison.task} with {comparison.model}, {text.metric_title(comparison.main[0])}", columns, rows)
+
+
+def _turned(difference: Difference) -> tuple[float, float]:
+    assert difference.interval is not None
+    low, high = difference.interval
+    return (low, high) if difference.value >= 0 else (-high, -low)
+
+
+def _chance(p: float) -> str:
+    return "<0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def _runs(comparison: Comparison) -> Table:

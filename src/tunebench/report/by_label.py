@@ -9,7 +9,7 @@ from tunebench.metrics import entities
 from tunebench.report import text
 from tunebench.report.comparisons import Comparison, Row
 from tunebench.report.reading import Answers
-from tunebench.report.tables import Column, Entry, Table, table
+from tunebench.report.table import Column, Entry, Table, table
 
 _LABELS = 20
 """More labels than this make no matrix that a person reads: the most frequent confusions are listed instead."""

@@ -9,7 +9,7 @@ from tunebench.metrics import METRICS, Metric
 from tunebench.report import text
 from tunebench.report.comparisons import Comparison, Row
 from tunebench.report.reading import Answers
-from tunebench.report.tables import Column, Entry, Table, table
+from tunebench.report.table import Column, Entry, Table, table
 
 _SHOWN = 6
 _LENGTH = 300  # characters of a text

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from tunebench.report.tables import Entry, Table
+from tunebench.report.table import Entry, Table
 
 _SPECIAL = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",

@@ -8,7 +8,7 @@ import yaml
 
 from tunebench.report import text
 from tunebench.report.comparisons import Comparison, Row
-from tunebench.report.tables import Column, Table, table
+from tunebench.report.table import Column, Table, table
 
 _STUDIES = ("published", "demo")
 """Studies with the published cells."""

@@ -1,62 +1,15 @@
-"""Tables as data: the same rows become HTML and Markdown."""
+"""The tables of figures: techniques on one model and task, and techniques by tasks."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from statistics import fmean
 
 from tunebench.report import text
 from tunebench.report.comparisons import Comparison, Row, Score
 from tunebench.report.costs import TARGET, fronts, latencies, seconds_to_target
-from tunebench.report.statistics import Difference, Pairs
+from tunebench.report.statistics import Pairs
+from tunebench.report.table import Column, Entry, Table, table
 from tunebench.report.verdicts import verdict
 from tunebench.result import Cost, Done
-
-BEST = "★"
-
-
-@dataclass(frozen=True)
-class Column:
-    """A column; numeric ones are right aligned."""
-
-    title: str
-    numeric: bool = True
-    note: str = ""
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One field: a text, a smaller note, the mark of the best, and how many columns it takes.
-
-    `order` is the number that it is sorted by, where the text is no bare number; `shade` (0 to 1) colours it.
-    """
-
-    text: str
-    note: str = ""
-    best: bool = False
-    span: int = 1
-    order: float | None = None
-    shade: float | None = None
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table; the first entry of a row names the row. A row may end early with an entry that spans the rest.
-
-    The order of a `fixed` table says something (a matrix, texts beside their reference): it is not for sorting.
-    """
-
-    caption: str
-    columns: tuple[Column, ...]
-    rows: tuple[tuple[Entry, ...], ...]
-    fixed: bool = False
-
-
-def table(
-    caption: str, columns: Sequence[Column], rows: Sequence[Sequence[Entry | str]], *, fixed: bool = False
-) -> Table:
-    """A table whose plain strings become entries."""
-    entries = [tuple(Entry(entry) if isinstance(entry, str) else entry for entry in row) for row in rows]
-    return Table(caption, tuple(columns), tuple(entries), fixed)
 
 
 def comparison_table(comparison: Comparison, tests: Pairs | None = None) -> Table:
@@ -210,39 +163,6 @@ def _judged(row: Row, comparison: Comparison, tests: Pairs) -> list[Entry]:
     if row.label not in tests.groups:
         return [Entry("not tested", tests.left_out.get(row.label, "")), Entry(text.ABSENT)]
     return [Entry(verdict(comparison, row, tests) or text.ABSENT), Entry(tests.groups[row.label])]
-
-
-def pairs_table(comparison: Comparison, tests: Pairs) -> Table:
-    """Every pair of techniques: the difference, its interval, and how likely chance alone makes one as large."""
-    assert comparison.main is not None
-    columns = [
-        Column("Better", numeric=False), Column("Worse", numeric=False), Column("Difference"), Column("p"),
-        Column("p, corrected"),
-    ]  # fmt: skip
-    rows = [
-        [
-            first,
-            second,
-            Entry(
-                text.score(abs(d.value)), text.interval(_turned(d)) if d.interval else "no interval", order=abs(d.value)
-            ),
-            Entry(_chance(d.p), order=d.p),
-            Entry(_chance(d.adjusted), order=d.adjusted),
-        ]
-        for d in tests.differences
-        for first, second in [(d.first, d.second) if d.value >= 0 else (d.second, d.first)]
-    ]
-    return table(f"{comparison.task} with {comparison.model}, {text.metric_title(comparison.main[0])}", columns, rows)
-
-
-def _turned(difference: Difference) -> tuple[float, float]:
-    assert difference.interval is not None
-    low, high = difference.interval
-    return (low, high) if difference.value >= 0 else (-high, -low)
-
-
-def _chance(p: float) -> str:
-    return "<0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def _score(score: Score, best: bool = False) -> Entry:

@@ -10,7 +10,7 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
-from tunebench.report.figures import Chart, Spec
+from tunebench.report.chart import Chart, Spec
 
 _LITE = "6.4"
 _WIDTH, _HEIGHT, _PANEL = 440, 250, 150
