@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tunebench.pretraining.batches import held_out_texts
+from tunebench.pretraining.batches import spread_texts
 from tunebench.pretraining.corpus import Corpus
 from tunebench.pretraining.recipe import Recipe
 
@@ -97,8 +97,8 @@ def main() -> None:
         for part in ("train", "held_out")
     )
     length = max(some.length for some in recipe.training.sequences)
-    texts = held_out_texts(held_out, recipe.pretraining, length, recipe.training.held_out_tokens)
-    model = KneserNey(train.tokens, recipe.shape.vocabulary)
+    texts = spread_texts(held_out, recipe.pretraining, length, recipe.training.held_out_tokens)
+    model = KneserNey(train.tokens, json.loads((out / "model" / "config.json").read_text())["vocab_size"])
     a, b, c = (np.concatenate([text.tokens[i : len(text.tokens) - 2 + i] for text in texts]) for i in range(3))
     p = model.probabilities(a, b, c)
     check = sum(model.probabilities(a[:50], b[:50], np.full(50, token)) for token in range(model.size))

@@ -21,11 +21,12 @@ from tunebench.pretraining.objectives import objectives
 from tunebench.pretraining.objectives.base import Shape, Text
 from tunebench.pretraining.objectives.masked_language_modelling import IGNORED, mask, pairs_of
 from tunebench.pretraining.objectives.span_corruption import corrupt, noise_spans
+from tunebench.pretraining.objectives.span_selection import ask
 from tunebench.pretraining.optimizer import rate_factor
 from tunebench.pretraining.pretrain import pretrain
 from tunebench.pretraining.recipe import Pretraining, Recipe, Sequences, built_in_recipes, read_recipe
 
-OBJECTIVES = ["causal_language_modelling", "masked_language_modelling", "span_corruption"]
+OBJECTIVES = ["causal_language_modelling", "masked_language_modelling", "span_corruption", "span_selection"]
 SHAPE = {"hidden": 16, "layers": 1, "heads": 2, "intermediate": 32, "vocabulary": 400, "positions": 64}
 
 
@@ -67,6 +68,11 @@ def recipe(objective: str, **training: Any) -> Recipe:
             "learning_rate": 2e-3, **training,
         },
     })  # fmt: skip
+
+
+def continued(objective: str, start: Path, **training: Any) -> Recipe:
+    made = recipe(objective, **training).model_dump(mode="json", exclude={"shape"})
+    return Recipe.model_validate({**made, "start_from": str(start)})
 
 
 # Masking and corruption, on hand-made cases ---------------------------------------------------------------------------
@@ -146,6 +152,42 @@ def test_a_window_of_span_corruption_fills_the_wanted_length() -> None:
     assert len(inputs) == 64
 
 
+def test_a_query_asks_for_a_span_by_the_tokens_around_it() -> None:
+    tokens = np.arange(1000, 2000)  # no token twice: it stands where its number says
+    for seed in range(50):
+        inputs, targets = ask(tokens, 40, np.random.default_rng(seed), first_sentinel=999, end=1)
+        query, text, gap = inputs[:6], inputs[6:-1], int(np.flatnonzero(inputs == 999)[0])
+        assert text.tolist() == tokens[:33].tolist()  # whole, nothing is hidden in it
+        answer = targets[1:-1]
+        assert targets.tolist() == [999, *range(answer[0], answer[0] + 3), 1]
+        left, right = query[:gap], query[gap + 1 :]
+        assert answer[-1] <= text[-1]
+        assert (np.diff([*left, answer[0], *right]) > 0).all()
+        assert all(token not in answer and token in text for token in (*left, *right))
+        assert all(answer[0] - token <= 10 and token - answer[-1] <= 10 for token in (*left, *right))
+
+
+@pytest.mark.parametrize(("length", "queries"), [(32, 1), (64, 2), (128, 4), (512, 16)])
+def test_texts_with_queries_have_one_length_whatever_they_ask(length: int, queries: int) -> None:
+    for seed in range(20):
+        inputs, targets = ask(np.arange(1000, 2000), length, np.random.default_rng(seed), first_sentinel=999, end=1)
+        assert (len(inputs), len(targets)) == (length, 4 * queries + 1)
+        assert [token for token in targets if token < 1000] == [*range(999, 999 - queries, -1), 1]
+        assert [token for token in inputs if token < 1000] == [*range(999, 999 - queries, -1), 1]
+
+
+def test_a_quarter_of_the_texts_are_asked_about_and_the_others_corrupted() -> None:
+    guess, find = objectives()["span_corruption"], objectives()["span_selection"]
+    tokenizer = guess.train_tokenizer(lambda: prose(50, 0), 400)
+    some = [text(*range(10 + row, 10 + row + guess.window(32))) for row in range(9)]
+    batch = find.batch(some, tokenizer, np.random.default_rng(0))
+    alone = guess.batch(some[:7], tokenizer, np.random.default_rng(0))
+    assert torch.equal(batch["input_ids"], alone["input_ids"])
+    assert torch.equal(batch["labels"], alone["labels"])
+    assert batch["query_input_ids"].shape == (2, 32)
+    assert set(find.batch(some[:3], tokenizer, np.random.default_rng(0))) == {"input_ids", "labels"}
+
+
 def test_a_batch_is_a_function_of_seed_length_and_step(texts: Path, tmp_path: Path) -> None:
     tokens = np.arange(5, 1000, dtype=np.uint16) % 300 + 5
     source = Corpus(tokens, np.asarray([400, 995]), "")
@@ -159,7 +201,8 @@ def test_a_batch_is_a_function_of_seed_length_and_step(texts: Path, tmp_path: Pa
         assert first.keys() == again.keys()
         assert all(torch.equal(first[key], again[key]) for key in first)
         assert not torch.equal(first["input_ids"], other["input_ids"])
-        assert first["input_ids"].shape == (4, 32)
+        assert sum(len(first[key]) for key in first if key.endswith("input_ids")) == 4
+        assert first["input_ids"].shape[1] == 32
 
 
 def test_the_steps_of_two_lengths_alternate_as_their_shares_have_it() -> None:
@@ -258,7 +301,9 @@ def test_the_loss_is_the_models_own(name: str) -> None:
     batch = batch_at(source, objective, tokenizer, 32, 4, (0, 0, 0))
     ours = torch.stack([part.total / part.count for part in objective.loss(model, batch).values()]).sum()
     labels = {"labels": batch["input_ids"]} if "labels" not in batch else {}
-    assert float(ours.detach()) == pytest.approx(model(**batch, **labels).loss.item(), rel=1e-5)
+    asked = {key.removeprefix("query_"): batch.pop(key) for key in list(batch) if key.startswith("query_")}
+    losses = [model(**some).loss.item() for some in ({**batch, **labels}, asked) if some]
+    assert float(ours.detach()) == pytest.approx(sum(losses), rel=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -299,6 +344,33 @@ def test_a_new_t5_hears_at_each_sentinel_what_stands_beside_it() -> None:
         assert int(reading[head, 15].argmax()) == 15 + distance
     assert crossing[:, 0, 7].mean() > 0.1  # evenly spread it would be 1 in 30
     assert crossing[:, 1, 20].mean() > 0.1
+
+
+def test_a_grafted_t5_finds_the_place_where_the_same_words_stand() -> None:
+    objective = objectives()["span_selection"]
+    tokenizer = objective.train_tokenizer(lambda: prose(50, 0), 400)
+    torch.manual_seed(0)
+    shape = Shape(hidden=256, layers=2, heads=4, intermediate=64, vocabulary=400, positions=512)
+    model: Any = objective.new_model(shape, tokenizer).eval()
+    objective.begin(model, torch.randint(5, 290, (50, 64)))
+    first = int(tokenizer.convert_tokens_to_ids("<extra_id_0>"))
+    words = torch.randperm(240)[:40] + 5
+    ids = torch.cat([words[19:20], torch.tensor([first]), words[23:24], words])[None]  # what stands between these two?
+    begin, end = 3 + 20, 3 + 22  # of the answer in `ids`
+    written = torch.tensor([[first, *ids[0, begin : end + 1]]])
+    with torch.no_grad():
+        out = model(input_ids=ids, decoder_input_ids=written, output_attentions=True)
+    left, right = out.encoder_attentions[1][0, :2, 1]
+    assert int(left[[*range(1), *range(2, 43)]].argmax()) == begin - 1  # but for itself
+    assert int(right[[*range(1), *range(2, 43)]].argmax()) == end - 1
+    following = out.cross_attentions[1][0, 2]
+    assert [int(following[step].argmax()) for step in (1, 2)] == [begin + 1, end]
+
+
+def test_a_model_without_room_for_heads_that_copy_is_refused(texts: Path, tmp_path: Path) -> None:
+    plain = pretrain(recipe("span_corruption"), texts, tmp_path / "plain", silent)
+    with pytest.raises(UserError, match="heads that copy need a T5 with 2 layers, 4 heads"):
+        pretrain(continued("span_selection", plain), texts, tmp_path / "more", silent)
 
 
 # A whole recipe -------------------------------------------------------------------------------------------------------
@@ -443,13 +515,46 @@ def test_too_little_text_is_an_error(tmp_path: Path) -> None:
         pretrain(recipe("causal_language_modelling"), tmp_path, tmp_path / "out", silent)
 
 
+# Going on from a backbone ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["causal_language_modelling", "masked_language_modelling", "span_corruption"])
+def test_a_backbone_is_gone_on_from_with_its_tokenizer_and_weights(name: str, texts: Path, tmp_path: Path) -> None:
+    start = pretrain(recipe(name, tokens=30_000), texts, tmp_path / "start", silent)
+    before = json.loads((start / "pretraining.json").read_text())["curve"]
+    more = tmp_path / "more.txt"
+    more.write_text("\n\n".join(prose(60, 2)))
+    made = continued(name, start, learning_rate=1e-4, warmup_fraction=0)
+    other = made.model_copy(update={"texts": (made.texts[0].model_copy(update={"train": str(more)}),)})
+    folder = pretrain(other, texts, tmp_path / "more", silent)
+    curve = json.loads((folder / "pretraining.json").read_text())["curve"]
+    assert curve[0]["perplexity"] < 0.8 * before[0]["perplexity"]
+    assert (folder / "tokenizer.json").read_text() == (start / "tokenizer.json").read_text()
+    assert f"the shape of {start}, from whose weights" in (folder / "README.md").read_text()
+    named = other.model_copy(update={"start_from": "mine"})
+    again = pretrain(named, texts, tmp_path / "again", silent, {"mine": str(start)})
+    ours, theirs = weights(again), weights(folder)
+    assert all(torch.equal(ours[key], theirs[key]) for key in theirs)
+
+
+def test_a_backbone_that_cannot_be_gone_on_from_is_refused(texts: Path, tmp_path: Path) -> None:
+    start = pretrain(recipe("causal_language_modelling"), texts, tmp_path / "start", silent)
+    with pytest.raises(UserError, match="is a gpt2, and span_corruption trains a t5"):
+        pretrain(continued("span_corruption", start), texts, tmp_path / "out", silent)
+    long = continued("causal_language_modelling", start, sequences=[{"share": 1, "length": 128}])
+    with pytest.raises(UserError, match=r"sequences of 128 tokens do not fit .* which reads 64"):
+        pretrain(long, texts, tmp_path / "out", silent)
+    with pytest.raises(UserError, match="nowhere"):
+        pretrain(continued("causal_language_modelling", tmp_path / "nowhere"), texts, tmp_path / "out", silent)
+
+
 # Recipes --------------------------------------------------------------------------------------------------------------
 
 
 def test_every_objective_has_a_shipped_recipe() -> None:
     assert sorted(objectives()) == OBJECTIVES
     recipes = {name: read_recipe(name)[0] for name in built_in_recipes()}
-    assert sorted(recipes) == ["pocket-bert", "pocket-gpt2", "pocket-t5"]
+    assert sorted(recipes) == ["pocket-bert", "pocket-gpt2", "pocket-t5", "pocket-t5-spans"]
     assert sorted(made.objective for made in recipes.values()) == OBJECTIVES
 
 
@@ -460,6 +565,8 @@ def test_every_objective_has_a_shipped_recipe() -> None:
         ("hidden: 256", "hiden: 256", r"shape: there is no field 'hiden'|shape.hiden: there is no field 'hiden'"),
         ("heads: 4", "heads: 3", "3 heads do not divide a hidden size of 256"),
         ("share: 0.9", "share: 0.8", "the sequences' shares sum to 0.9, not to 1"),
+        ("shape:", "start_from: gpt2\nshape:", "give either a shape to begin with random weights, or start_from"),
+        ("length: 128", "length: 4", "sequences of 4 tokens are too short for masked_language_modelling: 8"),
         ("length: 512", "length: 600", "sequences of 600 tokens do not fit 512 positions"),
         ("optimizer: muon", "optimizer: sgd", "not 'sgd'"),
         ("held_out: ", "# ", "no source names held_out texts"),

@@ -270,6 +270,7 @@ def pretrain(
     recipe: Annotated[str, typer.Argument(help="a built-in name (tunebench list recipes) or a YAML file")],
     data_root: Annotated[Path, typer.Option(help="the folder that the recipe's text files are relative to")] = Path(),
     out: Annotated[Path | None, typer.Option(help="output folder; default: backbones/<recipe>")] = None,
+    model: Models = None,
 ) -> None:
     """Train a tokenizer and a backbone from plain text, by the objective of its family.
 
@@ -293,14 +294,14 @@ def pretrain(
     with locked(target):
         try:
             with display_on(Console(), parsed.name) as observe:
-                model = make(parsed, data_root, target, observe)
+                made = make(parsed, data_root, target, observe, _models(model))
         except KeyboardInterrupt:
             _say(f"Stopped. The same command goes on. Model so far: {target}/model")
             raise typer.Exit(130) from None
         except RunError as error:
             _say(f"failed: {error}")
             raise typer.Exit(1) from error
-    _say(f"Backbone: {model}")
+    _say(f"Backbone: {made}")
 
 
 @app.command()

@@ -59,15 +59,15 @@ def held_out_batches(
     tokens: int,
 ) -> list[dict[str, Tensor]]:
     """About so many tokens of the held-out texts, evenly spread over them; the same whatever the training's seed."""
-    texts = held_out_texts(corpus, objective, length, tokens)
+    texts = spread_texts(corpus, objective, length, tokens)
     return [
         objective.batch(texts[at : at + rows], tokenizer, np.random.default_rng([_HELD_OUT, at]))
         for at in range(0, len(texts), rows)
     ]
 
 
-def held_out_texts(corpus: Corpus, objective: PretrainingObjective, length: int, tokens: int) -> list[Text]:
-    """The windows that held-out batches are made of."""
+def spread_texts(corpus: Corpus, objective: PretrainingObjective, length: int, tokens: int) -> list[Text]:
+    """Windows of about so many tokens together, evenly spread over the texts."""
     size = objective.window(length)
     windows = corpus.windows(size)
     chosen = np.unique(np.linspace(0, windows - 1, min(windows, max(1, tokens // length))).astype(int))

@@ -30,13 +30,12 @@ def write(folder: Path, recipe: Recipe, task: Task, state: State, precision: str
 
 
 def _text(recipe: Recipe, task: Task, state: State, parameters: int, precision: str) -> str:
-    objective, shape, training, last = recipe.pretraining, recipe.shape, recipe.training, state.curve[-1]
+    objective, training, last = recipe.pretraining, recipe.training, state.curve[-1]
     total = training.tokens
     lines = [
         "---", "license: apache-2.0", "language: en", "library_name: transformers", "---", "",
         f"# {recipe.name}", "", recipe.description, "",
-        f"{parameters:,} parameters: {shape.hidden} wide, {shape.layers} layers, {shape.heads} heads, "
-        f"{shape.vocabulary:,} tokens of vocabulary, {shape.positions} positions. Weights are stored in float16.", "",
+        f"{parameters:,} parameters: {_shape(recipe)}. Weights are stored in float16.", "",
         f"Objective: {objective.title} ({objective.paper}).", "",
         "## Texts", "",
         "| texts | licence |", "| --- | --- |",
@@ -57,6 +56,16 @@ def _text(recipe: Recipe, task: Task, state: State, parameters: int, precision: 
         f"seed {training.seed}. pretraining.json holds the whole recipe and curve.", "",
     ]  # fmt: skip
     return "\n".join(lines)
+
+
+def _shape(recipe: Recipe) -> str:
+    shape = recipe.shape
+    if shape is None:
+        return (
+            f"the shape of {recipe.start_from}, from whose weights this training went on; its card tells what it read"
+        )
+    return (f"{shape.hidden} wide, {shape.layers} layers, {shape.heads} heads, {shape.vocabulary:,} tokens of "
+            f"vocabulary, {shape.positions} positions")  # fmt: skip
 
 
 def _linked(title: str, url: str | None) -> str:

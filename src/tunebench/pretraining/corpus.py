@@ -14,7 +14,8 @@ from tunebench.pretraining.objectives.base import Text
 from tunebench.result import read_json, write_json
 
 _DOCUMENTS_AT_ONCE = 256
-_ID = np.uint16  # recipes allow vocabularies up to 65,536
+_ID = np.uint16
+MOST_IDS = 65_536
 
 
 @dataclass(frozen=True)

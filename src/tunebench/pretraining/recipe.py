@@ -34,7 +34,7 @@ class Sequences(_Part):
     """
 
     share: float = Field(gt=0, le=1, description="of all tokens")
-    length: int = Field(ge=8, description="tokens a sequence")
+    length: int = Field(ge=1, description="tokens a sequence")
 
 
 class Pretraining(_Part):
@@ -93,7 +93,8 @@ class Recipe(_Part):
     description: str = ""
     objective: str
     texts: tuple[Source, ...] = Field(min_length=1)
-    shape: Shape
+    shape: Shape | None = Field(None, description="of a backbone that begins with random weights")
+    start_from: str | None = Field(None, description="a backbone to go on from, with its tokenizer: hub id or folder")
     training: Pretraining
 
     @field_validator("objective")
@@ -105,12 +106,24 @@ class Recipe(_Part):
 
     @model_validator(mode="after")
     def _texts_fit(self) -> "Recipe":
-        longest = max(some.length for some in self.training.sequences)
-        if longest > self.shape.positions:
-            raise ValueError(f"sequences of {longest} tokens do not fit {self.shape.positions} positions.")
+        if (self.shape is None) == (self.start_from is None):
+            raise ValueError(
+                "give either a shape to begin with random weights, or start_from to go on from a backbone."
+            )
+        if self.shape and self.longest > self.shape.positions:
+            raise ValueError(f"sequences of {self.longest} tokens do not fit {self.shape.positions} positions.")
+        least = self.pretraining.shortest
+        for some in self.training.sequences:
+            if some.length < least:
+                raise ValueError(f"sequences of {some.length} tokens are too short for {self.objective}: {least}.")
         if not any(source.held_out for source in self.texts):
             raise ValueError("no source names held_out texts: without them nobody knows what was learnt.")
         return self
+
+    @property
+    def longest(self) -> int:
+        """Tokens of the longest sequences."""
+        return max(some.length for some in self.training.sequences)
 
     @property
     def pretraining(self) -> PretrainingObjective:

@@ -65,6 +65,7 @@ class PretrainingObjective(ABC):
     title: ClassVar[str]
     family: ClassVar[str]
     paper: ClassVar[str]
+    shortest: ClassVar[int] = 8  # tokens a sequence must have
 
     @abstractmethod
     def train_tokenizer(self, texts: Callable[[], Iterable[str]], vocabulary: int) -> PreTrainedTokenizerBase:
@@ -80,6 +81,15 @@ class PretrainingObjective(ABC):
     @abstractmethod
     def new_model(self, shape: Shape, tokenizer: Any) -> PreTrainedModel:
         """The model with random weights, drawn from torch's current seed."""
+
+    def begin(self, model: Any, texts: Tensor) -> None:
+        """What is done to a model that is gone on from, before the first step; nothing, for most.
+
+        Args:
+            model: in float32.
+            texts: some of the training texts' token ids, (texts, tokens).
+        """
+        return
 
     @abstractmethod
     def window(self, length: int) -> int:

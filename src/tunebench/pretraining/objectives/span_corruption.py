@@ -73,10 +73,13 @@ class SpanCorruption(PretrainingObjective):
             **special,
         )
         model = T5ForConditionalGeneration(config)
-        # Relative positions are learnt, for which torch's fused attention falls back to its slow float32 form.
-        model.set_attn_implementation("eager")
+        _quick(model)
         begin_aligned(model)
         return model
+
+    def begin(self, model: Any, texts: Tensor) -> None:
+        """Nothing but what makes it quick."""
+        _quick(model)
 
     def window(self, length: int) -> int:
         """The longest text whose corrupted form and </s> fit `length`."""
@@ -91,8 +94,7 @@ class SpanCorruption(PretrainingObjective):
         """input_ids and labels, (batch, tokens) each; texts of one length need no padding."""
         import torch
 
-        first = int(tokenizer.convert_tokens_to_ids("<extra_id_0>"))  # type: ignore[arg-type]
-        end = int(tokenizer.eos_token_id)  # type: ignore[arg-type]
+        first, end = sentinels_and_end(tokenizer)
         rows = [corrupt(text.tokens, noise_spans(len(text.tokens), rng), first, end) for text in texts]
         inputs, targets = (torch.from_numpy(np.stack(side)) for side in zip(*rows, strict=True))
         return {"input_ids": inputs, "labels": targets}
@@ -111,6 +113,18 @@ class SpanCorruption(PretrainingObjective):
         states = states.flatten(0, 1) * model.config.d_model**-0.5  # as the model scales them for the tied embeddings
         total = summed_cross_entropy(states, model.lm_head.weight, labels.flatten())
         return {"spans": Part(total, labels.numel())}
+
+
+def _quick(model: Any) -> None:
+    """Relative positions are learnt, for which torch's fused attention falls back to its slow float32 form."""
+    model.set_attn_implementation("eager")
+
+
+def sentinels_and_end(tokenizer: PreTrainedTokenizerBase) -> tuple[int, int]:
+    """The ids of the first sentinel, from which the others count down, and of </s>."""
+    first: Any = tokenizer.convert_tokens_to_ids("<extra_id_0>")
+    end: Any = tokenizer.eos_token_id
+    return int(first), int(end)
 
 
 def in_stable_order(pieces: Sequence[tuple[str, float]]) -> list[tuple[str, float]]:
@@ -140,13 +154,13 @@ def _input_length(size: int) -> int:
 def noise_spans(size: int, rng: np.random.Generator) -> np.ndarray:
     """(spans, 2): start and end of each, in order; they never touch, and the text begins with a kept token."""
     tokens, spans = _noise(size)
-    corrupted = _segments(tokens, spans, rng)
-    kept = _segments(size - tokens, spans, rng)
+    corrupted = segments(tokens, spans, rng)
+    kept = segments(size - tokens, spans, rng)
     ends = np.cumsum(kept + corrupted)
     return np.stack([ends - corrupted, ends], axis=1)
 
 
-def _segments(total: int, count: int, rng: np.random.Generator) -> np.ndarray:
+def segments(total: int, count: int, rng: np.random.Generator) -> np.ndarray:
     """`count` positive lengths that sum to `total`, every way equally likely."""
     cuts = np.sort(rng.choice(total - 1, count - 1, replace=False)) + 1
     return np.diff(np.concatenate([[0], cuts, [total]]))
