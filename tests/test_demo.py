@@ -11,8 +11,9 @@ from tunebench.study import read_study
 CELLS = {
     "bert": {"emotion", "ner", "similarity"},
     "gpt2": {"emotion", "ner", "instruction"},
+    "t5": {"summarization", "sentiment", "question_answering"},
 }
-"""Those of the published comparison whose families have a shipped backbone."""
+"""Those of the published comparison."""
 
 
 def test_the_demo_has_every_published_cell() -> None:
@@ -26,7 +27,7 @@ def test_the_demo_has_every_published_cell() -> None:
 
 @pytest.mark.parametrize(
     "cell",
-    ["pocket-bert/similarity/classifier_head", "pocket-gpt2/instruction/lora"],
+    ["pocket-bert/similarity/classifier_head", "pocket-gpt2/instruction/lora", "pocket-t5/question_answering/freeze"],
 )
 def test_a_run_of_the_demo_made_again_gives_the_same_figures_and_weights(cell: str, tmp_path: Path) -> None:
     study, _ = read_study("demo")

@@ -71,8 +71,8 @@ def recipe(objective: str, **training: Any) -> Recipe:
 
 
 def continued(objective: str, start: Path, **training: Any) -> Recipe:
-    made = recipe(objective, **training).model_dump(mode="json", exclude={"shape"})
-    return Recipe.model_validate({**made, "start_from": str(start)})
+    made = recipe(objective).model_dump(mode="json", exclude={"shape"})
+    return Recipe.model_validate({**made, "start_from": str(start), "training": {**made["training"], **training}})
 
 
 # Masking and corruption, on hand-made cases ---------------------------------------------------------------------------
