@@ -14,6 +14,8 @@ import traceback
 from pathlib import Path
 from typing import IO, Any
 
+import sklearn.metrics  # noqa: F401  now, so that the first run's evaluation does not count the import
+
 from tunebench.engine.observers import event_file, seldom, tell_all
 from tunebench.errors import UserError
 from tunebench.execute import execute

@@ -175,7 +175,8 @@ def _step(training: Training, optimizer: torch.optim.Optimizer, indices: list[in
         nn.utils.clip_grads_with_norm_(parameters, budget.max_gradient_norm, norm)
     optimizer.step()
     training.technique.after_step(training.model, step)
-    optimizer.zero_grad(set_to_none=True)
+    for parameter in parameters:
+        parameter.grad = None
     return loss
 
 

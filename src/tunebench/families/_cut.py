@@ -21,14 +21,23 @@ class Passed(nn.Module):
 
 
 class Computed(nn.Module):
-    """Stands where a wholly frozen backbone or encoder stood; its output is already computed."""
+    """Stands where a wholly frozen backbone or encoder stood; its output is already computed.
+
+    Args:
+        pooler: what still follows, where the backbone's pooler trains.
+    """
 
     main_input_name = "input_ids"  # what generation asks an encoder for
 
+    def __init__(self, pooler: nn.Module | None = None):
+        super().__init__()
+        self.pooler = pooler
+
     def forward(self, input_ids: None = None, inputs_embeds: Tensor | None = None, *_: Any, **__: Any) -> Output:
-        """States (batch, tokens, hidden) as last hidden state, the first of them as the pooled output."""
+        """States (batch, tokens, hidden) as last hidden state; the pooler's output, or the first of them."""
         assert input_ids is None and inputs_embeds is not None, "a tail takes states, not token ids"
-        return Output(last_hidden_state=inputs_embeds, pooler_output=inputs_embeds[:, 0])
+        pooled = inputs_embeds[:, 0] if self.pooler is None else self.pooler(inputs_embeds)
+        return Output(last_hidden_state=inputs_embeds, pooler_output=pooled)
 
 
 class Nothing(nn.Module):

@@ -150,8 +150,8 @@ class Bert(Family):
                 return out.pooler_output[:, None]
             return out.last_hidden_state[:, :1] if one_vector else out.last_hidden_state
 
-        if with_pooler or (cut == len(layers) and getattr(backbone, "pooler", None) is None):
-            upper: nn.Module = _cut.Computed()
+        if cut >= len(layers):
+            upper: nn.Module = _cut.Computed(None if with_pooler else getattr(backbone, "pooler", None))
         else:
             theirs: dict[str, Any] = {
                 "embeddings": _cut.Passed(),
