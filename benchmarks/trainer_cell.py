@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy.stats import pearsonr
+from sklearn.metrics import f1_score
 from transformers import (
     AutoModelForSequenceClassification,
     AutoTokenizer,
@@ -76,16 +78,12 @@ def prepared(technique: str, model: Any, fresh: list[str]) -> Any:
 
 def weighted_f1(outputs: Any) -> dict[str, float]:
     """Of the predicted classes."""
-    from sklearn.metrics import f1_score
-
     guesses = np.argmax(outputs.predictions, axis=-1)
     return {"score": float(f1_score(outputs.label_ids, guesses, average="weighted", zero_division=0))}
 
 
 def pearson(outputs: Any) -> dict[str, float]:
     """Of the predicted scores."""
-    from scipy.stats import pearsonr
-
     return {"score": float(pearsonr(outputs.predictions.reshape(-1), outputs.label_ids.reshape(-1)).statistic)}
 
 

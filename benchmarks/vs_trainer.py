@@ -32,6 +32,9 @@ HERE = Path(__file__).parent
 EPOCHS = {"classifier_head": 10, "freeze": 5, "lora": 5, "prefix_tuning": 5, "full": 5}
 STUDY_TASKS = ("emotion", "similarity")
 STUDY_TECHNIQUES = ("classifier_head", "lora", "full")
+MEMORY = {
+    "THP_MEM_ALLOC_ENABLE": "1", "MALLOC_MMAP_THRESHOLD_": "33554432", "MALLOC_TRIM_THRESHOLD_": "1073741824"
+}  # fmt: skip
 TEST_ROWS = 100  # tunebench reads the test split once, which Trainer's side is spared
 
 
@@ -103,7 +106,7 @@ class Bench:
         self.environment = {**os.environ, "OMP_NUM_THREADS": str(self.threads), "HF_HUB_OFFLINE": "1"}
         self.environment["TOKENIZERS_PARALLELISM"] = "true"
         if not options.plain_environment:
-            self.environment["THP_MEM_ALLOC_ENABLE"] = "1"  # tunebench sets it for its workers; here both have it
+            self.environment |= MEMORY  # tunebench sets it for its workers; here both have it
 
     def write_examples(self, name: str) -> None:
         """Put a task's examples where Trainer's side reads them."""
@@ -310,7 +313,7 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--settings", type=json.loads, default={}, help="JSON: of the technique; Trainer gets the rate")
     parser.add_argument("--our-epochs", type=int, help="tunebench's epochs, where it is to reach Trainer's score")
     parser.add_argument("--save", choices=["best", "epoch"], default="best", help="when Trainer saves")
-    parser.add_argument("--plain-environment", action="store_true", help="no huge pages for Trainer's processes")
+    parser.add_argument("--plain-environment", action="store_true", help="no memory settings for Trainer's processes")
     parser.add_argument("--json", type=Path, help="also write all figures to this file")
     options = parser.parse_args()
     if options.model is None:

@@ -15,17 +15,18 @@ from tunebench.engine.dropout import FastDropout, attention, scaled_mask
 from tunebench.engine.measure import peak_memory, reset_peak_memory
 from tunebench.engine.precision import resolve_precision
 from tunebench.engine.schedule import rate_factor
-from tunebench.engine.seeds import STEP, seed_of, seed_step
+from tunebench.engine.seeds import STEP, seed_of, seed_torch, seeds_of_steps
 from tunebench.errors import RunError
 from tunebench.execute import execute
 
 
 def test_a_step_draws_the_numbers_that_torchs_own_seeding_gives() -> None:
-    seed_step(3, 1, 7)
+    seeds = seeds_of_steps(3, 1, 9)
+    seed_torch(seeds[7])
     drawn = torch.rand(5)
     torch.manual_seed(seed_of(3, STEP, 1, 7, 0))
     assert torch.equal(drawn, torch.rand(5))
-    seed_step(3, 1, 8)
+    seed_torch(seeds[8])
     assert not torch.equal(drawn, torch.rand(5))
 
 

@@ -627,3 +627,12 @@ def test_waiting_threads_give_their_core_away_unless_the_user_says_how_they_wait
     monkeypatch.delenv("GOMP_SPINCOUNT")
     monkeypatch.setenv("OMP_WAIT_POLICY", "active")
     assert "GOMP_SPINCOUNT" not in started_with(monkeypatch, tmp_path, 1)
+
+
+def test_freed_memory_is_kept_for_the_next_batch_unless_the_user_says_otherwise(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("MALLOC_TRIM_THRESHOLD_", raising=False)
+    assert started_with(monkeypatch, tmp_path, 1)["MALLOC_TRIM_THRESHOLD_"] == str(1 << 30)
+    monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", "131072")
+    assert started_with(monkeypatch, tmp_path, 1)["MALLOC_TRIM_THRESHOLD_"] == "131072"

@@ -167,7 +167,7 @@ class Worker:
         self.family = ""
         environment = {
             # What a batch frees, glibc keeps for the next one: given back and touched anew, page by page, it took a
-            # sixth of a pass over frozen layers. Each run begins by giving back what the one before it kept.
+            # seventh of a pass over frozen layers. Each run begins by giving back what the one before it kept.
             "MALLOC_MMAP_THRESHOLD_": "33554432",  # where glibc itself stops raising it
             "MALLOC_TRIM_THRESHOLD_": "1073741824",
             # A thread that waits for the others gives its core away after 0.5 ms, not 15: beside another process that

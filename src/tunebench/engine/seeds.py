@@ -11,9 +11,16 @@ def seed_of(*parts: int) -> int:
     return int(np.random.SeedSequence(parts).generate_state(1, np.uint64)[0])
 
 
-def seed_step(seed: int, epoch: int, step: int, rank: int = 0) -> None:
-    """Set torch's generators for one training step, so that a resumed run draws the same dropout masks."""
-    value = seed_of(seed, STEP, epoch, step, rank)
+def seeds_of_steps(seed: int, epoch: int, steps: int, rank: int = 0) -> list[int]:
+    """A seed for each training step of an epoch, so that a resumed run draws the same dropout masks.
+
+    All at once: between two steps NumPy's code leaves the processor's caches, and a seed took 0.1 ms instead of 0.01.
+    """
+    return [seed_of(seed, STEP, epoch, step, rank) for step in range(steps)]
+
+
+def seed_torch(value: int) -> None:
+    """Set torch's generators."""
     # As torch.manual_seed, which where CUDA is not in use formats the stack each time and keeps it: 0.7 ms a step.
     torch.default_generator.manual_seed(value)
     if torch.cuda.is_initialized():

@@ -18,7 +18,7 @@ from tunebench.engine.checkpoint import Resume
 from tunebench.engine.measure import Stopwatch
 from tunebench.engine.observers import Observer
 from tunebench.engine.schedule import Schedule, rate_factor
-from tunebench.engine.seeds import seed_step
+from tunebench.engine.seeds import seed_torch, seeds_of_steps
 from tunebench.engine.sources import Source
 from tunebench.errors import RunError
 from tunebench.objectives.base import Objective
@@ -123,13 +123,15 @@ def fit(training: Training, budget: Budget, seed: int, resume: Resume, observe: 
     last_checkpoint = time.monotonic()
     while state.epoch < budget.epochs and not _out_of_patience(state, budget.patience):
         training.network.train()
-        plan = plan_epoch(features.lengths, budget.batch_size, seed, state.epoch)
-        for indices in plan[state.step_in_epoch :]:
+        with watch.time("train"):
+            plan = plan_epoch(features.lengths, budget.batch_size, seed, state.epoch)
+            seeds = seeds_of_steps(seed, state.epoch, len(plan))
+        for indices, drawn in zip(plan[state.step_in_epoch :], seeds[state.step_in_epoch :], strict=True):
             factor = rate_factor(state.step, total, warmup, budget.schedule)
             for group, peak in zip(optimizer.param_groups, peaks, strict=True):
                 group["lr"] = peak * factor
             with watch.time("train"):
-                seed_step(seed, state.epoch, state.step_in_epoch)
+                seed_torch(drawn)
                 loss = _step(training, optimizer, indices, budget, state.step)
             state.step += 1
             state.step_in_epoch += 1
@@ -175,8 +177,7 @@ def _step(training: Training, optimizer: torch.optim.Optimizer, indices: list[in
         nn.utils.clip_grads_with_norm_(parameters, budget.max_gradient_norm, norm)
     optimizer.step()
     training.technique.after_step(training.model, step)
-    for parameter in parameters:
-        parameter.grad = None
+    optimizer.zero_grad(set_to_none=True)
     return loss
 
 
