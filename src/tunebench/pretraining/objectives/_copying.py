@@ -35,7 +35,7 @@ _ALIGNED, _NEXT = 1, 2  # cross heads of its second
 
 
 def graft(model: Any, texts: Tensor) -> None:
-    """Replace eight heads and the encoder's position biases; a function of its arguments.
+    """Replace eight heads and the encoder's position biases, and mark the embeddings; a function of its arguments.
 
     Args:
         model: a T5 in float32.
