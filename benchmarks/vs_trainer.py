@@ -23,6 +23,7 @@ import torch
 
 from tunebench import checkpoints, data
 from tunebench.engine.precision import resolve_precision
+from tunebench.runner import MEMORY
 from tunebench.study import Training
 from tunebench.tasks import tasks
 from tunebench.techniques import techniques
@@ -32,9 +33,6 @@ HERE = Path(__file__).parent
 EPOCHS = {"classifier_head": 10, "freeze": 5, "lora": 5, "prefix_tuning": 5, "full": 5}
 STUDY_TASKS = ("emotion", "similarity")
 STUDY_TECHNIQUES = ("classifier_head", "lora", "full")
-MEMORY = {
-    "THP_MEM_ALLOC_ENABLE": "1", "MALLOC_MMAP_THRESHOLD_": "33554432", "MALLOC_TRIM_THRESHOLD_": "1073741824"
-}  # fmt: skip
 TEST_ROWS = 100  # tunebench reads the test split once, which Trainer's side is spared
 
 

@@ -158,6 +158,17 @@ def _gpus() -> list[str]:
     return [str(index) for index, _ in enumerate(listed.stdout.splitlines())]
 
 
+MEMORY = {
+    # What a batch frees, glibc keeps for the next one: given back and touched anew, page by page, it took a seventh of
+    # a pass over frozen layers. Each run begins by giving back what the one before it kept.
+    "MALLOC_MMAP_THRESHOLD_": "33554432",  # where glibc itself stops raising it
+    "MALLOC_TRIM_THRESHOLD_": "1073741824",
+    # Large tensors on huge pages: zeroing an embedding's gradient page by page took a third of a full step.
+    "THP_MEM_ALLOC_ENABLE": "1",
+}
+"""How a worker keeps its memory, where the user's environment says nothing else."""
+
+
 class Worker:
     """One worker process with its log; its events go to the queue as (worker, event)."""
 
@@ -166,18 +177,13 @@ class Worker:
         self.run: Run | None = None
         self.family = ""
         environment = {
-            # What a batch frees, glibc keeps for the next one: given back and touched anew, page by page, it took a
-            # seventh of a pass over frozen layers. Each run begins by giving back what the one before it kept.
-            "MALLOC_MMAP_THRESHOLD_": "33554432",  # where glibc itself stops raising it
-            "MALLOC_TRIM_THRESHOLD_": "1073741824",
+            **MEMORY,
             # A thread that waits for the others gives its core away after 0.5 ms, not 15: beside another process that
             # computes, two threads with GNU OpenMP's default took 10 times as long, and as long as this without one.
             **({} if "OMP_WAIT_POLICY" in os.environ else {"GOMP_SPINCOUNT": "10000"}),
             **os.environ,
             "TUNEBENCH_WORKERS": str(workers),
             "OMP_NUM_THREADS": str(max(1, _cores() // workers)),
-            # Large tensors on huge pages: zeroing an embedding's gradient page by page took a third of a full step.
-            "THP_MEM_ALLOC_ENABLE": "1",
         }
         gpus = _gpus()
         if gpus:
