@@ -8,9 +8,12 @@ from typing import Any
 import pytest
 import torch
 from torch.nn import functional
+from transformers import T5Config, T5ForConditionalGeneration
+from transformers.activations import NewGELUActivation
 
 from tests.contracts.runs import make, make_run
-from tunebench.engine import train
+from tunebench.engine import cut, train
+from tunebench.engine.activation import use_fused_gelu
 from tunebench.engine.dropout import FastDropout, attention, scaled_mask
 from tunebench.engine.measure import peak_memory, reset_peak_memory
 from tunebench.engine.precision import resolve_precision
@@ -137,6 +140,17 @@ def test_runs_that_share_a_frozen_prefix_share_its_entry(
     assert len(list(cache.glob("*.safetensors"))) == 3  # validation and test were there; train is new
 
 
+def test_outputs_that_an_older_computation_kept_are_not_read(
+    backbones: dict[str, Path], data_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, entries = make_run(backbones["bert"], data_root, "emotion", "untuned"), []
+    for number in (1, 2):
+        monkeypatch.setattr(cut, "_COMPUTATION", number)
+        make(run, tmp_path / str(number), cache=tmp_path / "cache")
+        entries.append(len(list((tmp_path / "cache").glob("*.safetensors"))))
+    assert entries == [2, 4]
+
+
 def test_a_loss_that_is_not_finite_ends_the_run_at_its_step(
     backbones: dict[str, Path], data_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -218,3 +232,25 @@ def test_the_result_names_the_commits_that_the_hub_resolved(
     assert (result.backbone.source, result.backbone.commit) == ("bert-base-uncased", "c0ffee")
     assert result.data.source == "dair-ai/emotion@decade"
     assert json.loads((tmp_path / "run/result.json").read_text())["run"]["revision"] == "v2"
+
+
+def test_flan_t5s_gated_gelu_is_replaced_too() -> None:
+    shape = {"d_model": 16, "d_ff": 32, "d_kv": 8, "num_heads": 2, "num_layers": 1, "vocab_size": 20}
+    torch.manual_seed(0)
+    model = T5ForConditionalGeneration(T5Config(**shape, feed_forward_proj="gated-gelu")).eval()
+    ids = {"input_ids": torch.arange(2, 10)[None], "decoder_input_ids": torch.arange(5)[None]}
+    with torch.no_grad():
+        before = model(**ids).logits
+        use_fused_gelu(model)
+        assert not any(isinstance(module, NewGELUActivation) for module in model.modules())
+        torch.testing.assert_close(model(**ids).logits, before)
+
+
+def test_one_kernel_of_gpt2s_gelu_is_nearer_to_the_function_than_eight_in_bf16() -> None:
+    model = torch.nn.Sequential(NewGELUActivation())
+    x = torch.linspace(-6, 6, 10_001)
+    exact, rounded = model(x.double()), model(x.bfloat16()).double()
+    use_fused_gelu(model)
+    assert torch.allclose(model(x).double(), exact, atol=1e-6)
+    wanted = torch.nn.functional.gelu(x.bfloat16().double(), approximate="tanh")
+    assert (model(x.bfloat16()).double() - wanted).abs().mean() < (rounded - wanted).abs().mean()

@@ -13,7 +13,7 @@ from torch import Tensor
 from tests.tiny import make_tokenizer
 from tunebench.engine import frozen_prefix
 from tunebench.engine.frozen_prefix import Prefix, PrefixCache, entry_key
-from tunebench.engine.sources import Cached, Tokens
+from tunebench.engine.sources import Cached, CachedVectors, Tokens
 from tunebench.examples import TextExample
 from tunebench.objectives import objectives
 from tunebench.objectives.base import Objective
@@ -34,7 +34,8 @@ def tokens(objective: Objective) -> Tokens:
 
 
 def tokens_of(objective: Objective, texts: tuple[str, ...]) -> Tokens:
-    return Tokens(objective, objective.encode([TextExample(text, 0) for text in texts]), torch.device("cpu"))
+    examples = [TextExample(text, number % 2) for number, text in enumerate(texts)]
+    return Tokens(objective, objective.encode(examples), torch.device("cpu"))
 
 
 class Counted:
@@ -84,12 +85,15 @@ def test_one_vector_a_text_is_kept_where_one_is_enough(tokens: Tokens, tmp_path:
 
     assert states is not None
     assert torch.equal(states, TABLE[torch.full((len(TEXTS),), tokens.features.inputs[0]["input_ids"][0])])
+    batch = CachedVectors(tokens.objective, tokens.features, torch.device("cpu"), states).batch([2, 1])
+    assert torch.equal(batch["inputs_embeds"], states[[2, 1], None])
+    assert torch.equal(batch["labels"], tokens.batch([2, 1])["labels"])
 
 
 def test_a_batch_of_kept_states_is_the_batch_that_the_prefix_gives(tokens: Tokens, tmp_path: Path) -> None:
     states = states_of(PrefixCache(tmp_path, 1e6), tokens, Counted())
     assert states is not None
-    batch = Cached(tokens.objective, tokens.features, torch.device("cpu"), states, one_vector=False).batch([2, 0])
+    batch = Cached(tokens.objective, tokens.features, torch.device("cpu"), states).batch([2, 0])
     plain = tokens.batch([2, 0])
 
     mask = plain["attention_mask"].bool()

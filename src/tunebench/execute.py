@@ -16,6 +16,7 @@ from accelerate import Accelerator
 from tunebench import checkpoints, data
 from tunebench.data import SPLITS, Data
 from tunebench.engine import checkpoint, measure, train
+from tunebench.engine.activation import use_fused_gelu
 from tunebench.engine.cut import Cut
 from tunebench.engine.dropout import use_fast_dropout
 from tunebench.engine.evaluate import score
@@ -23,7 +24,13 @@ from tunebench.engine.frozen_prefix import PrefixCache
 from tunebench.engine.generate import answer_sample, kept_sample
 from tunebench.engine.latency import Latency, latency, middle, seconds
 from tunebench.engine.observers import Observer, tracking
-from tunebench.engine.precision import Precision, compute_in_float32, make_accelerator, store_frozen_in_bf16
+from tunebench.engine.precision import (
+    Precision,
+    autocast_of,
+    compute_in_float32,
+    make_accelerator,
+    store_frozen_in_bf16,
+)
 from tunebench.engine.seeds import HEAD, seed_of
 from tunebench.errors import RunError, UserError
 from tunebench.families.base import Family, base_of, fresh_of
@@ -77,6 +84,7 @@ def tune(
     """Adapt the pretrained model, and predict the test split with its best epoch."""
     budget, family, metrics = run.training, found.family, run.task.metrics
     accelerator, precision = make_accelerator(budget.precision, folder, track)
+    autocast = autocast_of(accelerator.device, precision)
     local, backbone = checkpoints.fetch(found, technique.reads_weights)
     objective = pose(run, found, examples.labels, family.tokenizer(local))
     features = {split: objective.encode(examples.splits[split]) for split in SPLITS}
@@ -112,7 +120,7 @@ def tune(
                 groups=technique.parameter_groups(model, family, budget.weight_decay),
                 source=cut.source("train"),
                 objective=objective,
-                autocast=accelerator.autocast,  # pyright: ignore[reportArgumentType]
+                autocast=autocast,
                 validate=validate,
                 main_metric=(metrics[0], METRICS[metrics[0]].higher_is_better),
                 on_best=lambda: checkpoint.save_weights(checkpoint.trainable(model), best),
@@ -142,10 +150,9 @@ def tune(
         observe({"event": "generation"})
         watch = measure.Stopwatch()
         with watch.time("generation"):
-            generation = answer_sample(model, objective, examples.splits["test"], run.seed, accelerator.autocast)  # pyright: ignore[reportArgumentType]
+            generation = answer_sample(model, objective, examples.splits["test"], run.seed, autocast)
         state.seconds |= watch.seconds
     peaks, fresh = measure.Peaks(), fresh_of(model)
-    autocast: Any = accelerator.autocast
     spent = latency(model, technique, objective, features["test"], autocast)  # last: it may merge the model
     truncated = {f"{split} {what}": n for split in SPLITS for what, n in features[split].truncated.items()}
     return Outcome(
@@ -228,6 +235,7 @@ def settle(model: Any, family: Family, accelerator: Accelerator, precision: Prec
 
     `exact_logits`: a pretrained language-modelling head computes in float32, too.
     """
+    use_fused_gelu(model)
     head = [*family.head(model), *([base_of(model).get_output_embeddings()] if exact_logits else [])]
     if precision == "bf16":
         store_frozen_in_bf16(model, head)

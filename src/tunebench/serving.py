@@ -12,7 +12,7 @@ from tunebench import checkpoints
 from tunebench.engine import checkpoint
 from tunebench.engine.evaluate import predict as run_network
 from tunebench.engine.generate import generate
-from tunebench.engine.precision import make_accelerator
+from tunebench.engine.precision import autocast_of, make_accelerator
 from tunebench.engine.sources import Tokens
 from tunebench.errors import UserError
 from tunebench.examples import Example, PromptExample, QuestionExample, TextExample, TokensExample, filled
@@ -189,16 +189,17 @@ def answers_of(
     run: Run, folder: Path, model: Any, objective: Objective, examples: Sequence[Example]
 ) -> tuple[list[Any], list[Any]]:
     """A loaded model's answers in task space, and for each what `Objective.decode` knows besides."""
-    accelerator, _ = make_accelerator("float32", folder, None)
+    accelerator, precision = make_accelerator("float32", folder, None)
+    autocast = autocast_of(accelerator.device, precision)
     if isinstance(objective, CausalLm) and not objective.writes:
-        answers = generate(model.to(accelerator.device), objective, examples, accelerator.autocast)  # pyright: ignore[reportArgumentType]
+        answers = generate(model.to(accelerator.device), objective, examples, autocast)
         return [text for text, _ in answers], [ended for _, ended in answers]
     source = Tokens(objective, objective.encode(examples), accelerator.device)
     return run_network(
         model.to(accelerator.device),
         source,
         objective,
-        accelerator.autocast,  # pyright: ignore[reportArgumentType]
+        autocast,
         run.training.evaluation_batch_tokens,
     )
 

@@ -38,12 +38,35 @@ def test_tail_of_prefix_is_the_model_at_every_depth(kind: str, objective: str, b
             states = split.prefix(**batch)
             mask = {} if split.one_vector else {"attention_mask": batch["attention_mask"]}
             logits = split.tail(inputs_embeds=states, **mask).logits
-            if decoder and split.one_vector:  # the head multiplies one vector a text, not one a token
+            if split.one_vector:  # the top layer and the head see one vector a text, not one a token
                 torch.testing.assert_close(logits, expected)
             else:
                 assert torch.equal(logits, expected), depth
             assert split.one_vector == (pooled and depth >= (6 if decoder else 5))
             assert states.shape[1] == (1 if split.one_vector else batch["input_ids"].shape[1])
+
+
+@pytest.mark.parametrize("attention", ["sdpa", "eager"])
+@pytest.mark.parametrize("kind", ["bert", "fresh_pooler", "roberta", "gpt2"])
+def test_the_top_layer_below_a_pooled_head_computes_one_token_a_text(
+    kind: str, attention: str, backbones: dict[str, Path]
+) -> None:
+    family = find(str(backbones[kind])).family
+    model: Any = family.load(backbones[kind], "regression", objectives()["regression"].head(())).eval()
+    model.set_attn_implementation(attention)
+    texts = ["i feel so happy", "john johnson won the world cup in new york"]
+    batch: Any = dict(family.tokenizer(backbones[kind])(texts, return_tensors="pt", padding=True))
+    tokens = batch["input_ids"].numel()
+    below, top = (layer.get_submodule(family.projections(model)["mlp_out"][0]) for layer in family.layers(model)[-2:])
+    rows: list[int] = []
+    for module in (below, top):
+        module.register_forward_hook(lambda module, args, output: rows.append(output.shape[:-1].numel()))
+    split = family.split(model, len(family.stages(model)), pooled=True)
+    with torch.no_grad():
+        logits = split.tail(inputs_embeds=split.prefix(**batch)).logits
+        assert rows == [tokens, len(texts)]
+        torch.testing.assert_close(logits, model(**batch).logits)
+    assert rows[2:] == [tokens, tokens]
 
 
 @pytest.mark.parametrize("kind", ["gpt2", "llama", "gpt_neox"])

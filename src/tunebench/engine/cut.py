@@ -12,11 +12,12 @@ from tunebench.engine.evaluate import predict
 from tunebench.engine.frozen_prefix import Prefix, PrefixCache
 from tunebench.engine.measure import Stopwatch
 from tunebench.engine.observers import Observer
-from tunebench.engine.precision import Precision
-from tunebench.engine.sources import Batch, Cached, Computed, Source, Tokens
+from tunebench.engine.precision import Precision, autocast_of
+from tunebench.engine.sources import Batch, Cached, CachedVectors, Computed, Source, Tokens
 from tunebench.families.base import Family
 from tunebench.objectives.base import Features, Objective
 
+_COMPUTATION = 2  # counted up when this package computes frozen outputs otherwise, if only in their last bits
 _WORTH_KEEPING = 2  # stages: embeddings and a layer. An embedding lookup alone costs no more than reading its output.
 
 
@@ -49,6 +50,7 @@ class Cut:
         observe: Observer,
     ):
         self._objective, self._features, self._accelerator = objective, features, accelerator
+        self._autocast = autocast_of(accelerator.device, precision)
         self._cache, self._batch_tokens, self._observe = cache, batch_tokens, observe
         self._sources: dict[str, Source] = {}
         self._model = model
@@ -61,7 +63,8 @@ class Cut:
             self.network = split.tail
             self._dtype = torch.bfloat16 if precision == "bf16" else torch.float32
             key = (
-                f"{identity} {self.depth} {split.one_vector} {precision} {accelerator.device.type} {torch.__version__}"
+                f"{_COMPUTATION} {identity} {self.depth} {split.one_vector} {precision} {accelerator.device.type} "
+                f"{torch.__version__}"
             )
             self._split = split
             self._prefix = Prefix(self._compute, hashlib.sha256(key.encode()).hexdigest(), split.one_vector)
@@ -81,7 +84,7 @@ class Cut:
             self._model if whole else self.network,
             Tokens(objective, self._features[split], self._accelerator.device) if whole else self.source(split),
             objective,
-            self._accelerator.autocast,  # pyright: ignore[reportArgumentType]
+            self._autocast,
             self._batch_tokens,
             self._told(f"answers, {split}") if objective.writes or objective.ranks else _untold,
         )
@@ -93,12 +96,13 @@ class Cut:
                 states = self._cache.states(prefix, tokens, self._batch_tokens, self._told(f"frozen layers, {split}"))
             if states is not None:
                 self.cached = True
-                return Cached(self._objective, tokens.features, self._accelerator.device, states, prefix.one_vector)
+                gathered = CachedVectors if prefix.one_vector else Cached
+                return gathered(self._objective, tokens.features, self._accelerator.device, states)
             self.over_budget = True
         return Computed(tokens, prefix.compute, prefix.one_vector)
 
     def _compute(self, inputs: Batch) -> Tensor:
-        with torch.no_grad(), self._accelerator.autocast():
+        with torch.no_grad(), self._autocast():
             return self._split.prefix(**inputs).to(self._dtype)
 
     def _told(self, phase: str) -> Any:

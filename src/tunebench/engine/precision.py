@@ -1,7 +1,8 @@
 """Which numbers are computed in bf16, and which never are."""
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -53,6 +54,14 @@ def compute_in_float32(module: nn.Module, device_type: str) -> None:
             return inner(*(x.float() if torch.is_tensor(x) and x.is_floating_point() else x for x in inputs), **options)
 
     module.forward = forward
+
+
+def autocast_of(device: torch.device, precision: Precision) -> Callable[[], AbstractContextManager[Any]]:
+    """Makes the context in which matrix products are computed in bf16, where that is the precision.
+
+    accelerate's `autocast` gives the same one, and looks up its settings each time: a twentieth of a head's step.
+    """
+    return functools.partial(torch.autocast, device.type, torch.bfloat16, enabled=precision == "bf16")
 
 
 def make_accelerator(wanted: str, folder: Path, track: str | None) -> tuple[Accelerator, Precision]:

@@ -51,23 +51,15 @@ class Cached:
     """Batches gathered from kept states.
 
     Args:
-        states: (all tokens, hidden), or (examples, hidden) where one vector a text is kept; may be memory-mapped.
+        states: (all tokens, hidden); may be memory-mapped.
     """
 
-    def __init__(
-        self, objective: Objective, features: Features, device: torch.device, states: Tensor, one_vector: bool
-    ):
-        self.features, self._objective, self._device = features, objective, device
-        self._states, self._one_vector = states, one_vector
-        lengths = torch.ones(len(features)) if one_vector else torch.tensor(features.lengths)
-        self._ends = lengths.cumsum(0).long().tolist()
+    def __init__(self, objective: Objective, features: Features, device: torch.device, states: Tensor):
+        self.features, self._objective, self._device, self._states = features, objective, device, states
+        self._ends = torch.tensor(features.lengths).cumsum(0).tolist()
 
     def batch(self, indices: Sequence[int]) -> Batch:
-        """States (batch, tokens, hidden) with their mask; (batch, 1, hidden) without one where one vector is kept."""
-        if self._one_vector:
-            states = self._states[torch.tensor(indices)][:, None]
-            labels = self._objective.collate_labels(self.features, indices, 1)
-            return {"inputs_embeds": states.to(self._device), "labels": labels.to(self._device)}
+        """States (batch, tokens, hidden) with their mask."""
         lengths = self.features.lengths_of(indices)
         rows = [self._states[self._ends[i] - n : self._ends[i]] for i, n in zip(indices, lengths, strict=True)]
         states = pad_sequence(rows, batch_first=True)
@@ -75,3 +67,21 @@ class Cached:
         labels = self._objective.collate_labels(self.features, indices, states.shape[1])
         batch = {"inputs_embeds": states, "attention_mask": mask, "labels": labels}
         return {name: tensor.to(self._device) for name, tensor in batch.items()}
+
+
+class CachedVectors:
+    """Batches gathered where one vector a text is kept.
+
+    Args:
+        states: (examples, hidden); may be memory-mapped.
+    """
+
+    def __init__(self, objective: Objective, features: Features, device: torch.device, states: Tensor):
+        self.features, self._device, self._states = features, device, states
+        self._labels = objective.collate_labels(features, range(len(features)), 1)
+
+    def batch(self, indices: Sequence[int]) -> Batch:
+        """States (batch, 1, hidden)."""
+        rows = torch.tensor(indices)
+        states, labels = (kept.index_select(0, rows).to(self._device) for kept in (self._states, self._labels))
+        return {"inputs_embeds": states.unsqueeze(1), "labels": labels}

@@ -160,7 +160,9 @@ def _step(training: Training, optimizer: torch.optim.Optimizer, indices: list[in
     loss = 0.0
     for part, weight in _micro_batches(training, indices, budget.micro_batch_size):
         with training.autocast():
-            part_loss = training.network(**part).loss * weight
+            part_loss = training.network(**part).loss
+        if weight < 1:
+            part_loss = part_loss * weight
         part_loss.backward()
         loss += float(part_loss.detach())
     penalty = training.technique.penalty(training.model)
@@ -173,11 +175,12 @@ def _step(training: Training, optimizer: torch.optim.Optimizer, indices: list[in
     norm = nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
     if not math.isfinite(float(norm)):
         raise RunError(f"the gradient's norm is {float(norm)} at step {step + 1}; a lower learning rate may help")
-    if norm > budget.max_gradient_norm:  # below it torch would multiply every gradient by 1
+    if float(norm) > budget.max_gradient_norm:  # below it torch would multiply every gradient by 1
         nn.utils.clip_grads_with_norm_(parameters, budget.max_gradient_norm, norm)
     optimizer.step()
     training.technique.after_step(training.model, step)
-    optimizer.zero_grad(set_to_none=True)
+    for parameter in parameters:  # `zero_grad` does the same, and tells the profiler of it: 3 % of a head's step
+        parameter.grad = None
     return loss
 
 

@@ -37,6 +37,8 @@ class Stage:
 class Split:
     """A model cut in two, sharing its parameters: `tail(inputs_embeds=prefix(**inputs), ...)` equals the model.
 
+    Bit by bit, or to rounding where `one_vector`: matrix products then have other shapes.
+
     Attributes:
         prefix: inputs -> states (batch, tokens, hidden), or (batch, 1, hidden) where `one_vector`.
         tail: the model's own class and forward, whose lower stages take the states as `inputs_embeds`.

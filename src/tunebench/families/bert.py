@@ -133,22 +133,27 @@ class Bert(Family):
         from tunebench.families import _cut
 
         base = base_of(model)
+        backbone: Any
         backbone, encoder_name = self._encoder(model)
         encoder = getattr(backbone, encoder_name)
-        layers = list(encoder.layer)
+        layers: list[Any] = list(encoder.layer)
         cut = depth - 1
         one_vector = pooled and cut >= len(layers)
         with_pooler = cut > len(layers)
-        ours: dict[str, Any] = {encoder_name: _cut.shallow(encoder, layer=ModuleList(layers[:cut]))}
-        if hasattr(backbone, "pooler") and not with_pooler:
+        first_only = one_vector and not hasattr(layers[-1], "ffn")  # DistilBERT's layers take no keys and values
+        below = layers[:-1] if first_only else layers[:cut]
+        ours: dict[str, Any] = {encoder_name: _cut.shallow(encoder, layer=ModuleList(below))}
+        if hasattr(backbone, "pooler"):
             ours["pooler"] = None
         lower = _cut.shallow(backbone, **ours)
 
-        def prefix(**inputs: Tensor) -> Tensor:
-            out = lower(**inputs)
+        def prefix(attention_mask: Tensor, **inputs: Tensor) -> Tensor:
+            states = lower(attention_mask=attention_mask, **inputs).last_hidden_state
+            if first_only:
+                states = _first_token(layers[-1], states, attention_mask)
             if with_pooler:
-                return out.pooler_output[:, None]
-            return out.last_hidden_state[:, :1] if one_vector else out.last_hidden_state
+                return backbone.pooler(states)[:, None]
+            return states[:, :1] if one_vector else states
 
         if cut >= len(layers):
             upper: nn.Module = _cut.Computed(None if with_pooler else getattr(backbone, "pooler", None))
@@ -172,6 +177,15 @@ class Bert(Family):
             named = {role: f"attention.self.{role}" for role in ("query", "key", "value")}
             named |= {"output": "attention.output.dense", "mlp_in": "intermediate.dense", "mlp_out": "output.dense"}
         return {role: (path,) for role, path in named.items()}
+
+
+def _first_token(layer: Any, states: Tensor, mask: Tensor) -> Tensor:
+    """A layer's output at the first token, (batch, 1, hidden)."""
+    from tunebench.families import _pooled
+
+    attention = layer.attention.self
+    keys, values, width = attention.key(states), attention.value(states), attention.attention_head_size
+    return _pooled.one_token(layer, states[:, :1], keys, values, mask, width)
 
 
 def _spans_from_labels(module: nn.Module, args: tuple, kwargs: dict[str, Any]) -> tuple[tuple, dict[str, Any]]:

@@ -136,17 +136,21 @@ class Gpt2(Family):
 
         base, names = base_of(model), self._names(model)
         backbone: Any = base.base_model
-        layers = self.layers(model)
+        layers: list[Any] = list(self.layers(model))
         cut = depth - 1
         whole = cut > len(layers)
         one_vector = pooled and whole
+        last_only = one_vector and names is _NAMES["gpt2"]  # others turn keys by their position
+        below = layers[:-1] if last_only else layers[:cut]
         lower: Any = backbone
-        if not whole:
-            lower = _cut.shallow(backbone, **{names.layers: ModuleList(layers[:cut]), names.norm: Identity()})
+        if last_only or not whole:
+            lower = _cut.shallow(backbone, **{names.layers: ModuleList(below), names.norm: Identity()})
             _cut.without_output_hooks(lower)  # the pooled token is chosen above the cut
 
-        def prefix(**inputs: Tensor) -> Tensor:
-            states = lower(**inputs).last_hidden_state
+        def prefix(attention_mask: Tensor, **inputs: Tensor) -> Tensor:
+            states = lower(attention_mask=attention_mask, **inputs).last_hidden_state
+            if last_only:
+                return backbone.ln_f(_last_token(layers[-1], states, attention_mask))
             return states[:, :1] if one_vector else states
 
         upper: nn.Module = _cut.Computed()
@@ -164,19 +168,28 @@ class Gpt2(Family):
         return {role: (path,) for role, path in self._names(model).projections.items()}
 
 
+def _last_token(layer: Any, states: Tensor, mask: Tensor) -> Tensor:
+    """A GPT-2 layer's output at the last real token, (batch, 1, hidden)."""
+    from tunebench.families import _pooled
+
+    _, keys, values = layer.attn.c_attn(layer.ln_1(states)).chunk(3, dim=-1)
+    return _pooled.one_token(layer, _last_real(states, mask), keys, values, mask, layer.attn.head_dim)
+
+
 def _last_real_token(module: nn.Module, args: tuple, kwargs: dict[str, Any], output: Any) -> Any:
     """Put the last real token's state at every position, so that whichever one the classifier reads is that token's.
 
     Virtual tokens may stand before the text in the mask, in the states, or in both.
     """
+    states, mask = output.last_hidden_state, kwargs.get("attention_mask")
+    last = states[:, -1:] if mask is None else _last_real(states, mask[:, -states.shape[1] :])
+    output.last_hidden_state = last.expand_as(states)
+    return output
+
+
+def _last_real(states: Tensor, mask: Tensor) -> Tensor:
+    """The last real token's state, (batch, 1, hidden)."""
     import torch
 
-    states, mask = output.last_hidden_state, kwargs.get("attention_mask")
-    if mask is not None:
-        mask = mask[:, -states.shape[1] :]
-        last = (mask * torch.arange(1, mask.shape[1] + 1, device=mask.device)).argmax(1)
-        states = states[torch.arange(len(states), device=states.device), last][:, None].expand_as(states)
-    else:
-        states = states[:, -1:].expand_as(states)
-    output.last_hidden_state = states
-    return output
+    last = (mask * torch.arange(1, mask.shape[1] + 1, device=mask.device)).argmax(1)
+    return states[torch.arange(len(states), device=states.device), last][:, None]
