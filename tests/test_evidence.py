@@ -47,7 +47,7 @@ def test_each_label_has_its_f1_by_technique(study: Write) -> None:
     gold = ["joy", "joy", "fear", "fear"]
     full, head = result("full", 0.75, ["joy", "fear"]), result("head", 0.5, ["joy", "fear"])
     answers = {full.run.id: rows_of(["joy", "joy", "joy", "fear"], gold), head.run.id: rows_of(["joy"] * 4, gold)}
-    (table,) = by_label.by_label(*one(study(full, head, answers=answers)))
+    (table,) = by_label.by_label(by_label.labelled(*one(study(full, head, answers=answers))))
     assert [column.title for column in table.columns] == ["Label", "In test", "full", "head"]
     assert texts(table) == [["fear", "2", "0.667", "0.000"], ["joy", "2", "0.800", "0.667"]]
     assert [[entry.best for entry in row[2:]] for row in table.rows] == [[True, False], [True, False]]
@@ -59,17 +59,27 @@ def test_entity_types_are_counted_as_whole_entities_over_all_seeds(study: Write)
     runs = [result("full", 0.9, ["O", "B-PER"], "entity_f1", seed=seed) for seed in (0, 1)]
     answers = {runs[0].run.id: rows_of(gold, gold), runs[1].run.id: rows_of(half, gold)}
     comparison, given = one(study(*runs, answers=answers))
-    (table,) = by_label.by_label(comparison, given)
+    found = by_label.labelled(comparison, given)
+    (table,) = by_label.by_label(found)
     assert table.caption == "F1 on each entity type, 2 seeds together"
     assert texts(table) == [["LOC", "1", "1.000"], ["PER", "1", "0.500"]]
-    assert by_label.confusions(comparison, given) == []
+    assert by_label.confusions(found) == []
+
+
+def test_answers_that_are_no_labels_or_cannot_be_read_have_no_labels_to_count(study: Write) -> None:
+    gold = ["joy", "fear"]
+    runs = [result(name, 0.5, ["joy", "fear"]) for name in ("full", "mixed", "nested", "lost")]
+    comparison, _ = one(study(*runs))
+    shown = [gold, ["joy", 3], ["joy", ["fear"]]]
+    found = by_label.labelled(comparison, {r.run.id: (p, gold) for r, p in zip(runs, shown, strict=False)})
+    assert [(row.label, counts) for row, counts in found] == [("full", {("joy", "joy"): 1, ("fear", "fear"): 1})]
 
 
 def test_a_matrix_has_true_labels_down_and_every_answer_across_even_one_that_is_no_label(study: Write) -> None:
     gold = ["joy", "joy", "fear", "fear"]
     full = result("full", 0.5, ["joy", "fear"])
     answers = {full.run.id: rows_of(["joy", "fear", "fear", "(no label)"], gold)}
-    (table,) = by_label.confusions(*one(study(full, answers=answers)))
+    (table,) = by_label.confusions(by_label.labelled(*one(study(full, answers=answers))))
     assert [column.title for column in table.columns] == ["True label", "joy", "fear", "(no label)"]
     assert texts(table) == [["joy", "1", "1", "0"], ["fear", "0", "1", "1"]]
     assert [entry.shade for entry in table.rows[0][1:]] == [0.5, 0.5, 0.0]
@@ -79,7 +89,7 @@ def test_more_labels_than_a_matrix_bears_become_the_most_frequent_confusions(stu
     labels = [f"label {n:02}" for n in range(30)]
     full = result("full", 0.5, labels)
     answers = {full.run.id: rows_of([*labels[1:], labels[2], labels[2]], [*labels[:-1], labels[1], labels[1]])}
-    (table,) = by_label.confusions(*one(study(full, answers=answers)))
+    (table,) = by_label.confusions(by_label.labelled(*one(study(full, answers=answers))))
     assert table.caption == "The 20 most frequent of 29 confusions of full (30 labels)"
     assert texts(table)[0] == ["label 01", "label 02", "3"]
 

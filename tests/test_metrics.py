@@ -14,10 +14,15 @@ import pytest
 import scipy.stats
 import seqeval.metrics
 import sklearn.metrics
+from nltk.stem.porter import PorterStemmer
+from rouge_score.tokenize import tokenize
 
+from tunebench import rouge
 from tunebench.bootstrap import _sums, bootstrap_interval
+from tunebench.embedded import summarization
 from tunebench.engine.evaluate import score
-from tunebench.metrics import METRICS, Metric, sentences_on_lines
+from tunebench.metrics import METRICS, Metric
+from tunebench.rouge import sentences_on_lines
 from tunebench.words import NO_LABEL
 
 CASES = 200
@@ -78,7 +83,7 @@ def answers(rng: random.Random) -> Case:
     return guess, [[text, *texts(rng)[1][:2]] for text in gold]
 
 
-def rouge(kind: str) -> Callable[[Any, Any], float]:
+def rouge_score(kind: str) -> Callable[[Any, Any], float]:
     from rouge_score.rouge_scorer import RougeScorer
 
     scorer = RougeScorer([kind], use_stemmer=True)
@@ -145,10 +150,10 @@ KINDS: dict[str, tuple[Callable[[random.Random], Case], Callable[[Any, Any], flo
     "tag_accuracy": (tags, lambda p, r: seqeval.metrics.accuracy_score(r, p)),
     "perplexity": (likelihoods, lambda p, r: mean_exp(p, "response_nll", "response_tokens")),
     "perplexity_all": (likelihoods, lambda p, r: mean_exp(p, "nll", "tokens")),
-    "rouge_1": (texts, rouge("rouge1")),
-    "rouge_2": (texts, rouge("rouge2")),
-    "rouge_l": (texts, rouge("rougeL")),
-    "rouge_lsum": (lines, rouge("rougeLsum")),
+    "rouge_1": (texts, rouge_score("rouge1")),
+    "rouge_2": (texts, rouge_score("rouge2")),
+    "rouge_l": (texts, rouge_score("rougeL")),
+    "rouge_lsum": (lines, rouge_score("rougeLsum")),
     "token_f1": (answers, squad(f1_score)),
     "exact_match": (answers, squad(exact_match_score)),
     "pearson": (scores, lambda p, r: scipy.stats.pearsonr(p, r).statistic),
@@ -250,6 +255,13 @@ def test_a_perplexity_beyond_all_numbers_is_infinite_not_an_error() -> None:
     rows = [{"response_nll": 1e6, "response_tokens": 1, "nll": 1e6, "tokens": 1}]
     assert METRICS["perplexity"].compute(rows, [""]) == math.inf
     assert score(["perplexity"], rows, [""]) == {"perplexity": None}
+
+
+def test_every_word_of_the_shipped_summaries_is_stemmed_as_by_rouge_score() -> None:
+    texts = [text for split in summarization.rows().values() for row in split for text in row.values()]
+    stemmer = PorterStemmer()
+    assert len(texts) > 1000
+    assert all(rouge._words(text) == tokenize(text, stemmer) for text in texts)
 
 
 # Intervals ------------------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import scipy.stats
+from threadpoolctl import threadpool_limits
 
 from tests.records import Write, answers_in, done
 from tests.test_metrics import KINDS
@@ -246,6 +247,29 @@ def test_the_products_give_the_numbers_of_exchanging_and_drawing_one_by_one(name
             for row in drawn
         ]
         assert found.intervals[at] == pytest.approx(np.percentile(resampled, [2.5, 97.5]), abs=1e-9)
+
+
+def test_counts_are_summed_exactly_where_a_class_is_rare_everywhere_or_nowhere() -> None:
+    rng = np.random.default_rng(0)
+    shares = np.array([0.0, 0.01, 0.3, 1.0])  # of the examples that have any of each statistic
+    counts = rng.integers(0, 4, (3, 2, 200, 4)) * (rng.random((200, 4)) < shares)
+    for weights in (rng.integers(0, 5, (7, 200)), rng.random((7, 200)) < 0.5):
+        expected = np.einsum("tsek,re->tskr", counts, weights.astype(int))
+        assert np.array_equal(trials._Product(counts.astype(float)).sums(weights), expected)
+
+
+@pytest.mark.parametrize("name", ["weighted_f1", "pearson", "token_f1"])
+def test_the_number_of_threads_changes_no_bit(name: str) -> None:
+    rng = random.Random(5)
+    cases = [KINDS[name][0](rng) for _ in range(60)]
+    gold = [reference for _, references in cases for reference in references]
+    runs = [(rng.sample(given := [p for guess, _ in cases for p in guess], len(given)), gold) for _ in range(5)]
+    statistics = _statistics(METRICS[name], [[run] for run in runs])
+    found = []
+    for threads in (1, 2):
+        with threadpool_limits(threads):
+            found.append(trials.outcome(METRICS[name], statistics, 600))
+    assert all(np.array_equal(one, other, equal_nan=True) for one, other in zip(*found, strict=True))
 
 
 def tags_like(row: list[str], rng: random.Random) -> list[str]:

@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from tunebench.entities import entities
+from tunebench.rouge import rouge_l, rouge_lsum, rouge_n
 from tunebench.words import NO_LABEL
 
 Predictions = Sequence[Any]
@@ -110,21 +112,13 @@ def _tag_accuracy(predictions: Predictions, references: Predictions) -> float:
 
 
 def _entity_score(score: Callable[[float, float], float]) -> Callable[[Predictions, Predictions], float]:
-    """A function of precision and recall; seqeval finds the entities, each sentence's once for all metrics."""
+    """A function of precision and recall; each sentence's entities are found once for all metrics."""
 
     def compute(predictions: Predictions, references: Predictions) -> float:
         found, predicted, actual = _entity_counts(predictions, references).sum(0).tolist()
         return score(found / (predicted or 1), found / (actual or 1))
 
     return compute
-
-
-@functools.lru_cache(maxsize=1 << 15)  # sentences: most techniques tag most of them alike
-def entities(tags: tuple[str, ...]) -> frozenset[tuple[str, int, int]]:
-    """Type, first and last word of each."""
-    from seqeval.metrics.sequence_labeling import get_entities
-
-    return frozenset(get_entities(list(tags)))
 
 
 def _entity_counts(predictions: Predictions, references: Predictions) -> np.ndarray:
@@ -202,50 +196,6 @@ def _combine_perplexity(sums: np.ndarray) -> np.ndarray:
 
 
 # Texts ---------------------------------------------------------------------------------------------------------------
-
-
-def rouge_l(prediction: str, reference: str) -> float:
-    """F-measure of the longest common subsequence of words (Lin 2004), by the package rouge-score, with stemming."""
-    return _rouge("rougeL", prediction, reference)
-
-
-@functools.lru_cache(maxsize=1 << 15)  # texts: a value and its interval ask for the same
-def _rouge(kind: str, prediction: str, reference: str) -> float:
-    if kind == "rougeLsum":
-        prediction, reference = sentences_on_lines(prediction), sentences_on_lines(reference)
-    return _rouge_scorer(kind).score(reference, prediction)[kind].fmeasure
-
-
-@functools.cache
-def _rouge_scorer(kind: str) -> Any:
-    from rouge_score.rouge_scorer import RougeScorer
-
-    return RougeScorer([kind], tokenizer=_Stemming())
-
-
-class _Stemming:
-    """The tokens of rouge-score's `use_stemmer=True`; each word is stemmed once, which took nine tenths of the time."""
-
-    def __init__(self) -> None:
-        from nltk.stem.porter import PorterStemmer
-
-        self.stem = functools.lru_cache(maxsize=1 << 16)(PorterStemmer().stem)
-        self.tokenize = functools.lru_cache(maxsize=1 << 13)(self._tokens)  # references meet every technique and seed
-
-    def _tokens(self, text: str) -> list[str]:
-        from rouge_score.tokenize import tokenize
-
-        return tokenize(text, self)
-
-
-# A full stop, quotation marks or brackets, a blank, and what begins a sentence.
-_SENTENCE_END = re.compile(r"""([.!?]["')\u201d\u2019]*)\s+(?=["'(\u201c\u2018]*[A-Z0-9])""")
-
-
-def sentences_on_lines(text: str) -> str:
-    """A text with each sentence on its own line, as ROUGE-Lsum wants it; one that has lines keeps them."""
-    text = text.strip()
-    return text if "\n" in text else _SENTENCE_END.sub(r"\1\n", text)
 
 
 def exact_match(prediction: str, reference: str) -> float:
@@ -344,12 +294,10 @@ METRICS: dict[str, Metric] = {
             "perplexity_all", "Perplexity, prompt included", "per token", False, _perplexity("nll", "tokens"),
             _likelihoods("nll", "tokens"), _combine_perplexity, "the same over all real tokens but each text's first",
         ),
-        _text_metric("rouge_1", "ROUGE-1", functools.partial(_rouge, "rouge1"), _ROUGE),
-        _text_metric("rouge_2", "ROUGE-2", functools.partial(_rouge, "rouge2"), _ROUGE),
-        _text_metric("rouge_l", "ROUGE-L", functools.partial(_rouge, "rougeL"), f"{_ROUGE}, over the whole text"),
-        _text_metric(
-            "rouge_lsum", "ROUGE-Lsum", functools.partial(_rouge, "rougeLsum"), f"{_ROUGE}, sentence by sentence"
-        ),
+        _text_metric("rouge_1", "ROUGE-1", functools.partial(rouge_n, 1), _ROUGE),
+        _text_metric("rouge_2", "ROUGE-2", functools.partial(rouge_n, 2), _ROUGE),
+        _text_metric("rouge_l", "ROUGE-L", rouge_l, f"{_ROUGE}, over the whole text"),
+        _text_metric("rouge_lsum", "ROUGE-Lsum", rouge_lsum, f"{_ROUGE}, sentence by sentence"),
         _text_metric("token_f1", "Token F1", token_f1, _SQUAD),
         _text_metric("exact_match", "Exact match", exact_match, _SQUAD),
     )

@@ -10,10 +10,10 @@ import torch
 
 from tunebench.engine.seeds import SAMPLE, seed_of
 from tunebench.examples import Example
-from tunebench.metrics import rouge_l
 from tunebench.objectives._writing import text_of, write
 from tunebench.objectives.causal_lm import CausalLm
 from tunebench.result import Answer, Generation
+from tunebench.rouge import rouge_l
 from tunebench.words import prompt_of, target_of
 
 _CHOICE_SEED = 0  # of the prompts: the same for every technique and seed

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from tunebench.metrics import entities
+from tunebench.entities import entities
 from tunebench.report import text
 from tunebench.report.comparisons import Comparison, Row
 from tunebench.report.reading import Answers
@@ -15,23 +15,48 @@ _LABELS = 20
 """More labels than this make no matrix that a person reads: the most frequent confusions are listed instead."""
 
 Given = Mapping[str, Answers | None]
-Found = tuple[Row, list[Any], list[Any]]
+Pairs = Counter[tuple[Any, Any]]
+"""How often each (truth, answer) stands in all seeds of a technique; a sentence's tags as a tuple."""
+Found = tuple[Row, Pairs]
 
 
-def by_label(comparison: Comparison, answers: Given) -> list[Table]:
+def labelled(comparison: Comparison, answers: Given) -> list[Found]:
+    """Techniques whose answers are labels, or tags, best technique first."""
+    found = []
+    for row in comparison.ranked:
+        given = [answers.get(result.run.id) for result in row.done]
+        counts: Pairs = Counter()
+        if given and row.done[0].data.labels and all(one and _count(counts, *one) for one in given) and counts:
+            found.append((row, counts))
+    return found
+
+
+def _count(counts: Pairs, predictions: Sequence[Any], gold: Sequence[Any]) -> bool:
+    """Add a run's; False if these are no labels and no tags, which is asked of millions: of their types at once."""
+    kinds = {*map(type, predictions), *map(type, gold)}
+    if kinds == {str}:
+        counts.update(zip(gold, predictions, strict=True))
+        return True
+    each = itertools.chain.from_iterable
+    if kinds == {list} and {*map(type, each(predictions)), *map(type, each(gold))} <= {str}:
+        counts.update(zip(map(tuple, gold), map(tuple, predictions), strict=True))
+        return True
+    return False
+
+
+def by_label(found: Sequence[Found]) -> list[Table]:
     """F1 of each technique on each label (on tags: each entity type); nothing where answers are no labels."""
-    found = _answered(comparison, answers)
     if not found:
         return []
-    tags = isinstance(found[0][2][0], list)
-    counts = {row.label: (_entities if tags else _labels)(given, gold) for row, given, gold in found}
+    tags = _of_tags(found[0][1])
+    counts = {row.label: (_entities if tags else _labels)(pairs) for row, pairs in found}
     names = sorted({name for count in counts.values() for name in count})
-    seeds = {row.label: len(row.done) for row, _, _ in found}
+    seeds = {row.label: len(row.done) for row, _ in found}
     first = found[0][0].label
     columns = [
         Column("Entity type" if tags else "Label", numeric=False),
         Column("In test"),
-        *(Column(row.label, note="F1") for row, _, _ in found),
+        *(Column(row.label, note="F1") for row, _ in found),
     ]
     rows = []
     for name in names:
@@ -44,12 +69,12 @@ def by_label(comparison: Comparison, answers: Given) -> list[Table]:
     return [table(f"F1 on each {what}{_over(seeds)}", columns, rows)]
 
 
-def confusions(comparison: Comparison, answers: Given) -> list[Table]:
+def confusions(found: Sequence[Found]) -> list[Table]:
     """One matrix a technique, best technique first: true labels down, answers across; nothing but for labels."""
-    found = [(row, given, gold) for row, given, gold in _answered(comparison, answers) if isinstance(gold[0], str)]
-    labels = list(dict.fromkeys(label for row, _, _ in found for result in row.done for label in result.data.labels))
+    found = [(row, pairs) for row, pairs in found if not _of_tags(pairs)]
+    labels = list(dict.fromkeys(label for row, _ in found for result in row.done for label in result.data.labels))
     matrix: Callable[..., Table] = _matrix if len(labels) <= _LABELS else _most_frequent
-    return [matrix(row, Counter(zip(gold, given, strict=True)), labels) for row, given, gold in found]
+    return [matrix(row, pairs, labels) for row, pairs in found]
 
 
 def _matrix(row: Row, counts: Counter[tuple[str, str]], labels: Sequence[str]) -> Table:
@@ -77,37 +102,23 @@ def _most_frequent(row: Row, counts: Counter[tuple[str, str]], labels: Sequence[
     return table(f"{shown} ({len(labels)} labels){_over({row.label: len(row.done)})}", columns, rows)
 
 
-def _answered(comparison: Comparison, answers: Given) -> list[Found]:
-    """Techniques whose answers are labels, with those of all their seeds in a row."""
-    found = []
-    for row in comparison.ranked:
-        given = [answers.get(result.run.id) for result in row.done]
-        if not given or any(one is None for one in given) or not row.done[0].data.labels:
-            continue
-        predictions = [answer for one in given if one for answer in one[0]]
-        references = [answer for one in given if one for answer in one[1]]
-        if references and _are_labels(predictions) and _are_labels(references):
-            found.append((row, predictions, references))
-    return found
+def _of_tags(pairs: Pairs) -> bool:
+    return not isinstance(next(iter(pairs))[0], str)
 
 
-def _are_labels(answers: Sequence[Any]) -> bool:
-    """Texts, or lists of texts; asked of millions, so by their types at once."""
-    tags = itertools.chain.from_iterable(answer for answer in answers if isinstance(answer, list))
-    return set(map(type, answers)) <= {str, list} and set(map(type, tags)) <= {str}
-
-
-def _labels(given: Sequence[str], gold: Sequence[str]) -> dict[str, tuple[int, int, int]]:
+def _labels(pairs: Pairs) -> dict[str, tuple[int, int, int]]:
     """By label: how often it was right, answered, and true."""
-    hits = Counter(true for answer, true in zip(given, gold, strict=True) if answer == true)
-    answered, there = Counter(given), Counter(gold)
-    return {label: (hits[label], answered[label], there[label]) for label in there}
+    answered, there = Counter(), Counter()
+    for (true, answer), times in pairs.items():
+        answered[answer] += times
+        there[true] += times
+    return {label: (pairs[label, label], answered[label], there[label]) for label in there}
 
 
-def _entities(given: Sequence[list[str]], gold: Sequence[list[str]]) -> dict[str, tuple[int, int, int]]:
+def _entities(pairs: Pairs) -> dict[str, tuple[int, int, int]]:
+    """By type of entity, the same."""
     hits, answered, there = Counter(), Counter(), Counter()
-    alike = Counter(zip(map(tuple, given), map(tuple, gold), strict=True))  # seeds tag most sentences as one another
-    for (predicted_tags, true_tags), times in alike.items():
+    for (true_tags, predicted_tags), times in pairs.items():
         predicted, true = entities(predicted_tags), entities(true_tags)
         for counts, found in ((hits, predicted & true), (answered, predicted), (there, true)):
             for kind, _, _ in found:

@@ -12,7 +12,7 @@ from tunebench.metrics import METRICS
 from tunebench.report import text, vega
 from tunebench.report.answers import answers
 from tunebench.report.appendix import appendix, environment
-from tunebench.report.by_label import by_label, confusions
+from tunebench.report.by_label import by_label, confusions, labelled
 from tunebench.report.chart import Chart, Looks, looks
 from tunebench.report.checks import checks
 from tunebench.report.comparisons import Comparison, comparisons
@@ -35,11 +35,16 @@ _PICTURES = 40
 
 @dataclass(frozen=True)
 class Picture:
-    """A chart in a page: its data, and its SVG unless too many were drawn before."""
+    """A chart in a page: its data, and its SVG unless there are too many before it."""
 
     chart: Chart
     file: str
-    svg: str | None
+    drawn: vega.Drawn | None
+
+    @property
+    def svg(self) -> str | None:
+        """The SVG, as soon as it is drawn."""
+        return self.drawn.svg if self.drawn else None
 
     @property
     def inline(self) -> Markup:
@@ -92,7 +97,7 @@ def page(study: Study, kept: Kept) -> dict[str, Any]:
         "metrics": [METRICS[name] for name in used if name in METRICS],
         "reading": READING,
         "best": BEST,
-        "not_drawn": _not_drawn(sum(picture.svg is None for cell in cells for picture in cell.pictures)),
+        "not_drawn": _not_drawn(sum(picture.drawn is None for cell in cells for picture in cell.pictures)),
     }
 
 
@@ -130,9 +135,10 @@ def _cell(
     look: Looks,
     drawn: int,
 ) -> Cell:
-    matrices = confusions(comparison, given)
+    labels = labelled(comparison, given)
+    matrices = confusions(labels)
     shown = [
-        *published(comparison, study.plan.study), *by_label(comparison, given), *matrices[:1],
+        *published(comparison, study.plan.study), *by_label(labels), *matrices[:1],
         *disagreements(comparison, given, inputs), *answers(comparison),
     ]  # fmt: skip
     return Cell(
@@ -150,7 +156,7 @@ def _pictures(comparison: Comparison, drawn: list[Chart], before: int) -> Iterat
     where = re.sub(r"[^A-Za-z0-9]+", "-", f"{comparison.model}-{comparison.task}").strip("-").lower()[:80]
     for number, chart in enumerate(drawn, before + 1):
         file = f"{number:03}-{where}-{chart.name}.svg"
-        yield Picture(chart, file, vega.svg(chart, f"figure-{number}") if number <= _PICTURES else None)
+        yield Picture(chart, file, vega.Drawn(chart, f"figure-{number}") if number <= _PICTURES else None)
 
 
 def pictures(content: dict[str, Any]) -> dict[str, str]:

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from tunebench.entities import spans
 from tunebench.metrics import METRICS, Metric
 from tunebench.report import text
 from tunebench.report.comparisons import Comparison, Row
@@ -140,10 +141,8 @@ def _shown(answer: Any, words: str | None) -> str:
 
 def _entities(tags: list[str], words: Sequence[str]) -> str:
     """Tags as what they mark: types with their words, or with the places of these where the input is unknown or cut."""
-    from seqeval.metrics.sequence_labeling import get_entities
-
     found = []
-    for kind, first, last in get_entities(tags):
+    for kind, first, last in spans(tags):
         place = str(first + 1) if first == last else f"{first + 1}-{last + 1}"
         found.append(f"{kind}: {' '.join(words[first : last + 1]) if len(words) == len(tags) else place}")
     return ", ".join(found) or "no entity"

@@ -1,6 +1,7 @@
 """Vega-Lite's drawing: specifications become SVG here, and its JavaScript goes into the page (docs/decisions/0012).
 
-vl-convert holds Vega and a JavaScript engine: no browser, no network. It is loaded when the first chart is drawn.
+vl-convert holds Vega and a JavaScript engine: no browser, no network. It draws in a process of its own, which is
+started with the first chart.
 """
 
 import functools
@@ -10,9 +11,9 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
+from tunebench import drawing
 from tunebench.report.chart import Chart, Spec
 
-_LITE = "6.4"
 _WIDTH, _HEIGHT, _PANEL = 440, 250, 150
 _GREY = "#888888"
 _CONFIG: Spec = {
@@ -28,7 +29,9 @@ _CONFIG: Spec = {
                "symbolSize": 80, "symbolOpacity": 1},
     "aria": True,
 }  # fmt: skip
+_SNIPPET = "window.vegaEmbed = vegaEmbed;"
 _ID = re.compile(r'id="([^"]*)"')
+_NAMED = re.compile(r'(id="|url\(#)([^")]*)')
 
 
 def complete(view: Spec) -> Spec:
@@ -39,16 +42,26 @@ def complete(view: Spec) -> Spec:
     return {"$schema": "https://vega.github.io/schema/vega-lite/v6.json", "config": _CONFIG, **view, **sized}
 
 
-def svg(chart: Chart, name: str) -> str:
-    """A chart's first view as an SVG file's content. `name` begins its ids, which must not repeat in a page."""
-    import vl_convert
+class Drawn:
+    """A chart's first view as an SVG file's content, which is being drawn from now on.
 
-    spec = {**complete(next(iter(chart.views.values()))), "data": {"values": chart.rows}}
-    drawn = vl_convert.vegalite_to_svg(spec, vl_version=_LITE)
-    # Vega counts its ids on from chart to chart: counted anew, the same chart has the same bytes.
-    for number, old in enumerate(dict.fromkeys(_ID.findall(drawn))):
-        drawn = drawn.replace(f'id="{old}"', f'id="{name}-{number}"').replace(f"url(#{old})", f"url(#{name}-{number})")
-    return drawn
+    Args:
+        chart: what to draw.
+        name: begins the ids in the SVG, which must not repeat in a page.
+    """
+
+    def __init__(self, chart: Chart, name: str):
+        self._name = name
+        drawing.javascript(_SNIPPET)  # a page with charts needs it: made before its charts, which come one by one
+        self._svg = drawing.svg({**complete(next(iter(chart.views.values()))), "data": {"values": chart.rows}})
+
+    @functools.cached_property
+    def svg(self) -> str:
+        """The content, as soon as it is there."""
+        drawn = self._svg.result()
+        # Vega counts its ids on from chart to chart: counted anew, the same chart has the same bytes.
+        ids = {old: f"{self._name}-{number}" for number, old in enumerate(dict.fromkeys(_ID.findall(drawn)))}
+        return _NAMED.sub(lambda found: f"{found[1]}{ids.get(found[2], found[2])}", drawn)
 
 
 def on_white(drawn: str) -> str:
@@ -67,15 +80,12 @@ def data(chart: Chart) -> dict[str, Any]:
     return {"views": {name: complete(view) for name, view in chart.views.items()}, "rows": chart.rows}
 
 
-@functools.cache
 def javascript() -> str:
     """Vega-Embed with Vega and Vega-Lite as one script, the function `vegaEmbed` its only global name.
 
     No text of it can end a script element, which is checked: the page takes it in as it is.
     """
-    import vl_convert
-
-    bundle = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", vl_version=_LITE)
+    bundle = drawing.javascript(_SNIPPET).result()
     assert "</script" not in bundle.lower() and "<!--" not in bundle
     return bundle
 

@@ -44,7 +44,7 @@ class _Lead(Predictor):
 
     def predict(self, examples: Sequence[Example]) -> tuple[list[Any], list[Any]]:
         """The first sentences of each source; there is no score."""
-        from tunebench.metrics import sentences_on_lines
+        from tunebench.rouge import sentences_on_lines
 
         answers = [
             "\n".join(sentences_on_lines(" ".join(example.source.split())).split("\n")[: self.sentences])

@@ -1,0 +1,47 @@
+"""Charts are drawn by a process of their own: the same bytes, its errors told, a new one where it has died."""
+
+import re
+
+import pytest
+import vl_convert
+
+from tunebench import drawing
+
+SPEC = {
+    "data": {"values": [{"a": "A", "b": 28}, {"a": "é\u2028", "b": 55}]},
+    "mark": "bar",
+    "encoding": {"x": {"field": "a", "type": "nominal"}, "y": {"field": "b", "type": "quantitative"}},
+}
+
+
+def plain(svg: str) -> str:
+    """Without the numbers that Vega counts on from chart to chart."""
+    return re.sub(r"\d+_clip|clip\d+|gradient_\d+", "", svg)
+
+
+def test_a_chart_from_the_process_is_the_one_drawn_here() -> None:
+    here = vl_convert.vegalite_to_svg(SPEC, vl_version="6.4")
+    assert plain(drawing.svg(SPEC).result()) == plain(here)
+    assert here.startswith("<svg")
+
+
+def test_answers_come_in_the_order_of_the_questions_and_the_script_is_made_once() -> None:
+    script = drawing.javascript("window.one = vegaEmbed;")
+    charts = [drawing.svg({**SPEC, "title": f"chart {n}"}) for n in range(4)]
+    assert [f"chart {n}" in chart.result() for n, chart in enumerate(charts)] == [True] * 4
+    assert "window.one" in script.result()
+    assert drawing.javascript("window.one = vegaEmbed;") is script
+
+
+def test_what_vega_refuses_is_raised_here_and_the_process_goes_on() -> None:
+    with pytest.raises(RuntimeError, match="ValueError: Vega-Lite to SVG conversion failed"):
+        drawing.svg({"mark": 3}).result()
+    assert drawing.svg(SPEC).result().startswith("<svg")
+
+
+def test_a_process_that_died_is_told_and_replaced() -> None:
+    drawing.svg(SPEC).result()
+    drawing._process()._process.kill()
+    with pytest.raises(RuntimeError, match="the process that draws charts ended with code -9"):
+        drawing.svg(SPEC).result()
+    assert drawing.svg(SPEC).result().startswith("<svg")
