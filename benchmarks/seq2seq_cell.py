@@ -113,12 +113,14 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     train, validation = (tokenised(examples[split], tokenizer, examples) for split in ("train", "validation"))
     set_seed(options.seed)
     model = AutoModelForSeq2SeqLM.from_pretrained(options.model, dtype=torch.float32)
-    references = [row[2] for row in examples["validation"]]
+    # Evaluation is grouped by length as well, so answers come in another order than questions.
+    references = {tuple(row["labels"]): given[2] for row, given in zip(validation, examples["validation"], strict=True)}
 
     def token_f1(outputs: Any) -> dict[str, float]:
         ids = np.where(outputs.predictions < 0, tokenizer.pad_token_id, outputs.predictions)
         guesses = tokenizer.batch_decode(ids, skip_special_tokens=True)
-        best = [max(f1(guess, gold) for gold in given) for guess, given in zip(guesses, references, strict=True)]
+        asked = [tuple(row[(row >= 0) & (row != tokenizer.pad_token_id)].tolist()) for row in outputs.label_ids]
+        best = [max(f1(guess, gold) for gold in references[key]) for guess, key in zip(guesses, asked, strict=True)]
         return {"score": float(np.mean(best))}
 
     trainer = TimedTrainer(

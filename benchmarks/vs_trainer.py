@@ -27,7 +27,7 @@ from tunebench.runner import MEMORY
 from tunebench.study import Training
 from tunebench.tasks import tasks
 from tunebench.techniques import techniques
-from tunebench.words import prompt_of
+from tunebench.words import BLANK, prompt_of
 
 HERE = Path(__file__).parent
 EPOCHS = {"classifier_head": 10, "freeze": 5, "lora": 5, "prefix_tuning": 5, "full": 5}
@@ -99,6 +99,7 @@ class Bench:
         family = checkpoints.find(str(options.model)).family
         self.fresh = family.fresh(options.model)
         self.writes = tasks()[options.task].objective_of(family.auto_classes) == "text_to_text"
+        self.posed = {"prompt": options.prompt} if options.prompt else {}
         self.fingerprints: dict[str, str] = {}
         self.threads = os.cpu_count() or 1
         self.environment = {**os.environ, "OMP_NUM_THREADS": str(self.threads), "HF_HUB_OFFLINE": "1"}
@@ -108,15 +109,16 @@ class Bench:
 
     def write_examples(self, name: str) -> None:
         """Put a task's examples where Trainer's side reads them."""
-        task = tasks()[name].model_copy(update={"rows": self.rows})
+        task = tasks()[name].model_copy(update={"rows": self.rows, **self.posed})
+        gap = f"{BLANK} " if self.writes and BLANK in task.prompt else ""
         found = data.load(task, self.options.data_root)
         content: dict[str, Any] = {"labels": found.labels, "max_tokens": task.max_tokens}
         if self.writes:
-            content |= {"target_tokens": task.target_tokens, "max_new_tokens": task.max_new_tokens}
+            content |= {"target_tokens": task.target_tokens, "max_new_tokens": task.max_new_tokens + bool(gap)}
         for split in ("train", "validation"):
             rows: list[Any] = found.splits[split]
             content[split] = [
-                [prompt_of(row, task.prompt), row.answers[0], row.answers] if self.writes
+                [prompt_of(row, task.prompt), gap + row.answers[0], row.answers] if self.writes
                 else [row.text, row.pair, row.label]
                 for row in rows
             ]  # fmt: skip
@@ -160,7 +162,7 @@ class Bench:
         experiments = [
             {
                 "model": str(self.options.model),
-                "task": {"name": cell.task, "rows": self.rows, "beams": 1},
+                "task": {"name": cell.task, "rows": self.rows, "beams": 1, **self.posed},
                 "techniques": [{"name": cell.technique, **self.options.settings}],
                 "training": {"epochs": epochs, "patience": epochs},
             }
@@ -306,6 +308,7 @@ def read_options() -> argparse.Namespace:
         "--cells", nargs="*", choices=list(EPOCHS), default=list(EPOCHS), help="single cells, on the task"
     )
     parser.add_argument("--task", choices=["emotion", "question_answering"], default="emotion", help="of single cells")
+    parser.add_argument("--prompt", help="of the task; a gap in it, <extra_id_0>, stands before the answer as well")
     parser.add_argument("--study-repeats", type=int, default=3, help="pairs of the six-cell study; 0 leaves it out")
     parser.add_argument("--study-epochs", type=int, default=5)
     parser.add_argument("--settings", type=json.loads, default={}, help="JSON: of the technique; Trainer gets the rate")

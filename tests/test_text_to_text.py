@@ -272,10 +272,17 @@ def test_a_prompt_with_a_gap_is_answered_behind_its_sentinel(backbones: dict[str
     objective = asked(backbones["t5"], prompt="It was <extra_id_0>. {text}", max_new_tokens=3)
     objective.tokenizer.add_tokens(["<extra_id_0>"], special_tokens=True)
     sentinel, *_ = objective.tokenizer("<extra_id_0>")["input_ids"]
-    features = objective.encode([PromptExample("so so", "happy")])
+    features = objective.encode([PromptExample("It was <extra_id_0>. so so", "happy")])
     assert features.labels[0] == [sentinel, *objective.tokenizer("happy")["input_ids"]]
     assert objective.new_tokens == 4
     assert objective.decode(torch.tensor(features.labels), features, [0])[0] == ["happy"]
+
+
+def test_a_gap_that_is_cut_off_with_a_texts_end_is_told(backbones: dict[str, Path]) -> None:
+    objective = asked(backbones["t5"], ("bad", "good"), prompt="{text} It was <extra_id_0>.")
+    objective.tokenizer.add_tokens(["<extra_id_0>"], special_tokens=True)
+    with pytest.raises(UserError, match=r"prompt: 1 of 2 texts are cut at max_tokens \(32\), before the gap"):
+        objective.encode([TextExample("so so", 1), TextExample("so " * 60, 1)])
 
 
 def test_a_gap_needs_a_tokenizer_with_sentinels(backbones: dict[str, Path]) -> None:

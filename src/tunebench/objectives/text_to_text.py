@@ -65,7 +65,8 @@ class TextToText(Objective):
         """Sources to token ids, cut at their end; labels are the targets' ids.
 
         Raises:
-            UserError: scores are to be ranked, and one lies outside the scale that is ranked.
+            UserError: scores are to be ranked, and one lies outside the scale that is ranked; or a prompt's gap is cut
+                off with the end of its text.
         """
         if self.regression and self.ranks:
             self._on_scale(examples)
@@ -74,9 +75,19 @@ class TextToText(Objective):
         full = [text for text, ids in zip(sources, encoded["input_ids"], strict=True) if len(ids) >= self.max_tokens]
         cut = {"sources": self._count_cut(full) if full else 0}
         targets = self._targets([words.target_of(example, self._verbal) for example in examples])
+        self._gaps_stand(encoded["input_ids"])
         cut["targets"] = sum(len(ids) > self.target_tokens for ids in targets)
         kept = [ids[: self.target_tokens] for ids in targets]
         return Features(rows_of(encoded), kept, {what: count for what, count in cut.items() if count})
+
+    def _gaps_stand(self, sources: Sequence[Sequence[int]]) -> None:
+        gap = self.tokenizer.convert_tokens_to_ids(words.BLANK)
+        lost = sum(gap not in ids for ids in sources) if words.BLANK in self.prompt else 0
+        if lost:
+            raise UserError(
+                f"prompt: {lost:,} of {len(sources):,} texts are cut at max_tokens ({self.max_tokens}), before the gap "
+                f"{words.BLANK}. Put it in front of the field that is long, or raise max_tokens."
+            )
 
     def _on_scale(self, examples: Sequence[Example]) -> None:
         for example in examples:
