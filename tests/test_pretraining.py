@@ -26,7 +26,13 @@ from tunebench.pretraining.optimizer import rate_factor
 from tunebench.pretraining.pretrain import pretrain
 from tunebench.pretraining.recipe import Pretraining, Recipe, Sequences, built_in_recipes, read_recipe
 
-OBJECTIVES = ["causal_language_modelling", "masked_language_modelling", "span_corruption", "span_selection"]
+OBJECTIVES = [
+    "causal_language_modelling",
+    "cloze_questions",
+    "masked_language_modelling",
+    "span_corruption",
+    "span_selection",
+]
 SHAPE = {"hidden": 16, "layers": 1, "heads": 2, "intermediate": 32, "vocabulary": 400, "positions": 64}
 
 
@@ -301,7 +307,7 @@ def test_the_loss_is_the_models_own(name: str) -> None:
     batch = batch_at(source, objective, tokenizer, 32, 4, (0, 0, 0))
     ours = torch.stack([part.total / part.count for part in objective.loss(model, batch).values()]).sum()
     labels = {"labels": batch["input_ids"]} if "labels" not in batch else {}
-    asked = {key.removeprefix("query_"): batch.pop(key) for key in list(batch) if key.startswith("query_")}
+    asked = {key.split("_", 1)[1]: batch.pop(key) for key in list(batch) if key.startswith(("query_", "question_"))}
     losses = [model(**some).loss.item() for some in ({**batch, **labels}, asked) if some]
     assert float(ours.detach()) == pytest.approx(sum(losses), rel=1e-5)
 
@@ -554,7 +560,7 @@ def test_a_backbone_that_cannot_be_gone_on_from_is_refused(texts: Path, tmp_path
 def test_every_objective_has_a_shipped_recipe() -> None:
     assert sorted(objectives()) == OBJECTIVES
     recipes = {name: read_recipe(name)[0] for name in built_in_recipes()}
-    assert sorted(recipes) == ["pocket-bert", "pocket-gpt2", "pocket-t5", "pocket-t5-spans"]
+    assert sorted(recipes) == ["pocket-bert", "pocket-gpt2", "pocket-t5", "pocket-t5-selection", "pocket-t5-spans"]
     assert sorted(made.objective for made in recipes.values()) == OBJECTIVES
 
 

@@ -100,19 +100,31 @@ class SpanCorruption(PretrainingObjective):
         return {"input_ids": inputs, "labels": targets}
 
     def loss(self, model: Any, batch: dict[str, Tensor]) -> dict[str, Part]:
-        """The summed negative log-likelihood of the target's tokens, sentinels included."""
+        """The spans to guess."""
+        return {"spans": self.spans(model, batch["input_ids"], batch["labels"])}
+
+    def spans(self, model: Any, inputs: Tensor, labels: Tensor) -> Part:
+        """The summed negative log-likelihood of the targets' tokens, sentinels included.
+
+        Args:
+            model: a T5.
+            inputs: (batch, tokens), padded with 0 where they are padded.
+            labels: (batch, tokens), padded with -100.
+        """
         from tunebench.pretraining.cross_entropy import summed_cross_entropy
 
-        labels = batch["labels"]
-        sources = model.encoder(input_ids=batch["input_ids"]).last_hidden_state
+        there = inputs != 0
+        mask = None if bool(there.all()) else there
         states = model.decoder(
             input_ids=model.prepare_decoder_input_ids_from_labels(labels),
-            encoder_hidden_states=sources,
+            encoder_hidden_states=model.encoder(input_ids=inputs, attention_mask=mask).last_hidden_state,
+            encoder_attention_mask=mask,
             use_cache=False,
         ).last_hidden_state
         states = states.flatten(0, 1) * model.config.d_model**-0.5  # as the model scales them for the tied embeddings
-        total = summed_cross_entropy(states, model.lm_head.weight, labels.flatten())
-        return {"spans": Part(total, labels.numel())}
+        counted = labels.flatten() != -100
+        total = summed_cross_entropy(states[counted], model.lm_head.weight, labels.flatten()[counted])
+        return Part(total, int(counted.sum()))
 
 
 def _quick(model: Any) -> None:

@@ -61,8 +61,7 @@ class SpanSelection(SpanCorruption):
         """Spans to guess, and spans to find."""
         parts = super().loss(model, batch)
         if "query_labels" in batch:
-            asked = {"input_ids": batch["query_input_ids"], "labels": batch["query_labels"]}
-            parts["selected"] = super().loss(model, asked)["spans"]
+            parts["selected"] = self.spans(model, batch["query_input_ids"], batch["query_labels"])
         return parts
 
 
