@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import nn
 from transformers import AutoConfig, AutoModel, AutoTokenizer
 
 from tunebench.engine.observers import Event
@@ -17,12 +18,13 @@ from tunebench.pretraining import corpus
 from tunebench.pretraining.batches import batch_at, held_out_batches
 from tunebench.pretraining.corpus import Corpus
 from tunebench.pretraining.cross_entropy import CHUNK, summed_cross_entropy
+from tunebench.pretraining.muon import Muon
 from tunebench.pretraining.objectives import objectives
 from tunebench.pretraining.objectives.base import Shape, Text
 from tunebench.pretraining.objectives.masked_language_modelling import IGNORED, mask, pairs_of
 from tunebench.pretraining.objectives.span_corruption import corrupt, noise_spans
 from tunebench.pretraining.objectives.span_selection import ask
-from tunebench.pretraining.optimizer import rate_factor
+from tunebench.pretraining.optimizer import optimizers, rate_factor
 from tunebench.pretraining.pretrain import pretrain
 from tunebench.pretraining.recipe import Pretraining, Recipe, Sequences, built_in_recipes, read_recipe
 
@@ -554,13 +556,43 @@ def test_a_backbone_that_cannot_be_gone_on_from_is_refused(texts: Path, tmp_path
         pretrain(continued("causal_language_modelling", tmp_path / "nowhere"), texts, tmp_path / "out", silent)
 
 
+# Muon -----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shape", [(24, 24), (12, 40), (40, 12)])
+def test_muon_in_float32_is_torchs_within_the_rounding_of_bf16(shape: tuple[int, int]) -> None:
+    draw = torch.Generator().manual_seed(0)
+    start = torch.randn(shape, generator=draw)
+    ours, theirs = (nn.Parameter(start.clone()) for _ in range(2))
+    settings: dict[str, Any] = {"lr": 0.02, "weight_decay": 0.1, "adjust_lr_fn": "match_rms_adamw"}
+    steps = [(ours, Muon([ours], **settings)), (theirs, torch.optim.Muon([theirs], **settings))]
+    for _ in range(4):
+        gradient = torch.randn(shape, generator=draw)
+        for parameter, optimizer in steps:
+            parameter.grad = gradient.clone()
+            optimizer.step()
+    moved = (theirs - start).norm()
+    assert moved > 0.1
+    assert (ours - theirs).norm() < 0.02 * moved
+
+
+@pytest.mark.parametrize(("precision", "kind"), [("float32", Muon), ("bf16", torch.optim.Muon)])
+def test_products_of_muon_are_in_bf16_only_where_that_is_fast(
+    precision: str, kind: type, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tunebench.pretraining.optimizer.resolve_precision", lambda wanted, device: precision)
+    made = optimizers(nn.Linear(4, 4), recipe("span_corruption", optimizer="muon").training)
+    assert type(made.parts[1]) is kind
+
+
 # Recipes --------------------------------------------------------------------------------------------------------------
 
 
 def test_every_objective_has_a_shipped_recipe() -> None:
     assert sorted(objectives()) == OBJECTIVES
     recipes = {name: read_recipe(name)[0] for name in built_in_recipes()}
-    assert sorted(recipes) == ["pocket-bert", "pocket-gpt2", "pocket-t5", "pocket-t5-selection", "pocket-t5-spans"]
+    assert sorted(recipes) == ["pocket-bert", "pocket-gpt2", "pocket-t5", "pocket-t5-selection",
+                               "pocket-t5-spans"]  # fmt: skip
     assert sorted(made.objective for made in recipes.values()) == OBJECTIVES
 
 

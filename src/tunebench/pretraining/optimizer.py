@@ -5,10 +5,12 @@ from collections.abc import Iterable
 from typing import Any
 
 import torch
-from torch import nn
+from torch import nn, optim
 from torch.optim import AdamW, Optimizer
 
+from tunebench.engine.precision import resolve_precision
 from tunebench.engine.schedule import inverse_square_root
+from tunebench.pretraining.muon import Muon
 from tunebench.pretraining.recipe import Pretraining
 
 _BETAS = (0.9, 0.98)  # a shorter memory than 0.999: runs are short (Liu et al. 2019, RoBERTa, section 3.1)
@@ -79,9 +81,10 @@ def optimizers(model: nn.Module, training: Pretraining) -> Optimizers:
     groups = [{"params": embeddings, "weight_decay": decay}, {"params": vectors, "weight_decay": 0.0}]
     parts: list[Optimizer] = [AdamW(groups, lr=rate, betas=_BETAS, fused=True)]
     if matrices:
-        from torch.optim import Muon
-
-        parts.append(Muon(matrices, lr=rate, weight_decay=decay, adjust_lr_fn="match_rms_adamw"))
+        slow = resolve_precision("auto", matrices[0].device) == "float32"
+        parts.append(
+            (Muon if slow else optim.Muon)(matrices, lr=rate, weight_decay=decay, adjust_lr_fn="match_rms_adamw")
+        )
     return Optimizers(parts)
 
 
