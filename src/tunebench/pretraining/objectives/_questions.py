@@ -15,7 +15,6 @@ _LEFT_OUT = 0.5  # of them, at most
 _STRAY = 3  # places by which words are exchanged
 _TRIES = 8
 _COMMON = 150  # likeliest pieces, of which no answer is made: the, of, and, his, said
-_MARKS = ".,;:!?()[]\"'\u2018\u2019\u201c\u201d\u2013\u2014-*_"
 _ASKING = {
     "name": ("Who", "Who", "What", "Which", "Where"),
     "year": ("When", "In what year", "What year"),
@@ -88,21 +87,10 @@ class Words:
     def __len__(self) -> int:
         return len(self.starts)
 
-    def tokens_of(self, index: int) -> np.ndarray:
-        """A word's tokens."""
-        return self.tokens[self.starts[index] : self.stops[index]]
-
     def spoken(self, index: int) -> np.ndarray:
         """A word's tokens without its punctuation."""
-        word = self.tokens_of(index)
+        word = self.tokens[self.starts[index] : self.stops[index]]
         return word[~self.pieces.sign[word]]
-
-    @property
-    def spelt(self) -> list[str]:
-        """The words in lower case, without the punctuation around them."""
-        plain = [self.pieces.plain[piece] for piece in self.tokens.tolist()]
-        bounds = zip(self.starts.tolist(), self.stops.tolist(), strict=True)
-        return ["".join(plain[start:stop]).lower().replace("\u2019", "'").strip(_MARKS) for start, stop in bounds]
 
 
 def question(

@@ -108,17 +108,14 @@ class SpanCorruption(PretrainingObjective):
 
         Args:
             model: a T5.
-            inputs: (batch, tokens), padded with 0 where they are padded.
+            inputs: (batch, tokens), all of one length.
             labels: (batch, tokens), padded with -100.
         """
         from tunebench.pretraining.cross_entropy import summed_cross_entropy
 
-        there = inputs != 0
-        mask = None if bool(there.all()) else there
         states = model.decoder(
             input_ids=model.prepare_decoder_input_ids_from_labels(labels),
-            encoder_hidden_states=model.encoder(input_ids=inputs, attention_mask=mask).last_hidden_state,
-            encoder_attention_mask=mask,
+            encoder_hidden_states=model.encoder(input_ids=inputs).last_hidden_state,
             use_cache=False,
         ).last_hidden_state
         states = states.flatten(0, 1) * model.config.d_model**-0.5  # as the model scales them for the tied embeddings
