@@ -11,9 +11,10 @@ from tunebench.result import Cost, Done, Failed, NotApplicable, Parameters
 
 
 def as_json(study: Study) -> str:
-    """The list of result records, in the order of the plan; a pending run has none."""
-    found = [run.result.model_dump(mode="json", by_alias=True) for run in study.runs if run.result]
-    return json.dumps(found, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    """The list of result records, one a line, in the order of the plan; a pending run has none."""
+    records = (run.result.model_dump(mode="json", by_alias=True) for run in study.runs if run.result)
+    lines = (json.dumps(record, ensure_ascii=False, allow_nan=False) for record in records)
+    return "[\n" + ",\n".join(lines) + "\n]\n"
 
 
 def as_csv(study: Study) -> str:

@@ -1,0 +1,34 @@
+"""Entities are those that seqeval finds, in tags well-formed or not."""
+
+import random
+import warnings
+
+import pytest
+from seqeval.metrics.sequence_labeling import get_entities
+
+from tunebench.entities import entities, spans
+
+IOB2, IOBES = "OBI", "OBIES"
+
+
+@pytest.mark.parametrize("marks", [IOB2, IOBES, "OBIESX."])
+def test_entities_of_random_tags_are_seqevals(marks: str) -> None:
+    draw, some = random.Random(0), 0
+    for _ in range(3000):
+        tags = [mark if mark in "O." else f"{mark}-{draw.choice(['PER', 'LOC', 'a-b'])}"
+                for mark in draw.choices(marks, k=draw.randint(0, 9))]  # fmt: skip
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            expected = get_entities(tags)
+        assert spans(tags) == expected, tags
+        assert entities(tuple(tags)) == set(expected)
+        some += bool(expected)
+    assert some > 2000
+
+
+def test_tags_without_a_type_have_one_of_their_own() -> None:
+    assert spans(["B", "I", "O", "S"]) == get_entities(["B", "I", "O", "S"]) == [("_", 0, 1), ("_", 3, 3)]
+
+
+def test_an_entity_that_begins_with_i_counts_as_in_conlleval() -> None:
+    assert spans(["O", "I-PER", "I-LOC", "B-LOC", "I-LOC"]) == [("PER", 1, 1), ("LOC", 2, 2), ("LOC", 3, 4)]
