@@ -4,6 +4,8 @@ import math
 import random
 import re
 import string
+import subprocess
+import sys
 import warnings
 from collections import Counter
 from collections.abc import Callable
@@ -262,6 +264,19 @@ def test_every_word_of_the_shipped_summaries_is_stemmed_as_by_rouge_score() -> N
     stemmer = PorterStemmer()
     assert len(texts) > 1000
     assert all(rouge._words(text) == tokenize(text, stemmer) for text in texts)
+
+
+def test_stems_need_no_whole_nltk_and_leave_it_importable() -> None:
+    code = """
+import sys
+from tunebench import rouge
+words = "generously running conditionally relational agreed flies dying"
+stems = rouge._words(words)
+assert not {name.partition(".")[0] for name in sys.modules} & {"nltk", "scipy", "sklearn"}
+import nltk
+assert stems == [nltk.PorterStemmer().stem(word) for word in words.split()] != words.split()
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 # Intervals ------------------------------------------------------------------------------------------------------------

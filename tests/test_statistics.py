@@ -3,7 +3,9 @@
 import itertools
 import json
 import math
+import os
 import random
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ from threadpoolctl import threadpool_limits
 from tests.records import Write, answers_in, done
 from tests.test_metrics import KINDS
 from tunebench.metrics import METRICS
-from tunebench.report import build, build_rescored, draws, trials
+from tunebench.report import beside, build, build_rescored, draws, trials
 from tunebench.report.comparisons import comparisons
 from tunebench.report.kept import Kept
 from tunebench.report.reading import read_answers, read_study
@@ -353,6 +355,37 @@ def test_an_undefined_interval_is_kept_as_such(study: Write, tmp_path: Path) -> 
     kept.save()
     again = Kept(tmp_path).outcome(["a"], lambda: pytest.fail("it was kept"))
     assert np.isnan(again.intervals).all()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are forked on Linux only")
+def test_comparisons_examined_side_by_side_say_the_same_and_are_kept(
+    study: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = study(*(answered(tmp_path, technique, right, task=task)
+                  for task in ("emotion", "sentiment", "ner")
+                  for technique, right in (("full", 380), ("lora", 300))))  # fmt: skip
+    before = {name: (out / name).read_bytes() for name in ("report.md", "report.html", ".tests.json")}
+    (out / ".tests.json").unlink()
+    calls = counted(monkeypatch)
+    monkeypatch.setattr(beside, "MANY", 0)
+    monkeypatch.setattr("os.sched_getaffinity", lambda process: {0, 1})
+    build(out)
+    assert calls == []  # not in this process
+    assert {name: (out / name).read_bytes() for name in before} == before
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are forked on Linux only")
+def test_what_is_examined_side_by_side_comes_in_order_and_a_bug_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda process: {0, 1})
+    found = list(beside.each(lambda number: (number, os.getpid()), 5, beside.MANY))
+    assert [number for number, _ in found] == list(range(5))
+    assert os.getpid() not in {process for _, process in found}
+    with pytest.raises(ZeroDivisionError):
+        list(beside.each(lambda number: 1 // number, 5, beside.MANY))
+
+
+def test_few_runs_are_examined_here() -> None:
+    assert set(beside.each(lambda number: os.getpid(), 5, beside.MANY - 1)) == {os.getpid()}
 
 
 def test_draws_are_the_same_whether_they_are_kept_or_not(monkeypatch: pytest.MonkeyPatch) -> None:

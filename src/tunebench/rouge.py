@@ -5,8 +5,13 @@ Tests hold all of it equal to the package.
 """
 
 import functools
+import importlib
+import importlib.util
 import re
+import sys
+import types
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 _WORD = re.compile("[a-z0-9]+")
@@ -61,9 +66,27 @@ def _words(text: str) -> list[str]:
 
 @functools.cache
 def _stem() -> Any:
-    from nltk.stem.porter import PorterStemmer
+    return functools.lru_cache(maxsize=1 << 16)(_porter().stem)  # each word once: it was most of the time
 
-    return functools.lru_cache(maxsize=1 << 16)(PorterStemmer().stem)  # each word once: it was most of the time
+
+def _porter() -> Any:
+    """NLTK's stemmer without the rest of NLTK, which imports SciPy and scikit-learn in two seconds and a half.
+
+    The packages around the stemmer's module stand there bare while it is imported, and are gone afterwards.
+    """
+    if "nltk" in sys.modules:
+        return importlib.import_module("nltk.stem.porter").PorterStemmer()
+    nltk = importlib.util.find_spec("nltk")
+    assert nltk is not None
+    for name, inside in (("nltk", ""), ("nltk.stem", "stem")):
+        bare = types.ModuleType(name)
+        bare.__path__ = [str(Path(place, inside)) for place in nltk.submodule_search_locations or ()]
+        sys.modules[name] = bare
+    try:
+        return importlib.import_module("nltk.stem.porter").PorterStemmer()
+    finally:
+        for name in [name for name in sys.modules if name.partition(".")[0] == "nltk"]:
+            del sys.modules[name]
 
 
 @functools.cache

@@ -9,12 +9,12 @@ from typing import Any
 from markupsafe import Markup
 
 from tunebench.metrics import METRICS
-from tunebench.report import text, vega
+from tunebench.report import beside, text, vega
 from tunebench.report.answers import answers
 from tunebench.report.appendix import appendix, environment
 from tunebench.report.by_label import by_label, confusions, labelled
 from tunebench.report.chart import Chart, Looks, looks
-from tunebench.report.checks import checks
+from tunebench.report.checks import Finding, checks
 from tunebench.report.comparisons import Comparison, comparisons
 from tunebench.report.disagreements import disagreements, sample
 from tunebench.report.figures import charts
@@ -75,11 +75,16 @@ def page(study: Study, kept: Kept) -> dict[str, Any]:
     found = comparisons(study)
     look = looks([row.label for comparison in found for row in comparison.rows])
     cells, doubts = [], []
-    for comparison in found:
-        given, inputs = read_all(study, comparison)
-        tests = paired(comparison, given, kept)
-        doubts.append(checks(comparison, tests, given))
-        cells.append(_cell(study, comparison, tests, given, inputs, look, sum(len(cell.pictures) for cell in cells)))
+    if any(row.done for comparison in found for row in comparison.rows):
+        vega.begin()
+
+    def examine(number: int) -> _Examined:
+        return _examined(study, found[number], kept, look)
+
+    for comparison, examined in zip(found, beside.each(examine, len(found), len(study.runs)), strict=True):
+        kept.used |= examined.outcomes
+        doubts.append(examined.doubts)
+        cells.append(_cell(comparison, examined, sum(len(cell.pictures) for cell in cells)))
     used = dict.fromkeys(name for comparison in found for name in comparison.metrics)
     noticed = notices(found, doubts)
     tested = [cell.tests for cell in cells]
@@ -126,29 +131,49 @@ def _not_drawn(count: int) -> str:
     return f"{which}: {text.plural(count, 'chart')} of report.html would be missing in print, and are in no file."
 
 
-def _cell(
-    study: Study,
-    comparison: Comparison,
-    tests: Pairs | None,
-    given: dict[str, Answers | None],
-    inputs: list[str] | None,
-    look: Looks,
-    drawn: int,
-) -> Cell:
+@dataclass(frozen=True)
+class _Examined:
+    """What is found out about one comparison, with nothing in it that another process could not send."""
+
+    tests: Pairs | None
+    outcomes: dict[str, Any]
+    doubts: list[Finding]
+    sentences: list[str]
+    table: Table
+    charts: list[Chart]
+    tables: list[Table]
+    folded: list[Table]
+
+
+def _examined(study: Study, comparison: Comparison, kept: Kept, look: Looks) -> _Examined:
+    given, inputs = read_all(study, comparison)
+    tests = paired(comparison, given, kept)
     labels = labelled(comparison, given)
     matrices = confusions(labels)
-    shown = [
-        *published(comparison, study.plan.study), *by_label(labels), *matrices[:1],
-        *disagreements(comparison, given, inputs), *answers(comparison),
-    ]  # fmt: skip
-    return Cell(
-        comparison=comparison,
+    return _Examined(
         tests=tests,
+        outcomes=kept.used,
+        doubts=checks(comparison, tests, given),
         sentences=sentences(comparison, tests),
         table=comparison_table(comparison, tests),
-        pictures=list(_pictures(comparison, charts(comparison, look, given), drawn)),
-        tables=shown,
+        charts=charts(comparison, look, given),
+        tables=[
+            *published(comparison, study.plan.study), *by_label(labels), *matrices[:1],
+            *disagreements(comparison, given, inputs), *answers(comparison),
+        ],
         folded=[*matrices[1:], *sample(comparison, given, inputs)],
+    )  # fmt: skip
+
+
+def _cell(comparison: Comparison, examined: _Examined, drawn: int) -> Cell:
+    return Cell(
+        comparison=comparison,
+        tests=examined.tests,
+        sentences=examined.sentences,
+        table=examined.table,
+        pictures=list(_pictures(comparison, examined.charts, drawn)),
+        tables=examined.tables,
+        folded=examined.folded,
     )
 
 

@@ -22,12 +22,15 @@ class Kept:
 
     Args:
         folder: a study's output folder; None: every outcome is computed, and none is kept.
+
+    Attributes:
+        used: the outcomes that were asked for, by key, as JSON.
     """
 
     def __init__(self, folder: Path | None = None):
         self._path = folder / FILE if folder else None
         self._before = dict(read_json(self._path) or {}) if self._path else {}
-        self._used: dict[str, Any] = {}
+        self.used: dict[str, Any] = {}
 
     def outcome(self, content: Iterable[Any], test: Callable[[], Outcome]) -> Outcome:
         """The kept outcome of this content, else the test's."""
@@ -36,16 +39,16 @@ class Kept:
             digest.update(to_json(part) + b"\n")  # a third of the time of repr
         key = digest.hexdigest()
         if key in self._before:
-            self._used[key] = self._before[key]
+            self.used[key] = self._before[key]
             return Outcome(*(np.array(side, dtype=float) for side in self._before[key]))
         found = test()
-        self._used[key] = [_plain(side) for side in found]
+        self.used[key] = [_plain(side) for side in found]
         return found
 
     def save(self) -> None:
         """Write what this report used, if it is not what was there; the rest is dropped."""
-        if self._path and self._used != self._before:
-            write_json(self._path, self._used)
+        if self._path and self.used != self._before:
+            write_json(self._path, self.used)
 
 
 def _plain(numbers: np.ndarray) -> list[Any]:

@@ -52,7 +52,7 @@ class Drawn:
 
     def __init__(self, chart: Chart, name: str):
         self._name = name
-        drawing.javascript(_SNIPPET)  # a page with charts needs it: made before its charts, which come one by one
+        begin()
         self._svg = drawing.svg({**complete(next(iter(chart.views.values()))), "data": {"values": chart.rows}})
 
     @functools.cached_property
@@ -62,6 +62,11 @@ class Drawn:
         # Vega counts its ids on from chart to chart: counted anew, the same chart has the same bytes.
         ids = {old: f"{self._name}-{number}" for number, old in enumerate(dict.fromkeys(_ID.findall(drawn)))}
         return _NAMED.sub(lambda found: f"{found[1]}{ids.get(found[2], found[2])}", drawn)
+
+
+def begin() -> None:
+    """Have the page's script made, which takes longest: before the charts, which come one by one."""
+    drawing.javascript(_SNIPPET)
 
 
 def on_white(drawn: str) -> str:
