@@ -5,6 +5,7 @@ import pytest
 import torch
 from transformers import T5Tokenizer
 
+from tests.tiny import of_whole_words
 from tunebench.pretraining.objectives import objectives
 from tunebench.pretraining.objectives._questions import Pieces, question
 from tunebench.pretraining.objectives.base import Shape, Text
@@ -18,15 +19,7 @@ RARE = ("1066", "William", "Duke", "crossed", "Channel", "Harold", "met", "near"
 
 @pytest.fixture(scope="module")
 def tokenizer() -> T5Tokenizer:
-    """Whole words, the frequent ones and some that nobody says before the others."""
-    fillers = [f"▁filler{index}" for index in range(150 - 3 - len(FREQUENT) - 3)]
-    pieces = ["<pad>", "</s>", "<unk>", ".", ",", "?", *(f"▁{word}" for word in FREQUENT), *fillers]
-    pieces += [f"▁{word}" for word in RARE]
-    return T5Tokenizer(
-        vocab=[*((piece, -float(rank)) for rank, piece in enumerate(pieces)),
-               *((f"<extra_id_{index}>", 0.0) for index in reversed(range(100)))],
-        extra_ids=100,
-    )  # fmt: skip
+    return of_whole_words(FREQUENT, RARE)
 
 
 TEXT = ("In 1066 Duke William crossed the Channel, near Hastings. Harold met him and 7 thousand men fell slowly. "

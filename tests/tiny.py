@@ -306,3 +306,17 @@ def _filler(rng: np.random.Generator) -> list[str]:
     return [
         _one(("today", "and", "the", "outside", "slowly", "again", "yesterday"), rng) for _ in range(rng.integers(1, 5))
     ]
+
+
+def of_whole_words(frequent: Sequence[str], rare: Sequence[str]) -> Any:
+    """A T5 tokenizer of whole words with 100 sentinels: the frequent ones, some that nobody says, and the others."""
+    from transformers import T5Tokenizer
+
+    fillers = [f"▁filler{index}" for index in range(150 - 3 - len(frequent) - 3)]
+    pieces = ["<pad>", "</s>", "<unk>", ".", ",", "?", *(f"▁{word}" for word in frequent), *fillers]
+    pieces += [f"▁{word}" for word in rare]
+    return T5Tokenizer(
+        vocab=[*((piece, -float(rank)) for rank, piece in enumerate(pieces)),
+               *((f"<extra_id_{index}>", 0.0) for index in reversed(range(100)))],
+        extra_ids=100,
+    )  # fmt: skip

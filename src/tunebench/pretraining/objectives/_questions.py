@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import string
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,7 @@ _LEFT_OUT = 0.5  # of them, at most
 _STRAY = 3  # places by which words are exchanged
 _TRIES = 8
 _COMMON = 150  # likeliest pieces, of which no answer is made: the, of, and, his, said
+_AROUND = string.punctuation + "\u2018\u201c\u201d\u2013\u2014\u2026"
 _ASKING = {
     "name": ("Who", "Who", "What", "Which", "Where"),
     "year": ("When", "In what year", "What year"),
@@ -86,6 +88,13 @@ class Words:
 
     def __len__(self) -> int:
         return len(self.starts)
+
+    @property
+    def spelt(self) -> list[str]:
+        """The words in lower case, without the punctuation around them."""
+        plain = [self.pieces.plain[token] for token in self.tokens]
+        words = ("".join(plain[a:b]) for a, b in zip(self.starts, self.stops, strict=True))
+        return [word.lower().replace("\u2019", "'").strip(_AROUND) for word in words]
 
     def spoken(self, index: int) -> np.ndarray:
         """A word's tokens without its punctuation."""
