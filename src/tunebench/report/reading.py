@@ -94,7 +94,7 @@ def read_predictions(folder: Path, run: str) -> tuple[Answers | None, list[str] 
     try:
         # As bytes: a text may hold characters that Python, but not JSON lines, takes for the end of a line.
         lines = (folder / "runs" / run / "predictions.jsonl").read_bytes().split(b"\n")
-        rows = from_json(b"[" + b",".join(filter(None, lines)) + b"]")  # a third of the time of json.loads
+        rows = [from_json(line) for line in lines if line]  # a third of the time of json.loads
         answers = [row["prediction"] for row in rows], [row["reference"] for row in rows]
     except (OSError, ValueError, KeyError, TypeError):
         return None, None
