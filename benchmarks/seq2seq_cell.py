@@ -83,11 +83,11 @@ def arguments(options: argparse.Namespace, rows: int, new_tokens: int) -> Seq2Se
         lr_scheduler_type="linear",
         optim="adamw_torch_fused",
         bf16=options.bf16,
-        use_cpu=True,
+        use_cpu=not torch.cuda.is_available(),
         train_sampling_strategy="group_by_length",
         remove_unused_columns=False,
         label_names=["labels"],
-        dataloader_pin_memory=False,
+        dataloader_pin_memory=torch.cuda.is_available(),
         predict_with_generate=True,
         generation_num_beams=1,
         generation_max_length=new_tokens + 1,  # with the token that a decoder begins with

@@ -95,7 +95,8 @@ class Bench:
     def __init__(self, options: argparse.Namespace, scratch: Path):
         self.options, self.scratch = options, scratch
         self.rows = {"train": options.rows, "validation": options.validation_rows, "test": TEST_ROWS}
-        self.bf16 = resolve_precision("auto", torch.device("cpu")) == "bf16"
+        self.device = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
+        self.bf16 = resolve_precision("auto", torch.device("cpu" if self.device == "cpu" else "cuda")) == "bf16"
         family = checkpoints.find(str(options.model)).family
         self.fresh = family.fresh(options.model)
         self.writes = tasks()[options.task].objective_of(family.auto_classes) == "text_to_text"
@@ -176,6 +177,7 @@ class Bench:
         task, cost, environment = result["run"]["task"], result["cost"], result["environment"]
         assert result["data"]["fingerprint"] == self.fingerprints[task], "other examples"
         assert cost["epochs"] == result["run"]["training"]["epochs"], "it stopped early"
+        assert environment["device"] == self.device, "another device"
         assert (environment["precision"] == "bf16") == self.bf16, "another number format"
         assert threads in (None, environment["threads"]), "another number of threads"
 
@@ -369,13 +371,14 @@ def main() -> None:
         warm_up(bench)
         print(
             f"{options.model}: {options.rows} training and {options.validation_rows} validation rows, "
-            f"batch {Training().batch_size}, {'bf16' if bench.bf16 else 'float32'}, {bench.threads} threads a side.\n"
+            f"batch {Training().batch_size}, {'bf16' if bench.bf16 else 'float32'}, {bench.device}, {bench.threads} "
+            "threads a side.\n"
             "Ratios are Trainer's seconds over tunebench's: above 1, tunebench is quicker."
         )
         found = compare(bench)
     if options.json:
         settings = {key: str(value) if isinstance(value, Path) else value for key, value in vars(options).items()}
-        settings |= {"threads": bench.threads, "bf16": bench.bf16}
+        settings |= {"threads": bench.threads, "bf16": bench.bf16, "device": bench.device}
         comparisons = {
             name: {**summary(pairs), "pairs": [{**asdict(pair), "ratios": pair.ratios} for pair in pairs]}
             for name, pairs in found.items()

@@ -62,7 +62,7 @@ def test_twenty_steps_have_the_losses_of_hf_trainer(
 
     budget = Training(epochs=1, batch_size=BATCH, warmup_fraction=0.1, precision="float32", weight_decay=0.01)
     accelerator, _ = make_accelerator("float32", tmp_path, None)
-    ours, technique = fresh(), techniques()[name](**settings)
+    ours, technique = fresh().to(accelerator.device), techniques()[name](**settings)
     assert isinstance(technique, Trained)
     losses: list[float] = []
     train.fit(
@@ -107,8 +107,8 @@ def trainer_losses(
     arguments = TrainingArguments(
         output_dir=str(folder / "trainer"), num_train_epochs=1, per_device_train_batch_size=BATCH, learning_rate=1e-3,
         weight_decay=0.01, warmup_steps=2, lr_scheduler_type="linear", max_grad_norm=1.0, logging_steps=1,
-        save_strategy="no", report_to=[], use_cpu=True, disable_tqdm=True, remove_unused_columns=False, seed=SEED,
-        label_names=["labels"],
+        save_strategy="no", report_to=[], disable_tqdm=True, remove_unused_columns=False, seed=SEED,
+        label_names=["labels"], use_cpu=not torch.cuda.is_available(),
     )  # fmt: skip
     trainer = InOrder(
         model=model,

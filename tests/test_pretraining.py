@@ -15,7 +15,7 @@ from transformers import AutoConfig, AutoModel, AutoTokenizer
 from tunebench.engine.observers import Event
 from tunebench.errors import RunError, UserError
 from tunebench.pretraining import corpus
-from tunebench.pretraining.batches import batch_at, held_out_batches
+from tunebench.pretraining.batches import Steps, batch_at, held_out_batches
 from tunebench.pretraining.corpus import Corpus
 from tunebench.pretraining.cross_entropy import CHUNK, summed_cross_entropy
 from tunebench.pretraining.muon import Muon
@@ -213,6 +213,26 @@ def test_a_batch_is_a_function_of_seed_length_and_step(texts: Path, tmp_path: Pa
         assert not torch.equal(first["input_ids"], other["input_ids"])
         assert sum(len(first[key]) for key in first if key.endswith("input_ids")) == 4
         assert first["input_ids"].shape[1] == 32
+
+
+@pytest.mark.filterwarnings("ignore:'pin_memory' argument")  # there is no GPU to pin for
+@pytest.mark.parametrize("name", ["masked_language_modelling", "mixture"])
+def test_batches_made_ahead_by_other_processes_are_those_made_in_turn(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    objective = objectives()[name]
+    texts = prose(50, 0)
+    tokenizer = objective.train_tokenizer(lambda: texts, 400)
+    tokens = np.concatenate([tokenizer(line, add_special_tokens=False)["input_ids"] for line in texts])
+    training = recipe(name).training
+    steps = Steps(Corpus(tokens.astype(np.uint16), np.asarray([len(tokens)]), ""), objective, tokenizer, training,
+                  training.plan())  # fmt: skip
+    monkeypatch.setattr("os.cpu_count", lambda: 3)
+    ahead, in_turn = (list(steps.after(2, torch.device(kind))) for kind in ("cuda", "cpu"))
+    assert len(ahead) == len(in_turn) == len(steps.plan) - 2
+    for one, other in zip(ahead, in_turn, strict=True):
+        assert one.keys() == other.keys()
+        assert all(torch.equal(one[key], other[key]) for key in one)
 
 
 @pytest.mark.parametrize("name", ["verdicts", "mixture"])
@@ -590,6 +610,23 @@ def test_muon_in_float32_is_torchs_within_the_rounding_of_bf16(shape: tuple[int,
     moved = (theirs - start).norm()
     assert moved > 0.1
     assert (ours - theirs).norm() < 0.02 * moved
+
+
+def test_muon_moves_matrices_of_one_shape_together_as_it_would_alone() -> None:
+    draw = torch.Generator().manual_seed(0)
+    shapes = [(8, 8), (8, 20), (8, 8), (20, 8)]
+    starts, gradients = ([torch.randn(shape, generator=draw) for shape in shapes] for _ in range(2))
+    settings: dict[str, Any] = {"lr": 0.02, "weight_decay": 0.1, "adjust_lr_fn": "match_rms_adamw"}
+    together, alone = ([nn.Parameter(start.clone()) for start in starts] for _ in range(2))
+    several = [Muon(together, **settings), *(Muon([parameter], **settings) for parameter in alone)]
+    for _ in range(3):
+        for parameter, gradient in zip([*together, *alone], [*gradients, *gradients], strict=True):
+            parameter.grad = gradient.clone()
+        for optimizer in several:
+            optimizer.step()
+    for one, other, start in zip(together, alone, starts, strict=True):
+        assert not torch.equal(one, start)
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize(("precision", "kind"), [("float32", Muon), ("bf16", torch.optim.Muon)])

@@ -227,12 +227,12 @@ def test_the_products_give_the_numbers_of_exchanging_and_drawing_one_by_one(name
     if name == "perplexity":
         runs = [[[{**row, "response_nll": row["response_nll"] * rng.uniform(0.9, 1.1)} for row in runs[0][0]]
                  for _ in seeds] for seeds in runs]  # fmt: skip
-    found = trials.outcome(metric, _statistics(metric, [[(run, gold) for run in seeds] for seeds in runs]), 60)
+    found = trials.outcome(metric, _statistics(metric, [[(run, gold) for run in seeds] for seeds in runs]), 25)
 
     def value(seeds: list[list[Any]], references: list[Any]) -> float:
         return float(np.mean([metric.compute(run, references) for run in seeds]))
 
-    (sides,), (weights,) = draws.sides(len(gold), 60), draws.weights(len(gold), 60)
+    (sides,), (weights,) = draws.sides(len(gold), 25), draws.weights(len(gold), 25)
     drawn = [np.repeat(np.arange(len(gold)), row) for row in weights]
     for at, (one, other) in enumerate(itertools.combinations(runs, 2)):
         observed = value(one, gold) - value(other, gold)
@@ -242,7 +242,7 @@ def test_the_products_give_the_numbers_of_exchanging_and_drawing_one_by_one(name
             both = [exchanged(a, b, row) for a, b in zip(one, other, strict=True)]
             changed = value([a for a, _ in both], gold) - value([b for _, b in both], gold)
             extreme += abs(changed) >= abs(observed) - 1e-12
-        assert found.ps[at] == pytest.approx(extreme / 61, abs=1e-12)
+        assert found.ps[at] == pytest.approx(extreme / 26, abs=1e-12)
         resampled = [
             value([[run[n] for n in row] for run in one], [gold[n] for n in row])
             - value([[run[n] for n in row] for run in other], [gold[n] for n in row])

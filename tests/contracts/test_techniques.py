@@ -200,7 +200,7 @@ def test_a_killed_run_resumes_to_the_same_bits(
     name: str, task: str, kind: str, backbones: dict[str, Path], data_root: Path, tmp_path: Path
 ) -> None:
     run = make_run(backbones[kind], data_root, task, choice(name))
-    whole = make(run, tmp_path / "whole")
+    whole = make(make_run(backbones[kind], data_root, task, choice(name), checkpoint_seconds=3600), tmp_path / "whole")
 
     def kill(event: dict[str, Any]) -> None:
         if event["event"] == "step" and event.get("step") == 17 and "loss" in event:
@@ -247,10 +247,14 @@ def test_a_saved_run_answers_as_it_did(
 
 
 def by_heart(folder: Path, rows: list[tuple[str, str]]) -> dict[str, Any]:
-    """A task whose splits are all the same: a word, and what it is called."""
-    data = folder / "eight.csv"
-    data.write_text("text,label\n" + "".join(f"i feel {word},{label}\n" for word, label in rows))
-    files = {split: str(data) for split in ("train", "validation", "test")}
+    """A task of words and what they are called; the validation and test splits are rows of the training split.
+
+    An epoch reads each training row three times: most of the time of so few rows would go to validating.
+    """
+    files = {split: str(folder / f"{split}.csv") for split in ("train", "validation", "test")}
+    for split, path in files.items():
+        repeated = rows * 3 if split == "train" else rows
+        Path(path).write_text("text,label\n" + "".join(f"i feel {word},{label}\n" for word, label in repeated))
     return {"objective": "sequence_classification", "data": files}
 
 
@@ -262,7 +266,7 @@ def test_a_technique_can_learn_eight_examples_by_heart(
     rows = [("happy", "joy"), ("gloomy", "sadness"), ("furious", "anger"), ("afraid", "fear")] * 2
     task = by_heart(tmp_path, rows)
     rate = {"full": 0.002, "from_scratch": 0.002, "llrd": 0.002, "freeze": 0.002, "prompt_tuning": 0.1}.get(name, 0.02)
-    run = make_run(backbones[kind], tmp_path, task, {**choice(name), "learning_rate": rate}, epochs=60, patience=60)
+    run = make_run(backbones[kind], tmp_path, task, {**choice(name), "learning_rate": rate}, epochs=26, patience=26)
     assert make(run, tmp_path / "run").metrics.test["accuracy"] == 1.0
 
 
@@ -277,7 +281,7 @@ def test_a_technique_can_learn_to_write_eight_answers(name: str, backbones: dict
     rate = {"p_tuning_v2": 0.05, "ia3": 0.05, "peft": 0.05, "bottleneck_adapter": 0.05, "prompt_tuning": 0.3}.get(
         name, 0.02
     )
-    run = make_run(backbones["t5"], tmp_path, task, {**choice(name), "learning_rate": rate}, epochs=70, patience=70)
+    run = make_run(backbones["t5"], tmp_path, task, {**choice(name), "learning_rate": rate}, epochs=28, patience=28)
     done = make(run, tmp_path / "run")
     assert done.history[-1].train_loss < done.history[0].train_loss * 0.9
     assert name in DEAF or done.metrics.test["accuracy"] == 1.0
@@ -399,6 +403,20 @@ def test_adalora_takes_ranks_away_until_the_target(backbones: dict[str, Path], d
     if done.best_epoch == 4:
         assert sum(ranks.values()) == 3 * len(ranks)
     assert max(ranks.values()) > min(ranks.values())
+
+
+def test_what_adalora_keeps_goes_on_where_its_weights_are(backbones: dict[str, Path]) -> None:
+    """A kept state is read to the processor's memory; "meta" stands for a GPU here."""
+    technique = entry("adalora")
+    family = families()["bert"]
+    model: Any = technique.apply(loaded(backbones["bert"], "sequence_classification"), family, 10)
+    scores = model.base_model.rankallocator
+    scores.ipt = {name: p.detach() for name, p in model.base_model.model.named_parameters() if "lora_" in name}
+    kept = technique.extra_state(model)
+    assert kept
+    technique.load_extra_state(model.to("meta"), kept)
+    assert {str(score.device) for score in scores.ipt.values()} == {"meta"}
+    assert [score.shape for score in scores.ipt.values()] == [score.shape for score in kept.values()]
 
 
 @pytest.mark.parametrize("kind", FAMILIES)

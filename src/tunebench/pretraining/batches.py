@@ -1,15 +1,57 @@
 """Which text is read at which step: a function of (seed, length, step), never of what ran before."""
 
 import functools
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
 from transformers import PreTrainedTokenizerBase
 
 from tunebench.pretraining.corpus import Corpus
 from tunebench.pretraining.objectives.base import PretrainingObjective, Text
+from tunebench.pretraining.recipe import Pretraining
 
 _ORDER, _OFFSET, _NOISE, _HELD_OUT = range(4)
+_MOST_READERS = 8
+
+
+@dataclass(frozen=True)
+class Steps(Dataset[dict[str, Tensor]]):
+    """The batch of each training step of a recipe, by its number."""
+
+    corpus: Corpus
+    objective: PretrainingObjective
+    tokenizer: PreTrainedTokenizerBase
+    training: Pretraining
+    plan: list[tuple[int, int]]
+
+    def __getitem__(self, step: int) -> dict[str, Tensor]:
+        which, number = self.plan[step]
+        sequences = self.training.sequences[which]
+        place = (self.training.seed, which, number)
+        return batch_at(
+            self.corpus, self.objective, self.tokenizer, sequences.length, self.training.rows(sequences), place
+        )
+
+    def after(self, step: int, device: torch.device) -> Iterator[dict[str, Tensor]]:
+        """The batches from this step to the last.
+
+        A GPU does not wait for them: other processes make them ahead. On a processor that would only take cores from
+        the training.
+        """
+        readers = min(_MOST_READERS, (os.cpu_count() or 1) - 1) if device.type == "cuda" else 0
+        ahead: dict[str, Any] = {"pin_memory": True, "prefetch_factor": 4, "worker_init_fn": _alone} if readers else {}
+        return iter(DataLoader(self, None, sampler=range(step, len(self.plan)), num_workers=readers, **ahead))
+
+
+def _alone(reader: int) -> None:
+    """One thread a reader; else the tokenizers library warns that it was forked."""
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
 
 def batch_at(

@@ -14,7 +14,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from tunebench.engine.checkpoint import Resume
 from tunebench.engine.observers import Observer
 from tunebench.errors import RunError
-from tunebench.pretraining.batches import batch_at, held_out_batches
+from tunebench.pretraining.batches import Steps, held_out_batches
 from tunebench.pretraining.corpus import Corpus
 from tunebench.pretraining.objectives.base import PretrainingObjective
 from tunebench.pretraining.optimizer import Optimizers, clip, optimizers, rate_factor
@@ -81,16 +81,15 @@ def fit(task: Task, training: Pretraining, resume: Resume, observe: Observer) ->
                                 training.rows(longest), training.held_out_tokens)  # fmt: skip
     last_save = started = time.monotonic()
     before = state.seconds
+    batches = Steps(task.train, task.objective, task.tokenizer, training, plan).after(state.step, task.device)
     for step in range(state.step, len(plan)):
         factor = rate_factor(step % cycle, cycle, warmup, training.schedule)
         for group, peak in zip(optimizer.param_groups, peaks, strict=True):
             group["lr"] = peak * factor
-        which, number = plan[step]
-        length, rows = training.sequences[which].length, training.rows(training.sequences[which])
-        batch = batch_at(task.train, task.objective, task.tokenizer, length, rows, (training.seed, which, number))
-        loss = _step(task, optimizer, batch, training.max_gradient_norm, step)
+        sequences = training.sequences[plan[step][0]]
+        loss = _step(task, optimizer, next(batches), training.max_gradient_norm, step)
         state.step += 1
-        state.tokens += rows * length
+        state.tokens += training.rows(sequences) * sequences.length
         state.losses += loss
         state.losses_steps += 1
         state.seconds = before + time.monotonic() - started

@@ -81,11 +81,17 @@ def optimizers(model: nn.Module, training: Pretraining) -> Optimizers:
     groups = [{"params": embeddings, "weight_decay": decay}, {"params": vectors, "weight_decay": 0.0}]
     parts: list[Optimizer] = [AdamW(groups, lr=rate, betas=_BETAS, fused=True)]
     if matrices:
-        slow = resolve_precision("auto", matrices[0].device) == "float32"
-        parts.append(
-            (Muon if slow else optim.Muon)(matrices, lr=rate, weight_decay=decay, adjust_lr_fn="match_rms_adamw")
-        )
+        parts.append(_muon(matrices, lr=rate, weight_decay=decay, adjust_lr_fn="match_rms_adamw"))
     return Optimizers(parts)
+
+
+def _muon(matrices: list[nn.Parameter], **settings: Any) -> Optimizer:
+    """PyTorch's on a processor that multiplies bf16 fast, where many small products cost nothing more; else our own."""
+    device = matrices[0].device
+    bf16 = resolve_precision("auto", device) == "bf16"
+    if bf16 and device.type == "cpu":
+        return optim.Muon(matrices, **settings)
+    return Muon(matrices, torch.bfloat16 if bf16 else torch.float32, **settings)
 
 
 def rate_factor(step: int, total: int, warmup: int, schedule: str) -> float:

@@ -105,12 +105,12 @@ class Adalora(_peft.LowRank):
         return {**state, **{f"{_RANKS}.{name}": torch.tensor(kept) for name, kept in ranks.items()}}
 
     def load_extra_state(self, model: Any, state: dict[str, Tensor]) -> None:
-        """Go on from there."""
+        """Go on from there, on the model's device: files are read to the processor's memory."""
         allocator = model.base_model.rankallocator
+        device = next(model.parameters()).device
         for kind in _SCORES:
-            setattr(
-                allocator, kind, {n.removeprefix(f"{kind}."): t for n, t in state.items() if n.startswith(f"{kind}.")}
-            )
+            scores = {n.removeprefix(f"{kind}."): t for n, t in state.items() if n.startswith(f"{kind}.")}
+            setattr(allocator, kind, {n: t.to(device) for n, t in scores.items()})
         ranks = {n.removeprefix(f"{_RANKS}."): t.tolist() for n, t in state.items() if n.startswith(f"{_RANKS}.")}
         model.peft_config[_ADAPTER].rank_pattern = ranks or None
 
