@@ -232,10 +232,10 @@ def saving_seconds(folder: Path, history: list[dict[str, Any]]) -> float:
 # Pairs and tables -----------------------------------------------------------------------------------------------------
 
 
-def pairs_of(ours: Callable[[int], Measured], theirs: Callable[[int], Measured], repeats: int) -> list[Pair]:
-    """Alternate the two sides, seed by seed; in odd pairs Trainer goes first."""
+def pairs_of(ours: Callable[[int], Measured], theirs: Callable[[int], Measured], seeds: Sequence[int]) -> list[Pair]:
+    """Alternate the two sides, seed by seed; in odd pairs Trainer goes first. Each pair is told when it is done."""
     pairs = []
-    for seed in range(repeats):
+    for seed in seeds:
         if seed % 2:
             trainer = theirs(seed)
             tunebench = ours(seed)
@@ -244,6 +244,7 @@ def pairs_of(ours: Callable[[int], Measured], theirs: Callable[[int], Measured],
             trainer = theirs(seed)
         assert tunebench.trainable == trainer.trainable, f"{tunebench.trainable} against {trainer.trainable} parameters"
         pairs.append(Pair(seed, tunebench, trainer))
+        print(f"pair {seed}: {pairs[-1].ratios['train+save']:.2f}, {tunebench.scores}, {trainer.scores}", flush=True)
     return pairs
 
 
@@ -306,6 +307,7 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--rows", type=int, default=1600, help="training rows")
     parser.add_argument("--validation-rows", type=int, default=400)
     parser.add_argument("--repeats", type=int, default=5, help="pairs a cell")
+    parser.add_argument("--first-seed", type=int, default=0, help="of the first pair")
     parser.add_argument(
         "--cells", nargs="*", choices=list(EPOCHS), default=list(EPOCHS), help="single cells, on the task"
     )
@@ -343,7 +345,7 @@ def compare(bench: Bench) -> dict[str, list[Pair]]:
         found[str(cell[0])] = pairs_of(
             lambda seed, cell=cell: bench.tunebench(cell, seed, "1"),
             lambda seed, cell=cell: bench.trainer(cell, seed),
-            options.repeats,
+            range(options.first_seed, options.first_seed + options.repeats),
         )
         show(f"{cell[0]}, {cell[0].epochs} epochs, one process a side", found[str(cell[0])])
     if options.study_repeats:
@@ -351,7 +353,7 @@ def compare(bench: Bench) -> dict[str, list[Pair]]:
         found["study"] = pairs_of(
             lambda seed: bench.tunebench(study, seed, "auto"),
             lambda seed: bench.trainer(study, seed),
-            options.study_repeats,
+            range(options.first_seed, options.first_seed + options.study_repeats),
         )
         show(
             f"Study: {len(study)} cells, {options.study_epochs} epochs; tunebench run --workers auto against "

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tunebench.report import content, records, render
+from tunebench.report import beside, content, records, render
 from tunebench.report.kept import Kept
 from tunebench.report.reading import Study, read_study
 from tunebench.report.rescore import Change, rescore
@@ -75,14 +75,17 @@ def _uncollected() -> Iterator[None]:
 
 def _write(study: Study, out: Path, kept: Kept) -> Path:
     shown = content.page(study, kept)
-    files = {
-        "results.json": records.as_json(study),
-        "results.csv": records.as_csv(study),
-        "report.md": render.markdown(shown),
-        "report.tex": render.latex(shown),
-        "report.html": render.html(shown),
-    }
+    # Before the pages: a forked process could not wait for what is being drawn.
     drawn = {f"figures/{name}": svg for name, svg in content.pictures(shown).items()}
+    written = {
+        "report.html": lambda: render.html(shown),
+        "report.md": lambda: render.markdown(shown),
+        "results.csv": lambda: records.as_csv(study),
+        "results.json": lambda: records.as_json(study),
+        "report.tex": lambda: render.latex(shown),
+    }
+    texts = beside.each(lambda number: list(written.values())[number](), len(written), len(study.runs))
+    files = dict(zip(written, texts, strict=True))
     for name, text in {**files, **drawn}.items():
         write_atomically(out / name, text.encode())
     for old in (out / "figures").glob("*.svg"):  # of a plan that has changed since
