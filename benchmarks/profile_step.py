@@ -26,7 +26,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from tunebench import checkpoints
 from tunebench.engine import dropout, train
 from tunebench.engine.batching import plan_epoch
-from tunebench.engine.seeds import seed_step
+from tunebench.engine.seeds import seed_torch
 from tunebench.execute import execute
 from tunebench.study import Study, Training
 
@@ -170,7 +170,7 @@ def measure(training: train.Training, batch: int, steps: int) -> dict[str, Any]:
 
     def step() -> None:
         number = next(numbers)
-        seed_step(0, 0, number)
+        seed_torch(number)
         train._step(training, optimizer, next(plan), Training(), number)
 
     for _ in range(3):
