@@ -109,7 +109,7 @@ def arguments(options: argparse.Namespace, rows: int, new_tokens: int) -> Seq2Se
 def run(options: argparse.Namespace) -> dict[str, Any]:
     """Train, and say how long it took and what it reached."""
     examples = json.loads(options.examples.read_text("utf-8"))
-    tokenizer = AutoTokenizer.from_pretrained(options.model)
+    tokenizer = AutoTokenizer.from_pretrained(options.model, **options.tokenizer)
     train, validation = (tokenised(examples[split], tokenizer, examples) for split in ("train", "validation"))
     set_seed(options.seed)
     model = AutoModelForSeq2SeqLM.from_pretrained(options.model, dtype=torch.float32)
@@ -142,6 +142,10 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         "steps": trainer.state.global_step,
         "trainable": sum(p.numel() for p in trainer.model.parameters() if p.requires_grad),
         "threads": torch.get_num_threads(),
+        "tokens": {
+            split: sum(len(row["input_ids"]) for row in rows)
+            for split, rows in (("train", train), ("validation", validation))
+        },
     }
 
 
@@ -152,6 +156,7 @@ def main() -> None:
     parser.add_argument("--examples", type=Path, required=True, help="JSON: limits, train, validation")
     parser.add_argument("--technique", choices=["freeze", "lora", "full"], required=True)
     parser.add_argument("--fresh", nargs="*", default=[], help="none: the pretrained head answers")
+    parser.add_argument("--tokenizer", type=json.loads, default={}, help="JSON: options of from_pretrained")
     parser.add_argument("--epochs", type=int, required=True)
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--evaluation-batch-size", type=int, default=64)

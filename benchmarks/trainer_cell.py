@@ -126,7 +126,7 @@ def arguments(options: argparse.Namespace, rows: int) -> TrainingArguments:
 def run(options: argparse.Namespace) -> dict[str, Any]:
     """Train, and say how long it took and what it reached."""
     examples = json.loads(options.examples.read_text("utf-8"))
-    tokenizer = AutoTokenizer.from_pretrained(options.model)
+    tokenizer = AutoTokenizer.from_pretrained(options.model, **options.tokenizer)
     train, validation = (tokenised(examples[s], tokenizer, examples["max_tokens"]) for s in ("train", "validation"))
     labels = examples["labels"]
     tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
@@ -158,6 +158,10 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         "steps": trainer.state.global_step,
         "trainable": sum(p.numel() for p in trainer.model.parameters() if p.requires_grad),
         "threads": torch.get_num_threads(),
+        "tokens": {
+            split: sum(len(row["input_ids"]) for row in rows)
+            for split, rows in (("train", train), ("validation", validation))
+        },
     }
 
 
@@ -170,6 +174,7 @@ def main() -> None:
         "--technique", choices=["classifier_head", "freeze", "lora", "prefix_tuning", "full"], required=True
     )
     parser.add_argument("--fresh", nargs="*", default=[], help="modules that the checkpoint lacks or never trained")
+    parser.add_argument("--tokenizer", type=json.loads, default={}, help="JSON: options of from_pretrained")
     parser.add_argument("--epochs", type=int, required=True)
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--learning-rate", type=float, required=True)

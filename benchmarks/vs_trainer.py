@@ -1,8 +1,9 @@
 """The same cells by tunebench and by HF Trainer + PEFT: seconds and validation scores, paired.
 
-Both sides train the same weights on the same examples: same epochs, batch size, learning rate, warm-up, weight
-decay, number format and threads, and score the validation split once an epoch. They take turns, and the side that goes
-first changes from pair to pair. Each tunebench run has a fresh output folder: no kept prefix of an earlier run helps.
+Both sides train the same weights on the same examples, cut into the same tokens: same epochs, batch size, learning
+rate, warm-up, weight decay, number format and threads, and score the validation split once an epoch. They take turns,
+and the side that goes first changes from pair to pair. Each tunebench run has a fresh output folder: no kept prefix of
+an earlier run helps.
 """
 
 import argparse
@@ -58,6 +59,7 @@ class Measured:
         saving_seconds: keeping the best weights and loading them again; in neither side's `train_seconds`.
         scores: the best validation score of each cell.
         trainable: how many parameters train in each cell.
+        tokens: of each cell's training and validation inputs, without padding.
     """
 
     process_seconds: float
@@ -65,6 +67,7 @@ class Measured:
     saving_seconds: float
     scores: dict[str, float]
     trainable: dict[str, int]
+    tokens: dict[str, dict[str, int]]
 
 
 @dataclass(frozen=True)
@@ -98,7 +101,7 @@ class Bench:
         self.device = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
         self.bf16 = resolve_precision("auto", torch.device("cpu" if self.device == "cpu" else "cuda")) == "bf16"
         family = checkpoints.find(str(options.model)).family
-        self.fresh = family.fresh(options.model)
+        self.fresh, self.habits = family.fresh(options.model), dict(family.tokenizer_habits)
         self.writes = tasks()[options.task].objective_of(family.auto_classes) == "text_to_text"
         self.posed = {"prompt": options.prompt} if options.prompt else {}
         self.fingerprints: dict[str, str] = {}
@@ -155,6 +158,7 @@ class Bench:
             sum(saving_seconds(folder, result["history"]) for folder, result in results),
             {cell_of(r): r["metrics"]["validation"][r["main_metric"]["name"]] for _, r in results},
             {cell_of(r): r["parameters"]["trainable"] for _, r in results},
+            {cell_of(r): {split: r["data"]["tokens"][split] for split in ("train", "validation")} for _, r in results},
         )
         shutil.rmtree(out)
         return measured
@@ -196,7 +200,8 @@ class Bench:
                 "--batch-size", budget.batch_size, "--warmup-fraction", budget.warmup_fraction,
                 "--weight-decay", budget.weight_decay, "--out", out / "checkpoints", "--result", result,
                 "--learning-rate", techniques()[cell.technique](**self.options.settings).learning_rate,  # type: ignore[attr-defined]
-                "--save", self.options.save, "--fresh", *self.fresh, *(["--bf16"] if self.bf16 else []),
+                "--save", self.options.save, "--tokenizer", json.dumps(self.habits),
+                "--fresh", *self.fresh, *(["--bf16"] if self.bf16 else []),
             ]  # fmt: skip
             total += self.timed(command, out / "log")
             figures[str(cell)] = json.loads(result.read_text())
@@ -205,8 +210,8 @@ class Bench:
         shutil.rmtree(out)
         saving = sum(f["saving_seconds"] for f in figures.values())
         training = sum(f["train_seconds"] for f in figures.values()) - saving
-        scores, trainable = ({cell: f[key] for cell, f in figures.items()} for key in ("score", "trainable"))
-        return Measured(total, training, saving, scores, trainable)
+        of_cells = ({cell: f[key] for cell, f in figures.items()} for key in ("score", "trainable", "tokens"))
+        return Measured(total, training, saving, *of_cells)
 
 
 def cell_of(result: dict[str, Any]) -> str:
@@ -243,6 +248,7 @@ def pairs_of(ours: Callable[[int], Measured], theirs: Callable[[int], Measured],
             tunebench = ours(seed)
             trainer = theirs(seed)
         assert tunebench.trainable == trainer.trainable, f"{tunebench.trainable} against {trainer.trainable} parameters"
+        assert tunebench.tokens == trainer.tokens, f"{tunebench.tokens} against {trainer.tokens} tokens"
         pairs.append(Pair(seed, tunebench, trainer))
         print(f"pair {seed}: {pairs[-1].ratios['train+save']:.2f}, {tunebench.scores}, {trainer.scores}", flush=True)
     return pairs
