@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from tunebench import cli, entries, runner
@@ -61,10 +62,10 @@ def known(study: Path, backbones: dict[str, Path], data_root: Path) -> tuple[Any
     return study, "--model", f"tiny-bert={backbones['bert']}", "--data-root", data_root
 
 
-def in_python(*arguments: str) -> subprocess.CompletedProcess[str]:
+def in_python(*arguments: str, start: str = "") -> subprocess.CompletedProcess[str]:
     """A command in a process of its own, which then prints which slow libraries it loaded."""
     code = (
-        "import sys\nfrom tunebench.cli import main\n"
+        f"import sys\nfrom tunebench.cli import main\n{start}\n"
         "try:\n    main()\nfinally:\n"
         "    slow = {'torch', 'transformers', 'peft', 'sklearn'} & set(sys.modules)\n"
         "    sys.stderr.write('loaded: ' + ' '.join(sorted(slow)))"
@@ -80,6 +81,13 @@ def test_help_and_listings_load_no_torch(arguments: list[str]) -> None:
 
     assert (done.returncode, done.stderr) == (0, "loaded: ")
     assert len(done.stdout) > 200
+
+
+def test_workers_are_started_before_torch_is_loaded(known: tuple[Any, ...], tmp_path: Path) -> None:
+    start = "from tunebench import runner\nrunner.Workers._start = lambda self, number: sys.exit(3)"
+    done = in_python("run", *map(str, known), "--out", str(tmp_path / "out"), start=start)
+
+    assert (done.returncode, done.stderr) == (3, "loaded: ")
 
 
 def test_a_mistake_is_one_line_on_standard_error_and_exit_code_2() -> None:
@@ -160,7 +168,8 @@ def test_a_pattern_chooses_cells_by_family_or_model(
     pattern: str, count: int, shell: Shell, known: tuple[Any, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: list[Any] = []
-    monkeypatch.setattr(runner, "run_all", lambda pending, *_: made.extend(pending))
+    monkeypatch.setattr(runner.Workers, "_start", lambda *_: None)
+    monkeypatch.setattr(runner.Workers, "make", lambda self, pending, display: made.extend(pending))
     code, out, _ = shell("run", *known, "--out", tmp_path / "out", "--only", pattern, "--seeds", 2)
 
     assert code == 0
@@ -215,7 +224,7 @@ def test_an_interruption_keeps_what_is_done_and_says_how_to_go_on(
     def interrupt(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(runner, "run_all", interrupt)
+    monkeypatch.setattr(runner.Workers, "make", interrupt)
     code, out, err = shell("run", *known, "--out", tmp_path / "out")
 
     assert (code, err) == (130, "")
@@ -231,6 +240,8 @@ def test_a_setting_that_does_not_fit_the_model_is_told_before_anything_runs(
     assert shell.refusal("run", *known, "--out", tmp_path / "out") == (
         "tiny-bert x emotion: freeze.frozen_layers: 9 is more than the 4 layers of this model. Give at most 4."
     )
+    children = [child.cmdline() for child in psutil.Process().children() if child.status() != psutil.STATUS_ZOMBIE]
+    assert not any("tunebench.worker" in part for command in children for part in command)
 
 
 # plan, list, show -----------------------------------------------------------------------------------------------------

@@ -227,7 +227,7 @@ def test_batches_made_ahead_by_other_processes_are_those_made_in_turn(
     training = recipe(name).training
     steps = Steps(Corpus(tokens.astype(np.uint16), np.asarray([len(tokens)]), ""), objective, tokenizer, training,
                   training.plan())  # fmt: skip
-    monkeypatch.setattr("os.sched_getaffinity", lambda process: {0, 1, 2})
+    monkeypatch.setattr("tunebench.pretraining.batches.cpu_count", lambda: 3)
     ahead, in_turn = (list(steps.after(2, torch.device(kind))) for kind in ("cuda", "cpu"))
     assert len(ahead) == len(in_turn) == len(steps.plan) - 2
     for one, other in zip(ahead, in_turn, strict=True):

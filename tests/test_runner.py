@@ -52,7 +52,7 @@ def tunebench(*arguments: Any, folder: Path | None = None) -> tuple[int, str, st
         pytest.MonkeyPatch.context() as patch,
     ):
         patch.setattr(sys, "argv", ["tunebench", *map(str, arguments)])
-        patch.setattr(runner, "_cores", lambda: 1)  # one thread a worker: two on a busy machine wait for each other
+        patch.setattr(runner, "cpu_count", lambda: 1)  # one thread a worker: two on a busy machine wait for each other
         try:
             cli.main()
         except SystemExit as end:
@@ -197,9 +197,7 @@ def test_a_run_is_pending_unless_it_has_a_whole_result(change: str, finished: Fi
     elif change == "absent":
         (changed / "result.json").unlink()
 
-    options = runner.Options(tmp_path, "tunebench run", 1, None, None)
-    pending = runner.prepare(Study.model_validate({"name": "x", "experiments": [
-        {"model": "tiny-bert", "task": "emotion", "techniques": ["full"]}]}), "text", runs, options)  # fmt: skip
+    pending = runner.pending(runs, runner.Options(tmp_path, "tunebench run", 1, None, None))
     assert [run.id for run, _ in pending] == ([] if change == "nothing" else [runs[0].id])
     assert {family for _, family in pending} <= {"bert"}
 
@@ -375,7 +373,8 @@ def events_of(folder: Path, name: str) -> list[dict[str, Any]]:
 
 
 def workers_of(parent: int) -> list[psutil.Process]:
-    return [child for child in psutil.Process(parent).children() if "tunebench.worker" in child.cmdline()]
+    children = psutil.Process(parent).children()
+    return [child for child in children if any("tunebench.worker" in part for part in child.cmdline())]
 
 
 def at_work(process: psutil.Process) -> bool:
@@ -509,7 +508,8 @@ def test_a_worker_that_dies_before_its_run_has_a_folder_is_recorded(fake: Callab
     pending = pending_runs(2)
     done = {"event": "result", "status": "done", "reason": None}
     fake({"event": "ended", "code": 3}, done)
-    runner.run_all(pending, runner.Options(tmp_path, "", 1, None, None), Silent())
+    with runner.Workers(2, runner.Options(tmp_path, "", 1, None, None)) as workers:
+        workers.make(pending, Silent())
 
     result = read_result(tmp_path / "runs" / pending[0][0].id)
     assert isinstance(result, Failed)
@@ -520,8 +520,9 @@ def test_a_worker_that_dies_before_its_run_has_a_folder_is_recorded(fake: Callab
 def test_a_full_disk_stops_the_study_with_the_way_out(fake: Callable[..., None], tmp_path: Path) -> None:
     fake({"event": "unwritable", "reason": "result.json: No space left on device"})
 
-    with pytest.raises(UserError) as caught:
-        runner.run_all(pending_runs(2), runner.Options(tmp_path, "", 1, None, None), Silent())
+    options = runner.Options(tmp_path, "", 1, None, None)
+    with pytest.raises(UserError) as caught, runner.Workers(2, options) as workers:
+        workers.make(pending_runs(2), Silent())
     assert str(caught.value) == (
         f"--out {tmp_path}: result.json: No space left on device. Mend that and give the same command again: "
         "finished runs are kept, the interrupted one goes on."
@@ -607,13 +608,21 @@ def started_with(patch: pytest.MonkeyPatch, folder: Path, workers: int) -> dict[
     return seen
 
 
-@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="this system has no affinity")
-def test_threads_are_those_of_the_cores_that_a_scheduler_leaves(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 2, 5, 7})
+def test_threads_share_the_cores_that_a_process_may_use(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(runner, "cpu_count", lambda: 4)
     assert started_with(monkeypatch, tmp_path, 2)["OMP_NUM_THREADS"] == "2"
     assert started_with(monkeypatch, tmp_path, 8)["OMP_NUM_THREADS"] == "1"
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system has no affinity")
+def test_a_process_may_use_the_cores_that_a_scheduler_leaves() -> None:
+    given = os.sched_getaffinity(0)
+    try:
+        os.sched_setaffinity(0, {min(given)})
+        assert runner.cpu_count() == 1
+    finally:
+        os.sched_setaffinity(0, given)
+    assert runner.cpu_count() <= len(given)
 
 
 def test_waiting_threads_give_their_core_away_unless_the_user_says_how_they_wait(

@@ -368,7 +368,7 @@ def test_comparisons_examined_side_by_side_say_the_same_and_are_kept(
     (out / ".tests.json").unlink()
     calls = counted(monkeypatch)
     monkeypatch.setattr(beside, "MANY", 0)
-    monkeypatch.setattr("os.sched_getaffinity", lambda process: {0, 1})
+    monkeypatch.setattr("tunebench.report.beside.cpu_count", lambda: 2)
     build(out)
     assert calls == []  # not in this process
     assert {name: (out / name).read_bytes() for name in before} == before
@@ -376,7 +376,7 @@ def test_comparisons_examined_side_by_side_say_the_same_and_are_kept(
 
 @pytest.mark.skipif(sys.platform != "linux", reason="processes are forked on Linux only")
 def test_what_is_examined_side_by_side_comes_in_order_and_a_bug_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("os.sched_getaffinity", lambda process: {0, 1})
+    monkeypatch.setattr("tunebench.report.beside.cpu_count", lambda: 2)
     found = list(beside.each(lambda number: (number, os.getpid()), 5, beside.MANY))
     assert [number for number, _ in found] == list(range(5))
     assert os.getpid() not in {process for _, process in found}

@@ -1,5 +1,7 @@
 """The commands. Imports stand inside functions here, and only here, so that help and listings are instant."""
 
+import atexit
+import gc
 import json
 import shlex
 import sys
@@ -13,6 +15,7 @@ from tunebench import __version__
 from tunebench.errors import UserError
 
 if TYPE_CHECKING:
+    from tunebench.runner import Options
     from tunebench.study import Run, Study
 
 app = typer.Typer(
@@ -65,10 +68,8 @@ def run(
 
     Example: tunebench run my-study.yaml --workers auto --only 'bert/emotion/*'
     """
-    from rich.console import Console
-
     from tunebench import report as reports
-    from tunebench.progress import display_on
+    from tunebench import runner
     from tunebench.study import read_study
 
     parsed, text = read_study(study)
@@ -78,20 +79,10 @@ def run(
     _check_tracker(track)
     count = _worker_count(workers)
 
-    from tunebench import runner  # after the checks that need no torch
-
     target = out or Path("runs") / parsed.name
     options = runner.Options(target, f"tunebench {shlex.join(sys.argv[1:])}", count, only, track)
-    console = Console()
     with runner.locked(target):
-        pending = runner.prepare(parsed, text, runs, options)
-        _say(f"{len(runs)} runs in {target}, {len(pending)} to make.")
-        interrupted = False
-        try:
-            with display_on(console, len(pending)) as display:
-                runner.run_all(pending, options, display)
-        except KeyboardInterrupt:
-            interrupted = True
+        interrupted = _make(parsed, text, runs, options)
         page = reports.build(target)
     if interrupted:
         _say(f"Stopped. Finished runs are kept; the same command goes on. Report so far: {page}")
@@ -103,6 +94,30 @@ def run(
     if failed:
         _say("The same command makes failed runs again; each run's error.txt holds the traceback.")
         raise typer.Exit(1)
+
+
+def _make(study: "Study", text: str, runs: "list[Run]", options: "Options") -> bool:
+    """Make the runs that have no result yet; says whether Ctrl-C came first."""
+    from rich.console import Console
+
+    from tunebench import runner
+    from tunebench.progress import display_on
+
+    pending = runner.pending(runs, options)
+    with runner.Workers(len(pending), options) as workers:
+        from tunebench.plan import plan  # torch comes with it; the workers import theirs at the same time
+
+        cells = plan(runs)
+        runner.write_plan(study, text, runs, cells, options)
+        _say(f"{len(runs)} runs in {options.out}, {len(pending)} to make.")
+        if options.workers != 1:
+            pending = runner.costliest_first(pending, cells)
+        try:
+            with display_on(Console(), len(pending)) as display:
+                workers.make(pending, display)
+        except KeyboardInterrupt:
+            return True
+    return False
 
 
 @app.command()
@@ -449,6 +464,9 @@ def _print_table(title: str, header: list[str], rows: list[list[str]], right: Co
 
 def main() -> None:
     """The entry point: a user's mistake is one line on standard error and exit code 2, a bug is a traceback."""
+    # Where torch is imported, looking for garbage takes two seconds in vain then, and two more at the end.
+    gc.set_threshold(100_000)
+    atexit.register(gc.freeze)
     try:
         app()
     except UserError as error:

@@ -38,7 +38,7 @@ from tunebench.metrics import METRICS
 from tunebench.objectives import objectives
 from tunebench.objectives.base import Objective
 from tunebench.objectives.causal_lm import CausalLm
-from tunebench.record import Outcome, compared_on, not_merged, notices, record, run_info, unreadable
+from tunebench.record import Outcome, compared_on, not_merged, notices, record, unreadable
 from tunebench.result import Done, NotApplicable, Parameters
 from tunebench.study import Run
 from tunebench.techniques.base import Baseline, Technique, Trained
@@ -55,7 +55,7 @@ def execute(run: Run, folder: Path, cache: Path, observe: Observer, track: str |
         RunError: the run gives no honest figure, such as a loss that is not finite.
     """
     found = checkpoints.find(run.model, run.revision, run.folder)
-    info = run_info(run, found.family.name)
+    info = run.info(found.family.name)
     reason = not_applicable(run, found)
     if reason is not None:
         return NotApplicable(reason=reason, run=info)

@@ -12,7 +12,6 @@ from tunebench.engine.cut import Cut
 from tunebench.engine.evaluate import refuse_padding, score
 from tunebench.engine.latency import Latency
 from tunebench.examples import shown
-from tunebench.families import families
 from tunebench.metrics import METRICS
 from tunebench.objectives import objectives
 from tunebench.objectives.base import Objective
@@ -137,27 +136,6 @@ def record(run: Run, info: RunInfo, examples: Data, outcome: Outcome, total_seco
         ),
         environment=outcome.environment,
         notices=remarks,
-    )
-
-
-def run_info(run: Run, family: str) -> RunInfo:
-    """The run as its record names it."""
-    posed = run.task.objective_of(families()[family].auto_classes) or run.task.objective
-    return RunInfo(
-        id=run.id,
-        model=run.model,
-        revision=run.revision,
-        family=family,
-        task=run.task.name,
-        task_version=run.task.version,
-        task_settings={"objective": posed}
-        | run.task.model_dump(mode="json", include={"max_tokens", "rows"})
-        | run.task.particular(posed),
-        technique=run.technique,
-        label=run.label,
-        settings=run.entry.model_dump(mode="json"),
-        seed=run.seed,
-        training=run.training.model_dump(),
     )
 
 

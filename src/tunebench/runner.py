@@ -17,15 +17,19 @@ from typing import Any, Protocol
 
 import psutil
 from filelock import FileLock, Timeout
+from joblib import cpu_count  # heeds a scheduler's affinity and a container's quota
 
-from tunebench import data
+from tunebench import checkpoints, data
 from tunebench.errors import UserError
-from tunebench.plan import plan
-from tunebench.record import run_info
 from tunebench.result import Done, Failed, read_result, write_atomically, write_json, write_result
 from tunebench.study import Run, Study
 from tunebench.tasks.base import Task
 
+Cell = dict[str, Any]
+"""A cell as `plan.plan` gives it."""
+
+_WORKER = "import gc; gc.disable(); from tunebench.worker import main; main()"
+"""Imports make no garbage: looking for some took 1.5 of their seconds. `main` looks again."""
 _WORKER_BYTES = 3e9  # what a run on a small backbone may take; `auto` starts no more workers than fit
 
 
@@ -48,22 +52,32 @@ class Options:
     track: str | None
 
 
-def prepare(study: Study, text: str, runs: Sequence[Run], options: Options) -> list[tuple[Run, str]]:
-    """Check and count all cells, write `study.yaml` and `plan.json`, and return the runs to make, with their family.
-
-    A run is made if it has no readable result yet, or a failed one.
+def pending(runs: Sequence[Run], options: Options) -> list[tuple[Run, str]]:
+    """The chosen runs with their family that have no readable result yet, or a failed one; torch is not needed.
 
     Raises:
-        UserError: a cell cannot be planned, `--only` matches none, or the output folder cannot be written.
+        UserError: a model is not known, or `--only` matches none.
     """
-    cells = plan(runs)
-    families = {cell["model"]: cell["family"] for cell in cells}
+    families: dict[str, str] = {}
+    for run in runs:
+        if run.model not in families:
+            families[run.model] = checkpoints.find(run.model, run.revision, run.folder).family.name
     chosen = [run for run in runs if options.only is None or matches(run, families[run.model], options.only)]
     if not chosen:
         raise UserError(
             f"--only '{options.only}': it matches no cell. Cells read FAMILY/TASK/TECHNIQUE, "
             f"such as '{families[runs[0].model]}/{runs[0].task.name}/{runs[0].technique}'."
         )
+    return [(run, families[run.model]) for run in chosen if not is_done(run, options.out / "runs" / run.id)]
+
+
+def write_plan(study: Study, text: str, runs: Sequence[Run], cells: Sequence[Cell], options: Options) -> None:
+    """Write `study.yaml` and `plan.json`.
+
+    Raises:
+        UserError: the output folder cannot be written.
+    """
+    families = {cell["model"]: cell["family"] for cell in cells}
     listed = [
         {
             "id": run.id, "model": run.model, "family": families[run.model], "task": run.task.name,
@@ -78,13 +92,11 @@ def prepare(study: Study, text: str, runs: Sequence[Run], options: Options) -> l
             {"study": study.name, "command": options.command, "runs": listed, "cells": cells},
         )
     except OSError as error:
-        raise UserError(
-            f"--out {options.out}: it cannot be written ({error.strerror}). Choose another folder."
-        ) from error
-    pending = [(run, families[run.model]) for run in chosen if not is_done(run, options.out / "runs" / run.id)]
-    if options.workers == 1:
-        return pending
-    # Side by side, what trains most comes first: a long run that starts last would leave the other workers idle.
+        raise _unwritable(options.out, error) from error
+
+
+def costliest_first(pending: Sequence[tuple[Run, str]], cells: Sequence[Cell]) -> list[tuple[Run, str]]:
+    """In the order for side by side: a long run that started last would leave the other workers idle."""
     trained = {(c["model"], c["task"], c["label"]): (c["parameters"] or {"trainable": 0})["trainable"] for c in cells}
     return sorted(pending, key=lambda item: -trained[item[0].model, item[0].task.name, item[0].label])
 
@@ -125,11 +137,15 @@ def locked(out: Path) -> Iterator[None]:
             f"--out {out}: another tunebench is at work in it. Wait for it, or choose another folder."
         ) from None
     except OSError as error:
-        raise UserError(f"--out {out}: it cannot be written ({error.strerror}). Choose another folder.") from error
+        raise _unwritable(out, error) from error
     try:
         yield
     finally:
         lock.release()
+
+
+def _unwritable(out: Path, error: OSError) -> UserError:
+    return UserError(f"--out {out}: it cannot be written ({error.strerror}). Choose another folder.")
 
 
 def auto_workers(pending: int) -> int:
@@ -139,12 +155,7 @@ def auto_workers(pending: int) -> int:
     """
     gpus = len(_gpus())
     room = int(psutil.virtual_memory().available // _WORKER_BYTES)
-    return max(1, min(pending, gpus or min(_cores(), room)))
-
-
-def _cores() -> int:
-    """Cores that this process may use: a cluster's scheduler, or taskset, may have given it fewer than there are."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(pending, gpus or min(cpu_count(), room)))
 
 
 def _gpus() -> list[str]:
@@ -176,6 +187,7 @@ class Worker:
         self.number, self._events = number, events
         self.run: Run | None = None
         self.family = ""
+        self.ready = False
         environment = {
             **MEMORY,
             # A thread that waits for the others gives its core away after 0.5 ms, not 15: beside another process that
@@ -183,16 +195,20 @@ class Worker:
             **({} if "OMP_WAIT_POLICY" in os.environ else {"GOMP_SPINCOUNT": "10000"}),
             **os.environ,
             "TUNEBENCH_WORKERS": str(workers),
-            "OMP_NUM_THREADS": str(max(1, _cores() // workers)),
+            "OMP_NUM_THREADS": str(max(1, cpu_count() // workers)),
         }
         gpus = _gpus()
         if gpus:
             environment["CUDA_VISIBLE_DEVICES"] = gpus[number % len(gpus)]
+        try:
+            log = (out / f"worker-{number}.log").open("ab")
+        except OSError as error:
+            raise _unwritable(out, error) from error
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tunebench.worker"],
+            [sys.executable, "-c", _WORKER],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=(out / f"worker-{number}.log").open("ab"),
+            stderr=log,
             text=True,
             env=environment,
             start_new_session=True,  # Ctrl-C goes to the parent alone, which then closes the workers' input
@@ -216,6 +232,8 @@ class Worker:
     def stop(self) -> None:
         """End it, at work or not."""
         assert self._process.stdin is not None
+        if not self.ready:
+            self._process.kill()  # it does not listen yet
         try:
             self._process.stdin.close()
             self._process.wait(timeout=5)
@@ -230,51 +248,68 @@ class Worker:
         self._events.put((self, {"event": "ended", "code": self._process.wait()}))
 
 
-def run_all(pending: Sequence[tuple[Run, str]], options: Options, display: Display) -> None:
-    """Make the runs; each ends with a `result.json`, whatever becomes of the others.
+class Workers:
+    """A study's worker processes. They begin to import at once; leaving the context ends them.
 
-    Raises:
-        UserError: the output folder cannot be written any more.
+    Args:
+        runs: how many are to be made.
+        options: how.
     """
-    if not pending:
-        return
-    waiting = list(reversed(pending))
-    count = min(options.workers or auto_workers(len(pending)), len(pending))
-    events: queue.Queue[tuple[Worker, dict[str, Any]]] = queue.Queue()
-    workers = {number: Worker(number, count, options.out, events) for number in range(count)}
-    try:
-        while workers:
-            worker, event = events.get()
+
+    def __init__(self, runs: int, options: Options):
+        self._options = options
+        self._count = min(options.workers or auto_workers(runs), runs)
+        self._events: queue.Queue[tuple[Worker, dict[str, Any]]] = queue.Queue()
+        self._workers: dict[int, Worker] = {}
+
+    def __enter__(self) -> "Workers":
+        for number in range(self._count):
+            self._start(number)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for worker in self._workers.values():
+            worker.stop()
+
+    def _start(self, number: int) -> None:
+        self._workers[number] = Worker(number, self._count, self._options.out, self._events)
+
+    def make(self, pending: Sequence[tuple[Run, str]], display: Display) -> None:
+        """Make the runs; each ends with a `result.json`, whatever becomes of the others.
+
+        Raises:
+            UserError: the output folder cannot be written any more.
+        """
+        waiting, out = list(reversed(pending)), self._options.out
+        while self._workers:
+            worker, event = self._events.get()
             run = worker.run
             if run is not None:
                 display.event(worker.number, run, event)
             if event["event"] == "unwritable":
                 raise UserError(
-                    f"--out {options.out}: {event['reason']}. Mend that and give the same command again: "
+                    f"--out {out}: {event['reason']}. Mend that and give the same command again: "
                     "finished runs are kept, the interrupted one goes on."
                 )
             if event["event"] in ("ready", "result"):
-                worker.run = None
+                worker.ready, worker.run = True, None
                 if waiting:
-                    worker.start(*waiting.pop(), options.out, options.track)
+                    worker.start(*waiting.pop(), out, self._options.track)
                 else:
                     worker.stop()
             elif event["event"] == "ended":
-                del workers[worker.number]
-                if run is not None:
-                    _record_death(run, worker.family, event["code"], options.out)
-                    display.event(
-                        worker.number, run, {"event": "result", "status": "failed", "reason": _death(event["code"])}
-                    )
-                elif event["code"] != 0:
-                    raise RuntimeError(
-                        f"a worker ended with code {event['code']}: see {options.out}/worker-{worker.number}.log"
-                    )
+                del self._workers[worker.number]
+                self._ended(worker, run, event["code"], display)
                 if waiting:
-                    workers[worker.number] = Worker(worker.number, count, options.out, events)
-    finally:
-        for worker in workers.values():
-            worker.stop()
+                    self._start(worker.number)
+
+    def _ended(self, worker: Worker, run: Run | None, code: int, display: Display) -> None:
+        """Record a death at work; one before any work is a bug."""
+        if run is not None:
+            _record_death(run, worker.family, code, self._options.out)
+            display.event(worker.number, run, {"event": "result", "status": "failed", "reason": _death(code)})
+        elif code != 0:
+            raise RuntimeError(f"a worker ended with code {code}: see {self._options.out}/worker-{worker.number}.log")
 
 
 def _death(code: int) -> str:
@@ -290,7 +325,7 @@ def _record_death(run: Run, family: str, code: int, out: Path) -> None:
     folder = out / "runs" / run.id
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "error.txt").write_text(_death(code) + "\n", "utf-8")
-    write_result(folder, Failed(reason=_death(code), run=run_info(run, family), environment={}))
+    write_result(folder, Failed(reason=_death(code), run=run.info(family), environment={}))
 
 
 def failed_runs(out: Path, runs: Sequence[Run]) -> list[tuple[str, str]]:

@@ -23,7 +23,8 @@ from pydantic_core import PydanticCustomError
 from tunebench import documents
 from tunebench.engine.schedule import Schedule
 from tunebench.errors import UserError, did_you_mean
-from tunebench.result import SCHEMA
+from tunebench.families import families
+from tunebench.result import SCHEMA, RunInfo
 from tunebench.tasks import tasks
 from tunebench.tasks.base import EMBEDDED, Task
 from tunebench.techniques import techniques
@@ -247,6 +248,26 @@ class Run(_Part):
         digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:8]
         model, task = (re.sub(r"[^\w.-]+", "_", name)[-60:].strip("_.-") for name in (self.model, self.task.name))
         return f"{model}--{task}--{self.technique}--s{self.seed}--{digest}"
+
+    def info(self, family: str) -> RunInfo:
+        """The run as its record names it."""
+        posed = self.task.objective_of(families()[family].auto_classes) or self.task.objective
+        return RunInfo(
+            id=self.id,
+            model=self.model,
+            revision=self.revision,
+            family=family,
+            task=self.task.name,
+            task_version=self.task.version,
+            task_settings={"objective": posed}
+            | self.task.model_dump(mode="json", include={"max_tokens", "rows"})
+            | self.task.particular(posed),
+            technique=self.technique,
+            label=self.label,
+            settings=self.entry.model_dump(mode="json"),
+            seed=self.seed,
+            training=self.training.model_dump(),
+        )
 
 
 def _labels(choices: Sequence[TechniqueChoice]) -> list[str]:

@@ -20,7 +20,6 @@ import sklearn.metrics  # noqa: F401  now, so that the first run's evaluation do
 from tunebench.engine.observers import event_file, seldom, tell_all
 from tunebench.errors import UserError
 from tunebench.execute import execute
-from tunebench.record import run_info
 from tunebench.result import Failed, write_json, write_result
 from tunebench.study import Run
 
@@ -56,7 +55,7 @@ def make(job: dict[str, Any], tell: Any) -> None:
 
 def _failed(run: Run, folder: Path, family: str, reason: str, text: str) -> Failed:
     (folder / "error.txt").write_text(text + "\n", "utf-8")
-    return Failed(reason=reason, run=run_info(run, family), environment={})
+    return Failed(reason=reason, run=run.info(family), environment={})
 
 
 def main() -> None:
@@ -70,6 +69,7 @@ def main() -> None:
         events.write(json.dumps(event) + "\n")
 
     gc.freeze()  # what is imported is no garbage, and each run looks for some first: 0.4 s less a run
+    gc.enable()
     tell({"event": "ready"})
     while True:
         try:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from joblib import cpu_count
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from transformers import PreTrainedTokenizerBase
@@ -44,9 +45,7 @@ class Steps(Dataset[dict[str, Tensor]]):
         A GPU does not wait for them: other processes make them ahead. On a processor that would only take cores from
         the training.
         """
-        # Those that this process may use: a cluster's scheduler may have given it fewer than there are.
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        readers = min(_MOST_READERS, cores - 1) if device.type == "cuda" else 0
+        readers = min(_MOST_READERS, cpu_count() - 1) if device.type == "cuda" else 0
         ahead: dict[str, Any] = {"pin_memory": True, "prefetch_factor": 4, "worker_init_fn": _alone} if readers else {}
         return iter(DataLoader(self, None, sampler=range(step, len(self.plan)), num_workers=readers, **ahead))
 

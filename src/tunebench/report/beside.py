@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from typing import Any, TypeVar
 
+from joblib import cpu_count
+
 T = TypeVar("T")
 
 MANY = 200
@@ -23,7 +25,7 @@ def each(function: Callable[[int], T], count: int, runs: int) -> Iterator[T]:
     other systems than Linux, where a fork is not safe, and for a study with few runs, all is done here: the answers are
     the same.
     """
-    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else 1
+    cores = cpu_count() if sys.platform == "linux" else 1
     if cores == 1 or count == 1 or runs < MANY:
         yield from map(function, range(count))
         return
