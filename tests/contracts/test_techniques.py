@@ -274,8 +274,11 @@ def test_a_technique_can_learn_eight_examples_by_heart(
 ) -> None:
     rows = [("happy", "joy"), ("gloomy", "sadness"), ("furious", "anger"), ("afraid", "fear")] * 2
     task = by_heart(tmp_path, rows)
-    rate = {"full": 0.002, "from_scratch": 0.002, "llrd": 0.002, "freeze": 0.002, "prompt_tuning": 0.1}.get(name, 0.02)
-    run = make_run(backbones[kind], tmp_path, task, {**choice(name), "learning_rate": rate}, epochs=26, patience=26)
+    rate = {"full": 0.002, "from_scratch": 0.002, "llrd": 0.002, "freeze": 0.002, "prompt_tuning": 0.01}.get(name, 0.02)
+    epochs = 45 if name == "prompt_tuning" else 26  # with these, each of six seeds
+    run = make_run(
+        backbones[kind], tmp_path, task, {**choice(name), "learning_rate": rate}, epochs=epochs, patience=epochs
+    )
     assert make(run, tmp_path / "run").metrics.test["accuracy"] == 1.0
 
 
