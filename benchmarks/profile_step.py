@@ -23,12 +23,12 @@ from torch import nn
 from torch.profiler import ProfilerActivity, profile, record_function
 from torch.utils.flop_counter import FlopCounterMode
 
-from tunebench import checkpoints
 from tunebench.engine import dropout, train
 from tunebench.engine.batching import plan_epoch
 from tunebench.engine.seeds import seed_torch
-from tunebench.execute import execute
+from tunebench.run.execute import execute
 from tunebench.study import Study, Training
+from tunebench.zoo import checkpoints
 
 HUGE_PAGES = "THP_MEM_ALLOC_ENABLE"
 CLASSES = 6

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 import transformers
 
-from tunebench import checkpoints
+from tunebench.zoo import checkpoints
 
 
 def main() -> None:

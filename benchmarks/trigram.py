@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from tunebench.pretraining.batches import spread_texts
-from tunebench.pretraining.corpus import Corpus
-from tunebench.pretraining.recipe import Recipe
+from tunebench.zoo.pretraining.batches import spread_texts
+from tunebench.zoo.pretraining.corpus import Corpus
+from tunebench.zoo.pretraining.recipe import Recipe
 
 
 class Counts:

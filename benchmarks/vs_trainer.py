@@ -22,13 +22,14 @@ from typing import Any
 
 import torch
 
-from tunebench import checkpoints, data
 from tunebench.engine.precision import resolve_precision
-from tunebench.runner import MEMORY
+from tunebench.run.runner import MEMORY
 from tunebench.study import Training
+from tunebench.tasks import load as data
 from tunebench.tasks import tasks
+from tunebench.tasks.words import BLANK, prompt_of
 from tunebench.techniques import techniques
-from tunebench.words import BLANK, prompt_of
+from tunebench.zoo import checkpoints
 
 HERE = Path(__file__).parent
 EPOCHS = {"classifier_head": 10, "freeze": 5, "lora": 5, "prefix_tuning": 5, "full": 5}
@@ -339,7 +340,7 @@ def warm_up(bench: Bench) -> None:
     """Bring libraries and weights into the system's file cache, for both sides."""
     for file in bench.options.model.glob("*.safetensors"):
         file.read_bytes()
-    code = "import tunebench.worker, tunebench.report, peft, transformers.trainer, sklearn.metrics, scipy.stats"
+    code = "import tunebench.run.worker, tunebench.report, peft, transformers.trainer, sklearn.metrics, scipy.stats"
     bench.timed([sys.executable, "-c", code], bench.scratch / "warm-up.log")
 
 

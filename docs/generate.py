@@ -15,19 +15,19 @@ from docs.figure import Block, Row, draw
 from docs.measured import Measured, measured
 from pydantic.fields import FieldInfo
 
-from tunebench.checkpoints import find
+from tunebench.evaluation.metrics import METRICS
 from tunebench.families import families
 from tunebench.families.base import Family, base_of
-from tunebench.guide import Guide, guides
-from tunebench.metrics import METRICS
 from tunebench.objectives import objectives
 from tunebench.tasks import tasks
 from tunebench.tasks.base import Task
 from tunebench.techniques import techniques
 from tunebench.techniques.base import Entry, Technique
+from tunebench.techniques.guide import Guide, guides
+from tunebench.zoo.checkpoints import find
 
 DOCS = Path(__file__).parent
-_NOTE = "<!-- Made by `make docs`. Change the code, src/tunebench/guide/ or docs/results/ instead. -->"
+_NOTE = "<!-- Made by `make docs`. Change the code, src/tunebench/techniques/guide/ or docs/results/ instead. -->"
 _CLASSES = tuple("abcdef")
 _DRAWN_ON = "bert-base-uncased"
 

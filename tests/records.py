@@ -8,9 +8,7 @@ from typing import Any
 
 import pytest
 
-from tunebench.report import build
-from tunebench.report.reading import Answers, read_answers
-from tunebench.result import (
+from tunebench.records import (
     Cost,
     DataInfo,
     Done,
@@ -26,6 +24,8 @@ from tunebench.result import (
     write_json,
     write_result,
 )
+from tunebench.report import build
+from tunebench.report.reading import Answers, read_answers
 
 SCRIPT = "<script>alert(1)</script>"
 SIZES = {"full": 109_486_854, "head": 4_614, "nothing": 0}

@@ -16,14 +16,14 @@ from safetensors.numpy import load_file
 import tunebench
 from tests.contracts.runs import make, make_run
 from tests.records import SCRIPT, run_info
-from tunebench import serving
-from tunebench.attention_maps.drawing import picture
-from tunebench.attention_maps.maps import Attention, Map
-from tunebench.attention_maps.page import HEADS_UP_TO, html, write
-from tunebench.attention_maps.reading import Token
-from tunebench.errors import UserError
+from tunebench._util.errors import UserError
 from tunebench.families.base import base_of
-from tunebench.result import Failed, write_result
+from tunebench.records import Failed, write_result
+from tunebench.serve import finished as serving
+from tunebench.serve.attention.drawing import picture
+from tunebench.serve.attention.maps import Attention, Map
+from tunebench.serve.attention.page import HEADS_UP_TO, html, write
+from tunebench.serve.attention.reading import Token
 from tunebench.tasks import tasks
 
 TEXT = "i feel so happy today"
@@ -400,7 +400,7 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
 def test_the_command_prints_where_the_page_is(
     finished: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tunebench import cli
+    from tunebench.cli import app as cli
 
     folder = finished("bert", "emotion", "full")
     monkeypatch.chdir(tmp_path)

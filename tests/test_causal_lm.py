@@ -9,19 +9,19 @@ import torch
 
 from tests.contracts.runs import make, make_run
 from tests.contracts.test_techniques import NEEDED, applicable, entry
-from tunebench import data
-from tunebench.checkpoints import find
 from tunebench.engine.batching import plan_evaluation
 from tunebench.engine.evaluate import predict, score
 from tunebench.engine.generate import answer_sample, generate
 from tunebench.engine.sources import Tokens
-from tunebench.examples import PromptExample
 from tunebench.objectives._writing import text_of
 from tunebench.objectives.base import IGNORED
 from tunebench.objectives.causal_lm import CausalLm
+from tunebench.tasks import load as data
 from tunebench.tasks import tasks
+from tunebench.tasks.examples import PromptExample
 from tunebench.techniques import techniques
 from tunebench.techniques.base import Technique
+from tunebench.zoo.checkpoints import find
 
 EXAMPLES = [
     PromptExample("Instruction: the man is reading .\nResponse:", "man was reading"),

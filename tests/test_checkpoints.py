@@ -10,10 +10,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from tunebench import checkpoints, embedded
-from tunebench.errors import UserError
+from tunebench._util.errors import UserError
 from tunebench.families.base import fresh_of
 from tunebench.objectives import objectives
+from tunebench.zoo import checkpoints, embedded
 
 HEAD = objectives()["sequence_classification"].head(("a", "b"))
 

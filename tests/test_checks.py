@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from tests.records import Write, answers_in, done
+from tunebench.records import Done, Epoch
 from tunebench.report.checks import checks
 from tunebench.report.comparisons import comparisons
 from tunebench.report.reading import read_study
 from tunebench.report.statistics import paired
-from tunebench.result import Done, Epoch
 
 GOLD = ["joy", "fear"] * 100
 MIXED = ["joy" if n % 3 else "fear" for n in range(200)]

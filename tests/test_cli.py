@@ -11,8 +11,10 @@ from typing import Any
 import psutil
 import pytest
 
-from tunebench import cli, entries, runner
-from tunebench.errors import UserError
+from tunebench._util.errors import UserError
+from tunebench.cli import app as cli
+from tunebench.cli import catalogue as entries
+from tunebench.run import runner
 
 
 class Shell:
@@ -65,7 +67,7 @@ def known(study: Path, backbones: dict[str, Path], data_root: Path) -> tuple[Any
 def in_python(*arguments: str, start: str = "") -> subprocess.CompletedProcess[str]:
     """A command in a process of its own, which then prints which slow libraries it loaded."""
     code = (
-        f"import sys\nfrom tunebench.cli import main\n{start}\n"
+        f"import sys\nfrom tunebench.cli.app import main\n{start}\n"
         "try:\n    main()\nfinally:\n"
         "    slow = {'torch', 'transformers', 'peft', 'sklearn'} & set(sys.modules)\n"
         "    sys.stderr.write('loaded: ' + ' '.join(sorted(slow)))"
@@ -84,7 +86,7 @@ def test_help_and_listings_load_no_torch(arguments: list[str]) -> None:
 
 
 def test_workers_are_started_before_torch_is_loaded(known: tuple[Any, ...], tmp_path: Path) -> None:
-    start = "from tunebench import runner\nrunner.Workers._start = lambda self, number: sys.exit(3)"
+    start = "from tunebench.run import runner\nrunner.Workers._start = lambda self, number: sys.exit(3)"
     done = in_python("run", *map(str, known), "--out", str(tmp_path / "out"), start=start)
 
     assert (done.returncode, done.stderr) == (3, "loaded: ")
@@ -241,7 +243,7 @@ def test_a_setting_that_does_not_fit_the_model_is_told_before_anything_runs(
         "tiny-bert x emotion: freeze.frozen_layers: 9 is more than the 4 layers of this model. Give at most 4."
     )
     children = [child.cmdline() for child in psutil.Process().children() if child.status() != psutil.STATUS_ZOMBIE]
-    assert not any("tunebench.worker" in part for command in children for part in command)
+    assert not any("tunebench.run.worker" in part for command in children for part in command)
 
 
 # plan, list, show -----------------------------------------------------------------------------------------------------

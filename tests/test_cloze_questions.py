@@ -6,10 +6,10 @@ import torch
 from transformers import T5Tokenizer
 
 from tests.tiny import of_whole_words
-from tunebench.pretraining.objectives import objectives
-from tunebench.pretraining.objectives._questions import Pieces, question
-from tunebench.pretraining.objectives.base import Shape, Text
-from tunebench.pretraining.objectives.cloze_questions import ask
+from tunebench.zoo.pretraining.objectives import objectives
+from tunebench.zoo.pretraining.objectives._questions import Pieces, question
+from tunebench.zoo.pretraining.objectives.base import Shape, Text
+from tunebench.zoo.pretraining.objectives.cloze_questions import ask
 
 FREQUENT = ("the", "of", "and", "him", "were", "What", "Who", "Which", "Where", "When", "In", "Why", "How", "what",
             "year", "many", "much")  # fmt: skip

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from tests.records import Write, done
+from tunebench.records import Done, Epoch
 from tunebench.report.comparisons import Comparison, comparisons
 from tunebench.report.costs import PRICES, front, fronts, seconds_to_target, target
 from tunebench.report.reading import read_study
-from tunebench.result import Done, Epoch
 
 BY_NAME = {price.name: price for price in PRICES}
 

@@ -11,11 +11,11 @@ import pandas as pd
 import pytest
 
 from tests.tiny import write_data_root
-from tunebench.data import SPLITS, Data, load
-from tunebench.errors import UserError
-from tunebench.examples import PromptExample, TextExample, TokensExample
+from tunebench._util.errors import UserError
 from tunebench.tasks import tasks
 from tunebench.tasks.base import Task
+from tunebench.tasks.examples import PromptExample, TextExample, TokensExample
+from tunebench.tasks.load import SPLITS, Data, load
 
 
 def as_lists(frame: pd.DataFrame) -> list[dict[str, Any]]:

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from tests.contracts.runs import make
-from tunebench.embedded import backbones
 from tunebench.study import read_study
+from tunebench.zoo.embedded import backbones
 
 CELLS = {
     "bert": {"emotion", "ner", "similarity"},

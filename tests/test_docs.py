@@ -14,13 +14,14 @@ import typer
 import yaml
 from docs.generate import DOCS, pages
 
-from tunebench import checkpoints, cli
-from tunebench.entries import entries
-from tunebench.guide import guides
-from tunebench.plan import plan
+from tunebench.cli import app as cli
+from tunebench.cli.catalogue import entries
+from tunebench.run.plan import plan
 from tunebench.study import Study, built_in_studies
 from tunebench.techniques import techniques
 from tunebench.techniques.base import Technique
+from tunebench.techniques.guide import guides
+from tunebench.zoo import checkpoints
 
 ROOT = DOCS.parent
 MARKDOWN = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md"), *ROOT.glob("benchmarks/*.md")])
@@ -34,7 +35,7 @@ def named(path: Path) -> str:
 
 
 def test_every_technique_has_a_guide() -> None:
-    assert set(guides()) == set(techniques()), "a technique's guide is src/tunebench/guide/<name>.yaml"
+    assert set(guides()) == set(techniques()), "a technique's guide is src/tunebench/techniques/guide/<name>.yaml"
 
 
 def test_generated_pages_are_what_the_code_makes_of_them() -> None:

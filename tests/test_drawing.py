@@ -5,7 +5,7 @@ import re
 import pytest
 import vl_convert
 
-from tunebench import drawing
+from tunebench._util import drawing
 
 SPEC = {
     "data": {"values": [{"a": "A", "b": 28}, {"a": "é\u2028", "b": 55}]},

@@ -12,6 +12,7 @@ from transformers import T5Config, T5ForConditionalGeneration
 from transformers.activations import NewGELUActivation
 
 from tests.contracts.runs import make, make_run
+from tunebench._util.errors import RunError
 from tunebench.engine import cut, train
 from tunebench.engine.activation import use_fused_gelu
 from tunebench.engine.dropout import FastDropout, attention, scaled_mask
@@ -19,8 +20,7 @@ from tunebench.engine.measure import peak_memory, reset_peak_memory
 from tunebench.engine.precision import resolve_precision
 from tunebench.engine.schedule import rate_factor
 from tunebench.engine.seeds import STEP, seed_of, seed_torch, seeds_of_steps
-from tunebench.errors import RunError
-from tunebench.execute import execute
+from tunebench.run.execute import execute
 
 
 def test_a_step_draws_the_numbers_that_torchs_own_seeding_gives() -> None:
@@ -169,7 +169,7 @@ def test_early_stopping_keeps_the_best_epoch(
     backbones: dict[str, Path], data_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scores = iter([0.5, 0.7, 0.6, 0.7, 0.9])
-    from tunebench import execute as module
+    from tunebench.run import execute as module
 
     real = module.score
     monkeypatch.setattr(

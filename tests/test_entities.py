@@ -6,7 +6,7 @@ import warnings
 import pytest
 from seqeval.metrics.sequence_labeling import get_entities
 
-from tunebench.entities import entities, spans
+from tunebench.evaluation.entities import entities, spans
 
 IOB2, IOBES = "OBI", "OBIES"
 

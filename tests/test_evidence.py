@@ -9,13 +9,13 @@ import pytest
 
 import tunebench
 from tests.records import Write, done
+from tunebench.records import DataInfo, Done
 from tunebench.report import by_label, cost_chart, disagreements, findings
 from tunebench.report.comparisons import Comparison, comparisons
 from tunebench.report.notices import Group
 from tunebench.report.reading import read_answers, read_predictions, read_study
 from tunebench.report.statistics import paired
 from tunebench.report.table import Table
-from tunebench.result import DataInfo, Done
 
 Rows = list[dict[str, Any]]
 

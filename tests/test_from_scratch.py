@@ -9,11 +9,11 @@ import torch
 from safetensors.torch import load_file
 
 from tests.contracts.runs import make, make_run
-from tunebench.checkpoints import find
 from tunebench.engine.frozen_prefix import PrefixCache
-from tunebench.execute import build, pose
 from tunebench.families.base import base_of
-from tunebench.serving import load_finetuned
+from tunebench.run.execute import build, pose
+from tunebench.serve.finished import load_finetuned
+from tunebench.zoo.checkpoints import find
 
 CELLS = {"bert": "emotion", "fresh_pooler": "emotion", "distilbert": "emotion", "gpt2": "emotion", "llama": "emotion",
          "t5": "emotion", "transformer": "emotion"}  # fmt: skip

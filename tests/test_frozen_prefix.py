@@ -14,9 +14,9 @@ from tests.tiny import make_tokenizer
 from tunebench.engine import frozen_prefix
 from tunebench.engine.frozen_prefix import Prefix, PrefixCache, entry_key
 from tunebench.engine.sources import Cached, CachedVectors, Tokens
-from tunebench.examples import TextExample
 from tunebench.objectives import objectives
 from tunebench.objectives.base import Objective
+from tunebench.tasks.examples import TextExample
 
 WIDTH = 8
 TABLE = torch.randn(500, WIDTH, generator=torch.Generator().manual_seed(0))

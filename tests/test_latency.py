@@ -9,10 +9,10 @@ import torch
 
 from tests.contracts.runs import make, make_run
 from tests.contracts.test_techniques import choice
-from tunebench import execute as executing
-from tunebench import serving
+from tunebench._util.errors import UserError
 from tunebench.engine import latency
-from tunebench.errors import UserError
+from tunebench.run import execute as executing
+from tunebench.serve import finished as serving
 from tunebench.techniques import techniques
 
 MERGES = {"lora", "dora", "adalora", "ia3", "peft"}

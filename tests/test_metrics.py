@@ -19,13 +19,13 @@ import sklearn.metrics
 from nltk.stem.porter import PorterStemmer
 from rouge_score.tokenize import tokenize
 
-from tunebench import rouge
-from tunebench.bootstrap import _sums, bootstrap_interval
-from tunebench.embedded import summarization
 from tunebench.engine.evaluate import score
-from tunebench.metrics import METRICS, Metric
-from tunebench.rouge import sentences_on_lines
-from tunebench.words import NO_LABEL
+from tunebench.evaluation import rouge
+from tunebench.evaluation.bootstrap import _sums, bootstrap_interval
+from tunebench.evaluation.metrics import METRICS, Metric
+from tunebench.evaluation.rouge import sentences_on_lines
+from tunebench.evaluation.unreadable import NO_LABEL
+from tunebench.zoo.embedded import summarization
 
 CASES = 200
 LABELS = ("sadness", "joy", "love", "anger")
@@ -269,7 +269,7 @@ def test_every_word_of_the_shipped_summaries_is_stemmed_as_by_rouge_score() -> N
 def test_stems_need_no_whole_nltk_and_leave_it_importable() -> None:
     code = """
 import sys
-from tunebench import rouge
+from tunebench.evaluation import rouge
 words = "generously running conditionally relational agreed flies dying"
 stems = rouge._words(words)
 assert not {name.partition(".")[0] for name in sys.modules} & {"nltk", "scipy", "sklearn"}

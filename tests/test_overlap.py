@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from tests.contracts.runs import make, make_run
-from tunebench.data import Data
-from tunebench.examples import PromptExample, QuestionExample, TextExample, TokensExample
-from tunebench.overlap import Overlap, overlap
+from tunebench.tasks.examples import PromptExample, QuestionExample, TextExample, TokensExample
+from tunebench.tasks.leakage import Overlap, overlap
+from tunebench.tasks.load import Data
 
 LABELS = ("bad", "good")
 NOTHING = Overlap((), (), 0, None)
@@ -90,7 +90,7 @@ def test_a_run_is_scored_with_and_without_them(backbones: dict[str, Path], tmp_p
 
 @pytest.mark.real
 def test_the_known_overlaps_of_real_data_are_found(real_data: Path) -> None:
-    from tunebench import data as sources
+    from tunebench.tasks import load as sources
     from tunebench.tasks import tasks
 
     found = overlap(sources.load(tasks()["sentiment"], real_data))

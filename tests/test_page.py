@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.records import done, failed, write_study
-from tunebench.result import DataInfo, Done
+from tunebench.records import DataInfo, Done
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 

@@ -7,15 +7,15 @@ import pytest
 import torch
 from torch.utils.data import Dataset
 
-from tunebench import data
 from tunebench.engine import train
 from tunebench.engine.batching import plan_epoch
-from tunebench.engine.checkpoint import Resume
 from tunebench.engine.precision import make_accelerator
 from tunebench.engine.sources import Tokens
+from tunebench.engine.weights import Resume
 from tunebench.families import families
 from tunebench.objectives import objectives
 from tunebench.study import Training
+from tunebench.tasks import load as data
 from tunebench.tasks import tasks
 from tunebench.techniques import techniques
 from tunebench.techniques.base import Trained

@@ -13,10 +13,10 @@ import tunebench.techniques.prompt_tuning as prompt_tuning
 from tests.contracts import test_techniques as contract
 from tests.contracts.runs import make, make_run
 from tests.test_causal_lm import check_labels, check_perplexity
-from tunebench import serving
-from tunebench.errors import RunError
+from tunebench._util.errors import RunError
 from tunebench.objectives.base import IGNORED
 from tunebench.objectives.token_classification import TokenClassification
+from tunebench.serve import finished as serving
 from tunebench.techniques import techniques
 from tunebench.techniques.base import freeze
 

@@ -12,21 +12,21 @@ import torch
 from torch import nn
 from transformers import AutoConfig, AutoModel, AutoTokenizer
 
+from tunebench._util.errors import RunError, UserError
 from tunebench.engine.observers import Event
-from tunebench.errors import RunError, UserError
-from tunebench.pretraining import corpus
-from tunebench.pretraining.batches import Steps, batch_at, held_out_batches
-from tunebench.pretraining.corpus import Corpus
-from tunebench.pretraining.cross_entropy import CHUNK, summed_cross_entropy
-from tunebench.pretraining.muon import Muon
-from tunebench.pretraining.objectives import objectives
-from tunebench.pretraining.objectives.base import Shape, Text
-from tunebench.pretraining.objectives.masked_language_modelling import IGNORED, mask, pairs_of
-from tunebench.pretraining.objectives.span_corruption import corrupt, noise_spans
-from tunebench.pretraining.objectives.span_selection import ask
-from tunebench.pretraining.optimizer import optimizers, rate_factor
-from tunebench.pretraining.pretrain import pretrain
-from tunebench.pretraining.recipe import Pretraining, Recipe, Sequences, built_in_recipes, read_recipe
+from tunebench.zoo.pretraining import corpus
+from tunebench.zoo.pretraining.batches import Steps, batch_at, held_out_batches
+from tunebench.zoo.pretraining.corpus import Corpus
+from tunebench.zoo.pretraining.cross_entropy import CHUNK, summed_cross_entropy
+from tunebench.zoo.pretraining.muon import Muon
+from tunebench.zoo.pretraining.objectives import objectives
+from tunebench.zoo.pretraining.objectives.base import Shape, Text
+from tunebench.zoo.pretraining.objectives.masked_language_modelling import IGNORED, mask, pairs_of
+from tunebench.zoo.pretraining.objectives.span_corruption import corrupt, noise_spans
+from tunebench.zoo.pretraining.objectives.span_selection import ask
+from tunebench.zoo.pretraining.optimizer import optimizers, rate_factor
+from tunebench.zoo.pretraining.pretrain import pretrain
+from tunebench.zoo.pretraining.recipe import Pretraining, Recipe, Sequences, built_in_recipes, read_recipe
 
 OBJECTIVES = [
     "causal_language_modelling",
@@ -227,7 +227,7 @@ def test_batches_made_ahead_by_other_processes_are_those_made_in_turn(
     training = recipe(name).training
     steps = Steps(Corpus(tokens.astype(np.uint16), np.asarray([len(tokens)]), ""), objective, tokenizer, training,
                   training.plan())  # fmt: skip
-    monkeypatch.setattr("tunebench.pretraining.batches.cpu_count", lambda: 3)
+    monkeypatch.setattr("tunebench.zoo.pretraining.batches.cpu_count", lambda: 3)
     ahead, in_turn = (list(steps.after(2, torch.device(kind))) for kind in ("cuda", "cpu"))
     assert len(ahead) == len(in_turn) == len(steps.plan) - 2
     for one, other in zip(ahead, in_turn, strict=True):
@@ -275,7 +275,7 @@ def test_a_second_cycle_goes_on_from_the_first_and_begins_its_rates_again(texts:
         rates.append(rate_factor(*place))
         return rates[-1]
 
-    monkey.setattr("tunebench.pretraining.loop.rate_factor", noted)
+    monkey.setattr("tunebench.zoo.pretraining.loop.rate_factor", noted)
     once = recipe("causal_language_modelling")
     folders = [pretrain(once, texts, tmp_path / "once", silent)]
     steps = len(rates)
@@ -439,7 +439,7 @@ def test_a_killed_pretraining_goes_on_and_ends_with_the_same_bits(
         return observe
 
     monkey = pytest.MonkeyPatch()
-    monkey.setattr("tunebench.pretraining.pretrain.seldom", lambda observer: observer)
+    monkey.setattr("tunebench.zoo.pretraining.pretrain.seldom", lambda observer: observer)
     for step in (4, 9):  # both lengths come before and after
         with pytest.raises(KeyboardInterrupt):
             pretrain(made, texts, tmp_path / "killed", kill_at(step))
@@ -633,7 +633,7 @@ def test_muon_moves_matrices_of_one_shape_together_as_it_would_alone() -> None:
 def test_products_of_muon_are_in_bf16_only_where_that_is_fast(
     precision: str, kind: type, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tunebench.pretraining.optimizer.resolve_precision", lambda wanted, device: precision)
+    monkeypatch.setattr("tunebench.zoo.pretraining.optimizer.resolve_precision", lambda wanted, device: precision)
     made = optimizers(nn.Linear(4, 4), recipe("span_corruption", optimizer="muon").training)
     assert type(made.parts[1]) is kind
 

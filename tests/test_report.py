@@ -13,13 +13,8 @@ import pandas
 import pytest
 
 from tests.records import SCRIPT, Write, done, failed, not_applicable, run_info
-from tunebench.errors import UserError
-from tunebench.report import build, text
-from tunebench.report.comparisons import comparisons
-from tunebench.report.reading import read_study
-from tunebench.report.statistics import Difference, Pairs
-from tunebench.report.summary import sentences
-from tunebench.result import (
+from tunebench._util.errors import UserError
+from tunebench.records import (
     Answer,
     Done,
     Generation,
@@ -27,6 +22,11 @@ from tunebench.result import (
     write_json,
     write_result,
 )
+from tunebench.report import build, text
+from tunebench.report.comparisons import comparisons
+from tunebench.report.reading import read_study
+from tunebench.report.statistics import Difference, Pairs
+from tunebench.report.summary import sentences
 
 
 class Page(HTMLParser):

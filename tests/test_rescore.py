@@ -11,10 +11,10 @@ import tunebench
 from tests.contracts.runs import make, make_run
 from tests.records import SCRIPT, Write, done
 from tunebench.cli import app
+from tunebench.records import Done
 from tunebench.report import build_rescored
 from tunebench.report.latex import escaped
 from tunebench.report.rescore import Change
-from tunebench.result import Done
 
 
 @pytest.fixture

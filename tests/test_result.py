@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from tunebench import result as results
-from tunebench.result import (
+from tunebench import records
+from tunebench.records import (
     Cost,
     DataInfo,
     Done,
@@ -206,7 +206,7 @@ def test_a_write_that_fails_late_leaves_the_old_file_and_no_litter(
 
     target = tmp_path / "file"
     write_atomically(target, b"old")
-    monkeypatch.setattr(*((results.os, "fsync") if call == "fsync" else (Path, "replace")), refuse)
+    monkeypatch.setattr(*((records.os, "fsync") if call == "fsync" else (Path, "replace")), refuse)
 
     with pytest.raises(OSError, match="Input/output"):
         write_atomically(target, b"new")
@@ -219,7 +219,7 @@ def test_an_interruption_leaves_no_litter(tmp_path: Path, monkeypatch: pytest.Mo
     def interrupt(*args: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(results.os, "fsync", interrupt)
+    monkeypatch.setattr(records.os, "fsync", interrupt)
     with pytest.raises(KeyboardInterrupt):
         write_atomically(tmp_path / "file", b"new")
     assert list(tmp_path.iterdir()) == []

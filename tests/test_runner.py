@@ -20,9 +20,10 @@ import psutil
 import pytest
 
 from tests.tiny import ADVERBS
-from tunebench import cli, runner, worker
-from tunebench.errors import UserError
-from tunebench.result import Done, Failed, read_result, write_result
+from tunebench._util.errors import UserError
+from tunebench.cli import app as cli
+from tunebench.records import Done, Failed, read_result, write_result
+from tunebench.run import runner, worker
 from tunebench.study import Study, read_study
 
 TRAINING = "{epochs: 1, batch_size: 16, precision: float32}"
@@ -374,7 +375,7 @@ def events_of(folder: Path, name: str) -> list[dict[str, Any]]:
 
 def workers_of(parent: int) -> list[psutil.Process]:
     children = psutil.Process(parent).children()
-    return [child for child in children if any("tunebench.worker" in part for part in child.cmdline())]
+    return [child for child in children if any("tunebench.run.worker" in part for part in child.cmdline())]
 
 
 def at_work(process: psutil.Process) -> bool:

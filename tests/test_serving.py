@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from tests.contracts.runs import make, make_run
-from tunebench import data, load_finetuned
-from tunebench.errors import UserError
-from tunebench.serving import predict
+from tunebench import load_finetuned
+from tunebench._util.errors import UserError
+from tunebench.serve.finished import predict
+from tunebench.tasks import load as data
 from tunebench.tasks.base import Task
 
 

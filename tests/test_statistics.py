@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits
 
 from tests.records import Write, answers_in, done
 from tests.test_metrics import KINDS
-from tunebench.metrics import METRICS
+from tunebench.evaluation.metrics import METRICS
 from tunebench.report import beside, build, build_rescored, draws, trials
 from tunebench.report.comparisons import comparisons
 from tunebench.report.kept import Kept

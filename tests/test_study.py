@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tunebench.errors import UserError
+from tunebench._util.errors import UserError
 from tunebench.study import Run, Study, built_in_studies, read_study
 
 

@@ -7,21 +7,21 @@ import pytest
 import torch
 
 from tests.contracts.runs import make, make_run
-from tunebench import data
+from tunebench._util.errors import UserError
 from tunebench.engine.evaluate import predict
 from tunebench.engine.precision import make_accelerator
 from tunebench.engine.sources import Tokens
-from tunebench.errors import UserError
-from tunebench.examples import PromptExample, QuestionExample, TextExample
-from tunebench.execute import settle
 from tunebench.families import families
 from tunebench.objectives import objectives
 from tunebench.objectives.base import IGNORED
 from tunebench.objectives.text_to_text import TextToText
-from tunebench.plan import plan
+from tunebench.run.execute import settle
+from tunebench.run.plan import plan
 from tunebench.study import read_study
+from tunebench.tasks import load as data
 from tunebench.tasks import tasks
-from tunebench.words import NO_LABEL, NO_NUMBER, label_of, score_as_text, score_of, target_of
+from tunebench.tasks.examples import PromptExample, QuestionExample, TextExample
+from tunebench.tasks.words import NO_LABEL, NO_NUMBER, label_of, score_as_text, score_of, target_of
 
 T5 = families()["t5"]
 

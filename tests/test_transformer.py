@@ -10,19 +10,19 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tests.contracts.runs import make, make_run
-from tunebench import checkpoints, embedded
-from tunebench.errors import UserError
+from tunebench._util.errors import UserError
 from tunebench.families import families
-from tunebench.plan import plan
-from tunebench.serving import export
+from tunebench.run.plan import plan
+from tunebench.serve.finished import export
 from tunebench.study import Study
 from tunebench.techniques import techniques
-from tunebench.transformer import Transformer, TransformerConfig
-from tunebench.transformer.attention import MultiHeadAttention, scaled_dot_product_attention
-from tunebench.transformer.embeddings import Positions, ScaledEmbedding, sinusoids
-from tunebench.transformer.feed_forward import FeedForward
-from tunebench.transformer.masks import causal, padding
-from tunebench.transformer.smoothing import smoothed_cross_entropy
+from tunebench.zoo import checkpoints, embedded
+from tunebench.zoo.transformer import Transformer, TransformerConfig
+from tunebench.zoo.transformer.attention import MultiHeadAttention, scaled_dot_product_attention
+from tunebench.zoo.transformer.embeddings import Positions, ScaledEmbedding, sinusoids
+from tunebench.zoo.transformer.feed_forward import FeedForward
+from tunebench.zoo.transformer.masks import causal, padding
+from tunebench.zoo.transformer.smoothing import smoothed_cross_entropy
 
 SMALL: dict[str, Any] = {"vocab_size": 50, "d_model": 16, "d_ff": 40, "num_layers": 3, "num_heads": 4}
 

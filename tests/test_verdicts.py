@@ -8,12 +8,12 @@ import torch
 from transformers import T5Tokenizer
 
 from tests.tiny import of_whole_words
-from tunebench.errors import RunError
-from tunebench.pretraining.objectives import objectives
-from tunebench.pretraining.objectives._questions import Pieces, Words
-from tunebench.pretraining.objectives._valence import BAD, GOOD, valences
-from tunebench.pretraining.objectives.base import Shape, Text
-from tunebench.pretraining.objectives.verdicts import VERDICTS, judge
+from tunebench._util.errors import RunError
+from tunebench.zoo.pretraining.objectives import objectives
+from tunebench.zoo.pretraining.objectives._questions import Pieces, Words
+from tunebench.zoo.pretraining.objectives._valence import BAD, GOOD, valences
+from tunebench.zoo.pretraining.objectives.base import Shape, Text
+from tunebench.zoo.pretraining.objectives.verdicts import VERDICTS, judge
 
 FREQUENT = ("the", "of", "and", "It", "was", "He", "not", "They", "This", "is", "say", "it", "All", "in", "all", "How",
             "What", "like", "A", "one", "indeed", "!")  # fmt: skip

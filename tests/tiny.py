@@ -121,7 +121,7 @@ def make_backbone(folder: Path, model_type: str = "bert", seed: int = 0) -> Path
     auto: Any = AutoModelForCausalLM if decoder else AutoModel
     seq2seq = model_type in ("t5", "transformer")
     if model_type == "transformer":
-        from tunebench import transformer  # noqa: F401  (makes it known to transformers)
+        from tunebench.zoo import transformer  # noqa: F401  (makes it known to transformers)
     if seq2seq:
         tokenizer, auto = make_seq2seq_tokenizer(), AutoModelForSeq2SeqLM
     pad = tokenizer.pad_token_id

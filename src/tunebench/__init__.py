@@ -6,9 +6,9 @@ Importing this package imports no torch; the names below load what they need whe
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tunebench.attention_maps.maps import attention as attention
     from tunebench.report import results as results
-    from tunebench.serving import load_finetuned as load_finetuned
+    from tunebench.serve.attention.maps import attention as attention
+    from tunebench.serve.finished import load_finetuned as load_finetuned
 
 __version__ = "0.1.0"
 __all__ = ["__version__", "attention", "load_finetuned", "results"]
@@ -16,11 +16,11 @@ __all__ = ["__version__", "attention", "load_finetuned", "results"]
 
 def __getattr__(name: str) -> Any:
     if name == "attention":
-        from tunebench.attention_maps.maps import attention
+        from tunebench.serve.attention.maps import attention
 
         return attention
     if name == "load_finetuned":
-        from tunebench.serving import load_finetuned
+        from tunebench.serve.finished import load_finetuned
 
         return load_finetuned
     if name == "results":

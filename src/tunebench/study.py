@@ -20,11 +20,11 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from tunebench import documents
+from tunebench._util import documents
+from tunebench._util.errors import UserError, did_you_mean
 from tunebench.engine.schedule import Schedule
-from tunebench.errors import UserError, did_you_mean
 from tunebench.families import families
-from tunebench.result import SCHEMA, RunInfo
+from tunebench.records import SCHEMA, RunInfo
 from tunebench.tasks import tasks
 from tunebench.tasks.base import EMBEDDED, Task
 from tunebench.techniques import techniques
@@ -290,7 +290,7 @@ def _shown(value: Any) -> str:
 
 def built_in_studies() -> dict[str, str]:
     """Name -> YAML text of the studies that tunebench ships."""
-    return documents.shipped("studies")
+    return documents.shipped("zoo/studies")
 
 
 def read_study(name: str) -> tuple[Study, str]:

@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Any
 
 from tunebench.engine import latency
-from tunebench.execute import execute
 from tunebench.families import families
-from tunebench.result import Done, write_json, write_result
+from tunebench.records import Done, write_json, write_result
+from tunebench.run.execute import execute
 from tunebench.study import Run, Study
 from tunebench.tasks import tasks
 

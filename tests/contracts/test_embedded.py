@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from tunebench import data, embedded
+from tunebench.tasks import load as data
 from tunebench.tasks import tasks
+from tunebench.zoo import embedded
 
 COLUMNS = {
     "emotion": {"text", "label"},

@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from tests.conftest import KINDS
-from tunebench.checkpoints import find
 from tunebench.engine.measure import count_parameters
 from tunebench.families import families
 from tunebench.objectives import objectives
-from tunebench.plan import plan
+from tunebench.run.plan import plan
 from tunebench.study import read_study
+from tunebench.zoo.checkpoints import find
 
 
 def test_the_folder_holds_the_families_that_are_promised() -> None:

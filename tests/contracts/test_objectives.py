@@ -8,15 +8,15 @@ import pytest
 import torch
 
 from tests.contracts.runs import CELLS, TASKS
-from tunebench import data
-from tunebench.checkpoints import find
 from tunebench.engine.sources import Tokens
 from tunebench.engine.train import _micro_batches
-from tunebench.examples import TokensExample
 from tunebench.families import families
 from tunebench.objectives import objectives
 from tunebench.objectives.base import IGNORED
+from tunebench.tasks import load as data
 from tunebench.tasks import tasks
+from tunebench.tasks.examples import TokensExample
+from tunebench.zoo.checkpoints import find
 
 
 def test_the_folder_holds_the_objectives_that_are_promised() -> None:
@@ -97,7 +97,7 @@ def test_a_word_that_was_cut_off_is_predicted_outside_and_counted(backbones: dic
 def test_texts_that_were_cut_are_counted_and_texts_that_fit_exactly_are_not(
     backbones: dict[str, Path], data_root: Path
 ) -> None:
-    from tunebench.examples import TextExample
+    from tunebench.tasks.examples import TextExample
 
     objective, _ = posed("emotion", backbones["bert"], data_root, max_tokens=8)
     fits, too_long = TextExample("i feel so happy today the", 0), TextExample("i feel so happy today the man", 0)

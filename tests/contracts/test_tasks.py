@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from tunebench import data
 from tunebench.engine.evaluate import score
-from tunebench.metrics import METRICS
+from tunebench.evaluation.metrics import METRICS
 from tunebench.objectives import objectives
+from tunebench.tasks import load as data
 from tunebench.tasks import tasks
 
 ROWS = {

@@ -12,17 +12,17 @@ from safetensors.torch import load_file
 from tests.conftest import KINDS
 from tests.contracts.runs import CELLS, make, make_run, posed
 from tunebench import load_finetuned
-from tunebench.checkpoints import find
-from tunebench.errors import UserError
+from tunebench._util.errors import UserError
 from tunebench.families import families
 from tunebench.families.base import base_of
 from tunebench.objectives import objectives
-from tunebench.result import Done
-from tunebench.runner import _own_data, is_done
-from tunebench.serving import export, predict
+from tunebench.records import Done
+from tunebench.run.runner import _own_data, is_done
+from tunebench.serve.finished import export, predict
 from tunebench.tasks import tasks
 from tunebench.techniques import techniques
 from tunebench.techniques.base import Baseline, Technique, Trained
+from tunebench.zoo.checkpoints import find
 
 TRAINED = sorted(name for name, cls in techniques().items() if issubclass(cls, Trained))
 BASELINES = sorted(name for name, cls in techniques().items() if issubclass(cls, Baseline))

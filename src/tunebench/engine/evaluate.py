@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import nn
 
+from tunebench._util.errors import RunError
 from tunebench.engine.batching import plan_evaluation
 from tunebench.engine.sources import Source
-from tunebench.errors import RunError
-from tunebench.metrics import METRICS
+from tunebench.evaluation.metrics import METRICS
 from tunebench.objectives.base import Objective
 
 Precision = Callable[[], AbstractContextManager[Any]]

@@ -9,12 +9,12 @@ import numpy as np
 import torch
 
 from tunebench.engine.seeds import SAMPLE, seed_of
-from tunebench.examples import Example
+from tunebench.evaluation.rouge import rouge_l
 from tunebench.objectives._writing import text_of, write
 from tunebench.objectives.causal_lm import CausalLm
-from tunebench.result import Answer, Generation
-from tunebench.rouge import rouge_l
-from tunebench.words import prompt_of, target_of
+from tunebench.records import Answer, Generation
+from tunebench.tasks.examples import Example
+from tunebench.tasks.words import prompt_of, target_of
 
 _CHOICE_SEED = 0  # of the prompts: the same for every technique and seed
 _BATCH = 16

@@ -10,8 +10,8 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
+from tunebench._util.errors import UserError
 from tunebench.engine.sources import Tokens
-from tunebench.errors import UserError
 from tunebench.objectives.base import Features, Objective
 
 _SECONDS, _FEWEST, _MOST = 0.25, 3, 30

@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from tunebench.families.base import Family
-from tunebench.result import Parameters
+from tunebench.records import Parameters
 
 _PACKAGES = ("tunebench", "torch", "transformers", "peft", "accelerate", "tokenizers", "scikit-learn", "numpy")
 

@@ -13,16 +13,16 @@ from typing import Any, Protocol
 import torch
 from torch import nn
 
+from tunebench._util.errors import RunError
 from tunebench.engine.batching import plan_epoch
-from tunebench.engine.checkpoint import Resume
 from tunebench.engine.measure import Stopwatch
 from tunebench.engine.observers import Observer
 from tunebench.engine.schedule import Schedule, rate_factor
 from tunebench.engine.seeds import seed_torch, seeds_of_steps
 from tunebench.engine.sources import Source
-from tunebench.errors import RunError
+from tunebench.engine.weights import Resume
 from tunebench.objectives.base import Objective
-from tunebench.result import Epoch
+from tunebench.records import Epoch
 
 
 class Budget(Protocol):

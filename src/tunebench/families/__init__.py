@@ -3,8 +3,8 @@
 import functools
 import sys
 
+from tunebench._util.registry import subclasses_in
 from tunebench.families.base import Family
-from tunebench.registry import subclasses_in
 
 
 @functools.cache

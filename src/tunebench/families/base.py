@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from tunebench.errors import UserError
+from tunebench._util.errors import UserError
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

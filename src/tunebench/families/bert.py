@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from tunebench.errors import UserError
+from tunebench._util.errors import UserError
 from tunebench.families.base import Family, Split, Stage, base_of, fresh_of
 
 if TYPE_CHECKING:

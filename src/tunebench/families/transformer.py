@@ -1,4 +1,4 @@
-"""The Transformer of Vaswani et al. 2017, written to be read: the package `tunebench.transformer`."""
+"""The Transformer of Vaswani et al. 2017, written to be read: the package `tunebench.zoo.transformer`."""
 
 from __future__ import annotations
 
@@ -37,19 +37,19 @@ class OriginalTransformer(EncoderDecoder):
 
     def config(self, values: Mapping[str, Any]) -> PreTrainedConfig:
         """As `Family.config`; the import makes this model known to transformers, here and below."""
-        from tunebench import transformer  # noqa: F401
+        from tunebench.zoo import transformer  # noqa: F401
 
         return super().config(values)
 
     def auto_class(self, objective: str) -> Any:
         """As `Family.auto_class`."""
-        from tunebench import transformer  # noqa: F401
+        from tunebench.zoo import transformer  # noqa: F401
 
         return super().auto_class(objective)
 
     def tokenizer(self, folder: Path) -> PreTrainedTokenizerBase:
         """As `Family.tokenizer`."""
-        from tunebench import transformer  # noqa: F401
+        from tunebench.zoo import transformer  # noqa: F401
 
         return super().tokenizer(folder)
 

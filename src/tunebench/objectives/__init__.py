@@ -3,8 +3,8 @@
 import functools
 import sys
 
+from tunebench._util.registry import subclasses_in
 from tunebench.objectives.base import Objective
-from tunebench.registry import subclasses_in
 
 
 @functools.cache

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from tunebench.examples import Example, TextExample
 from tunebench.objectives.base import Features, Objective, rows_of
+from tunebench.tasks.examples import Example, TextExample
 
 
 class TextObjective(Objective):

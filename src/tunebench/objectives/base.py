@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from tunebench.examples import Example
+from tunebench.tasks.examples import Example
 
 IGNORED = -100  # the label that torch's cross entropy leaves out
 

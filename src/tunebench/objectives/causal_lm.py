@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from tunebench import words
-from tunebench.examples import Example
 from tunebench.objectives import _writing
 from tunebench.objectives.base import IGNORED, Features, Objective
+from tunebench.tasks import words
+from tunebench.tasks.examples import Example
 
 
 class CausalLm(Objective):

@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tunebench.errors import UserError
-from tunebench.examples import Example, QuestionExample
+from tunebench._util.errors import UserError
 from tunebench.objectives.base import Features, Objective
+from tunebench.tasks.examples import Example, QuestionExample
 
 _LONGEST = 30  # tokens of an answer, as in the authors' released BERT code
 _BEST = 20  # starts and ends that are combined, as there

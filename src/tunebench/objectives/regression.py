@@ -6,9 +6,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tunebench.examples import Example
 from tunebench.objectives._text import TextObjective
 from tunebench.objectives.base import Features
+from tunebench.tasks.examples import Example
 
 
 class Regression(TextObjective):

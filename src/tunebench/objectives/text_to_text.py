@@ -9,11 +9,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from tunebench import words
-from tunebench.errors import UserError
-from tunebench.examples import Example, PromptExample, QuestionExample, TextExample
+from tunebench._util.errors import UserError
+from tunebench.evaluation.unreadable import NO_LABEL
 from tunebench.objectives import _writing
 from tunebench.objectives.base import IGNORED, Features, Objective, rows_of
+from tunebench.tasks import words
+from tunebench.tasks.examples import Example, PromptExample, QuestionExample, TextExample
 
 
 class TextToText(Objective):
@@ -157,7 +158,7 @@ class TextToText(Objective):
         written = [_writing.text_of(row, self.tokenizer) for row in outputs.tolist()]
         sure = [{"text": text, "ended": ended} for text, ended in written]
         if self.labels:
-            named = {**dict(zip(self._verbal, self.labels, strict=True)), words.NO_LABEL: words.NO_LABEL}
+            named = {**dict(zip(self._verbal, self.labels, strict=True)), NO_LABEL: NO_LABEL}
             return [named[words.label_of(text, self._verbal)] for text, _ in written], sure
         if self.regression:
             return [words.score_of(text) for text, _ in written], sure

@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tunebench.examples import Example, TokensExample
 from tunebench.objectives.base import IGNORED, Features, Objective, rows_of
+from tunebench.tasks.examples import Example, TokensExample
 
 OUTSIDE = "O"
 

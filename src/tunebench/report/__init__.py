@@ -6,11 +6,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tunebench.records import write_atomically
 from tunebench.report import beside, content, records, render
 from tunebench.report.kept import Kept
 from tunebench.report.reading import Study, read_study
 from tunebench.report.rescore import Change, rescore
-from tunebench.result import write_atomically
 
 if TYPE_CHECKING:
     import pandas

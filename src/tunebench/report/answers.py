@@ -1,9 +1,9 @@
 """What the models wrote: answers to test prompts beside the references, and how close they came."""
 
+from tunebench.records import Done, Generation
 from tunebench.report import text
 from tunebench.report.comparisons import Comparison
 from tunebench.report.table import Column, Entry, Table, table
-from tunebench.result import Done, Generation
 
 _SHOWN = 3  # prompts; the others stand in the runs' result.json
 _LENGTH = 240  # characters of a text

@@ -3,12 +3,12 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from tunebench.records import Done, Failed
 from tunebench.report import text
 from tunebench.report.comparisons import Comparison
 from tunebench.report.reading import Study
 from tunebench.report.statistics import Difference, Pairs
 from tunebench.report.table import Column, Entry, Table, table
-from tunebench.result import Done, Failed
 
 
 def appendix(comparisons: Sequence[Comparison], tested: Sequence[Pairs | None]) -> list[tuple[str, list[Table]]]:

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from tunebench.entities import entities
+from tunebench.evaluation.entities import entities
 from tunebench.report import text
 from tunebench.report.comparisons import Comparison, Row
 from tunebench.report.reading import Answers

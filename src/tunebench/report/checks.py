@@ -6,13 +6,13 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from tunebench.metrics import METRICS
+from tunebench.evaluation.metrics import METRICS
+from tunebench.records import Done
 from tunebench.report import text
 from tunebench.report.comparisons import Comparison, Row
 from tunebench.report.costs import validation_mean
 from tunebench.report.reading import Answers
 from tunebench.report.statistics import LEVEL, Pairs
-from tunebench.result import Done
 
 Finding = tuple[str, str, str | None, int]
 """Code, message, technique and seed; no technique: it is about the comparison."""

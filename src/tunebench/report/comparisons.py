@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
+from tunebench.records import Done, Failed, NotApplicable, Parameters
 from tunebench.report.reading import PlannedCell, PlannedRun, Run, Study
-from tunebench.result import Done, Failed, NotApplicable, Parameters
 
 Interval = tuple[float, float]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from tunebench.metrics import METRICS
+from tunebench.evaluation.metrics import METRICS
 from tunebench.report import beside, text, vega
 from tunebench.report.answers import answers
 from tunebench.report.appendix import appendix, environment

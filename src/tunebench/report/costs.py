@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
+from tunebench.records import Cost, Done
 from tunebench.report.comparisons import Comparison, Row
-from tunebench.result import Cost, Done
 
 TARGET = 0.95
 """Share of the best technique's validation score that counts as reached."""

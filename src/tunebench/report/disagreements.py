@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from tunebench.entities import spans
-from tunebench.metrics import METRICS, Metric
+from tunebench.evaluation.entities import spans
+from tunebench.evaluation.metrics import METRICS, Metric
 from tunebench.report import text
 from tunebench.report.comparisons import Comparison, Row
 from tunebench.report.reading import Answers

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from tunebench import bootstrap
-from tunebench.bootstrap import CHUNK
+from tunebench.evaluation import bootstrap
+from tunebench.evaluation.bootstrap import CHUNK
 
 _KEPT = 40_000_000  # bytes at most of one kept set of draws, a byte a number: 4,000 examples; larger ones are redrawn
 

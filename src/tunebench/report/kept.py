@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from pydantic_core import to_json
 
-from tunebench import bootstrap, entities, metrics, rouge
+from tunebench.evaluation import bootstrap, entities, metrics, rouge
+from tunebench.records import read_json, write_json
 from tunebench.report import draws, trials
 from tunebench.report.trials import Outcome
-from tunebench.result import read_json, write_json
 
 FILE = ".tests.json"
 

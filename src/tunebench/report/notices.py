@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from tunebench.records import Done
 from tunebench.report import text
 from tunebench.report.checks import Finding
 from tunebench.report.comparisons import Comparison, Row
 from tunebench.report.reading import Run
-from tunebench.result import Done
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import from_json
 
-from tunebench.errors import UserError
-from tunebench.result import Done, Failed, NotApplicable, Parameters, read_json, read_result
+from tunebench._util.errors import UserError
+from tunebench.records import Done, Failed, NotApplicable, Parameters, read_json, read_result
 
 
 class PlanRecord(BaseModel):

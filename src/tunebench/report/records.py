@@ -6,8 +6,8 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from tunebench.records import Cost, Done, Failed, NotApplicable, Parameters
 from tunebench.report.reading import Study
-from tunebench.result import Cost, Done, Failed, NotApplicable, Parameters
 
 
 def as_json(study: Study) -> str:

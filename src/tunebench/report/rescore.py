@@ -4,11 +4,11 @@ import math
 from dataclasses import dataclass, replace
 from typing import Any
 
-from tunebench.bootstrap import bootstrap_intervals
-from tunebench.metrics import METRICS
+from tunebench.evaluation.bootstrap import bootstrap_intervals
+from tunebench.evaluation.metrics import METRICS
+from tunebench.records import Done
 from tunebench.report import draws
 from tunebench.report.reading import Run, Study, read_answers
-from tunebench.result import Done
 
 _TOLERANCE = 1e-9
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from tunebench.metrics import METRICS
+from tunebench.evaluation.metrics import METRICS
 from tunebench.report.chart import FIELD, Chart, Looks, color_of, shape_of, where
 from tunebench.report.comparisons import Comparison
 from tunebench.report.reading import Answers

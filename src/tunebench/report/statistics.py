@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tunebench.metrics import METRICS, Metric
+from tunebench.evaluation.metrics import METRICS, Metric
 from tunebench.report import trials
 from tunebench.report.comparisons import Comparison, Interval, Row
 from tunebench.report.kept import Kept

@@ -3,13 +3,13 @@
 from collections.abc import Callable, Sequence
 from statistics import fmean
 
+from tunebench.records import Cost, Done
 from tunebench.report import text
 from tunebench.report.comparisons import Comparison, Row, Score
 from tunebench.report.costs import TARGET, fronts, latencies, seconds_to_target
 from tunebench.report.statistics import Pairs
 from tunebench.report.table import Column, Entry, Table, table
 from tunebench.report.verdicts import verdict
-from tunebench.result import Cost, Done
 
 
 def comparison_table(comparison: Comparison, tests: Pairs | None = None) -> Table:

@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from tunebench.metrics import METRICS
+from tunebench.evaluation.metrics import METRICS
 
 UNDEFINED = "undefined"
 ABSENT = "-"

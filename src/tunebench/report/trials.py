@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
-from tunebench.metrics import Metric
+from tunebench.evaluation.metrics import Metric
 from tunebench.report import draws
 
 _EXACT = 2**24  # whole numbers up to it are exact in float32

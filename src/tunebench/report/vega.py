@@ -11,7 +11,7 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
-from tunebench import drawing
+from tunebench._util import drawing
 from tunebench.report.chart import Chart, Spec
 
 _WIDTH, _HEIGHT, _PANEL = 440, 250, 150

@@ -1,6 +1,6 @@
 """A verdict for each technique by a written rule (docs/statistics.md)."""
 
-from tunebench.metrics import METRICS
+from tunebench.evaluation.metrics import METRICS
 from tunebench.report.comparisons import Comparison, Row
 from tunebench.report.statistics import Pairs
 

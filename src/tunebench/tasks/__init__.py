@@ -1,13 +1,13 @@
-"""Built-in tasks, one file each; the folder is the registry."""
+"""Tasks: what is asked, of which data, and what counts as a good answer."""
 
 import functools
-import sys
 
-from tunebench.registry import instances_in
+from tunebench._util.registry import instances_in
+from tunebench.tasks import built_in
 from tunebench.tasks.base import Task
 
 
 @functools.cache
 def tasks() -> dict[str, Task]:
     """Every built-in task by its name."""
-    return instances_in(sys.modules[__name__], Task)
+    return instances_in(built_in, Task)

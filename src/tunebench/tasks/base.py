@@ -6,8 +6,8 @@ from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from tunebench.errors import did_you_mean
-from tunebench.words import verbal
+from tunebench._util.errors import did_you_mean
+from tunebench.tasks.words import verbal
 
 Split = Literal["train", "validation", "test"]
 SPLITS = get_args(Split)

@@ -3,7 +3,7 @@
 import functools
 import sys
 
-from tunebench.registry import subclasses_in
+from tunebench._util.registry import subclasses_in
 from tunebench.techniques.base import Entry
 
 

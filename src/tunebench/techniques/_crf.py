@@ -9,7 +9,7 @@ import numpy as np
 import pycrfsuite
 from safetensors.numpy import load_file, save_file
 
-from tunebench.examples import Example, TokensExample
+from tunebench.tasks.examples import Example, TokensExample
 from tunebench.techniques.base import Predictor
 
 _FILE = "crf.safetensors"

@@ -11,7 +11,7 @@ from scipy import sparse
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression, Ridge
 
-from tunebench.examples import Example, TextExample
+from tunebench.tasks.examples import Example, TextExample
 from tunebench.techniques.base import Predictor
 
 _TERMS, _WEIGHTS = "terms.json", "tfidf.safetensors"

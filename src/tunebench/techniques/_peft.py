@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, field_validator
 
-from tunebench.errors import UserError, did_you_mean
+from tunebench._util.errors import UserError, did_you_mean
 from tunebench.families.base import Family
 from tunebench.techniques.base import Trained
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from tunebench.errors import UserError
+from tunebench._util.errors import UserError
 from tunebench.families.base import Family, Kind
 from tunebench.techniques.base import Trained, Virtual
 

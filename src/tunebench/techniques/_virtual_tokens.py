@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from tunebench.errors import UserError
+from tunebench._util.errors import UserError
 from tunebench.families.base import Family, base_of
 from tunebench.techniques.base import freeze, train
 

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from tunebench.examples import Example
 from tunebench.families.base import Family, Kind
+from tunebench.tasks.examples import Example
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

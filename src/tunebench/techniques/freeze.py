@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from tunebench.errors import UserError
+from tunebench._util.errors import UserError
 from tunebench.families.base import Family
 from tunebench.techniques.base import Trained, freeze, train
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from pydantic import Field
 
-from tunebench.examples import Example, PromptExample
 from tunebench.families.base import Family
+from tunebench.tasks.examples import Example, PromptExample
 from tunebench.techniques.base import Baseline, Predictor
 
 _FILE = "lead3.json"
@@ -44,7 +44,7 @@ class _Lead(Predictor):
 
     def predict(self, examples: Sequence[Example]) -> tuple[list[Any], list[Any]]:
         """The first sentences of each source; there is no score."""
-        from tunebench.rouge import sentences_on_lines
+        from tunebench.evaluation.rouge import sentences_on_lines
 
         answers = [
             "\n".join(sentences_on_lines(" ".join(example.source.split())).split("\n")[: self.sentences])

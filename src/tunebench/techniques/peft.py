@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ConfigDict, Field
 
-from tunebench.errors import UserError, did_you_mean
+from tunebench._util.errors import UserError, did_you_mean
 from tunebench.families.base import Family
 from tunebench.techniques import _peft
 

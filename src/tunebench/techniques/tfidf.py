@@ -8,8 +8,8 @@ from typing import cast
 
 from pydantic import Field
 
-from tunebench.examples import Example, TextExample, TokensExample
 from tunebench.families.base import Family
+from tunebench.tasks.examples import Example, TextExample, TokensExample
 from tunebench.techniques.base import Baseline, Predictor
 
 

@@ -1,0 +1,1 @@
+"""What every room stands on: documents, drawing, errors, files, the registry. Nothing here knows of models or tasks."""

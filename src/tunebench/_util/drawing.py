@@ -1,0 +1,95 @@
+"""Vega in a process of its own, so that charts are drawn while the next comparison is computed.
+
+vl-convert holds Python's lock while it draws, so that a thread would gain nothing. As with runs (docs/decisions/0005),
+questions go as JSON lines to a standard input and answers come back on a standard output, and the process ends with
+that input.
+"""
+
+import atexit
+import functools
+import json
+import subprocess
+import sys
+import traceback
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, BinaryIO
+
+_LITE = "6.4"
+
+
+def svg(spec: dict[str, Any]) -> "Future[str]":
+    """A Vega-Lite specification, with its data, as SVG."""
+    return _process().ask("vegalite_to_svg", spec)
+
+
+@functools.cache
+def javascript(snippet: str) -> "Future[str]":
+    """A script that has Vega-Embed, Vega and Vega-Lite in it, ending with a snippet that may name them."""
+    return _process().ask("javascript_bundle", snippet)
+
+
+class _Process:
+    """Answers in the order of the questions.
+
+    Every answer's future raises RuntimeError where Vega did, or where the process has died.
+    """
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tunebench._util.drawing"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            start_new_session=True,  # Ctrl-C goes to the parent alone
+        )
+        self._thread = ThreadPoolExecutor(1, "drawing")
+        atexit.register(self.close)
+
+    def ask(self, function: str, argument: Any) -> "Future[str]":
+        """Call one of vl-convert's functions."""
+        return self._thread.submit(self._asked, function, argument)
+
+    def _asked(self, function: str, argument: Any) -> str:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        try:
+            self._process.stdin.write(json.dumps([function, argument]).encode() + b"\n")
+            self._process.stdin.flush()
+            line = self._process.stdout.readline()
+        except BrokenPipeError:
+            line = b""
+        if not line:
+            for kept in (_process, javascript):  # the next report starts another one
+                kept.cache_clear()
+            raise RuntimeError(f"the process that draws charts ended with code {self._process.wait()}")
+        answer, error = json.loads(line)
+        if error:
+            raise RuntimeError(error)
+        return answer
+
+    def close(self) -> None:
+        """End it."""
+        self._process.kill()
+        self._process.communicate()
+
+
+@functools.cache
+def _process() -> _Process:
+    return _Process()
+
+
+def answer(questions: BinaryIO, answers: BinaryIO) -> None:
+    """The process: one line [answer, error] a question; one of both is null."""
+    import vl_convert
+
+    for line in questions:
+        function, argument = json.loads(line)
+        try:
+            said = [getattr(vl_convert, function)(argument, vl_version=_LITE), None]
+        except ValueError:  # which the parent raises; of anything else this process dies
+            said = [None, traceback.format_exc()]
+        answers.write(json.dumps(said).encode() + b"\n")
+        answers.flush()
+
+
+if __name__ == "__main__":
+    answer(sys.stdin.buffer, sys.stdout.buffer)

@@ -1,0 +1,112 @@
+"""What there is to choose from, for listings: techniques, tasks, families, built-in studies and recipes."""
+
+import inspect
+from typing import Any
+
+from pydantic import BaseModel
+
+from tunebench._util.errors import UserError, did_you_mean
+from tunebench.families import families
+from tunebench.families.base import Family
+from tunebench.study import built_in_studies, read_study
+from tunebench.tasks import tasks
+from tunebench.tasks.base import ALSO_AS, FIELDS, Task
+from tunebench.techniques import techniques
+from tunebench.techniques.base import Entry
+from tunebench.techniques.guide import guides
+from tunebench.zoo import embedded
+from tunebench.zoo.pretraining.recipe import built_in_recipes, read_recipe
+
+About = dict[str, Any]
+"""title, source, text; details as (header, rows), or None where the text is all; `entry_of` adds a task's examples.
+
+Techniques have a `guide`, families and tasks what they can be combined with.
+"""
+
+_EXAMPLES = 3
+
+
+def entries() -> dict[str, dict[str, About]]:
+    """Kind -> name -> what there is to know."""
+    return {
+        "techniques": {name: _technique(entry) for name, entry in techniques().items()},
+        "tasks": {name: _task(task) for name, task in tasks().items()},
+        "families": {name: _family(family) for name, family in families().items()},
+        "studies": {name: _study(name, text) for name, text in built_in_studies().items()},
+        "recipes": {name: _recipe(name, text) for name, text in built_in_recipes().items()},
+    }
+
+
+def entry_of(name: str) -> tuple[str, About]:
+    """The kind of a name, and what there is to know of it.
+
+    Raises:
+        UserError: nothing has this name.
+    """
+    found = entries()
+    for kind, named in found.items():
+        if name in named:
+            return kind, {**named[name], "examples": _examples(tasks()[name])} if kind == "tasks" else named[name]
+    known = [other for named in found.values() for other in named]
+    raise UserError(f"show '{name}': nothing has this name. {did_you_mean(name, known)}")
+
+
+def _technique(entry: type[Entry]) -> About:
+    header = ["setting", "default", "meaning and source of the default"]
+    return {"title": entry.title, "source": entry.paper, "text": _doc(entry), "details": (header, _settings(entry)),
+            "guide": guides()[entry.name].model_dump(exclude={"notes"})}  # fmt: skip
+
+
+def _settings(entry: type[BaseModel]) -> list[list[str]]:
+    return [[name, str(field.default), field.description or ""] for name, field in entry.model_fields.items()]
+
+
+def _task(task: Task) -> About:
+    first = f"{task.objective}; main metric {task.metrics[0]}. Licence: {task.licence}."
+    ways = (task.objective, *ALSO_AS.get(task.objective, ()))
+    elsewhere = {name for names in FIELDS.values() for name in names} - {n for w in ways for n in FIELDS.get(w, ())}
+    fields = [[k, str(v)] for k, v in task.model_dump(mode="json", exclude={"caveats", *elsewhere}).items()]
+    return {
+        "title": task.title, "source": task.citation, "text": "\n".join([first, *task.caveats]),
+        "details": (["field", "value"], fields),
+    }  # fmt: skip
+
+
+def _examples(task: Task) -> list[dict[str, Any]]:
+    """The first rows of the shipped data set."""
+    rows = embedded.rows(task.name)["train"][:_EXAMPLES] if task.name in embedded.DATA else []
+    return [_readable(row, task) for row in rows]
+
+
+def _readable(row: dict[str, Any], task: Task) -> dict[str, Any]:
+    """A row with names in place of label numbers."""
+    label = task.columns.get("label")
+    value = row.get(label) if label else None
+    if not task.labels or label is None:
+        return row
+    names = " ".join(task.labels[tag] for tag in value) if isinstance(value, list) else task.labels[int(value or 0)]
+    words = {k: " ".join(map(str, v)) if isinstance(v, list) else v for k, v in row.items()}
+    return {**words, label: names}
+
+
+def _family(family: Family) -> About:
+    rows = [[shape, ", ".join(family.auto_classes)] for shape in family.shapes]
+    header = ["shape known offline", "objectives"]
+    return {
+        "title": family.title, "source": ", ".join(family.model_types), "text": _doc(type(family)),
+        "details": (header, rows),
+    }  # fmt: skip
+
+
+def _study(name: str, text: str) -> About:
+    study, _ = read_study(name)
+    return {"title": study.description, "source": f"{len(study.runs())} runs", "text": text, "details": None}
+
+
+def _recipe(name: str, text: str) -> About:
+    recipe, _ = read_recipe(name)
+    return {"title": recipe.description, "source": recipe.pretraining.paper, "text": text, "details": None}
+
+
+def _doc(cls: type) -> str:
+    return inspect.getdoc(cls) or ""

@@ -1,0 +1,152 @@
+"""Weights and training state on disk: safetensors and JSON, written whole or not at all, checked when read."""
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from tunebench.records import read_json
+
+BEST = "best.safetensors"
+FOLDED = "folded.safetensors"
+"""The best weights without what only training needed, where a technique has such."""
+
+
+def trainable(model: nn.Module) -> dict[str, Tensor]:
+    """The weights that train, by name."""
+    return {name: p.detach() for name, p in model.named_parameters() if p.requires_grad}
+
+
+def save_weights(weights: dict[str, Tensor], path: Path) -> None:
+    """Write tensors atomically."""
+    temporary = path.with_suffix(".tmp")
+    try:
+        _save_file({name: tensor.contiguous() for name, tensor in weights.items()}, temporary)
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _save_file(tensors: dict[str, Tensor], path: Path) -> None:
+    try:
+        save_file(tensors, path)
+    except SafetensorError as error:  # safetensors hides the system's error number
+        if "os error 28" in str(error):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
+        raise
+
+
+def load_weights(model: nn.Module, path: Path) -> None:
+    """Put saved weights into the model.
+
+    Raises:
+        ValueError: the file cannot be read, or its names or shapes are not the model's trainable ones.
+    """
+    try:
+        weights = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise ValueError(f"{path}: these weights cannot be read ({error})") from error
+    _copy_into(trainable(model), weights, path)
+
+
+def _copy_into(current: dict[str, Tensor], saved: dict[str, Tensor], path: Path) -> None:
+    if current.keys() != saved.keys() or any(current[name].shape != saved[name].shape for name in current):
+        raise ValueError(f"{path}: its tensors are not those that train here")
+    with torch.no_grad():
+        for name, tensor in current.items():
+            tensor.copy_(saved[name])
+
+
+class Resume:
+    """The `resume/` folder of a run: the newest state from which training goes on with the same bits.
+
+    Args:
+        folder: the states.
+        best: the weights of the best epoch so far; a state is of no use without those that it speaks of.
+        inputs: what data and backbone were; a state that was made from others is not gone on from.
+    """
+
+    def __init__(self, folder: Path, best: Path, inputs: str):
+        self.folder, self.best, self.inputs = folder, best, inputs
+
+    def save(
+        self, model: nn.Module, optimizer: torch.optim.Optimizer, state: dict[str, Any], extra: dict[str, Tensor]
+    ) -> None:
+        """Keep weights, optimizer, loop state and a technique's own; the older one goes once the new one is whole."""
+        target = self.folder / f"step-{state['step']:08d}"
+        partial = self.folder / "partial"
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        tensors = {f"weights.{name}": tensor for name, tensor in trainable(model).items()}
+        for index, values in optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{index}.{key}": value for key, value in values.items()}
+        tensors |= {f"extra.{name}": tensor for name, tensor in extra.items()}
+        save_weights(tensors, partial / "tensors.safetensors")
+        digest = _digest(partial / "tensors.safetensors")
+        (partial / "state.json").write_text(
+            json.dumps({**state, "inputs": self.inputs, "sha256": digest}, allow_nan=False)
+        )
+        shutil.rmtree(target, ignore_errors=True)
+        partial.replace(target)
+        for older in self._kept()[:-1]:
+            shutil.rmtree(older, ignore_errors=True)
+
+    def load(
+        self, model: nn.Module, optimizer: torch.optim.Optimizer, load_extra: Callable[[dict[str, Tensor]], None]
+    ) -> dict[str, Any] | None:
+        """Restore the newest whole state and return the loop's; None if there is none, or it is damaged."""
+        for folder in reversed(self._kept()):
+            state = read_json(folder / "state.json")
+            path = folder / "tensors.safetensors"
+            if (
+                state is None
+                or state.get("inputs") != self.inputs
+                or not path.exists()
+                or _digest(path) != state["sha256"]
+            ):
+                continue
+            if state["best_epoch"] is not None and not _readable(self.best):
+                continue
+            tensors = load_file(path)
+            weights = {k.removeprefix("weights."): v for k, v in tensors.items() if k.startswith("weights.")}
+            _copy_into(trainable(model), weights, path)
+            kept: dict[int, dict[str, Tensor]] = {}
+            for name, tensor in tensors.items():
+                if name.startswith("optimizer."):
+                    _, index, key = name.split(".")
+                    kept.setdefault(int(index), {})[key] = tensor
+            optimizer.load_state_dict({"state": kept, "param_groups": optimizer.state_dict()["param_groups"]})
+            load_extra({k.removeprefix("extra."): v for k, v in tensors.items() if k.startswith("extra.")})
+            return dict(state)
+        return None
+
+    def clear(self) -> None:
+        """Remove it all: the run is done."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _kept(self) -> list[Path]:
+        return sorted(self.folder.glob("step-*"))
+
+
+def _readable(path: Path) -> bool:
+    try:
+        with safe_open(path, "pt") as file:
+            return bool(file.keys())
+    except (OSError, SafetensorError):
+        return False
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

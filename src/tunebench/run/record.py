@@ -1,0 +1,203 @@
+"""What a run found, put together as its record: scores of the test split, costs, remarks."""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tunebench.engine import measure, train
+from tunebench.engine.cut import Cut
+from tunebench.engine.evaluate import refuse_padding, score
+from tunebench.engine.latency import Latency
+from tunebench.evaluation.bootstrap import bootstrap_intervals
+from tunebench.evaluation.metrics import METRICS
+from tunebench.evaluation.unreadable import NO_LABEL, NO_NUMBER
+from tunebench.objectives import objectives
+from tunebench.objectives.base import Objective
+from tunebench.records import (
+    Cost,
+    DataInfo,
+    Done,
+    Epoch,
+    Generation,
+    MainMetric,
+    ModelInfo,
+    Notice,
+    Parameters,
+    RunInfo,
+    Scores,
+    write_atomically,
+)
+from tunebench.study import Run
+from tunebench.tasks.examples import shown
+from tunebench.tasks.leakage import overlap
+from tunebench.tasks.load import SPLITS, Data
+
+PREDICTIONS = "predictions.jsonl"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What tuning or fitting gives, before the test split is scored.
+
+    `peaks` are those of the run, before latency was measured and intervals were computed.
+    """
+
+    predictions: list[Any]
+    sure: list[Any]
+    validation: dict[str, float | None]
+    parameters: Parameters
+    environment: dict[str, Any]
+    state: train.State
+    saved: list[Path]
+    peaks: measure.Peaks
+    latency: Latency
+    prefix_seconds: float = 0.0
+    cached: bool = False
+    backbone: ModelInfo | None = None
+    truncated: dict[str, int] = field(default_factory=dict)
+    tokens: dict[str, int] = field(default_factory=dict)
+    notices: list[Notice] = field(default_factory=list)
+    learnt: dict[str, Any] = field(default_factory=dict)
+    generation: Generation | None = None
+
+
+def record(run: Run, info: RunInfo, examples: Data, outcome: Outcome, total_seconds: float, folder: Path) -> Done:
+    """Score the test predictions, keep them, and put all together."""
+    gold = objectives()[run.task.objective].references(examples.splits["test"], examples.labels)
+    test = score(run.task.metrics, outcome.predictions, gold)
+    refuse_padding(outcome.predictions, outcome.tokens.get("test"))
+    rows = [
+        {"id": number, "input": shown(example), "prediction": prediction, "reference": reference, "scores": sure}
+        for number, (example, prediction, reference, sure) in enumerate(
+            zip(examples.splits["test"], outcome.predictions, gold, outcome.sure, strict=True)
+        )
+    ]
+    lines = "".join(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows)
+    write_atomically(folder / PREDICTIONS, lines.encode())
+    main, state = METRICS[run.task.metrics[0]], outcome.state
+    train_seconds = state.seconds.get("train", 0.0)
+    remarks = list(outcome.notices)
+    found = overlap(examples)
+    remarks += [Notice(code=code, message=message) for code, message in found.sentences(len(gold))]
+    kept = [n for n in range(len(gold)) if n not in found.all]
+    without = {}
+    if found.all and kept:
+        without = score(run.task.metrics, [outcome.predictions[n] for n in kept], [gold[n] for n in kept])
+        said = f"{main.title} is {_said(test[main.name])} with them, {_said(without[main.name])} without them."
+        remarks.append(Notice(code="test_in_train", message=f"Test inputs that stand in train: {said}"))
+    for name, value in test.items():
+        if value is None:
+            remarks.append(
+                Notice(
+                    code="undefined",
+                    message=f"{METRICS[name].title} on test is undefined: no finite number says it.",
+                )
+            )
+    return Done(
+        run=info,
+        backbone=outcome.backbone,
+        main_metric=MainMetric(
+            name=main.name, split="test", value=test[main.name], higher_is_better=main.higher_is_better
+        ),
+        metrics=Scores(validation=outcome.validation, test=test, test_without_overlap=without),
+        intervals=bootstrap_intervals([METRICS[name] for name in test], outcome.predictions, gold),
+        parameters=outcome.parameters,
+        cost=Cost(
+            prefix_seconds=outcome.prefix_seconds,
+            train_seconds=train_seconds,
+            evaluation_seconds=state.seconds.get("evaluation", 0.0),
+            generation_seconds=state.seconds.get("generation", 0.0),
+            total_seconds=total_seconds,
+            peak_memory_bytes=outcome.peaks.memory,
+            peak_gpu_memory_bytes=outcome.peaks.gpu_memory,
+            saved_bytes=sum(path.stat().st_size for path in outcome.saved),
+            epochs=state.epoch,
+            steps=state.step,
+            train_tokens=state.tokens,
+            tokens_per_second=state.tokens / train_seconds if state.tokens else None,
+            cached=outcome.cached,
+            latency_seconds=outcome.latency.seconds,
+            merged_latency_seconds=outcome.latency.merged_seconds,
+            latency_tokens=outcome.latency.tokens,
+        ),
+        best_epoch=state.best_epoch,
+        learnt=outcome.learnt,
+        generation=outcome.generation,
+        history=[Epoch.model_validate(epoch) for epoch in state.history],
+        data=DataInfo(
+            rows={split: len(examples.splits[split]) for split in SPLITS},
+            source=examples.source,
+            fingerprint=examples.fingerprint(),
+            labels=list(examples.labels),
+            truncated=outcome.truncated,
+            tokens=outcome.tokens,
+            notes=list(examples.notes),
+        ),
+        environment=outcome.environment,
+        notices=remarks,
+    )
+
+
+def notices(
+    cut: Cut, fresh: tuple[str, ...], state: train.State, truncated: dict[str, int], limit: int
+) -> list[Notice]:
+    """What a reader of the figures must know of how they came about."""
+    found = [
+        Notice(code="truncated", message=f"{count} {what} were cut at {limit} tokens.")
+        for what, count in truncated.items()
+    ]
+    if cut.cached:
+        text = (
+            f"The outputs of {cut.depth} frozen stages were computed once and kept. They come from batches sorted by "
+            "length, so scores can differ in their last digits from a run that computes them at every step."
+        )
+        found.append(Notice(code="cached", message=text))
+    if cut.over_budget:
+        text = (
+            "The frozen stages' outputs exceed training.cache_gigabytes, or the disk is full: computed at every step."
+        )
+        found.append(Notice(code="uncached", message=text))
+    if fresh:
+        text = (
+            f"The checkpoint's {', '.join(fresh)} was never trained, or is missing: "
+            "it belongs to the head, and trains with it."
+        )
+        found.append(Notice(code="fresh_module", message=text))
+    losses = [epoch["train_loss"] for epoch in state.history]
+    if len(losses) > 1 and losses[-1] > losses[0]:
+        text = f"The training loss rose from {losses[0]:.3g} to {losses[-1]:.3g}: the learning rate may be too high."
+        found.append(Notice(code="diverged", message=text))
+    return found
+
+
+def compared_on(rows: int, objective: Objective) -> Notice:
+    """How epochs were compared, where it was not as the final figures are made."""
+    way = f", answers written with {objective.beams} beam{'s' * (objective.beams > 1)}" if objective.writes else ""
+    text = (
+        f"Epochs were compared on {rows} validation examples{way}. The figures are of the whole split, with "
+        "the task's own way of answering."
+    )
+    return Notice(code="comparison", message=text)
+
+
+def not_merged(latency: Latency) -> list[Notice]:
+    """Why an answer of the merged model was not timed, where one would expect it."""
+    if latency.not_merged is None:
+        return []
+    text = f"The latency of the merged model could not be measured. {latency.not_merged}"
+    return [Notice(code="not_merged", message=text)]
+
+
+def unreadable(predictions: list[Any]) -> list[Notice]:
+    """How many written answers of the test split were none of those that there are."""
+    count = sum(prediction in (NO_LABEL, NO_NUMBER) for prediction in predictions)
+    text = (
+        f"{count} of {len(predictions)} test answers were no label or no number. They count as wrong (as the score "
+        f"{NO_NUMBER}, where scores are asked for)."
+    )
+    return [Notice(code="unreadable", message=text)] if count else []
+
+
+def _said(value: float | None) -> str:
+    return "undefined" if value is None else f"{value:.4f}"

@@ -1,0 +1,125 @@
+"""Maps as images: one pixel a pair of tokens, its opacity the square root of the weight, on whatever the page is.
+
+Ink stands for weights; orange and blue, told apart by colour-blind readers, for more and less attention than untuned.
+"""
+
+import base64
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from tunebench.serve.attention.reading import Token
+
+INK, MORE, LESS = (11, 37, 69), (194, 80, 10), (25, 90, 190)
+_LEVELS = 127  # of opacity on either side of zero
+_LABEL = 16  # characters of a token that a label shows
+_MINUS = "\u2212"
+_GAP = 12  # pixels between two labels at least
+
+
+def picture(values: np.ndarray, signed: bool = False, zoom: int = 1) -> str:
+    """A PNG as a data address: (queries, keys) of weights in 0..1, or of differences in -1..1; NaN is transparent.
+
+    Colour grows with the square root, so that small weights are seen, on one scale for all maps. `zoom` repeats
+    pixels, for programs that would blur them.
+    """
+    strength = np.rint(_LEVELS * np.sqrt(np.minimum(np.abs(np.nan_to_num(values)), 1))).astype(np.uint8)
+    levels = np.where(np.nan_to_num(values) < 0, strength + 128, strength).astype(np.uint8)
+    image = Image.fromarray(levels.repeat(zoom, 0).repeat(zoom, 1))
+    above = MORE if signed else INK
+    image.putpalette([*above * 128, *LESS * 128])
+    buffer = io.BytesIO()
+    opacities = bytes(round(255 * level / _LEVELS) for level in range(128))
+    image.save(buffer, "PNG", transparency=opacities * 2, optimize=True)
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+@dataclass(frozen=True)
+class Scale:
+    """What a colour means: an image, and labels at 0 (left) to 1 (right) of it."""
+
+    title: str
+    image: str
+    ticks: tuple[tuple[float, str], ...]
+
+
+def scale(signed: bool) -> Scale:
+    """The scale of weights, or of differences."""
+    ramp = np.linspace(-1 if signed else 0, 1, 2 * _LEVELS + 1)[None]
+    image = picture(ramp * np.abs(ramp), signed)
+    if not signed:
+        values = (0, 0.01, 0.1, 0.25, 0.5, 1)
+        return Scale("Weight (square-root scale)", image, tuple((value**0.5, f"{value:g}") for value in values))
+    values = (-1, -0.5, -0.1, 0, 0.1, 0.5, 1)
+    places = [(1 + np.sign(value) * abs(value) ** 0.5) / 2 for value in values]
+    labels = [f"{value:+g}".replace("-", _MINUS) if value else "0" for value in values]
+    title = "Difference, tuned less untuned (square-root scale)"
+    return Scale(title, image, tuple(zip(places, labels, strict=True)))
+
+
+@dataclass(frozen=True)
+class Label:
+    """A token beside a map, `at` pixels from the map's corner."""
+
+    text: str
+    at: float
+    role: str
+
+
+@dataclass(frozen=True)
+class Canvas:
+    """Where the parts of a map with labels stand, in pixels.
+
+    Attributes:
+        left, top: the corner of the map, right of and below its labels.
+        width, height: of the map.
+        font: size of the labels.
+        rows, columns: labels.
+        added: rectangles (x, y, width, height) of virtual tokens.
+    """
+
+    left: float
+    top: float
+    width: float
+    height: float
+    font: float
+    rows: tuple[Label, ...]
+    columns: tuple[Label, ...]
+    added: tuple[tuple[float, float, float, float], ...]
+
+
+def canvas(queries: Sequence[Token], keys: Sequence[Token]) -> Canvas:
+    """A place for a map of these tokens; of very many only some are named, with their number."""
+    most = max(len(queries), len(keys))
+    cell = 24.0 if most <= 12 else 18.0 if most <= 28 else 13.0 if most <= 96 else max(1.0, 832 / most)
+    font = min(12.0, max(cell - 2, 9.0))
+    rows, columns = _labels(queries, cell), _labels(keys, cell)
+    margins = [9 + 0.62 * font * max(len(label.text) for label in side) for side in (rows, columns)]
+    left, top = margins
+    width, height = cell * len(keys), cell * len(queries)
+    added = [
+        (left + cell * first, top, cell * count, height) for first, count in _runs(keys)
+    ] + [(left, top + cell * first, width, cell * count) for first, count in _runs(queries)]  # fmt: skip
+    return Canvas(left, top, width, height, font, rows, columns, tuple(added))
+
+
+def _labels(tokens: Sequence[Token], cell: float) -> tuple[Label, ...]:
+    step = max(1, round(_GAP / cell))
+    return tuple(
+        Label(_short(token.text if step == 1 else f"{place + 1} {token.text}"), (place + 0.5) * cell, token.role)
+        for place, token in enumerate(tokens)
+        if place % step == 0
+    )
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _LABEL else text[: _LABEL - 1] + "…"
+
+
+def _runs(tokens: Sequence[Token]) -> list[tuple[int, int]]:
+    """Where virtual tokens begin, and how many there are: one run, or none."""
+    virtual = [place for place, token in enumerate(tokens) if token.role == "virtual"]
+    return [(virtual[0], len(virtual))] if virtual else []

@@ -1,0 +1,141 @@
+"""Attention maps of a finished run over the tokens of a text."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import transformers
+
+from tunebench._util.errors import UserError
+from tunebench.families.base import Family, Kind, base_of
+from tunebench.run.execute import begin, posed_as
+from tunebench.serve import finished as serving
+from tunebench.serve.attention.reading import Read, Token, read
+from tunebench.serve.attention.weights import weights
+from tunebench.study import Run
+from tunebench.techniques.base import Technique, Virtual
+from tunebench.zoo import checkpoints
+
+
+@dataclass(frozen=True)
+class Map:
+    """Attention of one kind, in all layers and heads.
+
+    Attributes:
+        kind: "self" sees the whole text, "masked" what stands before, "cross" what the encoder read.
+        queries: the rows: tokens that attend.
+        keys: the columns: tokens that are attended to.
+        tuned: (layers, heads, queries, keys), float32; each row sums to 1.
+        backbone: the same of the backbone without the technique, (layers, heads, its queries, its keys): virtual
+            tokens are none of these.
+    """
+
+    kind: Kind
+    queries: tuple[Token, ...]
+    keys: tuple[Token, ...]
+    tuned: np.ndarray
+    backbone: np.ndarray
+
+    @cached_property
+    def untuned(self) -> np.ndarray:
+        """`backbone` in the shape of `tuned`; NaN where virtual tokens stand."""
+        wide = np.full_like(self.tuned, np.nan)
+        rows, columns = (
+            np.flatnonzero([token.role != "virtual" for token in side]) for side in (self.queries, self.keys)
+        )
+        wide[:, :, rows[:, None], columns] = self.backbone
+        return wide
+
+    @cached_property
+    def difference(self) -> np.ndarray:
+        """Tuned less untuned; NaN where virtual tokens stand."""
+        return self.tuned - self.untuned
+
+
+@dataclass(frozen=True)
+class Attention:
+    """What a run looks at while it reads a text.
+
+    Attributes:
+        run: the run's id.
+        text: as it was given; `pair` is the second one, if the task takes two.
+        answer: what follows the text, if the model writes: the run's own answer, or the given target.
+        maps: by kind of attention.
+        computed: how this was computed: model, technique, attention implementation, dtype, cuts, versions.
+    """
+
+    run: str
+    text: str
+    pair: str | None
+    answer: str | None
+    maps: Mapping[Kind, Map]
+    computed: Mapping[str, str]
+
+
+def attention(run_dir: str | Path, text: str, pair: str | None = None, target: str | None = None) -> Attention:
+    """Attention of a finished run's model and of its backbone over a text, per layer and head.
+
+    A model that writes reads its own answer to the text, or `target`. Weights are computed in float32 on the CPU.
+
+    Raises:
+        UserError: as `load_finetuned`; the text is empty or lacks its pair; `target` is empty, or given to a model
+            that writes nothing.
+    """
+    if not text.strip():
+        raise UserError("attention: the text is empty. Give at least one word with --text.")
+    if target is not None and not target.strip():
+        raise UserError("attention: the target is empty. Leave --target out: the run then reads its own answer.")
+    folder = Path(run_dir)
+    run, done = serving.read_run(folder)
+    if not isinstance(run.entry, Technique):
+        raise UserError(
+            f"{folder}: {run.technique} is a baseline without attention. Give a run with a pretrained model."
+        )
+    (example,) = serving.examples_of(run, [text], None if pair is None else [pair], "attention")
+    found = checkpoints.find(run.model, run.revision, run.folder)
+    model, objective = serving.load(run, done, folder)
+    asked = read(run, folder, model, objective, example, target)
+    tuned = weights(model.cpu(), found.family, asked.batch)
+    virtual: dict[Kind, Virtual | None] = {kind: run.entry.virtual_tokens(model, found.family, kind) for kind in tuned}
+    how = str(base_of(model).config._attn_implementation)
+    del model  # the two of them need not fit in memory at once
+    local, _ = checkpoints.fetch(found, run.entry.reads_weights)
+    untuned = weights(begin(run, run.entry, found, local, objective).eval(), found.family, asked.batch)
+    maps: dict[Kind, Map] = {kind: _map(kind, asked, virtual[kind], tuned[kind], untuned[kind]) for kind in tuned}
+    return Attention(run.id, text, pair, asked.answer, maps, _computed(run, found.family, asked, maps, virtual, how))
+
+
+def _map(kind: Kind, asked: Read, virtual: Virtual | None, tuned: np.ndarray, untuned: np.ndarray) -> Map:
+    written = asked.source if asked.written is None else asked.written
+    rows = asked.source if kind == "self" else written
+    columns = written if kind == "masked" else asked.source
+    if virtual is not None:
+        added = tuple(Token(f"{virtual.name} {number + 1}", "virtual") for number in range(virtual.count))
+        columns = added + columns if virtual.before else columns + added
+        if virtual.query:
+            rows = added + rows if virtual.before else rows + added
+    assert tuned.shape[2:] == (len(rows), len(columns)), "every row and column of a map has its token"
+    return Map(kind, rows, columns, tuned, untuned)
+
+
+def _computed(
+    run: Run, family: Family, asked: Read, maps: Mapping[Kind, Map], virtual: Mapping[Kind, Virtual | None], how: str
+) -> dict[str, str]:
+    """What a reader of the maps must know, in words."""
+    settings = ", ".join(f"{name}={value}" for name, value in run.entry.model_dump(mode="json").items())
+    added = [f"{kind}: {some.count} of a {some.name}" for kind, some in virtual.items() if some is not None]
+    return {
+        "Model": f"{run.model} ({family.name})",
+        "Technique": f"{run.technique} ({settings or 'no settings'}), seed {run.seed}",
+        "Task": f"{run.task.name}, posed as {posed_as(run, family)}",
+        "Layers and heads": "; ".join(
+            "{}: {} layers, {} heads".format(kind, *one.tuned.shape[:2]) for kind, one in maps.items()
+        ),
+        "Tokens": asked.length,
+        "Virtual tokens": "; ".join(added) or "none",
+        "Attention implementation": how.replace("_", " "),
+        "Numbers": "float32 on the CPU, without dropout",
+        "Libraries": f"transformers {transformers.__version__}",
+    }  # fmt: skip

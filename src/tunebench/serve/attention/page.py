@@ -1,0 +1,129 @@
+"""Attention maps as a page, as figures, and as arrays."""
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from safetensors.numpy import save
+
+from tunebench._util.errors import UserError
+from tunebench.records import write_atomically
+from tunebench.serve.attention import drawing
+from tunebench.serve.attention.drawing import picture
+from tunebench.serve.attention.maps import Attention, Map
+
+HEADS_UP_TO = 64
+"""Tokens of a text whose heads are shown one by one; of longer ones the page shows the mean of each layer's heads."""
+
+_TITLES = {"self": "Self-attention", "masked": "Masked self-attention", "cross": "Cross-attention"}
+_MEANINGS = {
+    "self": "Every token reads the whole text.",
+    "masked": "A token reads itself and what stands before it.",
+    "cross": "A token that the decoder read last reads the text that the encoder read.",
+}
+_ZOOM = 8  # of images inside files of their own
+
+
+@dataclass(frozen=True)
+class View:
+    """One kind of attention as it is shown.
+
+    Attributes:
+        tokens: queries and keys as JSON.
+        columns: what a layer's maps are: its heads and their mean, or the mean alone.
+        figures: name -> layers of maps, (queries, keys) each: tuned, untuned, difference.
+    """
+
+    kind: str
+    title: str
+    meaning: str
+    tokens: str
+    columns: list[str]
+    figures: dict[str, list[list[np.ndarray]]]
+    canvas: drawing.Canvas
+
+
+def write(attention: Attention, folder: Path) -> Path:
+    """Write the page, two figures a kind, the weights and their tokens into a folder, and return the page's path.
+
+    Raises:
+        UserError: the folder cannot be written.
+    """
+    views = [_view(found) for found in attention.maps.values()]
+    environment = _environment()
+    files = {"attention.html": html(attention).encode(), "attention.safetensors": _arrays(attention)}
+    for view in views:
+        for name in ("heads", "layers"):
+            drawn = environment.get_template(f"{name}.svg.j2").render(view=view, picture=partial(picture, zoom=_ZOOM))
+            files[f"{view.kind}-{name}.svg"] = drawn.encode()
+    files["attention.json"] = json.dumps(_described(attention), indent=1, ensure_ascii=False).encode()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, content in files.items():
+            write_atomically(folder / name, content)
+    except OSError as error:
+        raise UserError(f"--out {folder}: it cannot be written ({error.strerror}). Choose another folder.") from error
+    return folder / "attention.html"
+
+
+def html(attention: Attention) -> str:
+    """One page with everything in it. Every text is escaped, and no script runs but the page's own."""
+    template = _environment().get_template("attention.html.j2")
+    script = resources.files("tunebench.serve.attention").joinpath("templates/attention.js").read_text("utf-8")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return template.render(
+        attention=attention, views=[_view(found) for found in attention.maps.values()], picture=picture, script=script,
+        digest=digest, heads_up_to=HEADS_UP_TO, unmoved=_unmoved(attention.maps),
+        scales=[drawing.scale(False), drawing.scale(True)],
+    )  # fmt: skip
+
+
+def _environment() -> Environment:
+    return Environment(loader=PackageLoader("tunebench.serve.attention"), autoescape=True, trim_blocks=True,
+                       lstrip_blocks=True, undefined=StrictUndefined)  # fmt: skip
+
+
+def _view(found: Map) -> View:
+    longest = max(sum(token.role != "virtual" for token in side) for side in (found.queries, found.keys))
+    heads = range(found.tuned.shape[1]) if longest <= HEADS_UP_TO else []
+    figures = {
+        name: [[*(layer[head] for head in heads), layer.mean(0)] for layer in values]
+        for name, values in (("tuned", found.tuned), ("untuned", found.untuned), ("difference", found.difference))
+    }
+    columns = [*(f"head {head + 1}" for head in heads), "mean of heads"]
+    return View(found.kind, _TITLES[found.kind], _MEANINGS[found.kind], json.dumps(_tokens(found)), columns, figures,
+                drawing.canvas(found.queries, found.keys))  # fmt: skip
+
+
+def _tokens(found: Map) -> dict[str, list[dict[str, str]]]:
+    return {side: [vars(token) for token in getattr(found, side)] for side in ("queries", "keys")}
+
+
+def _unmoved(maps: Mapping[Any, Map]) -> bool:
+    return all(found.tuned.shape == found.backbone.shape and (found.difference == 0).all() for found in maps.values())
+
+
+def _arrays(attention: Attention) -> bytes:
+    found = attention.maps.items()
+    tensors = {f"{kind}.tuned": np.ascontiguousarray(one.tuned) for kind, one in found}
+    return save(tensors | {f"{kind}.untuned": np.ascontiguousarray(one.untuned) for kind, one in found})
+
+
+def _described(attention: Attention) -> dict[str, Any]:
+    """What the arrays are of, as JSON."""
+    shape = (
+        "(layers, heads, queries, keys) of each <kind>.tuned and <kind>.untuned; NaN at virtual tokens of the latter"
+    )
+    return {
+        "run": attention.run, "text": attention.text, "pair": attention.pair, "answer": attention.answer,
+        "computed": dict(attention.computed), "arrays": shape,
+        "tokens": {kind: _tokens(one) for kind, one in attention.maps.items()},
+    }  # fmt: skip

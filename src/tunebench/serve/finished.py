@@ -1,0 +1,217 @@
+"""What a finished run is for: the tuned model, its answers, and a folder that other libraries load."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import transformers
+from pydantic import ValidationError
+from safetensors import SafetensorError
+
+from tunebench._util.errors import UserError
+from tunebench.engine import weights
+from tunebench.engine.evaluate import predict as run_network
+from tunebench.engine.generate import generate
+from tunebench.engine.precision import autocast_of, make_accelerator
+from tunebench.engine.sources import Tokens
+from tunebench.objectives.base import Objective
+from tunebench.objectives.causal_lm import CausalLm
+from tunebench.records import Done, read_json, read_result
+from tunebench.run.execute import build, pose
+from tunebench.study import Run
+from tunebench.tasks.examples import Example, PromptExample, QuestionExample, TextExample, TokensExample, filled
+from tunebench.techniques.base import Baseline, Predictor, Technique, Trained
+from tunebench.zoo import checkpoints
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+transformers.logging.set_verbosity_error()
+transformers.logging.disable_progress_bar()
+
+
+def load_finetuned(run_dir: str | Path) -> "tuple[PreTrainedModel, PreTrainedTokenizerBase]":
+    """The model of a finished run with its best weights, in evaluation mode and float32, and its tokenizer.
+
+    Raises:
+        UserError: the folder holds no finished run, its backbone is not to be had or is not the one that was tuned,
+            or the run is a baseline without a model.
+    """
+    run, done = read_run(Path(run_dir))
+    model, objective = load(run, done, Path(run_dir))
+    return model, objective.tokenizer
+
+
+def predict(run_dir: str | Path, texts: Sequence[str], pairs: Sequence[str] | None = None) -> list[dict[str, Any]]:
+    """A finished run's answers to new texts, one dict a text.
+
+    A class gives `label` and `scores` {label: probability}; a score gives `score`; tagging splits a text at blanks and
+    gives `tokens`, `tags` and `scores`; an instruction gives `response`, the likeliest token each time, and `ended`,
+    whether it ended by itself; a text to be summarized, or a question with its context as the pair, gives `answer`.
+
+    Raises:
+        UserError: as `load_finetuned`, or there is nothing to answer.
+    """
+    folder = Path(run_dir)
+    _not_empty(texts, "predict")
+    run, done = read_run(folder)
+    examples = examples_of(run, texts, pairs, "predict")
+    if isinstance(run.entry, Baseline):
+        answers, sure = _baseline(run.entry, run, done, folder).predict(examples)
+    else:
+        answers, sure = answers_of(run, folder, *load(run, done, folder), examples)
+    return [_answer(done, *row) for row in zip(texts, examples, answers, sure, strict=True)]
+
+
+def _not_empty(texts: Sequence[str], command: str) -> None:
+    if not texts or any(not text.strip() for text in texts):
+        raise UserError(f"{command}: a text is empty. Give at least one word.")
+
+
+_SECOND = {"sequence_classification": "pair", "regression": "pair", "causal_lm": "input",
+           "question_answering": "context"}  # fmt: skip
+"""Objective -> the role that a second text plays."""
+
+
+def examples_of(run: Run, texts: Sequence[str], pairs: Sequence[str] | None, command: str) -> list[Example]:
+    """New texts, or pairs of texts, as examples of the run's task; `command` begins the message of an error.
+
+    Raises:
+        UserError: a text is empty, or the task asks for another number of texts.
+    """
+    _not_empty(texts, command)
+    second = _SECOND.get(run.task.objective)
+    takes_two = second is not None and run.task.columns.get(second) is not None
+    if pairs is None and takes_two and second != "input":
+        what = "the second one" if second == "pair" else f"the {second}"
+        raise UserError(
+            f"{command}: {run.task.name} takes two texts. Give {what} with --pair (in a file: after a tab)."
+        )
+    if pairs is not None and not takes_two:
+        raise UserError(f"{command}: {run.task.name} takes one text at a time. Leave --pair (in a file: the tabs) out.")
+    if pairs is not None and second != "input" and any(not pair.strip() for pair in pairs):
+        raise UserError(f"{command}: a {second} is empty. Give at least one word with each --pair.")
+    return [_example(run, text, pair) for text, pair in zip(texts, pairs or [""] * len(texts), strict=True)]
+
+
+def _example(run: Run, text: str, pair: str) -> Example:
+    """A new text as an example without an answer."""
+    task = run.task
+    if task.objective == "token_classification":
+        return TokensExample(tuple(text.split()), (0,) * len(text.split()))
+    if task.objective == "causal_lm":
+        return PromptExample(filled(task.prompt, instruction=text, input=pair), "")
+    if task.objective == "text_to_text":
+        return PromptExample(filled(task.prompt, source=text), "", text)
+    if task.objective == "question_answering":
+        return QuestionExample(text, pair, ("",), (0,))
+    return TextExample(text, 0, pair if task.columns.get("pair") else None)
+
+
+def export(run_dir: str | Path, target: str | Path) -> Path:
+    """Write a finished run's model and tokenizer as an ordinary transformers folder, adapters merged into the weights.
+
+    Raises:
+        UserError: as `load_finetuned`, or the target exists.
+    """
+    folder = Path(target)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UserError(f"export {folder}: it exists and is no empty folder. Choose another one.")
+    run, done = read_run(Path(run_dir))
+    model, objective = load(run, done, Path(run_dir))
+    assert isinstance(run.entry, Technique)
+    merged: Any = run.entry.merged(model)
+    merged.save_pretrained(folder)
+    objective.tokenizer.save_pretrained(folder)
+    return folder
+
+
+def read_run(folder: Path) -> tuple[Run, Done]:
+    """A finished run's definition and its record.
+
+    Raises:
+        UserError: the folder holds no finished run.
+    """
+    stored, result = read_json(folder / "run.json"), read_result(folder)
+    if stored is None or result is None:
+        raise UserError(
+            f"{folder}: this is no folder of a finished run. Give OUT/runs/<run>, which holds a result.json."
+        )
+    if not isinstance(result, Done):
+        raise UserError(f"{folder}: this run is {result.status} ({result.reason}), so there is no model.")
+    try:
+        return Run.model_validate(stored), result
+    except ValidationError as error:
+        raise UserError(
+            f"{folder}: its run.json is damaged, or another version wrote it. Run the study again."
+        ) from error
+
+
+def load(run: Run, done: Done, folder: Path) -> tuple[Any, Objective]:
+    """A finished run's model with its best weights, in evaluation mode and float32, and its objective.
+
+    Raises:
+        UserError: as `load_finetuned`.
+    """
+    if not isinstance(run.entry, Technique):
+        raise UserError(
+            f"{folder}: {run.technique} is a baseline without a pretrained model. 'tunebench predict' answers with it."
+        )
+    found = checkpoints.find(run.model, run.revision, run.folder)
+    local, backbone = checkpoints.fetch(found, run.entry.reads_weights)
+    assert done.backbone is not None
+    if backbone.fingerprint != done.backbone.fingerprint:
+        raise UserError(
+            f"{folder}: the weights of '{run.model}' in {local} are not those that were tuned "
+            f"(fingerprint {backbone.fingerprint[:12]}, not {done.backbone.fingerprint[:12]}). Give back the same ones."
+        )
+    objective = pose(run, found, done.data.labels, found.family.tokenizer(local))
+    model = build(run, run.entry, found, local, objective, max(1, done.cost.steps))
+    if isinstance(run.entry, Trained):
+        kept = weights.FOLDED if run.entry.fold(model) else weights.BEST
+        try:
+            weights.load_weights(model, folder / kept)
+        except ValueError as error:
+            raise UserError(f"{error}. Remove the folder and run the study again.") from error
+    return model.eval(), objective
+
+
+def _baseline(baseline: Baseline, run: Run, done: Done, folder: Path) -> Predictor:
+    try:
+        return baseline.load(folder, run.task.objective, done.data.labels)
+    except (OSError, ValueError, SafetensorError) as error:
+        raise UserError(
+            f"{folder}: the fitted {run.technique} cannot be read ({error}). Remove the folder and run the study again."
+        ) from error
+
+
+def answers_of(
+    run: Run, folder: Path, model: Any, objective: Objective, examples: Sequence[Example]
+) -> tuple[list[Any], list[Any]]:
+    """A loaded model's answers in task space, and for each what `Objective.decode` knows besides."""
+    accelerator, precision = make_accelerator("float32", folder, None)
+    autocast = autocast_of(accelerator.device, precision)
+    if isinstance(objective, CausalLm) and not objective.writes:
+        answers = generate(model.to(accelerator.device), objective, examples, autocast)
+        return [text for text, _ in answers], [ended for _, ended in answers]
+    source = Tokens(objective, objective.encode(examples), accelerator.device)
+    return run_network(
+        model.to(accelerator.device),
+        source,
+        objective,
+        autocast,
+        run.training.evaluation_batch_tokens,
+    )
+
+
+def _answer(done: Done, text: str, example: Example, answer: Any, sure: Any) -> dict[str, Any]:
+    if isinstance(example, TokensExample):
+        return {"tokens": list(example.tokens), "tags": answer, "scores": sure}
+    if isinstance(sure, bool):
+        return {"text": text, "response": answer, "ended": sure}
+    if isinstance(example, PromptExample | QuestionExample):
+        return {**(sure or {}), "text": text, "answer": answer}
+    if done.data.labels:
+        scores = dict(zip(done.data.labels, sure, strict=True)) if isinstance(sure, list) else sure
+        return {"text": text, "label": answer, "scores": scores}
+    return {"text": text, "score": answer}

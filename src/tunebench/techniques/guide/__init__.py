@@ -1,0 +1,52 @@
+"""What people know of the techniques and the code does not say: equations, counts in closed form, when to use which.
+
+One YAML file a technique. `tunebench show` prints them, and the pages of `docs/techniques/` are made of them.
+"""
+
+import functools
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field
+
+from tunebench._util import documents
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Count(_Part):
+    """How many numbers train on a model, with the technique's defaults."""
+
+    form: str = Field(description="of the technique's settings and the model's shape: hidden, layers, inner, ...")
+    trained: int
+    head: bool = Field(False, description="whether these are the head's, which other counts leave out")
+
+
+class Guide(_Part):
+    """A technique as a colleague would explain it.
+
+    Attributes:
+        equations: in plain text.
+        counts: by the name of a model whose shape is known offline.
+        use: when to take it.
+        leave: when rather not.
+        notes: what our own studies say of it, in Markdown, with links from `docs/techniques/`.
+        example: settings for the counts, where some must be given.
+    """
+
+    equations: str
+    counts: dict[str, Count] = {}
+    use: tuple[str, ...]
+    leave: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+    example: dict[str, Any] = {}
+
+
+@functools.cache
+def guides() -> dict[str, Guide]:
+    """Every technique's guide by the technique's name."""
+    return {
+        name: Guide.model_validate(yaml.safe_load(text)) for name, text in documents.shipped("techniques/guide").items()
+    }

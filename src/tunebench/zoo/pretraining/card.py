@@ -1,0 +1,93 @@
+"""A backbone's card: what it is, what it read, under which licences, and how well it learnt."""
+
+from pathlib import Path
+
+import torch
+
+from tunebench.engine.measure import environment
+from tunebench.records import write_atomically, write_json
+from tunebench.zoo.pretraining.loop import State, Task
+from tunebench.zoo.pretraining.recipe import Recipe
+
+
+def write(folder: Path, recipe: Recipe, task: Task, state: State, precision: str) -> None:
+    """README.md, curve.svg and pretraining.json in the model's folder."""
+    parameters = sum(p.numel() for p in task.model.parameters())
+    write_json(
+        folder / "pretraining.json",
+        {
+            "recipe": recipe.model_dump(mode="json"),
+            "parameters": parameters,
+            "corpus_tokens": len(task.train.tokens),
+            "held_out_tokens": len(task.held_out.tokens),
+            "seconds": round(state.seconds, 1),
+            "environment": environment(task.device, precision),
+            "curve": state.curve,
+        },
+    )  # fmt: skip
+    write_atomically(folder / "README.md", _text(recipe, task, state, parameters, precision).encode())
+    _draw(state, folder / "curve.svg")
+
+
+def _text(recipe: Recipe, task: Task, state: State, parameters: int, precision: str) -> str:
+    objective, training, last = recipe.pretraining, recipe.training, state.curve[-1]
+    total = training.tokens
+    lines = [
+        "---", "license: apache-2.0", "language: en", "library_name: transformers", "---", "",
+        f"# {recipe.name}", "", recipe.description, "",
+        f"{parameters:,} parameters: {_shape(recipe)}. Weights are stored in float16.", "",
+        f"Objective: {objective.title} ({objective.paper}).", "",
+        "## Texts", "",
+        "| texts | licence |", "| --- | --- |",
+        *(f"| {_linked(source.title, source.url)} | {source.licence} |" for source in recipe.texts), "",
+        f"{len(task.train.tokens):,} tokens to train on; {state.tokens:,} seen, "
+        f"{state.tokens / len(task.train.tokens):.2f} times the texts"
+        + ("." if state.tokens >= total else f" (unfinished: {state.tokens / total:.0%} of {total:,})."), "",
+        "## Figures", "",
+        f"Held-out perplexity **{last['perplexity']:.2f}** over {last['predictions']:,} predictions "
+        f"({', '.join(f'{name} {loss:.4f}' for name, loss in last['held_out'].items())} nats) of texts that were "
+        "not trained on.", "",
+        "![held-out loss](curve.svg)", "",
+        "| step | tokens seen | training loss | held-out loss | held-out perplexity |",
+        "| ---: | ---: | ---: | ---: | ---: |",
+        *(f"| {p['step']:,} | {p['tokens']:,} | {p['train_loss']:.3f} | {next(iter(p['held_out'].values())):.3f} "
+          f"| {p['perplexity']:.2f} |" for p in _some(state.curve)), "",
+        f"{state.seconds / 3600:.2f} hours on {task.device.type} ({torch.get_num_threads()} threads, {precision}), "
+        f"seed {training.seed}. pretraining.json holds the whole recipe and curve.", "",
+    ]  # fmt: skip
+    return "\n".join(lines)
+
+
+def _shape(recipe: Recipe) -> str:
+    shape = recipe.shape
+    if shape is None:
+        return (
+            f"the shape of {recipe.start_from}, from whose weights this training went on; its card tells what it read"
+        )
+    return (f"{shape.hidden} wide, {shape.layers} layers, {shape.heads} heads, {shape.vocabulary:,} tokens of "
+            f"vocabulary, {shape.positions} positions")  # fmt: skip
+
+
+def _linked(title: str, url: str | None) -> str:
+    return f"[{title}]({url})" if url else title
+
+
+def _some(curve: list[dict], most: int = 15) -> list[dict]:
+    """Evenly spread readings, the last one included."""
+    stride = -(-len(curve) // most)
+    return curve[::-1][::stride][::-1]
+
+
+def _draw(state: State, path: Path) -> None:
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    with mpl.rc_context({"svg.hashsalt": "tunebench", "svg.fonttype": "none"}):
+        figure = Figure(figsize=(6, 3.2), layout="constrained")
+        axes = figure.add_subplot()
+        tokens = [point["tokens"] / 1e6 for point in state.curve]
+        axes.plot(tokens, [next(iter(point["held_out"].values())) for point in state.curve], color="#0072B2")
+        axes.set_xlabel("tokens seen (millions)")
+        axes.set_ylabel("held-out loss (nats a prediction)")
+        axes.grid(alpha=0.3)
+        figure.savefig(path, metadata={"Date": None})
