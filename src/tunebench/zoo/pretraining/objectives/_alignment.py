@@ -3,7 +3,7 @@
 A sentinel says nothing of the words around it. What the decoder can know of a span it must hear through cross-attention
 from the encoder's state at that sentinel, which must have heard it from its neighbours: as long as one of the two looks
 at no particular place, neither has a reason to. Only initial values change; the model is an ordinary T5, and all of it
-trains on. Measured in docs/decisions/0007.
+trains on. Measured in benchmarks/pretraining.md.
 """
 
 from typing import Any
