@@ -23,7 +23,7 @@ from typing import Any
 import torch
 
 from tunebench.engine.precision import resolve_precision
-from tunebench.run.runner import MEMORY
+from tunebench.run.executors.local import MEMORY
 from tunebench.study import Training
 from tunebench.tasks import load as data
 from tunebench.tasks import tasks

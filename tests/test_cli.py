@@ -14,7 +14,8 @@ import pytest
 from tunebench._util.errors import UserError
 from tunebench.cli import app as cli
 from tunebench.cli import catalogue as entries
-from tunebench.run import runner
+from tunebench.run import drive, folder
+from tunebench.run.executors.local import Local
 
 
 class Shell:
@@ -86,7 +87,7 @@ def test_help_and_listings_load_no_torch(arguments: list[str]) -> None:
 
 
 def test_workers_are_started_before_torch_is_loaded(known: tuple[Any, ...], tmp_path: Path) -> None:
-    start = "from tunebench.run import runner\nrunner.Workers._start = lambda self, number: sys.exit(3)"
+    start = "from tunebench.run.executors.local import Local\nLocal._start = lambda self, number: sys.exit(3)"
     done = in_python("run", *map(str, known), "--out", str(tmp_path / "out"), start=start)
 
     assert (done.returncode, done.stderr) == (3, "loaded: ")
@@ -170,8 +171,8 @@ def test_a_pattern_chooses_cells_by_family_or_model(
     pattern: str, count: int, shell: Shell, known: tuple[Any, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: list[Any] = []
-    monkeypatch.setattr(runner.Workers, "_start", lambda *_: None)
-    monkeypatch.setattr(runner.Workers, "make", lambda self, pending, display: made.extend(pending))
+    monkeypatch.setattr(Local, "_start", lambda *_: None)
+    monkeypatch.setattr(drive, "drive", lambda scheduler, *_: made.extend(iter(scheduler.ask, None)))
     code, out, _ = shell("run", *known, "--out", tmp_path / "out", "--only", pattern, "--seeds", 2)
 
     assert code == 0
@@ -194,14 +195,14 @@ def test_an_output_folder_that_refuses_files_is_told(
     def refuse(*_: Any) -> None:
         raise PermissionError(13, os.strerror(13))
 
-    monkeypatch.setattr(runner, "write_atomically", refuse)
+    monkeypatch.setattr(folder, "write_atomically", refuse)
     assert shell.refusal("run", *known, "--out", tmp_path / "out") == (
         f"--out {tmp_path / 'out'}: it cannot be written (Permission denied). Choose another folder."
     )
 
 
 def test_an_output_folder_at_work_is_told(shell: Shell, known: tuple[Any, ...], tmp_path: Path) -> None:
-    with runner.locked(tmp_path / "out"):
+    with folder.locked(tmp_path / "out"):
         assert shell.refusal("run", *known, "--out", tmp_path / "out") == (
             f"--out {tmp_path / 'out'}: another tunebench is at work in it. Wait for it, or choose another folder."
         )
@@ -226,7 +227,7 @@ def test_an_interruption_keeps_what_is_done_and_says_how_to_go_on(
     def interrupt(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(runner.Workers, "make", interrupt)
+    monkeypatch.setattr(drive, "drive", interrupt)
     code, out, err = shell("run", *known, "--out", tmp_path / "out")
 
     assert (code, err) == (130, "")

@@ -16,6 +16,7 @@ from tunebench._util.errors import RunError
 from tunebench.engine import cut, train
 from tunebench.engine.activation import use_fused_gelu
 from tunebench.engine.dropout import FastDropout, attention, scaled_mask
+from tunebench.engine.events import Testing
 from tunebench.engine.measure import peak_memory, reset_peak_memory
 from tunebench.engine.precision import resolve_precision
 from tunebench.engine.schedule import rate_factor
@@ -183,7 +184,7 @@ def test_early_stopping_keeps_the_best_epoch(
     )
     done: list[bool] = []
     run = make_run(backbones["bert"], data_root, "emotion", "classifier_head", epochs=5, patience=2)
-    result = make(run, tmp_path, lambda event: done.append(True) if event["event"] == "test" else None)
+    result = make(run, tmp_path, lambda event: done.append(True) if isinstance(event, Testing) else None)
     assert (result.best_epoch, result.cost.epochs) == (2, 4)  # an equal score is no better one
     assert result.metrics.validation["weighted_f1"] == 0.7
 

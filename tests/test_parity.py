@@ -9,6 +9,7 @@ from torch.utils.data import Dataset
 
 from tunebench.engine import train
 from tunebench.engine.batching import plan_epoch
+from tunebench.engine.events import Step
 from tunebench.engine.precision import make_accelerator
 from tunebench.engine.sources import Tokens
 from tunebench.engine.weights import Resume
@@ -81,7 +82,7 @@ def test_twenty_steps_have_the_losses_of_hf_trainer(
         budget,
         SEED,
         Resume(tmp_path / "resume", tmp_path / "best", ""),
-        lambda event: losses.append(event["loss"]) if event["event"] == "step" else None,
+        lambda event: losses.append(event.loss) if isinstance(event, Step) else None,
     )
     plan = plan_epoch(features.lengths, BATCH, SEED, 0)
     theirs, model = trainer_losses(fresh(), objective, features, plan, tmp_path)

@@ -13,7 +13,7 @@ from torch import nn
 from transformers import AutoConfig, AutoModel, AutoTokenizer
 
 from tunebench._util.errors import RunError, UserError
-from tunebench.engine.observers import Event
+from tunebench.engine.events import Event, LearningTokenizer, Resumed, Step
 from tunebench.zoo.pretraining import corpus
 from tunebench.zoo.pretraining.batches import Steps, batch_at, held_out_batches
 from tunebench.zoo.pretraining.corpus import Corpus
@@ -433,7 +433,7 @@ def test_a_killed_pretraining_goes_on_and_ends_with_the_same_bits(
 
     def kill_at(step: int) -> Any:
         def observe(event: Event) -> None:
-            if event["event"] == "step" and event["step"] >= step:
+            if isinstance(event, Step) and event.step >= step:
                 raise KeyboardInterrupt
 
         return observe
@@ -446,7 +446,7 @@ def test_a_killed_pretraining_goes_on_and_ends_with_the_same_bits(
     monkey.undo()
     events: list[Event] = []
     resumed = pretrain(made, texts, tmp_path / "killed", events.append)
-    assert any(event["event"] == "resumed" and event["step"] == 8 for event in events)
+    assert any(isinstance(event, Resumed) and event.step == 8 for event in events)
     ours, theirs = weights(resumed), weights(straight)
     assert all(torch.equal(ours[key], theirs[key]) for key in theirs)
     curves = [json.loads((folder / "pretraining.json").read_text())["curve"] for folder in (resumed, straight)]
@@ -502,8 +502,8 @@ def test_changed_texts_start_from_nothing(texts: Path, tmp_path: Path) -> None:
     (data / "train.txt").write_text("\n\n".join(prose(120, 9)))
     events: list[Event] = []
     pretrain(made, data, tmp_path / "out", events.append)
-    assert not any(event["event"] == "resumed" for event in events)
-    assert any(event["event"] == "tokenizer" for event in events)
+    assert not any(isinstance(event, Resumed) for event in events)
+    assert any(isinstance(event, LearningTokenizer) for event in events)
 
 
 def test_a_rate_that_is_far_too_high_is_told_not_smoothed(texts: Path, tmp_path: Path) -> None:

@@ -1,11 +1,9 @@
 """Runs are made by worker processes: whatever becomes of one, the study goes on, and the same command ends it."""
 
 import contextlib
-import errno
 import io
 import json
 import os
-import queue
 import shutil
 import signal
 import subprocess
@@ -20,11 +18,11 @@ import psutil
 import pytest
 
 from tests.tiny import ADVERBS
-from tunebench._util.errors import UserError
 from tunebench.cli import app as cli
 from tunebench.records import Done, Failed, read_result, write_result
-from tunebench.run import runner, worker
-from tunebench.study import Study, read_study
+from tunebench.run.executors import local
+from tunebench.run.pending import pending_runs
+from tunebench.study import read_study
 
 TRAINING = "{epochs: 1, batch_size: 16, precision: float32}"
 STUDY = f"""
@@ -53,7 +51,7 @@ def tunebench(*arguments: Any, folder: Path | None = None) -> tuple[int, str, st
         pytest.MonkeyPatch.context() as patch,
     ):
         patch.setattr(sys, "argv", ["tunebench", *map(str, arguments)])
-        patch.setattr(runner, "cpu_count", lambda: 1)  # one thread a worker: two on a busy machine wait for each other
+        patch.setattr(local, "cpu_count", lambda: 1)  # one thread a worker: two on a busy machine wait for each other
         try:
             cli.main()
         except SystemExit as end:
@@ -198,7 +196,7 @@ def test_a_run_is_pending_unless_it_has_a_whole_result(change: str, finished: Fi
     elif change == "absent":
         (changed / "result.json").unlink()
 
-    pending = runner.pending(runs, runner.Options(tmp_path, "tunebench run", 1, None, None))
+    pending = pending_runs(runs, tmp_path)
     assert [run.id for run, _ in pending] == ([] if change == "nothing" else [runs[0].id])
     assert {family for _, family in pending} <= {"bert"}
 
@@ -456,113 +454,6 @@ def test_a_killed_worker_is_a_failed_run_and_the_study_goes_on(
     assert (command.out / "report.html").is_file()
 
 
-# One worker, without its process --------------------------------------------------------------------------------------
-
-
-class Silent:
-    """A display for nobody."""
-
-    def event(self, worker: int, run: Any, event: dict[str, Any]) -> None:
-        """Nothing is shown."""
-
-
-class FakeWorker:
-    """A worker that answers each job as told, in this process."""
-
-    answers: queue.Queue[dict[str, Any]]
-
-    def __init__(self, number: int, workers: int, out: Path, events: Any):
-        self.number, self.run, self.family, self._events = number, None, "", events
-        events.put((self, {"event": "ready"}))
-
-    def start(self, run: Any, family: str, out: Path, track: str | None) -> None:
-        self.run, self.family = run, family
-        event = self.answers.get_nowait()
-        if event["event"] == "result":
-            (out / "runs" / run.id).mkdir(parents=True, exist_ok=True)
-        self._events.put((self, event))
-
-    def stop(self) -> None:
-        self._events.put((self, {"event": "ended", "code": 0}))
-
-
-@pytest.fixture
-def fake(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Lets every job be answered by these events, in turn."""
-
-    def answer(*events: dict[str, Any]) -> None:
-        FakeWorker.answers = queue.Queue()
-        for event in events:
-            FakeWorker.answers.put(event)
-
-    monkeypatch.setattr(runner, "Worker", FakeWorker)
-    return answer
-
-
-def pending_runs(count: int) -> list[tuple[Any, str]]:
-    experiment = {"model": "m", "task": "emotion", "techniques": ["full"]}
-    study = Study.model_validate({"name": "x", "seeds": list(range(count)), "experiments": [experiment]})
-    return [(run, "bert") for run in study.runs()]
-
-
-def test_a_worker_that_dies_before_its_run_has_a_folder_is_recorded(fake: Callable[..., None], tmp_path: Path) -> None:
-    pending = pending_runs(2)
-    done = {"event": "result", "status": "done", "reason": None}
-    fake({"event": "ended", "code": 3}, done)
-    with runner.Workers(2, runner.Options(tmp_path, "", 1, None, None)) as workers:
-        workers.make(pending, Silent())
-
-    result = read_result(tmp_path / "runs" / pending[0][0].id)
-    assert isinstance(result, Failed)
-    assert result.reason == "its process ended with code 3; its last words are in the worker's log."
-    assert FakeWorker.answers.empty(), "the second run was given to a new worker"
-
-
-def test_a_full_disk_stops_the_study_with_the_way_out(fake: Callable[..., None], tmp_path: Path) -> None:
-    fake({"event": "unwritable", "reason": "result.json: No space left on device"})
-
-    options = runner.Options(tmp_path, "", 1, None, None)
-    with pytest.raises(UserError) as caught, runner.Workers(2, options) as workers:
-        workers.make(pending_runs(2), Silent())
-    assert str(caught.value) == (
-        f"--out {tmp_path}: result.json: No space left on device. Mend that and give the same command again: "
-        "finished runs are kept, the interrupted one goes on."
-    )
-
-
-def job_of(run: Any, folder: Path) -> dict[str, Any]:
-    return {
-        "run": run.model_dump(mode="json"), "family": "bert", "folder": str(folder), "cache": str(folder / "cache"),
-        "track": None,
-    }  # fmt: skip
-
-
-@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EACCES])
-def test_a_full_disk_is_no_failure_of_the_run(number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: Any) -> None:
-        raise OSError(number, os.strerror(number), "somewhere")
-
-    monkeypatch.setattr(worker, "execute", full)
-    with pytest.raises(OSError, match="somewhere"):
-        worker.make(job_of(pending_runs(1)[0][0], tmp_path), lambda event: None)
-    assert read_result(tmp_path) is None
-
-
-def test_any_other_error_is_recorded_with_its_traceback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(*_: Any) -> None:
-        raise ZeroDivisionError("a bug")
-
-    told: list[dict[str, Any]] = []
-    monkeypatch.setattr(worker, "execute", broken)
-    worker.make(job_of(pending_runs(1)[0][0], tmp_path), told.append)
-
-    result = read_result(tmp_path)
-    assert isinstance(result, Failed)
-    assert result.reason == "ZeroDivisionError: a bug"
-    assert "in broken" in (tmp_path / "error.txt").read_text()
-    assert told == [{"event": "result", "status": "failed", "reason": "ZeroDivisionError: a bug"}]
-
-
 @pytest.mark.slow
 def test_a_really_full_disk_is_told_and_the_same_command_ends_the_study(
     backbones: dict[str, Path], data_root: Path, tmp_path: Path
@@ -589,60 +480,3 @@ def test_a_really_full_disk_is_told_and_the_same_command_ends_the_study(
         assert (code, err) == (0, "")
     finally:
         subprocess.run(["umount", "--lazy", str(small)], check=False)
-
-
-# Workers' environment -------------------------------------------------------------------------------------------------
-
-
-def started_with(patch: pytest.MonkeyPatch, folder: Path, workers: int) -> dict[str, str]:
-    """The environment that a worker is started with."""
-    seen: dict[str, str] = {}
-
-    def popen(command: list[str], env: dict[str, str], **options: Any) -> Any:
-        seen.update(env)
-        raise RuntimeError("seen")
-
-    patch.setattr(runner, "_gpus", list)
-    patch.setattr(runner.subprocess, "Popen", popen)
-    with pytest.raises(RuntimeError, match="seen"):
-        runner.Worker(0, workers, folder, queue.Queue())
-    return seen
-
-
-def test_threads_share_the_cores_that_a_process_may_use(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(runner, "cpu_count", lambda: 4)
-    assert started_with(monkeypatch, tmp_path, 2)["OMP_NUM_THREADS"] == "2"
-    assert started_with(monkeypatch, tmp_path, 8)["OMP_NUM_THREADS"] == "1"
-
-
-@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system has no affinity")
-def test_a_process_may_use_the_cores_that_a_scheduler_leaves() -> None:
-    given = os.sched_getaffinity(0)
-    try:
-        os.sched_setaffinity(0, {min(given)})
-        assert runner.cpu_count() == 1
-    finally:
-        os.sched_setaffinity(0, given)
-    assert runner.cpu_count() <= len(given)
-
-
-def test_waiting_threads_give_their_core_away_unless_the_user_says_how_they_wait(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
-    monkeypatch.delenv("GOMP_SPINCOUNT", raising=False)
-    assert started_with(monkeypatch, tmp_path, 1)["GOMP_SPINCOUNT"] == "10000"
-    monkeypatch.setenv("GOMP_SPINCOUNT", "7")
-    assert started_with(monkeypatch, tmp_path, 1)["GOMP_SPINCOUNT"] == "7"
-    monkeypatch.delenv("GOMP_SPINCOUNT")
-    monkeypatch.setenv("OMP_WAIT_POLICY", "active")
-    assert "GOMP_SPINCOUNT" not in started_with(monkeypatch, tmp_path, 1)
-
-
-def test_freed_memory_is_kept_for_the_next_batch_unless_the_user_says_otherwise(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.delenv("MALLOC_TRIM_THRESHOLD_", raising=False)
-    assert started_with(monkeypatch, tmp_path, 1)["MALLOC_TRIM_THRESHOLD_"] == str(1 << 30)
-    monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", "131072")
-    assert started_with(monkeypatch, tmp_path, 1)["MALLOC_TRIM_THRESHOLD_"] == "131072"

@@ -214,6 +214,18 @@ class Study(_Part):
         return task.model_copy(update={"data": self.data})
 
 
+class Places(_Part):
+    """Where things lie on this machine. They change no figure, so no run's id knows them.
+
+    Attributes:
+        models: `--model`, a study's model name -> a local folder.
+        data_root: `--data-root`, the folder of the built-in tasks' data.
+    """
+
+    models: dict[str, str] = {}
+    data_root: str | None = None
+
+
 class Run(_Part):
     """One technique on one model and task with one seed: the unit that is executed, recorded and resumed."""
 

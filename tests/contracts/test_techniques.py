@@ -13,11 +13,12 @@ from tests.conftest import KINDS
 from tests.contracts.runs import CELLS, make, make_run, posed
 from tunebench import load_finetuned
 from tunebench._util.errors import UserError
+from tunebench.engine.events import Event, Resumed, Step
 from tunebench.families import families
 from tunebench.families.base import base_of
 from tunebench.objectives import objectives
 from tunebench.records import Done
-from tunebench.run.runner import _own_data, is_done
+from tunebench.run.pending import _own_data, is_done
 from tunebench.serve.finished import export, predict
 from tunebench.tasks import tasks
 from tunebench.techniques import techniques
@@ -206,15 +207,15 @@ def test_a_killed_run_resumes_to_the_same_bits_and_answers_as_it_did(
     )
     whole = make(uncut, tmp_path / "whole")
 
-    def kill(event: dict[str, Any]) -> None:
-        if event["event"] == "step" and event.get("step") == 9 and "loss" in event:
+    def kill(event: Event) -> None:
+        if isinstance(event, Step) and event.step == 9:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         make(run, tmp_path / "killed", kill)
-    events: list[dict[str, Any]] = []
+    events: list[Event] = []
     resumed = make(run, tmp_path / "killed", events.append)
-    assert [(event["epoch"], event["step"]) for event in events if event["event"] == "resumed"] == [(1, 8)]
+    assert [(event.epoch, event.step) for event in events if isinstance(event, Resumed)] == [(1, 8)]
     assert (tmp_path / "killed/best.safetensors").read_bytes() == (tmp_path / "whole/best.safetensors").read_bytes()
     assert resumed.metrics == whole.metrics
     assert [epoch.train_loss for epoch in resumed.history] == [epoch.train_loss for epoch in whole.history]
@@ -360,16 +361,16 @@ def test_a_state_made_from_other_data_is_not_gone_on_from(backbones: dict[str, P
     task = {"objective": "sequence_classification", "data": str(data)}
     run = make_run(backbones["bert"], tmp_path, task, "classifier_head")
 
-    def kill(event: dict[str, Any]) -> None:
-        if event["event"] == "step" and event.get("step") == 5 and "loss" in event:
+    def kill(event: Event) -> None:
+        if isinstance(event, Step) and event.step == 5:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         make(run, tmp_path / "run", kill)
     data.write_text(data.read_text().replace("happy", "delighted"))
-    events: list[dict[str, Any]] = []
+    events: list[Event] = []
     make(run, tmp_path / "run", events.append)
-    assert "resumed" not in [event["event"] for event in events]
+    assert not any(isinstance(event, Resumed) for event in events)
     assert not is_done(run, tmp_path / "other")
     assert is_done(run, tmp_path / "run")
     data.write_text(data.read_text().replace("delighted", "loving"))

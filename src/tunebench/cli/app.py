@@ -1,6 +1,7 @@
 """The commands. Imports stand inside functions here, and only here, so that help and listings are instant."""
 
 import atexit
+import functools
 import gc
 import json
 import shlex
@@ -15,8 +16,9 @@ from tunebench import __version__
 from tunebench._util.errors import UserError
 
 if TYPE_CHECKING:
-    from tunebench.run.runner import Options
-    from tunebench.study import Run, Study
+    from tunebench.run.executors.base import Executor
+    from tunebench.run.job import Job
+    from tunebench.study import Places, Run, Study
 
 app = typer.Typer(
     help="Which fine-tuning technique should I use, and what does it cost me?\n\n"
@@ -69,26 +71,36 @@ def run(
     Example: tunebench run my-study.yaml --workers auto --only 'bert/emotion/*'
     """
     from tunebench import report as reports
-    from tunebench.run import runner
+    from tunebench.run.executors.local import Local
+    from tunebench.run.folder import failed_runs, locked, write_plan
+    from tunebench.run.job import job_in
+    from tunebench.run.pending import costliest_first, pending_runs
     from tunebench.study import read_study
 
     parsed, text = read_study(study)
     if seeds is not None:
         parsed = parsed.with_seeds(seeds)
-    parsed, runs = _runs(parsed, model, data_root, data)
+    parsed, runs, places = _runs(parsed, model, data_root, data)
     _check_tracker(track)
     count = _worker_count(workers)
 
     target = out or Path("runs") / parsed.name
-    options = runner.Options(target, f"tunebench {shlex.join(sys.argv[1:])}", count, only, track)
-    with runner.locked(target):
-        interrupted = _make(parsed, text, runs, options)
+    with locked(target):
+        chosen = pending_runs(runs, target, only)
+        with Local(target, len(chosen), count) as executor:
+            from tunebench.run.plan import plan  # torch comes with it; the workers import theirs at the same time
+
+            cells = plan(runs)
+            write_plan(target, parsed, text, f"tunebench {shlex.join(sys.argv[1:])}", runs, cells)
+            _say(f"{len(runs)} runs in {target}, {len(chosen)} to make.")
+            ordered = chosen if count == 1 else costliest_first(chosen, cells)
+            interrupted = _drive([job_in(target, *one, places, track) for one in ordered], executor)
         page = reports.build(target)
     if interrupted:
         _say(f"Stopped. Finished runs are kept; the same command goes on. Report so far: {page}")
         raise typer.Exit(130)
     _say(f"Report: {page}")
-    failed = runner.failed_runs(target, runs)
+    failed = failed_runs(target, runs)
     for name, reason in failed:
         _say(f"failed: {name}: {reason}")
     if failed:
@@ -96,27 +108,19 @@ def run(
         raise typer.Exit(1)
 
 
-def _make(study: "Study", text: str, runs: "list[Run]", options: "Options") -> bool:
-    """Make the runs that have no result yet; says whether Ctrl-C came first."""
+def _drive(jobs: "list[Job]", executor: "Executor") -> bool:
+    """Execute the jobs in their order and show their progress; says whether Ctrl-C came first."""
     from rich.console import Console
 
-    from tunebench.cli.progress import display_on
-    from tunebench.run import runner
+    from tunebench.cli.progress import display_on, name_of
+    from tunebench.run.drive import drive
+    from tunebench.run.scheduler import FixedList
 
-    pending = runner.pending(runs, options)
-    with runner.Workers(len(pending), options) as workers:
-        from tunebench.run.plan import plan  # torch comes with it; the workers import theirs at the same time
-
-        cells = plan(runs)
-        runner.write_plan(study, text, runs, cells, options)
-        _say(f"{len(runs)} runs in {options.out}, {len(pending)} to make.")
-        if options.workers != 1:
-            pending = runner.costliest_first(pending, cells)
-        try:
-            with display_on(Console(), len(pending)) as display:
-                workers.make(pending, display)
-        except KeyboardInterrupt:
-            return True
+    try:
+        with display_on(Console(), len(jobs)) as display:
+            drive(FixedList(jobs), executor, lambda job, event: display.show(job.run.id, name_of(job.run), event))
+    except KeyboardInterrupt:
+        return True
     return False
 
 
@@ -135,7 +139,7 @@ def plan(
     from tunebench.study import read_study
 
     parsed, _ = read_study(study)
-    parsed, runs = _runs(parsed, model, data_root, data)
+    parsed, runs, _ = _runs(parsed, model, data_root, data)
 
     from tunebench.run import plan as plans
 
@@ -296,19 +300,20 @@ def pretrain(
     """
     from rich.console import Console
 
+    from tunebench.cli.progress import display_on
     from tunebench.zoo.pretraining.recipe import read_recipe
 
     parsed, _ = read_recipe(recipe)
     target = out or Path("backbones") / parsed.name
 
     from tunebench._util.errors import RunError
-    from tunebench.run.runner import locked
-    from tunebench.zoo.pretraining.display import display_on
+    from tunebench.run.folder import locked
     from tunebench.zoo.pretraining.pretrain import pretrain as make
 
     with locked(target):
         try:
-            with display_on(Console(), parsed.name) as observe:
+            with display_on(Console()) as display:
+                observe = functools.partial(display.show, parsed.name, parsed.name)
                 made = make(parsed, data_root, target, observe, _models(model))
         except KeyboardInterrupt:
             _say(f"Stopped. The same command goes on. Model so far: {target}/model")
@@ -347,11 +352,14 @@ def env(json_: Json = False) -> None:
 
 def _runs(
     study: "Study", model: list[str] | None, data_root: Path | None, data: str | None
-) -> "tuple[Study, list[Run]]":
+) -> "tuple[Study, list[Run], Places]":
+    from tunebench.study import Places
+
     if data is not None and data_root is not None:
         raise UserError("--data embedded and --data-root name two sources of data. Give one of them.")
     study = study.on_embedded_data() if data else study
-    return study, study.runs(_models(model), _absolute(data_root) if data_root else None)
+    places = Places(models=_models(model), data_root=_absolute(data_root) if data_root else None)
+    return study, study.runs(places.models, places.data_root), places
 
 
 def _models(options: list[str] | None) -> dict[str, str]:

@@ -1,129 +1,211 @@
-"""A study's progress: bars on a terminal, plain lines elsewhere."""
+"""The progress of a study or a pretraining, from its events: bars on a terminal, plain lines elsewhere."""
 
 import time
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
+from tunebench.engine.events import (
+    BatchDone,
+    EpochEnded,
+    Event,
+    LearningTokenizer,
+    Reading,
+    ResultWritten,
+    Resumed,
+    Step,
+    Tokenising,
+)
 from tunebench.study import Run
 
-_LINE_SECONDS = 30.0  # between two plain lines of one run
+_LINE_SECONDS = 30.0  # between two plain lines on the steps of one run
 
 
 def name_of(run: Run) -> str:
-    """How a run is called in lines and bars."""
+    """What lines and bars call a run."""
     return f"{run.task.name} · {run.label} · seed {run.seed}"
 
 
+@contextmanager
+def display_on(console: Console, runs: int | None = None) -> "Iterator[Lines | Bars]":
+    """Bars where a person watches, lines where a file or a pipe does.
+
+    Args:
+        console: where.
+        runs: how many results are to come; None for a single piece of work without a result.
+    """
+    if not console.is_terminal:
+        yield Lines(console, runs)
+        return
+    progress = Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left:"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}", markup=False),
+        console=console,
+        speed_estimate_period=300,
+    )
+    with progress:
+        yield Bars(progress, runs)
+
+
 class Lines:
-    """One line for each start, epoch and end, and now and then a step: for logs."""
+    """A line for each start, epoch, reading and end, and for a step now and then: for logs."""
 
-    def __init__(self, console: Console, total: int):
-        self._console, self._total = console, total
+    def __init__(self, console: Console, runs: int | None = None):
+        self._console, self._runs = console, runs
         self._ended, self._start = 0, time.monotonic()
-        self._last: dict[int, float] = {}
+        self._paces: dict[str, _Pace] = {}
 
-    def __enter__(self) -> "Lines":
-        return self
+    def show(self, key: str, name: str, event: Event) -> None:
+        """Print what is worth a line.
 
-    def __exit__(self, *error: object) -> None:
-        """Nothing is to be undone."""
-
-    def event(self, worker: int, run: Run, event: dict[str, Any]) -> None:
-        """Print what is worth a line."""
-        if event["event"] == "result":
+        Args:
+            key: which run or pretraining this is.
+            name: what to call it.
+            event: what happened in it.
+        """
+        if isinstance(event, ResultWritten):
             self._ended += 1
-            left = (time.monotonic() - self._start) / self._ended * (self._total - self._ended)
-            self._say(f"[{self._ended}/{self._total}] {name_of(run)}: {_outcome(event)} (about {_span(left)} left)")
-        elif event["event"] == "epoch":
-            self._say(f"  {name_of(run)}: epoch {event['epoch']}, loss {event['train_loss']:.4f}, {_scores(event)}")
-        elif event["event"] == "resumed":
-            self._say(f"  {name_of(run)}: goes on from step {event['step']}")
-        elif event["event"] == "step" and time.monotonic() - self._last.get(worker, self._start) > _LINE_SECONDS:
-            self._last[worker] = time.monotonic()
-            self._say(f"  {name_of(run)}: {_step(event)}")
+            self._paces.pop(key, None)
+            runs = self._runs or self._ended
+            left = (time.monotonic() - self._start) / self._ended * (runs - self._ended)
+            self._say(f"[{self._ended}/{runs}] {name}: {_outcome(event)} (about {_span(left)} left)")
+        elif isinstance(event, Step | BatchDone):
+            phase, done, total = _position(event)
+            pace = self._paces.get(key)
+            if pace is None or pace.phase != phase:
+                pace = self._paces[key] = _Pace(phase, done)
+            if pace.due():
+                self._say(f"  {name}: {_step(event)}, about {_span(pace.left(done, total))} left")
+        else:
+            line = _line(event)
+            if line:
+                self._say(f"  {name}: {line}")
 
     def _say(self, line: str) -> None:
         self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 class Bars:
-    """One bar for the study and one for each worker's run."""
+    """One bar for each run at work, and one for the study where there is one."""
 
-    def __init__(self, console: Console, total: int):
-        self._progress = Progress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("left:"),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[note]}", markup=False),
-            console=console,
-        )
-        self._study = self._progress.add_task("runs", total=total, note="")
+    def __init__(self, progress: Progress, runs: int | None = None):
+        self._progress = progress
+        self._study = progress.add_task("runs", total=runs, note="") if runs is not None else None
         self._ended = 0
-        self._bars: dict[int, Any] = {}
-        self._runs: dict[int, str] = {}
-        self._shares: dict[int, float] = {}
-        self._scores: dict[int, str] = {}
+        self._bars: dict[str, TaskID] = {}
+        self._phases: dict[str, str] = {}
+        self._shares: dict[str, float] = {}
+        self._scores: dict[str, str] = {}
 
-    def __enter__(self) -> "Bars":
-        self._progress.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        """Leave the terminal as it was."""
-        self._progress.stop()
-
-    def event(self, worker: int, run: Run, event: dict[str, Any]) -> None:
-        """Move the bars."""
-        if event["event"] == "result":
-            self._progress.console.print(f"{name_of(run)}: {_outcome(event)}", markup=False, highlight=False)
+    def show(self, key: str, name: str, event: Event) -> None:
+        """Move the bars; see `Lines.show`."""
+        if isinstance(event, ResultWritten):
+            self._progress.console.print(f"{name}: {_outcome(event)}", markup=False, highlight=False)
             self._ended += 1
-            for kept in (self._shares, self._scores, self._runs):
-                kept.pop(worker, None)
-            if worker in self._bars:
-                self._progress.remove_task(self._bars.pop(worker))
-        elif event["event"] == "epoch":
-            self._scores[worker] = _scores(event, 1)
-        elif event["event"] == "step":
-            self._step(worker, run, event)
-        self._progress.update(self._study, completed=self._ended + sum(self._shares.values()))
+            for kept in (self._shares, self._scores, self._phases):
+                kept.pop(key, None)
+            if key in self._bars:
+                self._progress.remove_task(self._bars.pop(key))
+        elif isinstance(event, EpochEnded):
+            self._scores[key] = _scores(event, 1)
+        elif isinstance(event, Reading):
+            self._scores[key] = f"held-out perplexity {event.perplexity:.2f}"
+        elif isinstance(event, Step | BatchDone):
+            self._move(key, name, event)
+        elif key in self._bars or self._study is None:
+            self._progress.update(self._bar(key, name), note=_line(event))
+        if self._study is not None:
+            self._progress.update(self._study, completed=self._ended + sum(self._shares.values()))
 
-    def _step(self, worker: int, run: Run, event: dict[str, Any]) -> None:
-        phase = event.get("phase", "")
-        if self._runs.get(worker) != run.id + phase:
-            if worker in self._bars:
-                self._progress.remove_task(self._bars.pop(worker))
-            self._runs[worker] = run.id + phase
-            self._bars[worker] = self._progress.add_task(name_of(run), total=event["steps"], note=phase)
+    def _move(self, key: str, name: str, event: Step | BatchDone) -> None:
+        phase, done, total = _position(event)
+        if self._phases.get(key) != phase:  # the time left is that of the phase
+            if key in self._bars:
+                self._progress.remove_task(self._bars.pop(key))
+            self._phases[key] = phase
         note = phase
-        if not phase:
-            self._shares[worker] = event["step"] / event["steps"]
-            note = f"epoch {event['epoch']}/{event['epochs']}, loss {event['loss']:.3f} {self._scores.get(worker, '')}"
-        self._progress.update(self._bars[worker], completed=event["step"], note=note)
+        if isinstance(event, Step):
+            self._shares[key] = done / total
+            note = f"{_epoch(event)}loss {event.loss:.3f} {self._scores.get(key, '')}"
+        self._progress.update(self._bar(key, name), completed=done, total=total, note=note)
+
+    def _bar(self, key: str, name: str) -> TaskID:
+        if key not in self._bars:
+            self._bars[key] = self._progress.add_task(name, total=None, note="")
+        return self._bars[key]
 
 
-def display_on(console: Console, total: int) -> Lines | Bars:
-    """Bars where a person watches, lines where a file or a pipe does."""
-    return Bars(console, total) if console.is_terminal else Lines(console, total)
+class _Pace:
+    """How fast one phase goes, and when it is due another line."""
+
+    def __init__(self, phase: str, done: int):
+        self.phase, self._first = phase, done
+        self._start = self._last = time.monotonic()
+
+    def due(self) -> bool:
+        if time.monotonic() - self._last < _LINE_SECONDS:
+            return False
+        self._last = time.monotonic()
+        return True
+
+    def left(self, done: int, total: int) -> float:
+        return (time.monotonic() - self._start) / (done - self._first) * (total - done)
 
 
-def _outcome(event: dict[str, Any]) -> str:
-    return event["status"].replace("_", " ") + (f": {event['reason']}" if event["reason"] else "")
+def _position(event: Step | BatchDone) -> tuple[str, int, int]:
+    """The phase ("" is training), what is done of it, and its whole."""
+    return ("", event.step, event.steps) if isinstance(event, Step) else (event.phase, event.batch, event.batches)
 
 
-def _scores(event: dict[str, Any], most: int | None = None) -> str:
-    scores = list(event["validation"].items())[:most]  # the main metric stands first
+def _outcome(event: ResultWritten) -> str:
+    return event.status.replace("_", " ") + (f": {event.reason}" if event.reason else "")
+
+
+def _line(event: Event) -> str:
+    match event:
+        case EpochEnded():
+            return f"epoch {event.epoch}, loss {event.train_loss:.4f}, {_scores(event)}"
+        case Resumed():
+            return f"goes on from step {event.step}"
+        case Reading():
+            losses = ", ".join(f"{name} {loss:.4f}" for name, loss in event.held_out.items())
+            return f"{event.tokens:,} tokens: held-out {losses}; perplexity {event.perplexity:.2f}"
+        case LearningTokenizer():
+            return "learns the tokenizer"
+        case Tokenising():
+            return f"tokenises the {event.part.replace('_', '-')} texts"
+        case _:
+            return ""
+
+
+def _scores(event: EpochEnded, most: int | None = None) -> str:
+    scores = list(event.validation.items())[:most]  # the main metric stands first
     return ", ".join(f"{name} undefined" if value is None else f"{name} {value:.4f}" for name, value in scores)
 
 
-def _step(event: dict[str, Any]) -> str:
-    if "phase" in event:
-        return f"{event['phase']}, batch {event['step']}/{event['steps']}"
-    return f"epoch {event['epoch']}/{event['epochs']}, step {event['step']}/{event['steps']}, loss {event['loss']:.4f}"
+def _step(event: Step | BatchDone) -> str:
+    if isinstance(event, BatchDone):
+        return f"{event.phase}, batch {event.batch}/{event.batches}"
+    return f"{_epoch(event)}step {event.step}/{event.steps}, loss {event.loss:.4f}"
+
+
+def _epoch(event: Step) -> str:
+    return "" if event.epoch is None else f"epoch {event.epoch}/{event.epochs}, "
 
 
 def _span(seconds: float) -> str:

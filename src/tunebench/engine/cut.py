@@ -9,9 +9,9 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from tunebench.engine.evaluate import predict
+from tunebench.engine.events import BatchDone, Observer
 from tunebench.engine.frozen_prefix import Prefix, PrefixCache
 from tunebench.engine.measure import Stopwatch
-from tunebench.engine.observers import Observer
 from tunebench.engine.precision import Precision, autocast_of
 from tunebench.engine.sources import Batch, Cached, CachedVectors, Computed, Source, Tokens
 from tunebench.families.base import Family
@@ -107,7 +107,7 @@ class Cut:
 
     def _told(self, phase: str) -> Any:
         def on_batch(done: int, total: int) -> None:
-            self._observe({"event": "step", "phase": phase, "step": done, "steps": total})
+            self._observe(BatchDone(phase=phase, batch=done, batches=total))
 
         return on_batch
 

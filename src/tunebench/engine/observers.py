@@ -1,21 +1,19 @@
-"""Who is told what happens in a run: a file of events, a tracker, the display of the parent process."""
+"""Who hears what happens in a run: a file of events, a tracker, the display of the parent process."""
 
-import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from accelerate import Accelerator
 
-Event = dict[str, Any]
-Observer = Callable[[Event], None]
+from tunebench.engine.events import BatchDone, EpochEnded, Event, Observer, Step, line_of
 
-_STEP_SECONDS = 0.2  # a step is told at most so often: the loop must not wait for its audience
+_STEP_SECONDS = 0.2  # between two steps that are passed on: the loop must not wait for its audience
 
 
-def tell_all(observers: Sequence[Observer]) -> Observer:
+def to_all(observers: Sequence[Observer]) -> Observer:
     """One observer that passes each event on to several."""
 
     def observe(event: Event) -> None:
@@ -26,24 +24,24 @@ def tell_all(observers: Sequence[Observer]) -> Observer:
 
 
 def event_file(path: Path) -> Observer:
-    """Appends to `events.jsonl`, one JSON object a line with its Unix time in seconds; steps are left out."""
+    """Appends to `events.jsonl`, one JSON object per line; steps and batches are left out."""
 
     def observe(event: Event) -> None:
-        if event["event"] != "step":
+        if not isinstance(event, Step | BatchDone):
             with path.open("a") as file:
-                file.write(json.dumps({"time": round(time.time(), 3), **event}) + "\n")
+                file.write(line_of(event))
 
     return observe
 
 
 def seldom(observer: Observer) -> Observer:
-    """Passes on all events but those steps that follow the last one too closely."""
+    """Passes on all events except steps and batches that follow the last event too closely."""
     last = 0.0
 
     def observe(event: Event) -> None:
         nonlocal last
         now = time.monotonic()
-        if event["event"] != "step" or now - last >= _STEP_SECONDS:
+        if not isinstance(event, Step | BatchDone) or now - last >= _STEP_SECONDS:
             last = now
             observer(event)
 
@@ -59,12 +57,12 @@ def tracking(accelerator: Accelerator, name: str, settings: dict[str, Any], obse
     accelerator.init_trackers(name, config=settings)
 
     def log(event: Event) -> None:
-        if event["event"] == "step":
-            accelerator.log({"train/loss": event["loss"]}, step=event["step"])
-        elif event["event"] == "epoch":
-            accelerator.log({f"validation/{k}": v for k, v in event["validation"].items()}, step=event["epoch"])
+        if isinstance(event, Step):
+            accelerator.log({"train/loss": event.loss}, step=event.step)
+        elif isinstance(event, EpochEnded):
+            accelerator.log({f"validation/{k}": v for k, v in event.validation.items()}, step=event.epoch)
 
     try:
-        yield tell_all([observe, log])
+        yield to_all([observe, log])
     finally:
         accelerator.end_training()

@@ -15,8 +15,8 @@ from torch import nn
 
 from tunebench._util.errors import RunError
 from tunebench.engine.batching import plan_epoch
+from tunebench.engine.events import EpochEnded, Observer, Resumed, Step
 from tunebench.engine.measure import Stopwatch
-from tunebench.engine.observers import Observer
 from tunebench.engine.schedule import Schedule, rate_factor
 from tunebench.engine.seeds import seed_torch, seeds_of_steps
 from tunebench.engine.sources import Source
@@ -114,7 +114,7 @@ def fit(training: Training, budget: Budget, seed: int, resume: Resume, observe: 
     state = State(**{key: saved[key] for key in asdict(State())}) if saved else State()
     watch = Stopwatch(**state.seconds)
     if saved:
-        observe({"event": "resumed", "epoch": state.epoch, "step": state.step})
+        observe(Resumed(epoch=state.epoch, step=state.step))
 
     features = training.source.features
     steps_per_epoch = math.ceil(len(features) / budget.batch_size)
@@ -137,8 +137,7 @@ def fit(training: Training, budget: Budget, seed: int, resume: Resume, observe: 
             state.step_in_epoch += 1
             state.loss_sum += loss
             state.tokens += sum(features.lengths_of(indices))
-            observe({"event": "step", "epoch": state.epoch + 1, "epochs": budget.epochs, "step": state.step,
-                     "steps": total, "loss": loss})  # fmt: skip
+            observe(Step(step=state.step, steps=total, loss=loss, epoch=state.epoch + 1, epochs=budget.epochs))
             if time.monotonic() - last_checkpoint >= budget.checkpoint_seconds:
                 state.seconds = watch.seconds
                 resume.save(training.model, optimizer, asdict(state), technique.extra_state(training.model))
@@ -146,7 +145,7 @@ def fit(training: Training, budget: Budget, seed: int, resume: Resume, observe: 
         with watch.time("evaluation"):
             scores = training.validate()
         _end_epoch(state, training, scores, steps_per_epoch, watch)
-        observe({"event": "epoch", **state.history[-1]})
+        observe(EpochEnded(**state.history[-1]))
     state.seconds = watch.seconds
     return state
 

@@ -131,10 +131,6 @@ class Resume:
             return dict(state)
         return None
 
-    def clear(self) -> None:
-        """Remove it all: the run is done."""
-        shutil.rmtree(self.folder, ignore_errors=True)
-
     def _kept(self) -> list[Path]:
         return sorted(self.folder.glob("step-*"))
 

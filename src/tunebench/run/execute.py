@@ -19,10 +19,11 @@ from tunebench.engine.activation import use_fused_gelu
 from tunebench.engine.cut import Cut
 from tunebench.engine.dropout import use_fast_dropout
 from tunebench.engine.evaluate import score
+from tunebench.engine.events import Generating, Observer, Testing
 from tunebench.engine.frozen_prefix import PrefixCache
 from tunebench.engine.generate import answer_sample, kept_sample
 from tunebench.engine.latency import Latency, latency, middle, seconds
-from tunebench.engine.observers import Observer, tracking
+from tunebench.engine.observers import tracking
 from tunebench.engine.precision import (
     Precision,
     autocast_of,
@@ -142,13 +143,13 @@ def tune(
     else:
         whole = native.references(examples.splits["validation"], examples.labels)
         validation = score(metrics, cut.predict("validation")[0], whole)
-    observe({"event": "test"})
+    observe(Testing())
     predictions, sure = cut.predict("test")
     generation = None
     if objective.writes and not objective.closed:
         generation = kept_sample(objective, examples.splits["test"], sure)
     elif isinstance(objective, CausalLm):
-        observe({"event": "generation"})
+        observe(Generating())
         watch = measure.Stopwatch()
         with watch.time("generation"):
             generation = answer_sample(model, objective, examples.splits["test"], run.seed, autocast)

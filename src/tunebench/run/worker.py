@@ -1,11 +1,10 @@
-"""A process that makes runs: jobs come as JSON lines on standard input, events go as JSON lines to standard output.
+"""A process that executes jobs: they come as JSON lines on standard input, events go as JSON lines to standard output.
 
 It ends when its standard input does, so that no orphan trains on after its parent was killed.
 """
 
 import errno
 import gc
-import json
 import os
 import queue
 import shutil
@@ -13,75 +12,75 @@ import sys
 import threading
 import traceback
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import sklearn.metrics  # noqa: F401  now, so that the first run's evaluation does not count the import
 
 from tunebench._util.errors import UserError
-from tunebench.engine.observers import event_file, seldom, tell_all
+from tunebench.engine.events import Event, Observer, Ready, ResultWritten, Unwritable
+from tunebench.engine.observers import event_file, seldom, to_all
 from tunebench.records import Failed, write_json, write_result
 from tunebench.run.execute import execute
-from tunebench.study import Run
+from tunebench.run.job import Job
 
 UNWRITABLE = 74  # EX_IOERR of sysexits.h
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
 
 
-def make(job: dict[str, Any], tell: Any) -> None:
-    """Make one run and write its result: done, not applicable, or failed with its traceback.
+def make(job: Job, observe: Observer) -> None:
+    """Execute one job and write its result: done, not applicable, or failed with its traceback.
 
     Raises:
         OSError: the output folder cannot be written; that is no failure of the run.
     """
-    run, folder = Run.model_validate(job["run"]), Path(job["folder"])
+    folder = Path(job.folder)
     folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / "run.json", run.model_dump(mode="json"))
+    write_json(folder / "run.json", job.run.model_dump(mode="json"))
     (folder / "error.txt").unlink(missing_ok=True)
-    observe = tell_all([event_file(folder / "events.jsonl"), seldom(tell)])
+    watched = to_all([event_file(folder / "events.jsonl"), seldom(observe)])
     try:
-        result = execute(run, folder, Path(job["cache"]), observe, job["track"])
+        result = execute(job.run, folder, Path(job.cache), watched, job.track)
     except UserError as error:
-        result = _failed(run, folder, job["family"], str(error), str(error))
+        result = _failed(job, str(error), str(error))
     except Exception as error:  # the one border: a failed run is a value, and the study goes on
         if isinstance(error, OSError) and error.errno in _NO_ROOM:
             raise
-        reason = f"{type(error).__name__}: {error}"
-        result = _failed(run, folder, job["family"], reason, traceback.format_exc())
+        result = _failed(job, f"{type(error).__name__}: {error}", traceback.format_exc())
     write_result(folder, result)
     if result.status == "done":
         shutil.rmtree(folder / "resume", ignore_errors=True)
-    tell({"event": "result", "status": result.status, "reason": result.reason})
+    observe(ResultWritten(status=result.status, reason=result.reason))
 
 
-def _failed(run: Run, folder: Path, family: str, reason: str, text: str) -> Failed:
-    (folder / "error.txt").write_text(text + "\n", "utf-8")
-    return Failed(reason=reason, run=run.info(family), environment={})
+def _failed(job: Job, reason: str, text: str) -> Failed:
+    (Path(job.folder) / "error.txt").write_text(text + "\n", "utf-8")
+    return Failed(reason=reason, run=job.run.info(job.family), environment={})
 
 
 def main() -> None:
-    """Serve jobs until standard input ends."""
-    events = os.fdopen(os.dup(1), "w", buffering=1)
+    """Execute jobs until standard input ends."""
+    border = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # what a library prints is log, not protocol
-    jobs: queue.Queue[dict[str, Any]] = queue.Queue()
-    threading.Thread(target=_listen, args=(sys.stdin, jobs), daemon=True).start()
+    lines: queue.Queue[str] = queue.Queue()
+    threading.Thread(target=_listen, args=(sys.stdin, lines), daemon=True).start()
 
-    def tell(event: dict[str, Any]) -> None:
-        events.write(json.dumps(event) + "\n")
+    def observe(event: Event) -> None:
+        border.write(event.model_dump_json() + "\n")
 
     gc.freeze()  # what is imported is no garbage, and each run looks for some first: 0.4 s less a run
     gc.enable()
-    tell({"event": "ready"})
+    observe(Ready())
     while True:
         try:
-            make(jobs.get(), tell)
+            make(Job.model_validate_json(lines.get()), observe)
         except OSError as error:
-            tell({"event": "unwritable", "reason": f"{error.filename or 'the output folder'}: {error.strerror}"})
+            observe(Unwritable(reason=f"{error.filename or 'the output folder'}: {error.strerror}"))
             sys.exit(UNWRITABLE)
 
 
-def _listen(stream: IO[str], jobs: "queue.Queue[dict[str, Any]]") -> None:
+def _listen(stream: IO[str], lines: "queue.Queue[str]") -> None:
     for line in stream:
-        jobs.put(json.loads(line))
+        lines.put(line)
     os._exit(0)  # the parent is gone, or has no more work
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from tunebench._util.errors import RunError
-from tunebench.engine.observers import Observer
+from tunebench.engine.events import Observer, Reading, Resumed, Step
 from tunebench.engine.weights import Resume
 from tunebench.zoo.pretraining.batches import Steps, held_out_batches
 from tunebench.zoo.pretraining.corpus import Corpus
@@ -72,7 +72,7 @@ def fit(task: Task, training: Pretraining, resume: Resume, observe: Observer) ->
     saved = resume.load(task.model, optimizer, lambda extra: None)  # type: ignore[arg-type]
     state = State(**{key: saved[key] for key in asdict(State())}) if saved else State()
     if saved:
-        observe({"event": "resumed", "step": state.step, "tokens": state.tokens})
+        observe(Resumed(step=state.step, tokens=state.tokens))
     plan = training.plan()
     cycle = len(plan) // training.cycles
     warmup = math.ceil(cycle * training.warmup_fraction)
@@ -93,11 +93,11 @@ def fit(task: Task, training: Pretraining, resume: Resume, observe: Observer) ->
         state.losses += loss
         state.losses_steps += 1
         state.seconds = before + time.monotonic() - started
-        observe({"event": "step", "step": state.step, "steps": len(plan), "tokens": state.tokens, "loss": loss})
+        observe(Step(step=state.step, steps=len(plan), loss=loss))
         if state.step == len(plan) or _due(state, training.evaluate_tokens):
             _read(task, held_out, state)
             state.seconds = before + time.monotonic() - started
-            observe({"event": "reading", **state.curve[-1]})
+            observe(Reading(**state.curve[-1]))
             task.on_reading(state)
         if time.monotonic() - last_save >= training.checkpoint_seconds or state.step == len(plan):
             resume.save(task.model, optimizer, asdict(state), {})  # type: ignore[arg-type]

@@ -12,7 +12,8 @@ import transformers
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from tunebench._util.errors import UserError
-from tunebench.engine.observers import Observer, event_file, seldom, tell_all
+from tunebench.engine.events import LearningTokenizer, Observer, Tokenising
+from tunebench.engine.observers import event_file, seldom, to_all
 from tunebench.engine.precision import make_accelerator
 from tunebench.engine.weights import Resume
 from tunebench.records import read_json, write_json
@@ -54,7 +55,7 @@ def pretrain(
     start = _backbone(recipe, folders or {}) if recipe.start_from else None
     out.mkdir(parents=True, exist_ok=True)
     transformers.utils.logging.disable_progress_bar()
-    observe = tell_all([event_file(out / "events.jsonl"), seldom(observe)])
+    observe = to_all([event_file(out / "events.jsonl"), seldom(observe)])
     train = [data_root / source.train for source in recipe.texts]
     held_out = [data_root / source.held_out for source in recipe.texts if source.held_out]
     digest = corpus.files_digest([*train, *held_out])
@@ -64,7 +65,7 @@ def pretrain(
     torch.manual_seed(recipe.training.seed)
 
     def made(part: str, paths: list[Path]) -> Corpus:
-        observe({"event": "tokenising", "part": part})
+        observe(Tokenising(part=part))
         texts = _texts(recipe, data_root, paths)
         return corpus.tokenised(texts, tokenizer, objective.separator(tokenizer), key, out / "corpus" / part)
 
@@ -137,7 +138,7 @@ def _tokenizer(
     folder = out / "tokenizer"
     kept = read_json(folder / "made_from.json")
     if kept is None or kept["key"] != key:
-        observe({"event": "tokenizer"})
+        observe(LearningTokenizer())
         paths = [data_root / source.train for source in recipe.texts]
         learnt = recipe.pretraining.train_tokenizer(lambda: _texts(recipe, data_root, paths), shape.vocabulary)
         learnt.model_max_length = shape.positions

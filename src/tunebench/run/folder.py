@@ -1,0 +1,75 @@
+"""A study's output folder: held by one command at a time, with the study's text and plan in it."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from tunebench._util.errors import UserError
+from tunebench.records import Failed, read_result, write_atomically, write_json
+from tunebench.study import Run, Study
+
+Cell = dict[str, Any]
+"""A cell as `plan.plan` gives it."""
+
+
+@contextmanager
+def locked(out: Path) -> Iterator[None]:
+    """Hold an output folder. The lock is the system's: it ends with the process, however that ends.
+
+    Raises:
+        UserError: another process holds it, or the folder cannot be made.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(out / ".lock")
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise UserError(
+            f"--out {out}: another tunebench is at work in it. Wait for it, or choose another folder."
+        ) from None
+    except OSError as error:
+        raise unwritable(out, error) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def write_plan(out: Path, study: Study, text: str, command: str, runs: Sequence[Run], cells: Sequence[Cell]) -> None:
+    """Write `study.yaml` and `plan.json`.
+
+    Raises:
+        UserError: the output folder cannot be written.
+    """
+    families = {cell["model"]: cell["family"] for cell in cells}
+    listed = [
+        {
+            "id": run.id,
+            "model": run.model,
+            "family": families[run.model],
+            "task": run.task.name,
+            "technique": run.technique,
+            "label": run.label,
+            "seed": run.seed,
+        }
+        for run in runs
+    ]
+    try:
+        write_atomically(out / "study.yaml", text.encode())
+        write_json(out / "plan.json", {"study": study.name, "command": command, "runs": listed, "cells": cells})
+    except OSError as error:
+        raise unwritable(out, error) from error
+
+
+def failed_runs(out: Path, runs: Sequence[Run]) -> list[tuple[str, str]]:
+    """The failed runs among these, with their reasons."""
+    results = ((run, read_result(out / "runs" / run.id)) for run in runs)
+    return [(run.id, result.reason) for run, result in results if isinstance(result, Failed)]
+
+
+def unwritable(out: Path, error: OSError) -> UserError:
+    """What to tell a user whose output folder refuses files."""
+    return UserError(f"--out {out}: it cannot be written ({error.strerror}). Choose another folder.")

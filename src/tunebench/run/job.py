@@ -1,0 +1,37 @@
+"""A job: one run, or its next epochs, as an executor is given it and a worker reads it."""
+
+from pathlib import Path
+
+from tunebench.records import Notice, Record
+from tunebench.study import Places, Run
+
+
+class Job(Record):
+    """What a worker needs to make a run, on this machine or on another one.
+
+    Attributes:
+        run: what to make.
+        places: where models and data lie where the job is executed.
+        family: the model's family, for the record of a run that fails before its model is read.
+        folder: the run's folder.
+        cache: the folder of frozen outputs that runs share.
+        track: tensorboard, wandb or mlflow.
+        until_epoch: pause at the end of this epoch; None: train to the end.
+        notices: what the record must say of how the job came about.
+    """
+
+    run: Run
+    places: Places = Places()
+    family: str
+    folder: str
+    cache: str
+    track: str | None = None
+    until_epoch: int | None = None
+    notices: tuple[Notice, ...] = ()
+
+
+def job_in(out: Path, run: Run, family: str, places: Places, track: str | None = None) -> Job:
+    """The whole of a run as a job in a study's output folder."""
+    return Job(
+        run=run, places=places, family=family, folder=str(out / "runs" / run.id), cache=str(out / "cache"), track=track
+    )
