@@ -8,10 +8,10 @@ import pytest
 
 from tests.records import Write, answers_in, done
 from tunebench.records import Done, Epoch
-from tunebench.report.checks import checks
-from tunebench.report.comparisons import comparisons
-from tunebench.report.reading import read_study
-from tunebench.report.statistics import paired
+from tunebench.report.read.comparisons import comparisons
+from tunebench.report.read.study import read_study
+from tunebench.report.stats.checks import checks
+from tunebench.report.stats.paired import paired
 
 GOLD = ["joy", "fear"] * 100
 MIXED = ["joy" if n % 3 else "fear" for n in range(200)]

@@ -7,9 +7,9 @@ import pytest
 
 from tests.records import Write, done
 from tunebench.records import Done, Epoch
-from tunebench.report.comparisons import Comparison, comparisons
-from tunebench.report.costs import PRICES, front, fronts, seconds_to_target, target
-from tunebench.report.reading import read_study
+from tunebench.report.read.comparisons import Comparison, comparisons
+from tunebench.report.read.costs import PRICES, front, fronts, seconds_to_target, target
+from tunebench.report.read.study import read_study
 
 BY_NAME = {price.name: price for price in PRICES}
 

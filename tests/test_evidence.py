@@ -10,11 +10,12 @@ import pytest
 import tunebench
 from tests.records import Write, done
 from tunebench.records import DataInfo, Done
-from tunebench.report import by_label, cost_chart, disagreements, findings
-from tunebench.report.comparisons import Comparison, comparisons
-from tunebench.report.notices import Group
-from tunebench.report.reading import read_answers, read_predictions, read_study
-from tunebench.report.statistics import paired
+from tunebench.report.charts import cost as cost_chart
+from tunebench.report.read.comparisons import Comparison, comparisons
+from tunebench.report.read.study import read_answers, read_predictions, read_study
+from tunebench.report.sections import by_label, disagreements, findings
+from tunebench.report.sections.notices import Group
+from tunebench.report.stats.paired import paired
 from tunebench.report.table import Table
 
 Rows = list[dict[str, Any]]

@@ -3,9 +3,9 @@
 from typing import Any
 
 from tests.records import Write, done
-from tunebench.report.comparisons import comparisons
-from tunebench.report.published import figures, published
-from tunebench.report.reading import read_study as read_folder
+from tunebench.report.read.comparisons import comparisons
+from tunebench.report.read.study import read_study as read_folder
+from tunebench.report.sections.published import figures, published
 from tunebench.study import read_study
 
 

@@ -23,10 +23,10 @@ from tunebench.records import (
     write_result,
 )
 from tunebench.report import build, text
-from tunebench.report.comparisons import comparisons
-from tunebench.report.reading import read_study
-from tunebench.report.statistics import Difference, Pairs
-from tunebench.report.summary import sentences
+from tunebench.report.read.comparisons import comparisons
+from tunebench.report.read.study import read_study
+from tunebench.report.sections.summary import sentences
+from tunebench.report.stats.paired import Difference, Pairs
 
 
 class Page(HTMLParser):

@@ -13,8 +13,8 @@ from tests.records import SCRIPT, Write, done
 from tunebench.cli import app
 from tunebench.records import Done
 from tunebench.report import build_rescored
-from tunebench.report.latex import escaped
-from tunebench.report.rescore import Change
+from tunebench.report.formats.latex import escaped
+from tunebench.report.stats.rescore import Change
 
 
 @pytest.fixture

@@ -17,12 +17,13 @@ from threadpoolctl import threadpool_limits
 from tests.records import Write, answers_in, done
 from tests.test_metrics import KINDS
 from tunebench.evaluation.metrics import METRICS
-from tunebench.report import beside, build, build_rescored, draws, trials
-from tunebench.report.comparisons import comparisons
-from tunebench.report.kept import Kept
-from tunebench.report.reading import read_answers, read_study
-from tunebench.report.statistics import TRIALS, Difference, _differences, _statistics, holm, letters, paired
-from tunebench.report.verdicts import BEST, CLOSE, EQUAL, FAILS, WORSE, verdict
+from tunebench.report import beside, build, build_rescored
+from tunebench.report.read.comparisons import comparisons
+from tunebench.report.read.study import read_answers, read_study
+from tunebench.report.stats import draws, trials
+from tunebench.report.stats.kept import Kept
+from tunebench.report.stats.paired import TRIALS, Difference, _differences, _statistics, holm, letters, paired
+from tunebench.report.stats.verdicts import BEST, CLOSE, EQUAL, FAILS, WORSE, verdict
 
 
 def classes(rng: np.random.Generator, accuracy: float, gold: list[str]) -> list[str]:

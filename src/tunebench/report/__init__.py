@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tunebench.records import write_atomically
-from tunebench.report import beside, content, records, render
-from tunebench.report.kept import Kept
-from tunebench.report.reading import Study, read_study
-from tunebench.report.rescore import Change, rescore
+from tunebench.report import beside, content
+from tunebench.report.formats import records, render
+from tunebench.report.read.study import StudyResults, read_study
+from tunebench.report.stats.kept import Kept
+from tunebench.report.stats.rescore import Change, rescore
 
 if TYPE_CHECKING:
     import pandas
@@ -56,7 +57,7 @@ def results(out: str | Path) -> "pandas.DataFrame":
     Raises:
         UserError: the folder holds no study.
     """
-    from tunebench.report.frame import Results
+    from tunebench.report.formats.frame import Results
 
     return Results.of(read_study(Path(out)))
 
@@ -73,7 +74,7 @@ def _uncollected() -> Iterator[None]:
             gc.enable()
 
 
-def _write(study: Study, out: Path, kept: Kept) -> Path:
+def _write(study: StudyResults, out: Path, kept: Kept) -> Path:
     shown = content.page(study, kept)
     # Before the pages: a forked process could not wait for what is being drawn.
     drawn = {f"figures/{name}": svg for name, svg in content.pictures(shown).items()}

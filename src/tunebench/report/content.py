@@ -9,25 +9,26 @@ from typing import Any
 from markupsafe import Markup
 
 from tunebench.evaluation.metrics import METRICS
-from tunebench.report import beside, text, vega
-from tunebench.report.answers import answers
-from tunebench.report.appendix import appendix, environment
-from tunebench.report.by_label import by_label, confusions, labelled
-from tunebench.report.chart import Chart, Looks, looks
-from tunebench.report.checks import Finding, checks
-from tunebench.report.comparisons import Comparison, comparisons
-from tunebench.report.disagreements import disagreements, sample
-from tunebench.report.figures import charts
-from tunebench.report.findings import findings
-from tunebench.report.how_to_read import READING
-from tunebench.report.kept import Kept
-from tunebench.report.notices import notices
-from tunebench.report.published import published
-from tunebench.report.reading import Answers, Study, read_predictions
-from tunebench.report.statistics import Pairs, paired
-from tunebench.report.summary import progress, sentences
+from tunebench.report import beside, text
+from tunebench.report.charts import vega
+from tunebench.report.charts.base import Chart, Looks, looks
+from tunebench.report.charts.figures import charts
+from tunebench.report.read.comparisons import Comparison, comparisons
+from tunebench.report.read.study import Answers, StudyResults, read_predictions
+from tunebench.report.sections.answers import answers
+from tunebench.report.sections.appendix import appendix, environment
+from tunebench.report.sections.by_label import by_label, confusions, labelled
+from tunebench.report.sections.disagreements import disagreements, sample
+from tunebench.report.sections.findings import findings
+from tunebench.report.sections.how_to_read import READING
+from tunebench.report.sections.notices import notices
+from tunebench.report.sections.published import published
+from tunebench.report.sections.summary import progress, sentences
+from tunebench.report.sections.tables import comparison_table, family_table
+from tunebench.report.stats.checks import Finding, checks
+from tunebench.report.stats.kept import Kept
+from tunebench.report.stats.paired import Pairs, paired
 from tunebench.report.table import BEST, Table
-from tunebench.report.tables import comparison_table, family_table
 
 _PICTURES = 40
 """Charts that are drawn as SVG too, a study's first ones: each takes a twentieth of a second or more."""
@@ -70,7 +71,7 @@ class Cell:
     folded: list[Table]
 
 
-def page(study: Study, kept: Kept) -> dict[str, Any]:
+def page(study: StudyResults, kept: Kept) -> dict[str, Any]:
     """What both templates show; `kept` is what earlier reports found."""
     found = comparisons(study)
     look = looks([row.label for comparison in found for row in comparison.rows])
@@ -106,7 +107,7 @@ def page(study: Study, kept: Kept) -> dict[str, Any]:
     }
 
 
-def read_all(study: Study, comparison: Comparison) -> tuple[dict[str, Answers | None], list[str] | None]:
+def read_all(study: StudyResults, comparison: Comparison) -> tuple[dict[str, Answers | None], list[str] | None]:
     """By run id; and what the models were asked, from the first run that says it."""
     given: dict[str, Answers | None] = {}
     inputs = None
@@ -145,7 +146,7 @@ class _Examined:
     folded: list[Table]
 
 
-def _examined(study: Study, comparison: Comparison, kept: Kept, look: Looks) -> _Examined:
+def _examined(study: StudyResults, comparison: Comparison, kept: Kept, look: Looks) -> _Examined:
     given, inputs = read_all(study, comparison)
     tests = paired(comparison, given, kept)
     labels = labelled(comparison, given)

@@ -1,0 +1,114 @@
+"""Quality against each cost, with intervals and the Pareto front."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from tunebench.report import text
+from tunebench.report.charts.base import (
+    FIELD,
+    GREY,
+    PICK,
+    SINGLED_OUT,
+    ZOOM,
+    Chart,
+    Looks,
+    Spec,
+    color_of,
+    shape_of,
+    where,
+)
+from tunebench.report.read.comparisons import Comparison, Row
+from tunebench.report.read.costs import PRICES, Price, fronts
+
+_SHORT = "datum.value < 1 ? format(datum.value, '.3~g') : format(datum.value, '~s')"  # 0.1, 20k, 5M
+_SAID: Mapping[str, Callable[[Any], str]] = {
+    "count": text.count, "seconds": text.latency, "bytes": text.megabytes,
+}  # fmt: skip
+_FIRST = "tuning"
+
+
+def cost_chart(comparison: Comparison, look: Looks) -> Chart | None:
+    """One point a technique with its interval; what costs nothing has no place on a log axis and becomes a line."""
+    assert comparison.main is not None
+    name, _, split = comparison.main
+    unbeaten = fronts(comparison)
+    rows: list[dict[str, Any]] = []
+    for row in comparison.ranked:
+        score = comparison.main_score(row)
+        if score.mean is None:
+            continue
+        low, high = score.interval or (None, None)
+        interval = text.interval(score.interval) if score.interval else "none"
+        rows.append({FIELD: row.label, "value": score.mean, "low": low, "high": high, "interval": interval,
+                     **_prices(comparison, row, unbeaten[row.label])})  # fmt: skip
+    y = f"{split.capitalize()} {text.metric_axis(name)}"
+    prices = [price for price in PRICES if any((row[price.name] or 0) > 0 for row in rows)]
+    prices.sort(key=lambda price: price.name != _FIRST)
+    title = f"{text.metric_title(name)} against cost: {where(comparison)}"
+    views = {price.title.lower(): _cost_view(price, prices, y, rows, look) for price in prices}
+    return Chart("cost", title, views, rows) if views else None
+
+
+def _prices(comparison: Comparison, row: Row, unbeaten: Sequence[str]) -> dict[str, Any]:
+    """By price: its number, how it is said, and whether the technique is on its Pareto front."""
+    found: dict[str, Any] = {}
+    for price in PRICES:
+        cost = price.of(comparison, row)
+        found[price.name] = cost
+        if cost is not None:
+            found[f"{price.name}, said"] = _SAID[price.unit](cost)
+        if price.name in unbeaten:
+            found[f"{price.name}, front"] = True
+    return found
+
+
+def _cost_view(price: Price, prices: Sequence[Price], y: str, rows: Sequence[Mapping[str, Any]], look: Looks) -> Spec:
+    cost = price.name
+    labels = [row[FIELD] for row in rows if row[cost] is not None]
+    color, shape = color_of(labels, look), shape_of(labels, look)
+    x = {
+        "field": cost, "type": "quantitative", "title": f"{price.title} ({price.unit}, log scale)",
+        "scale": {"type": "log", "nice": False, "padding": 12},
+        "axis": {"labelExpr": _SHORT, "labelOverlap": True, "values": _ticks([row[cost] or 0 for row in rows])},
+    }  # fmt: skip
+    height = {"type": "quantitative", "title": y, "scale": {"zero": False}}
+    tooltip = [
+        {"field": FIELD, "title": "Technique"}, {"field": "value", "title": y, "format": ",.4f"},
+        {"field": "interval", "title": "Interval"},
+        *({"field": f"{other.name}, said", "title": other.title} for other in prices),
+    ]  # fmt: skip
+    costly = {"filter": f"datum['{cost}'] > 0"}
+    shown = {"color": color, "opacity": SINGLED_OUT, "tooltip": tooltip}
+    value = {"y": {"field": "value", **height}}
+    # Each layer only where it has marks: without any, Vega complains of a scale that has no ends.
+    layers: list[Spec] = []
+    if sum(f"{cost}, front" in row and row[cost] > 0 for row in rows) > 1:
+        layers.append({
+            "transform": [costly, {"filter": f"datum['{cost}, front']"}],
+            "mark": {"type": "line", "interpolate": "step-after", "strokeWidth": 1, "color": GREY, "aria": False},
+            "encoding": {"x": x, **value, "order": {"field": cost}},
+        })  # fmt: skip
+    if any(row["low"] is not None and (row[cost] or 0) > 0 for row in rows):
+        layers.append({
+            "transform": [costly], "mark": {"type": "rule", "strokeWidth": 1.5, "aria": False},
+            "encoding": {"x": x, "y": {"field": "low", **height}, "y2": {"field": "high"}, "color": color},
+        })  # fmt: skip
+    layers.append({
+        "transform": [costly], "mark": {"type": "point", "filled": True, "size": 80},
+        "encoding": {"x": x, **value, **shown, "shape": shape}, "params": [PICK, ZOOM],
+    })  # fmt: skip
+    if any(row[cost] is not None and row[cost] <= 0 for row in rows):
+        layers.append({
+            "transform": [{"filter": f"datum['{cost}'] === 0"}],
+            "mark": {"type": "rule", "strokeDash": [2, 3], "strokeWidth": 2}, "encoding": {**value, **shown},
+        })  # fmt: skip
+    return {"layer": layers}
+
+
+def _ticks(values: Sequence[float]) -> list[float]:
+    """Powers of ten on a log axis; where values span two decades at most their double and fivefold too."""
+    known = [value for value in values if value > 0]
+    low, high = math.floor(math.log10(min(known))), math.ceil(math.log10(max(known)))
+    steps = (1, 2, 5) if max(known) <= 100 * min(known) else (1,)
+    return [step * 10.0**power for power in range(low, high + 1) for step in steps]

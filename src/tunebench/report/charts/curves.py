@@ -1,0 +1,92 @@
+"""Learning curves: validation score and training loss by epoch."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tunebench.report import text
+from tunebench.report.charts.base import (
+    FIELD,
+    PICK,
+    SINGLED_OUT,
+    ZOOM,
+    Chart,
+    Looks,
+    Spec,
+    color_of,
+    dash_of,
+    shape_of,
+    where,
+)
+from tunebench.report.read.comparisons import Comparison
+
+
+def curve_chart(comparison: Comparison, look: Looks) -> Chart | None:
+    """One line a run, so that seeds stay seen; a ring marks the best epoch, a gap an undefined value.
+
+    A run without epochs is a dotted level.
+    """
+    assert comparison.main is not None
+    name = comparison.main[0]
+    rows = [
+        {
+            FIELD: row.label, "run": f"{row.label}, seed {result.run.seed}", "epoch": epoch.epoch,
+            "metric": epoch.validation.get(name), "loss": epoch.train_loss, "best": epoch.epoch == result.best_epoch,
+        }
+        for row in comparison.ranked for result in row.done for epoch in result.history
+    ]  # fmt: skip
+    measured = {"metric": f"validation {text.metric_title(name)}", "loss": "training loss"}
+    axes = {"metric": f"Validation {text.metric_axis(name)}", "loss": "Training loss (mean of the epoch)"}
+    shown = [field for field in measured if any(row[field] is not None for row in rows)]
+    if not shown:
+        return None
+    levels = [
+        {FIELD: row.label, "level": result.metrics.validation.get(name)}
+        for row in comparison.ranked for result in row.done[:1] if not result.history
+    ]  # fmt: skip
+    levels = [level for level in levels if level["level"] is not None]
+    views = {
+        measured[field]: _curve_view(field, axes[field], rows, levels if field == "metric" else [], look)
+        for field in shown
+    }
+    return Chart("curves", f"Learning curves: {where(comparison)}", views, [*rows, *levels])
+
+
+def _curve_view(
+    field: str, y: str, rows: Sequence[Mapping[str, Any]], levels: Sequence[Mapping[str, Any]], look: Looks
+) -> Spec:
+    labels = list(dict.fromkeys(row[FIELD] for row in [*rows, *levels]))
+    color, dash, shape = color_of(labels, look), dash_of(labels, look), shape_of(labels, look)
+    last = max(row["epoch"] for row in rows)
+    x = {
+        "field": "epoch", "type": "quantitative", "title": "Epoch (passes over the training data)",
+        "scale": {"zero": False, "nice": False, "padding": 8},
+        "axis": {"format": "d", "values": list(range(1, last + 1, -(-last // 10)))},
+    }  # fmt: skip
+    height = {"field": field, "type": "quantitative", "title": y, "scale": {"zero": False}}
+    tooltip = [{"field": "run", "title": "Run"}, {"field": "epoch", "title": "Epoch"},
+               {"field": field, "title": y, "format": ",.4f"}]  # fmt: skip
+    of_epochs = {"filter": "isValid(datum.epoch)"}
+    base = {"x": x, "y": height, "color": color, "opacity": SINGLED_OUT}
+    layers = [
+        {
+            "transform": [of_epochs], "mark": {"type": "line", "strokeWidth": 1.6},
+            "encoding": {**base, "strokeDash": dash, "detail": {"field": "run", "type": "nominal"}},
+        },
+        {
+            "transform": [of_epochs], "mark": {"type": "point", "filled": True, "size": 36},
+            "encoding": {**base, "shape": shape, "tooltip": tooltip}, "params": [PICK, ZOOM],
+        },
+    ]  # fmt: skip
+    if any(row["best"] and row[field] is not None for row in rows):
+        ring = {"type": "point", "filled": False, "size": 160, "color": "currentColor", "shape": "circle"}
+        encoding = {"x": x, "y": height, "tooltip": tooltip}
+        layers.append({"transform": [{"filter": "datum.best"}], "mark": ring, "encoding": encoding})
+    if levels:
+        encoding = {"y": {**height, "field": "level"}, "color": color, "opacity": SINGLED_OUT,
+                    "tooltip": [{"field": FIELD, "title": "Technique"}, {"field": "level", "title": y,
+                                "format": ",.4f"}]}  # fmt: skip
+        layers.append({
+            "transform": [{"filter": "isValid(datum.level)"}],
+            "mark": {"type": "rule", "strokeDash": [2, 3], "strokeWidth": 2}, "encoding": encoding,
+        })  # fmt: skip
+    return {"layer": layers}

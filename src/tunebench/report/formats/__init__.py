@@ -1,0 +1,1 @@
+"""What a report becomes: HTML, Markdown, LaTeX, CSV, JSON, a data frame."""

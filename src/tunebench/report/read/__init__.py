@@ -1,0 +1,1 @@
+"""What a study's files say, by comparison, row and cost."""

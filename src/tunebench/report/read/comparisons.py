@@ -1,0 +1,216 @@
+"""Results side by side: one comparison is one model on one task, one row is one technique over its seeds."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+
+from tunebench.records import Done, Failed, NotApplicable, Parameters
+from tunebench.report.read.study import PlannedCell, PlannedRun, RunResult, StudyResults
+
+Interval = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Score:
+    """One metric of one row, over the seeds that ended; no values means that it was not measured."""
+
+    values: tuple[float | None, ...]
+    intervals: tuple[Interval | None, ...]
+
+    @property
+    def mean(self) -> float | None:
+        """The mean over seeds; undefined as soon as one seed is, for a mean of the others would hide it."""
+        known = [value for value in self.values if value is not None]
+        return sum(known) / len(known) if known and len(known) == len(self.values) else None
+
+    @property
+    def range(self) -> Interval | None:
+        """The lowest and the highest seed."""
+        known = [value for value in self.values if value is not None]
+        return (min(known), max(known)) if known and len(known) == len(self.values) else None
+
+    @property
+    def interval(self) -> Interval | None:
+        """From the lowest to the highest end of the seeds' intervals: with one seed, its 95 % interval."""
+        known = [bounds for bounds in self.intervals if bounds is not None]
+        if not known or len(known) < len(self.intervals) or self.mean is None:
+            return None
+        return min(low for low, _ in known), max(high for _, high in known)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One technique in one comparison."""
+
+    label: str
+    cell: PlannedCell | None
+    runs: tuple[RunResult, ...]
+
+    @cached_property
+    def done(self) -> list[Done]:
+        """The results with figures, one a seed."""
+        return [run.result for run in self.runs if isinstance(run.result, Done)]
+
+    @property
+    def parameters(self) -> Parameters | None:
+        """As measured, else as planned."""
+        if self.done:
+            return self.done[0].parameters
+        return self.cell.parameters if self.cell else None
+
+    @property
+    def baseline(self) -> bool:
+        """Whether no weight of a model was tuned."""
+        return self.parameters is not None and self.parameters.trainable == 0
+
+    @property
+    def without_backbone(self) -> bool:
+        """Whether it learned parameters of its own, and no model was tuned."""
+        return bool(self.done) and self.done[0].backbone is None and not self.baseline
+
+    @property
+    def untuned(self) -> bool:
+        """Whether it is the pretrained model as it came."""
+        return self.baseline and bool(self.done) and self.done[0].backbone is not None
+
+    @property
+    def from_scratch(self) -> bool:
+        """Whether it began with random weights."""
+        return any(result.backbone is not None and not result.backbone.pretrained for result in self.done)
+
+    @property
+    def all_tuned(self) -> bool:
+        """Whether it began with pretrained weights, and all of them trained."""
+        known = self.parameters
+        return known is not None and known.trainable == known.total > 0 and bool(self.done) and not self.from_scratch
+
+    def score(self, metric: str) -> Score:
+        """A metric over the seeds that ended, as each recorded it."""
+        found = [result for result in self.done if metric == result.main_metric.name or metric in result.metrics.test]
+        return Score(tuple(_value(r, metric) for r in found), tuple(r.intervals.get(metric) for r in found))
+
+    @property
+    def train_seconds(self) -> float | None:
+        """Mean seconds of prefix and training together: what tuning takes."""
+        spent = [result.cost.prefix_seconds + result.cost.train_seconds for result in self.done]
+        return sum(spent) / len(spent) if spent else None
+
+    @property
+    def troubles(self) -> list[str]:
+        """What kept a planned figure out of the row, in words; empty if every run is done."""
+        if not self.runs and self.cell and not self.cell.applicable:
+            return [f"not applicable: {self.cell.reason or 'no reason given'}"]
+        said: dict[str, list[int]] = {}
+        for run in self.runs:
+            if isinstance(run.result, Failed | NotApplicable):
+                said.setdefault(f"{run.status.replace('_', ' ')}: {run.result.reason}", []).append(run.plan.seed)
+            elif run.result is None:
+                said.setdefault("pending: no result yet", []).append(run.plan.seed)
+        if not self.runs:
+            return ["pending: no run planned"]
+        if len(said) == 1 and len(self.runs) == sum(map(len, said.values())):
+            return list(said)
+        return [f"{'seed' if len(s) == 1 else 'seeds'} {', '.join(map(str, s))} {words}" for words, s in said.items()]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The techniques on one model and one task, in the order of the plan."""
+
+    model: str
+    family: str
+    task: str
+    rows: tuple[Row, ...]
+
+    @cached_property
+    def main(self) -> tuple[str, bool, str] | None:
+        """Name, direction (True: higher is better) and split of the metric that ranks; None while nothing is done."""
+        first = next((result for row in self.rows for result in row.done), None)
+        return (first.main_metric.name, first.main_metric.higher_is_better, first.main_metric.split) if first else None
+
+    @cached_property
+    def metrics(self) -> list[str]:
+        """The main metric, then every other test metric."""
+        results = [result for row in self.rows for result in row.done]
+        names = [result.main_metric.name for result in results[:1]]
+        return list(dict.fromkeys([*names, *(name for result in results for name in result.metrics.test)]))
+
+    def main_score(self, row: Row) -> Score:
+        """A row's scores in the main metric."""
+        return row.score(self.main[0]) if self.main else Score((), ())
+
+    @cached_property
+    def ranked(self) -> list[Row]:
+        """Best first; then rows whose main metric is undefined; then rows without figures, as planned."""
+
+        def rank(row: Row) -> tuple[int, float]:
+            mean = self.main_score(row).mean
+            if mean is None or self.main is None:
+                return (1 if row.done else 2), 0.0
+            return 0, -mean if self.main[1] else mean
+
+        return sorted(self.rows, key=rank)
+
+    @cached_property
+    def best(self) -> list[Row]:
+        """The rows with the best mean: several if they are equal."""
+        mean = self.main_score(self.ranked[0]).mean if self.ranked else None
+        return [] if mean is None else [row for row in self.ranked if self.main_score(row).mean == mean]
+
+    @cached_property
+    def notes(self) -> list[str]:
+        """What was carved, limited or replaced in the data."""
+        return list(dict.fromkeys(note for row in self.rows for result in row.done for note in result.data.notes))
+
+    @cached_property
+    def warnings(self) -> list[str]:
+        """Why these rows may not be comparable."""
+        results = [result for row in self.rows for result in row.done]
+        found = []
+        if len({result.run.task_version for result in results}) > 1:
+            found.append("Runs of several versions of this task stand side by side: their figures do not compare.")
+        prints: dict[int, set[str]] = {}
+        for result in results:
+            prints.setdefault(result.run.seed, set()).add(result.data.fingerprint)
+        if any(len(found_prints) > 1 for found_prints in prints.values()):
+            found.append(
+                "Not all runs of a seed saw the same data (the fingerprints differ): their figures do not compare."
+            )
+        if len({result.main_metric.name for result in results}) > 1:
+            found.append("Runs were selected by different main metrics.")
+        return found
+
+
+def comparisons(study: StudyResults) -> list[Comparison]:
+    """The study's comparisons, in the order of the plan."""
+    cells: dict[tuple[str, str, str, int], PlannedCell] = {}
+    runs: dict[tuple[str, str, str, int], list[RunResult]] = {}
+    seen: Counter[tuple[object, ...]] = Counter()
+    for cell in study.plan.cells:
+        key = (cell.model, cell.task, cell.label)
+        cells[(*key, seen[key])] = cell
+        seen[key] += 1
+    seen.clear()
+    for run in study.runs:
+        # A label that meets a seed again comes from another experiment: another row, not another sample for the mean.
+        key = (run.plan.model, run.plan.task, run.plan.label)
+        runs.setdefault((*key, seen[(*key, run.plan.seed)]), []).append(run)
+        seen[(*key, run.plan.seed)] += 1
+    rows: dict[tuple[str, str], list[Row]] = {}
+    for key in dict.fromkeys([*cells, *runs]):
+        model, task, label, again = key
+        shown = f"{label} ({again + 1})" if again else label
+        rows.setdefault((model, task), []).append(Row(shown, cells.get(key), tuple(runs.get(key, ()))))
+    return [Comparison(model, _family(group), task, tuple(group)) for (model, task), group in rows.items()]
+
+
+def _family(rows: Iterable[Row]) -> str:
+    planned: list[PlannedCell | PlannedRun] = []
+    for row in rows:
+        planned += [row.cell] if row.cell else [run.plan for run in row.runs]
+    return planned[0].family
+
+
+def _value(result: Done, metric: str) -> float | None:
+    return result.main_metric.value if metric == result.main_metric.name else result.metrics.test.get(metric)

@@ -1,0 +1,67 @@
+"""What the models wrote: answers to test prompts beside the references, and how close they came."""
+
+from tunebench.records import Done, Generation
+from tunebench.report import text
+from tunebench.report.read.comparisons import Comparison
+from tunebench.report.table import Column, Entry, Table, table
+
+_SHOWN = 3  # prompts; the others stand in the runs' result.json
+_LENGTH = 240  # characters of a text
+
+
+def answers(comparison: Comparison) -> list[Table]:
+    """How close all answers of the sample came, then some of them; nothing where no technique wrote any.
+
+    One seed of a technique is shown: the first that ended.
+    """
+    found = [(row.label, result, result.generation) for row in comparison.ranked for result in row.done[:1]]
+    written = [(label, result, sample) for label, result, sample in found if sample]
+    if not written:
+        return []
+    first = written[0][2]
+    shown = [answer.id for answer in first.answers[:_SHOWN]]
+    return [_closeness(written), *(_texts(written, number) for number in shown)]
+
+
+def _closeness(written: list[tuple[str, Done, Generation]]) -> Table:
+    ways = list(written[0][2].rouge_l)
+    count, limit = len(written[0][2].answers), written[0][2].max_new_tokens
+    columns = [
+        Column("Technique", numeric=False),
+        *(Column("ROUGE-L", note=way) for way in ways),
+        *(Column("Ended by themselves", note=way) for way in ways),
+        *([Column("Time for both")] if len(ways) > 1 else []),
+    ]
+    rows = [
+        [
+            label,
+            *(Entry(text.score(sample.rouge_l[way]), order=sample.rouge_l[way]) for way in ways),
+            *(Entry(f"{sample.ended[way]} of {len(sample.answers)}", order=sample.ended[way]) for way in ways),
+            *([_seconds(result.cost.generation_seconds)] if len(ways) > 1 else []),
+        ]
+        for label, result, sample in written
+    ]
+    return table(
+        f"Answers to {text.plural(count, 'test prompt')}, at most {text.plural(limit, 'token')} each: mean ROUGE-L",
+        columns,
+        rows,
+    )
+
+
+def _seconds(spent: float) -> Entry:
+    return Entry(text.seconds(spent), order=spent)
+
+
+def _texts(written: list[tuple[str, Done, Generation]], number: int) -> Table:
+    ways = list(written[0][2].rouge_l)
+    columns = [Column("Technique", numeric=False), *(Column(way.capitalize(), numeric=False) for way in ways)]
+    given = next(answer for answer in written[0][2].answers if answer.id == number)
+    rows = [["(reference)", _shortened(given.reference), *[text.ABSENT] * (len(ways) - 1)]]
+    for label, _, sample in written:
+        own = next((answer for answer in sample.answers if answer.id == number), None)
+        rows.append([label, *(_shortened(own.texts[way]) if own and way in own.texts else text.ABSENT for way in ways)])
+    return table(f"Test prompt {number}: “{_shortened(given.prompt)}”", columns, rows, fixed=True)
+
+
+def _shortened(words: str) -> str:
+    return text.one_line(words, _LENGTH) or "(nothing)"

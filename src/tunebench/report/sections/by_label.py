@@ -1,0 +1,136 @@
+"""What lies behind one score: how each technique does on each label or entity type, and what it takes for what."""
+
+import itertools
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from tunebench.evaluation.entities import entities
+from tunebench.report import text
+from tunebench.report.read.comparisons import Comparison, Row
+from tunebench.report.read.study import Answers
+from tunebench.report.table import Column, Entry, Table, table
+
+_LABELS = 20
+"""More labels than this make no matrix that a person reads: the most frequent confusions are listed instead."""
+
+Given = Mapping[str, Answers | None]
+Pairs = Counter[tuple[Any, Any]]
+"""How often each (truth, answer) stands in all seeds of a technique; a sentence's tags as a tuple."""
+Found = tuple[Row, Pairs]
+
+
+def labelled(comparison: Comparison, answers: Given) -> list[Found]:
+    """Techniques whose answers are labels, or tags, best technique first."""
+    found = []
+    for row in comparison.ranked:
+        given = [answers.get(result.run.id) for result in row.done]
+        counts: Pairs = Counter()
+        if given and row.done[0].data.labels and all(one and _count(counts, *one) for one in given) and counts:
+            found.append((row, counts))
+    return found
+
+
+def _count(counts: Pairs, predictions: Sequence[Any], gold: Sequence[Any]) -> bool:
+    """Add a run's; False if these are no labels and no tags, which is asked of millions: of their types at once."""
+    kinds = {*map(type, predictions), *map(type, gold)}
+    if kinds == {str}:
+        counts.update(zip(gold, predictions, strict=True))
+        return True
+    each = itertools.chain.from_iterable
+    if kinds == {list} and {*map(type, each(predictions)), *map(type, each(gold))} <= {str}:
+        counts.update(zip(map(tuple, gold), map(tuple, predictions), strict=True))
+        return True
+    return False
+
+
+def by_label(found: Sequence[Found]) -> list[Table]:
+    """F1 of each technique on each label (on tags: each entity type); nothing where answers are no labels."""
+    if not found:
+        return []
+    tags = _of_tags(found[0][1])
+    counts = {row.label: (_entities if tags else _labels)(pairs) for row, pairs in found}
+    names = sorted({name for count in counts.values() for name in count})
+    seeds = {row.label: len(row.done) for row, _ in found}
+    first = found[0][0].label
+    columns = [
+        Column("Entity type" if tags else "Label", numeric=False),
+        Column("In test"),
+        *(Column(row.label, note="F1") for row, _ in found),
+    ]
+    rows = []
+    for name in names:
+        scores = {label: _f1(count.get(name, (0, 0, 0))) for label, count in counts.items()}
+        best = max(scores.values())
+        there = counts[first].get(name, (0, 0, 0))[2] // seeds[first]
+        shown = [Entry(f"{value:.3f}", best=0 < value == best, order=value) for value in scores.values()]
+        rows.append([name, text.count(there), *shown])
+    what = "entity type" if tags else "label"
+    return [table(f"F1 on each {what}{_over(seeds)}", columns, rows)]
+
+
+def confusions(found: Sequence[Found]) -> list[Table]:
+    """One matrix a technique, best technique first: true labels down, answers across; nothing but for labels."""
+    found = [(row, pairs) for row, pairs in found if not _of_tags(pairs)]
+    labels = list(dict.fromkeys(label for row, _ in found for result in row.done for label in result.data.labels))
+    matrix: Callable[..., Table] = _matrix if len(labels) <= _LABELS else _most_frequent
+    return [matrix(row, pairs, labels) for row, pairs in found]
+
+
+def _matrix(row: Row, counts: Counter[tuple[str, str]], labels: Sequence[str]) -> Table:
+    others = sorted({answer for _, answer in counts} - set(labels))  # "(no label)", say
+    columns = [Column("True label", numeric=False), *(Column(label) for label in [*labels, *others])]
+    rows = []
+    for true in labels:
+        total = sum(counts[true, answer] for answer in [*labels, *others])
+        fields = [(answer, counts[true, answer]) for answer in [*labels, *others]]
+        rows.append([
+            true,
+            *(Entry(text.count(n), order=n, shade=n / total if total else 0.0, best=answer == true and n > 0)
+              for answer, n in fields),
+        ])  # fmt: skip
+    return table(f"What {row.label} answers{_over({row.label: len(row.done)})}: true label down, answer across",
+                 columns, rows, fixed=True)  # fmt: skip
+
+
+def _most_frequent(row: Row, counts: Counter[tuple[str, str]], labels: Sequence[str]) -> Table:
+    wrong = Counter({pair: n for pair, n in counts.items() if pair[0] != pair[1]})
+    ordered = sorted(wrong.items(), key=lambda item: (-item[1], item[0]))[:_LABELS]
+    rows = [[true, answer, text.count(n)] for (true, answer), n in ordered]
+    columns = [Column("True label", numeric=False), Column("Answer", numeric=False), Column("Times")]
+    shown = f"The {len(rows)} most frequent of {text.plural(len(wrong), 'confusion')} of {row.label}"
+    return table(f"{shown} ({len(labels)} labels){_over({row.label: len(row.done)})}", columns, rows)
+
+
+def _of_tags(pairs: Pairs) -> bool:
+    return not isinstance(next(iter(pairs))[0], str)
+
+
+def _labels(pairs: Pairs) -> dict[str, tuple[int, int, int]]:
+    """By label: how often it was right, answered, and true."""
+    answered, there = Counter(), Counter()
+    for (true, answer), times in pairs.items():
+        answered[answer] += times
+        there[true] += times
+    return {label: (pairs[label, label], answered[label], there[label]) for label in there}
+
+
+def _entities(pairs: Pairs) -> dict[str, tuple[int, int, int]]:
+    """By type of entity, the same."""
+    hits, answered, there = Counter(), Counter(), Counter()
+    for (true_tags, predicted_tags), times in pairs.items():
+        predicted, true = entities(predicted_tags), entities(true_tags)
+        for counts, found in ((hits, predicted & true), (answered, predicted), (there, true)):
+            for kind, _, _ in found:
+                counts[kind] += times
+    return {str(kind): (hits[kind], answered[kind], there[kind]) for kind in there}
+
+
+def _f1(counts: tuple[int, int, int]) -> float:
+    hits, answered, there = counts
+    return 2 * hits / (answered + there) if answered + there else 0.0
+
+
+def _over(seeds: Mapping[str, int]) -> str:
+    most = max(seeds.values())
+    return f", {most} seeds together" if most > 1 else ""

@@ -1,0 +1,191 @@
+"""The tables of figures: techniques on one model and task, and techniques by tasks."""
+
+from collections.abc import Callable, Sequence
+from statistics import fmean
+
+from tunebench.records import Cost, Done
+from tunebench.report import text
+from tunebench.report.read.comparisons import Comparison, Row, Score
+from tunebench.report.read.costs import TARGET, fronts, latencies, seconds_to_target
+from tunebench.report.stats.paired import Pairs
+from tunebench.report.stats.verdicts import verdict
+from tunebench.report.table import Column, Entry, Table, table
+
+
+def comparison_table(comparison: Comparison, tests: Pairs | None = None) -> Table:
+    """Quality, verdict, cost and outcome of every technique on one model and task, best first."""
+    metrics = [Column(text.metric_title(name)) for name in comparison.metrics]
+    costs, unbeaten = _cost_columns(comparison), fronts(comparison)
+    troubled = any(row.troubles for row in comparison.rows)
+    columns = [
+        Column("Technique", numeric=False),
+        *metrics,
+        *([Column("Verdict", numeric=False), Column("Group", numeric=False)] if tests else []),
+        Column("Trainable parameters"),
+        Column("Share"),
+        *(column for column, _ in costs),
+        Column("Pareto front", numeric=False),
+        Column("Seeds"),
+        *([Column("Outcome", numeric=False)] if troubled else []),
+    ]
+    rows = [
+        [_name(row), *_outcome(row, comparison, tests, costs, unbeaten[row.label], troubled, len(columns) - 1)]
+        for row in comparison.ranked
+    ]
+    return table(_caption(comparison), columns, rows)
+
+
+def family_table(group: Sequence[Comparison], tested: Sequence[Pairs | None]) -> Table:
+    """Technique by task: the main metric of each with its verdict, the best of each column marked."""
+    several = len({comparison.model for comparison in group}) > 1
+    columns = [Column("Technique", numeric=False)]
+    for comparison in group:
+        title = f"{comparison.task}, {comparison.model}" if several else comparison.task
+        columns.append(Column(title, note=text.metric_title(comparison.main[0]) if comparison.main else ""))
+    labels = dict.fromkeys(row.label for comparison in group for row in comparison.rows)
+    rows = [
+        [label, *(_verdict(comparison, label, tests) for comparison, tests in zip(group, tested, strict=True))]
+        for label in labels
+    ]
+    return table("Main metric and verdict of each technique on each task", columns, rows)
+
+
+def _caption(comparison: Comparison) -> str:
+    if comparison.main is None:
+        return "No figures yet"
+    name, higher, split = comparison.main
+    return f"{split.capitalize()} split, sorted by {text.metric_title(name)}, {'highest' if higher else 'lowest'} first"
+
+
+def _name(row: Row) -> Entry:
+    notes = ["baseline: no weights tuned"] if row.baseline else []
+    if 0 < len(row.done) < len(row.runs):
+        notes.append(f"only {len(row.done)} of {len(row.runs)} seeds")
+    return Entry(row.label, ", ".join(notes))
+
+
+def _parameters(row: Row) -> list[Entry]:
+    if row.parameters is None:
+        return [Entry(text.ABSENT), Entry(text.ABSENT)]
+    trainable, total = row.parameters.trainable, row.parameters.total
+    if row.without_backbone:  # all of its own are no share of a model
+        return [Entry(text.count(trainable), order=trainable), Entry(text.ABSENT)]
+    part = Entry(text.share(trainable, total), order=trainable / total if total else None)
+    return [Entry(text.count(trainable), order=trainable), part]
+
+
+CostColumn = tuple[Column, Callable[[Sequence[Done]], Entry]]
+
+
+def _cost_columns(comparison: Comparison) -> list[CostColumn]:
+    def mean_seconds(of: Callable[[Cost], float]) -> Callable[[Sequence[Done]], Entry]:
+        def shown(done: Sequence[Done]) -> Entry:
+            mean = fmean(of(result.cost) for result in done)
+            return Entry(text.seconds(mean), order=mean)
+
+        return shown
+
+    def most(of: Callable[[Cost], int | None]) -> Callable[[Sequence[Done]], Entry]:
+        def shown(done: Sequence[Done]) -> Entry:
+            known = [size for result in done if (size := of(result.cost)) is not None]
+            return Entry(text.megabytes(max(known)), order=max(known)) if known else Entry(text.ABSENT)
+
+        return shown
+
+    columns: list[CostColumn] = [
+        (Column("Prefix"), mean_seconds(lambda cost: cost.prefix_seconds)),
+        (Column("Train"), mean_seconds(lambda cost: cost.train_seconds)),
+        (Column("To target", note=f"{100 * TARGET:g} % of the best"), lambda done: _to_target(comparison, done)),
+        (Column("Whole run"), mean_seconds(lambda cost: cost.total_seconds)),
+        (Column("Epochs"), lambda done: _span([result.cost.epochs for result in done])),
+        (Column("Best epoch"), _best_epoch),
+        (Column("Peak memory"), most(lambda cost: cost.peak_memory_bytes)),
+        (Column("Peak GPU memory"), most(lambda cost: cost.peak_gpu_memory_bytes)),
+        (Column("Saved"), most(lambda cost: cost.saved_bytes)),
+        (Column("Latency"), lambda done: _latency(latencies(done, merged=False))),
+        (Column("Latency, merged"), lambda done: _latency(latencies(done, merged=True))),
+    ]
+    results = [result for row in comparison.rows for result in row.done]
+    measured = {
+        "Peak GPU memory": any(result.cost.peak_gpu_memory_bytes is not None for result in results),
+        "Latency": any(result.cost.latency_seconds is not None for result in results),
+        "Latency, merged": any(result.cost.merged_latency_seconds is not None for result in results),
+    }
+    return [pair for pair in columns if measured.get(pair[0].title, True)]
+
+
+def _to_target(comparison: Comparison, done: Sequence[Done]) -> Entry:
+    found = seconds_to_target(comparison, done)
+    reached = [spent for spent in found if spent is not None]
+    if len(reached) == len(found):
+        return Entry(text.seconds(fmean(reached)), order=fmean(reached))
+    return Entry(f"{len(reached)} of {len(found)} seeds" if reached else "not reached")
+
+
+def _latency(seconds: float | None) -> Entry:
+    return Entry(text.latency(seconds), order=seconds)
+
+
+def _best_epoch(done: Sequence[Done]) -> Entry:
+    return _span([result.best_epoch for result in done if result.best_epoch is not None])
+
+
+def _span(values: list[int]) -> Entry:
+    return Entry(text.span(values), order=max(values)) if values else Entry(text.ABSENT)
+
+
+def _outcome(
+    row: Row,
+    comparison: Comparison,
+    tests: Pairs | None,
+    costs: Sequence[CostColumn],
+    unbeaten: Sequence[str],
+    troubled: bool,
+    width: int,
+) -> list[Entry]:
+    troubles = text.one_line("; ".join(row.troubles))
+    if not row.done:
+        return [Entry(troubles, span=width)]
+    first, *others = comparison.metrics
+    entries = [
+        _score(row.score(first), best=row in comparison.best),
+        *(_score(row.score(name)) for name in others),
+        *(_judged(row, comparison, tests) if tests else []),
+        *_parameters(row),
+        *(shown(row.done) for _, shown in costs),
+        Entry(", ".join(unbeaten) or text.ABSENT),
+        Entry(f"{len(row.done)} of {len(row.runs)}", order=len(row.done)),
+    ]
+    return [*entries, Entry(troubles or "done")] if troubled else entries
+
+
+def _judged(row: Row, comparison: Comparison, tests: Pairs) -> list[Entry]:
+    if row.label not in tests.groups:
+        return [Entry("not tested", tests.left_out.get(row.label, "")), Entry(text.ABSENT)]
+    return [Entry(verdict(comparison, row, tests) or text.ABSENT), Entry(tests.groups[row.label])]
+
+
+def _score(score: Score, best: bool = False) -> Entry:
+    if not score.values:
+        return Entry(text.ABSENT)
+    missing = sum(value is None for value in score.values)
+    if missing:
+        return Entry(text.UNDEFINED, f"in {missing} of {len(score.values)} seeds" if len(score.values) > 1 else "")
+    if len(score.values) > 1 and score.range:
+        note = f"{text.score(score.range[0])}..{text.score(score.range[1])}"
+    else:
+        note = text.interval(score.interval) if score.interval else "no interval"
+    return Entry(text.score(score.mean), note, best, order=score.mean)
+
+
+def _verdict(comparison: Comparison, label: str, tests: Pairs | None) -> Entry:
+    row = next((row for row in comparison.rows if row.label == label), None)
+    if row is None:
+        return Entry(text.ABSENT)
+    if not row.done:
+        statuses = dict.fromkeys(run.status.replace("_", " ") for run in row.runs)
+        return Entry(", ".join(statuses) or row.troubles[0].partition(":")[0])
+    notes = [verdict(comparison, row, tests) or ""]
+    notes += [f"{len(row.done)} of {len(row.runs)} seeds"] if len(row.done) < len(row.runs) else []
+    mean = comparison.main_score(row).mean
+    return Entry(text.score(mean), ", ".join(filter(None, notes)), row in comparison.best, order=mean)

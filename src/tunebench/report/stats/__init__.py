@@ -1,0 +1,1 @@
+"""What the figures show beyond chance, and what to doubt."""

@@ -1,0 +1,75 @@
+"""Every metric again, from the predictions alone: what a third party can do with pandas and the reference libraries."""
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+from tunebench.evaluation.bootstrap import bootstrap_intervals
+from tunebench.evaluation.metrics import METRICS
+from tunebench.records import Done
+from tunebench.report.read.study import RunResult, StudyResults, read_answers
+from tunebench.report.stats import draws
+
+_TOLERANCE = 1e-9
+
+
+@dataclass(frozen=True)
+class Change:
+    """A recorded value that the predictions do not bear out; None is undefined."""
+
+    run: str
+    metric: str
+    recorded: float | None
+    recomputed: float | None
+
+
+def rescore(study: StudyResults) -> tuple[StudyResults, list[Change], list[str]]:
+    """The study with its test metrics and intervals computed again.
+
+    Returns:
+        The study, what changed, and the runs whose predictions cannot be read, or scored: their records stay.
+    """
+    runs, changes, unread = [], [], []
+    for run in study.runs:
+        if not isinstance(run.result, Done):
+            runs.append(run)
+            continue
+        answers = read_answers(study.folder, run.plan.id)
+        if answers is None or _uneven(*answers):
+            unread.append(run.plan.id)
+            runs.append(run)
+            continue
+        again = _again(run.result, *answers)
+        changes += [
+            Change(run.plan.id, name, value, again.metrics.test[name])
+            for name, value in run.result.metrics.test.items()
+            if not _same(value, again.metrics.test[name])
+        ]
+        runs.append(RunResult(run.plan, again))
+    return replace(study, runs=tuple(runs)), changes, unread
+
+
+def _again(result: Done, answers: list[Any], gold: list[Any]) -> Done:
+    names = [name for name in result.metrics.test if name in METRICS]
+    values = {name: METRICS[name].compute(answers, gold) for name in names}
+    test = {**result.metrics.test, **{name: v if math.isfinite(v) else None for name, v in values.items()}}
+    main = result.main_metric
+    return result.model_copy(
+        update={
+            "metrics": result.metrics.model_copy(update={"test": test}),
+            "main_metric": main.model_copy(update={"value": test.get(main.name, main.value)}),
+            "intervals": {
+                **result.intervals,
+                **bootstrap_intervals([METRICS[name] for name in names], answers, gold, weights=draws.weights),
+            },
+        }
+    )
+
+
+def _uneven(answers: list[Any], gold: list[Any]) -> bool:
+    """Whether a sentence has another number of tags than of words: no metric of tags can be computed then."""
+    return any(isinstance(a, list) and len(a) != len(b) for a, b in zip(answers, gold, strict=True))
+
+
+def _same(one: float | None, other: float | None) -> bool:
+    return one == other or (one is not None and other is not None and math.isclose(one, other, abs_tol=_TOLERANCE))
