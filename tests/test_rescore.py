@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 import tunebench
 from tests.contracts.runs import make, make_run
 from tests.records import SCRIPT, Write, done
-from tunebench.cli import app
+from tunebench.cli.app import app
 from tunebench.records import Done
 from tunebench.report import build_rescored
 from tunebench.report.formats.latex import escaped
