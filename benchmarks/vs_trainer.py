@@ -2,7 +2,7 @@
 
 Both sides train the same weights on the same examples, cut into the same tokens: same epochs, batch size, learning
 rate, warm-up, weight decay, number format and threads, and score the validation split once an epoch. They take turns,
-and the side that goes first changes from pair to pair. Each tunebench run has a fresh output folder: no kept prefix of
+and the side that goes first changes from pair to pair. Each tunebench run has a fresh output folder: no kept trunk of
 an earlier run helps.
 """
 
@@ -56,7 +56,7 @@ class Measured:
 
     Attributes:
         process_seconds: from the start of its process, or of its processes in a row, to the end.
-        train_seconds: training and evaluation, our frozen prefix included; summed over cells.
+        train_seconds: training and evaluation, our frozen trunk included; summed over cells.
         saving_seconds: keeping the best weights and loading them again; in neither side's `train_seconds`.
         scores: the best validation score of each cell.
         trainable: how many parameters train in each cell.

@@ -12,7 +12,7 @@ from tests.contracts.test_techniques import NEEDED, applicable, entry
 from tunebench.engine.batching import plan_evaluation
 from tunebench.engine.evaluate import predict, score
 from tunebench.engine.generate import answer_sample, generate
-from tunebench.engine.sources import Tokens
+from tunebench.engine.sources import TokenSource
 from tunebench.objectives._writing import text_of
 from tunebench.objectives.base import IGNORED
 from tunebench.objectives.causal_lm import CausalLm
@@ -41,7 +41,7 @@ def posed(backbone: Path, **settings: Any) -> tuple[Any, Any]:
 
 
 def perplexities(model: Any, objective: Any, examples: Any, batch_tokens: int) -> dict[str, float | None]:
-    source = Tokens(objective, objective.encode(examples), torch.device("cpu"))
+    source = TokenSource(objective, objective.encode(examples), torch.device("cpu"))
     rows, _ = predict(model, source, objective, torch.no_grad, batch_tokens)
     return score(METRICS, rows, objective.references(examples, ()))
 

@@ -1,4 +1,4 @@
-"""The instrument's parts: dropout masks, rates, kept prefixes, precision, failures, trackers, hub commits."""
+"""The instrument's parts: dropout masks, rates, kept trunks, precision, failures, trackers, hub commits."""
 
 import json
 import math
@@ -114,7 +114,7 @@ def test_auto_precision_is_float32_where_bf16_is_slow(monkeypatch: pytest.Monkey
 
 @pytest.mark.parametrize("technique", ["freeze", "classifier_head"])
 @pytest.mark.parametrize("task", ["emotion", "ner"])
-def test_a_kept_prefix_gives_the_run_that_computes_it(
+def test_a_kept_trunk_gives_the_run_that_computes_it(
     task: str, technique: str, backbones: dict[str, Path], data_root: Path, tmp_path: Path
 ) -> None:
     kept = make(make_run(backbones["bert"], data_root, task, technique), tmp_path / "kept")
@@ -129,7 +129,7 @@ def test_a_kept_prefix_gives_the_run_that_computes_it(
     assert kept.metrics.test == pytest.approx(computed.metrics.test, abs=1e-6)
 
 
-def test_runs_that_share_a_frozen_prefix_share_its_entry(
+def test_runs_that_share_a_frozen_trunk_share_its_entry(
     backbones: dict[str, Path], data_root: Path, tmp_path: Path
 ) -> None:
     cache = tmp_path / "cache"

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 from tests.contracts.runs import make, make_run
-from tunebench.engine.frozen_prefix import PrefixCache
+from tunebench.engine.frozen_trunk import TrunkCache
 from tunebench.families.base import base_of
 from tunebench.run.execute import build, pose
 from tunebench.serve.finished import load_finetuned
@@ -70,13 +70,13 @@ def test_no_weight_is_read_and_the_figures_are_those_of_the_seed(
     assert all(torch.equal(parameter, kept[name]) for name, parameter in base_of(model).named_parameters())
 
 
-def test_nothing_is_frozen_so_that_nothing_is_kept_of_a_prefix(
+def test_nothing_is_frozen_so_that_nothing_is_kept_of_a_trunk(
     backbones: dict[str, Path], data_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def never(*_: Any, **__: Any) -> None:
-        raise AssertionError("a prefix was asked for")
+        raise AssertionError("a trunk was asked for")
 
-    monkeypatch.setattr(PrefixCache, "states", never)
+    monkeypatch.setattr(TrunkCache, "states", never)
     done = make(make_run(backbones["transformer"], data_root, "emotion", "from_scratch", epochs=1), tmp_path)
     assert not done.cost.cached
     assert done.cost.prefix_seconds == 0

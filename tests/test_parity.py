@@ -11,7 +11,7 @@ from tunebench.engine import train
 from tunebench.engine.batching import plan_epoch
 from tunebench.engine.events import Step
 from tunebench.engine.precision import make_accelerator
-from tunebench.engine.sources import Tokens
+from tunebench.engine.sources import TokenSource
 from tunebench.engine.weights import Resume
 from tunebench.families import families
 from tunebench.objectives import objectives
@@ -71,7 +71,7 @@ def test_twenty_steps_have_the_losses_of_hf_trainer(
             model=ours,
             network=ours,
             groups=technique.parameter_groups(ours, family, budget.weight_decay),
-            source=Tokens(objective, features, accelerator.device),
+            source=TokenSource(objective, features, accelerator.device),
             objective=objective,
             autocast=accelerator.autocast,
             validate=lambda: {"loss": 0.0},

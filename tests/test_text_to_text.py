@@ -10,7 +10,7 @@ from tests.contracts.runs import make, make_run
 from tunebench._util.errors import UserError
 from tunebench.engine.evaluate import predict
 from tunebench.engine.precision import make_accelerator
-from tunebench.engine.sources import Tokens
+from tunebench.engine.sources import TokenSource
 from tunebench.families import families
 from tunebench.objectives import objectives
 from tunebench.objectives.base import IGNORED
@@ -31,7 +31,7 @@ def asked(backbone: Path, labels: tuple[str, ...] = (), **settings: Any) -> Text
 
 
 def answers(model: Any, objective: TextToText, examples: list[Any], batch_tokens: int) -> tuple[list[Any], list[Any]]:
-    source = Tokens(objective, objective.encode(examples), torch.device("cpu"))
+    source = TokenSource(objective, objective.encode(examples), torch.device("cpu"))
     return predict(model, source, objective, lambda: torch.autocast("cpu", enabled=False), batch_tokens)
 
 
@@ -49,14 +49,14 @@ def texts(data_root: Path) -> list[Any]:
 # The family -----------------------------------------------------------------------------------------------------------
 
 
-def test_tail_of_prefix_is_the_model_at_every_depth_of_the_encoder(model: Any, backbones: dict[str, Path]) -> None:
+def test_tail_of_trunk_is_the_model_at_every_depth_of_the_encoder(model: Any, backbones: dict[str, Path]) -> None:
     batch: Any = dict(T5.tokenizer(backbones["t5"])(["i feel so happy", "john won"], return_tensors="pt", padding=True))
     labels = torch.tensor([[5, 6, 3], [7, 3, IGNORED]])
     with torch.no_grad():
         expected = model(**batch, labels=labels)
         for depth in range(1, 6):
             split = T5.split(model, depth, False)
-            states, mask = split.prefix(**batch), batch["attention_mask"]
+            states, mask = split.trunk(**batch), batch["attention_mask"]
             tail: Any = split.tail
             assert torch.equal(tail(inputs_embeds=states, attention_mask=mask, labels=labels).logits, expected.logits)
             written = tail.generate(inputs_embeds=states, attention_mask=mask, num_beams=3, max_new_tokens=6)
@@ -93,8 +93,8 @@ def test_dropout_in_training_touches_no_frozen_stage(model: Any, backbones: dict
         split = T5.split(model.eval(), depth, False)
         split.tail.train()
         with torch.no_grad():
-            assert torch.equal(split.prefix(**batch), split.prefix(**batch))
-            states = {"inputs_embeds": split.prefix(**batch), "attention_mask": batch["attention_mask"]}
+            assert torch.equal(split.trunk(**batch), split.trunk(**batch))
+            states = {"inputs_embeds": split.trunk(**batch), "attention_mask": batch["attention_mask"]}
             encoder: Any = split.tail
             dropped = [encoder.encoder(**states).last_hidden_state for _ in range(2)]
         assert torch.equal(*dropped) == (depth == 5)

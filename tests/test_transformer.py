@@ -356,14 +356,14 @@ def texts(backbones: dict[str, Path]) -> Any:
     return dict(tokenizer(["i feel so happy", "john won the world cup"], return_tensors="pt", padding=True))
 
 
-def test_tail_of_prefix_is_the_model_at_every_depth_of_the_encoder(loaded: Any, texts: Any) -> None:
+def test_tail_of_trunk_is_the_model_at_every_depth_of_the_encoder(loaded: Any, texts: Any) -> None:
     labels = torch.tensor([[5, 6, 3], [7, 3, -100]])
     assert len(FAMILY.stages(loaded)) == 1 + 2 + 2
     with torch.no_grad():
         expected = loaded(**texts, labels=labels)
         for depth in range(1, 4):
             split = FAMILY.split(loaded, depth, False)
-            above: Any = {"inputs_embeds": split.prefix(**texts), "attention_mask": texts["attention_mask"]}
+            above: Any = {"inputs_embeds": split.trunk(**texts), "attention_mask": texts["attention_mask"]}
             assert torch.equal(split.tail(**above, labels=labels).logits, expected.logits)
             tail: Any = split.tail
             options: dict[str, Any] = {"num_beams": 3, "max_new_tokens": 6}
@@ -378,8 +378,8 @@ def test_dropout_in_training_touches_no_frozen_stage(loaded: Any, texts: Any) ->
         split = FAMILY.split(loaded.eval(), depth, False)
         split.tail.train()
         with torch.no_grad():
-            states = split.prefix(**texts)
-            assert torch.equal(split.prefix(**texts), states)
+            states = split.trunk(**texts)
+            assert torch.equal(split.trunk(**texts), states)
             above = {"inputs_embeds": states, "attention_mask": texts["attention_mask"]}
             tail: Any = split.tail
             dropped = [tail.encoder(**above).last_hidden_state for _ in range(2)]

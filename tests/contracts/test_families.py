@@ -21,7 +21,7 @@ def test_the_folder_holds_the_families_that_are_promised() -> None:
 
 @pytest.mark.parametrize("objective", ["sequence_classification", "regression", "token_classification"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_tail_of_prefix_is_the_model_at_every_depth(kind: str, objective: str, backbones: dict[str, Path]) -> None:
+def test_tail_of_trunk_is_the_model_at_every_depth(kind: str, objective: str, backbones: dict[str, Path]) -> None:
     family = find(str(backbones[kind])).family
     torch.manual_seed(0)
     model = family.load(backbones[kind], objective, objectives()[objective].head(("a", "b", "c"))).eval()
@@ -35,7 +35,7 @@ def test_tail_of_prefix_is_the_model_at_every_depth(kind: str, objective: str, b
         expected = model(**batch).logits
         for depth in depths:
             split = family.split(model, depth, objectives()[objective].pooled)
-            states = split.prefix(**batch)
+            states = split.trunk(**batch)
             mask = {} if split.one_vector else {"attention_mask": batch["attention_mask"]}
             logits = split.tail(inputs_embeds=states, **mask).logits
             if split.one_vector:  # the top layer and the head see one vector a text, not one a token
@@ -63,7 +63,7 @@ def test_the_top_layer_below_a_pooled_head_computes_one_token_a_text(
         module.register_forward_hook(lambda module, args, output: rows.append(output.shape[:-1].numel()))
     split = family.split(model, len(family.stages(model)), pooled=True)
     with torch.no_grad():
-        logits = split.tail(inputs_embeds=split.prefix(**batch)).logits
+        logits = split.tail(inputs_embeds=split.trunk(**batch)).logits
         assert rows == [tokens, len(texts)]
         torch.testing.assert_close(logits, model(**batch).logits)
     assert rows[2:] == [tokens, tokens]

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from tests.contracts.runs import CELLS, TASKS
-from tunebench.engine.sources import Tokens
+from tunebench.engine.sources import TokenSource
 from tunebench.engine.train import _micro_batches
 from tunebench.families import families
 from tunebench.objectives import objectives
@@ -54,7 +54,7 @@ def test_decoding_the_gold_logits_gives_gold(task: str, backbones: dict[str, Pat
 
 def gradient(objective: Any, features: Any, model: Any, micro_batch_size: int | None) -> torch.Tensor:
     model.zero_grad()
-    training: Any = SimpleNamespace(source=Tokens(objective, features, torch.device("cpu")), objective=objective)
+    training: Any = SimpleNamespace(source=TokenSource(objective, features, torch.device("cpu")), objective=objective)
     for batch, weight in _micro_batches(training, list(range(8)), micro_batch_size):
         (model(**batch).loss * weight).backward()
     return torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])

@@ -1,1 +1,1 @@
-"""The instrument: batches, frozen prefix, training loop, evaluation, checkpoints, measurement."""
+"""The instrument: batches, frozen trunk, training loop, evaluation, checkpoints, measurement."""

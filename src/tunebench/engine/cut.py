@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 from tunebench.engine.evaluate import predict
 from tunebench.engine.events import BatchDone, Observer
-from tunebench.engine.frozen_prefix import Prefix, PrefixCache
+from tunebench.engine.frozen_trunk import Trunk, TrunkCache
 from tunebench.engine.measure import Stopwatch
 from tunebench.engine.precision import Precision, autocast_of
-from tunebench.engine.sources import Batch, Cached, CachedVectors, Computed, Source, Tokens
+from tunebench.engine.sources import Batch, CachedSource, CachedVectorSource, ComputedSource, Source, TokenSource
 from tunebench.families.base import Family
 from tunebench.objectives.base import Features, Objective
 
@@ -33,7 +33,7 @@ class Cut:
         network: what batches go through: the model itself, or its tail.
         cached: whether any split is read from kept states.
         over_budget: whether any split had to be computed each time for want of room.
-        watch: seconds spent on prefixes.
+        watch: seconds spent on trunks.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class Cut:
         accelerator: Accelerator,
         precision: Precision,
         identity: str,
-        cache: PrefixCache,
+        cache: TrunkCache,
         batch_tokens: int,
         observe: Observer,
     ):
@@ -67,13 +67,13 @@ class Cut:
                 f"{torch.__version__}"
             )
             self._split = split
-            self._prefix = Prefix(self._compute, hashlib.sha256(key.encode()).hexdigest(), split.one_vector)
+            self._trunk = Trunk(self._compute, hashlib.sha256(key.encode()).hexdigest(), split.one_vector)
 
     def source(self, split: str) -> Source:
         """The batches of a split; made at its first use, so that the test split is not touched before the end."""
         if split not in self._sources:
-            tokens = Tokens(self._objective, self._features[split], self._accelerator.device)
-            self._sources[split] = self._above_prefix(split, tokens) if self.depth else tokens
+            tokens = TokenSource(self._objective, self._features[split], self._accelerator.device)
+            self._sources[split] = self._above_trunk(split, tokens) if self.depth else tokens
         return self._sources[split]
 
     def predict(self, split: str, objective: Objective | None = None) -> tuple[list[Any], list[Any]]:
@@ -82,28 +82,28 @@ class Cut:
         whole = objective.reads_prompts
         return predict(
             self._model if whole else self.network,
-            Tokens(objective, self._features[split], self._accelerator.device) if whole else self.source(split),
+            TokenSource(objective, self._features[split], self._accelerator.device) if whole else self.source(split),
             objective,
             self._autocast,
             self._batch_tokens,
             self._told(f"answers, {split}") if objective.writes or objective.ranks else _untold,
         )
 
-    def _above_prefix(self, split: str, tokens: Tokens) -> Source:
-        prefix = self._prefix
+    def _above_trunk(self, split: str, tokens: TokenSource) -> Source:
+        trunk = self._trunk
         if self.depth >= _WORTH_KEEPING:
-            with self.watch.time("prefix"):
-                states = self._cache.states(prefix, tokens, self._batch_tokens, self._told(f"frozen layers, {split}"))
+            with self.watch.time("trunk"):
+                states = self._cache.states(trunk, tokens, self._batch_tokens, self._told(f"frozen layers, {split}"))
             if states is not None:
                 self.cached = True
-                gathered = CachedVectors if prefix.one_vector else Cached
+                gathered = CachedVectorSource if trunk.one_vector else CachedSource
                 return gathered(self._objective, tokens.features, self._accelerator.device, states)
             self.over_budget = True
-        return Computed(tokens, prefix.compute, prefix.one_vector)
+        return ComputedSource(tokens, trunk.compute, trunk.one_vector)
 
     def _compute(self, inputs: Batch) -> Tensor:
         with torch.no_grad(), self._autocast():
-            return self._split.prefix(**inputs).to(self._dtype)
+            return self._split.trunk(**inputs).to(self._dtype)
 
     def _told(self, phase: str) -> Any:
         def on_batch(done: int, total: int) -> None:

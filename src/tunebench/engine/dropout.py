@@ -15,8 +15,8 @@ from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedM
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
-from tunebench.families._prefix import ATTENTION as WITH_PREFIX
-from tunebench.families._prefix import padded_bias, with_prefix
+from tunebench.families.attention.prefix import ATTENTION as WITH_PREFIX
+from tunebench.families.attention.prefix import padded_bias, with_prefix
 
 ATTENTION = "sdpa_fast_dropout"
 _LEVELS = 1 << 16

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from tunebench._util.errors import UserError
-from tunebench.engine.sources import Tokens
+from tunebench.engine.sources import TokenSource
 from tunebench.objectives.base import Features, Objective
 
 _SECONDS, _FEWEST, _MOST = 0.25, 3, 30
@@ -55,7 +55,7 @@ def latency(
     so this comes last.
     """
     (index,) = middle(features.lengths)
-    batch = Tokens(objective, features, next(model.parameters()).device).batch([index])
+    batch = TokenSource(objective, features, next(model.parameters()).device).batch([index])
     del batch["labels"]
 
     def seconds_of(network: Any) -> float:

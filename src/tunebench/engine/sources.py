@@ -22,8 +22,8 @@ class Source(Protocol):
         ...
 
 
-class Tokens:
-    """Batches of token ids, for a network without a frozen prefix."""
+class TokenSource:
+    """Batches of token ids, for a network without a frozen trunk."""
 
     def __init__(self, objective: Objective, features: Features, device: torch.device):
         self.objective, self.features, self.device = objective, features, device
@@ -33,21 +33,21 @@ class Tokens:
         return {name: tensor.to(self.device) for name, tensor in self.objective.collate(self.features, indices).items()}
 
 
-class Computed:
-    """Batches whose frozen prefix is computed each time: above the cache's budget, or no layer is frozen."""
+class ComputedSource:
+    """Batches whose frozen trunk is computed each time: above the cache's budget, or no layer is frozen."""
 
-    def __init__(self, tokens: Tokens, prefix: Callable[[Batch], Tensor], one_vector: bool):
-        self.features, self._tokens, self._prefix, self._one_vector = tokens.features, tokens, prefix, one_vector
+    def __init__(self, tokens: TokenSource, trunk: Callable[[Batch], Tensor], one_vector: bool):
+        self.features, self._tokens, self._trunk, self._one_vector = tokens.features, tokens, trunk, one_vector
 
     def batch(self, indices: Sequence[int]) -> Batch:
         """States (batch, tokens, hidden) with their mask."""
         inputs = self._tokens.batch(indices)
         labels = inputs.pop("labels")
-        batch = {"inputs_embeds": self._prefix(inputs), "labels": labels}
+        batch = {"inputs_embeds": self._trunk(inputs), "labels": labels}
         return batch if self._one_vector else {**batch, "attention_mask": inputs["attention_mask"]}
 
 
-class Cached:
+class CachedSource:
     """Batches gathered from kept states.
 
     Args:
@@ -69,7 +69,7 @@ class Cached:
         return {name: tensor.to(self._device) for name, tensor in batch.items()}
 
 
-class CachedVectors:
+class CachedVectorSource:
     """Batches gathered where one vector a text is kept.
 
     Args:

@@ -79,7 +79,7 @@ class Training:
 
     Attributes:
         model: the whole model, whose trainable weights are kept.
-        network: what the batches go through: the model, or its tail above the frozen prefix.
+        network: what the batches go through: the model, or its tail above the frozen trunk.
         groups: the optimizer's groups, each with its peak rate `lr`.
         validate: the validation scores now.
         main_metric: its name among the scores, and whether higher is better.

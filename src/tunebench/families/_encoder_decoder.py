@@ -61,9 +61,9 @@ class EncoderDecoder(Family):
 
     def keys_and_values(self, model: nn.Module, ids: Tensor) -> Tensor:
         """Of a text that the encoder reads and the decoder writes (see `Family.keys_and_values`)."""
-        from tunebench.families import _prefix
+        from tunebench.families.attention import prefix
 
-        return _prefix.keys_and_values(base_of(model), self.attentions(model), ids, decoder_input_ids=ids[None])
+        return prefix.keys_and_values(base_of(model), self.attentions(model), ids, decoder_input_ids=ids[None])
 
     def embedded(self, model: nn.Module, ids: Tensor) -> Tensor:
         """The embedder's rows."""

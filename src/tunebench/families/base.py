@@ -35,17 +35,17 @@ class Stage:
 
 @dataclass(frozen=True)
 class Split:
-    """A model cut in two, sharing its parameters: `tail(inputs_embeds=prefix(**inputs), ...)` equals the model.
+    """A model cut in two, sharing its parameters: `tail(inputs_embeds=trunk(**inputs), ...)` equals the model.
 
     Bit by bit, or to rounding where `one_vector`: matrix products then have other shapes.
 
     Attributes:
-        prefix: inputs -> states (batch, tokens, hidden), or (batch, 1, hidden) where `one_vector`.
+        trunk: inputs -> states (batch, tokens, hidden), or (batch, 1, hidden) where `one_vector`.
         tail: the model's own class and forward, whose lower stages take the states as `inputs_embeds`.
         one_vector: the tail reads one token only, so that one vector a text is enough.
     """
 
-    prefix: Callable[..., Tensor]
+    trunk: Callable[..., Tensor]
     tail: nn.Module
     one_vector: bool
 
@@ -227,9 +227,9 @@ class Family(ABC):
 
     def attend_to_prefix(self, model: nn.Module) -> None:
         """Let the attention modules also attend to their `prefix`: keys and values, (heads, prefix, width) each."""
-        from tunebench.families import _prefix
+        from tunebench.families.attention import prefix
 
-        base_of(model).set_attn_implementation(_prefix.ATTENTION)
+        base_of(model).set_attn_implementation(prefix.ATTENTION)
 
     def entrances(self, model: nn.Module) -> list[tuple[nn.Module, list[nn.Module]]]:
         """The modules where a forward pass begins, each with the attention modules behind it."""
@@ -247,17 +247,17 @@ class Family(ABC):
 
     def show_attention(self, model: nn.Module) -> None:
         """Let the attention modules give their weights, (batch, heads, queries, keys), last in their output."""
-        from tunebench.families import _prefix
+        from tunebench.families.attention import prefix
 
         base = base_of(model)
-        prefixed = base.config._attn_implementation == _prefix.ATTENTION
-        base.set_attn_implementation(_prefix.EAGER if prefixed else "eager")
+        prefixed = base.config._attn_implementation == prefix.ATTENTION
+        base.set_attn_implementation(prefix.EAGER if prefixed else "eager")
 
     def keys_and_values(self, model: nn.Module, ids: Tensor) -> Tensor:
         """Keys and values of a text in every layer, (layers, 2, heads, tokens, width), after `attend_to_prefix`."""
-        from tunebench.families import _prefix
+        from tunebench.families.attention import prefix
 
-        return _prefix.keys_and_values(base_of(model).base_model, self.attentions(model), ids)
+        return prefix.keys_and_values(base_of(model).base_model, self.attentions(model), ids)
 
     def key_value_shape(self, model: nn.Module) -> tuple[int, int]:
         """Heads of keys and values, and their width."""

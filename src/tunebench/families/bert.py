@@ -130,7 +130,7 @@ class Bert(Family):
         """Cut above the embeddings, any layer, or the pooler (see `Family.split`)."""
         from torch.nn import Identity, ModuleList
 
-        from tunebench.families import _cut
+        from tunebench.families.cut import stand_ins
 
         base = base_of(model)
         backbone: Any
@@ -142,12 +142,12 @@ class Bert(Family):
         with_pooler = cut > len(layers)
         first_only = one_vector and not hasattr(layers[-1], "ffn")  # DistilBERT's layers take no keys and values
         below = layers[:-1] if first_only else layers[:cut]
-        ours: dict[str, Any] = {encoder_name: _cut.shallow(encoder, layer=ModuleList(below))}
+        ours: dict[str, Any] = {encoder_name: stand_ins.shallow(encoder, layer=ModuleList(below))}
         if hasattr(backbone, "pooler"):
             ours["pooler"] = None
-        lower = _cut.shallow(backbone, **ours)
+        lower = stand_ins.shallow(backbone, **ours)
 
-        def prefix(attention_mask: Tensor, **inputs: Tensor) -> Tensor:
+        def trunk(attention_mask: Tensor, **inputs: Tensor) -> Tensor:
             states = lower(attention_mask=attention_mask, **inputs).last_hidden_state
             if first_only:
                 states = _first_token(layers[-1], states, attention_mask)
@@ -156,16 +156,16 @@ class Bert(Family):
             return states[:, :1] if one_vector else states
 
         if cut >= len(layers):
-            upper: nn.Module = _cut.Computed(None if with_pooler else getattr(backbone, "pooler", None))
+            upper: nn.Module = stand_ins.ComputedBackbone(None if with_pooler else getattr(backbone, "pooler", None))
         else:
             theirs: dict[str, Any] = {
-                "embeddings": _cut.Passed(),
-                encoder_name: _cut.shallow(encoder, layer=ModuleList(layers[cut:])),
+                "embeddings": stand_ins.PassedStates(),
+                encoder_name: stand_ins.shallow(encoder, layer=ModuleList(layers[cut:])),
             }
             if hasattr(backbone, "embeddings_project"):
                 theirs["embeddings_project"] = Identity()
-            upper = _cut.shallow(backbone, **theirs)
-        return Split(prefix, _cut.shallow(base, **{base.base_model_prefix: upper}), one_vector)
+            upper = stand_ins.shallow(backbone, **theirs)
+        return Split(trunk, stand_ins.shallow(base, **{base.base_model_prefix: upper}), one_vector)
 
     def projections(self, model: nn.Module) -> dict[str, tuple[str, ...]]:
         """BERT's names, or DistilBERT's."""
@@ -181,11 +181,11 @@ class Bert(Family):
 
 def _first_token(layer: Any, states: Tensor, mask: Tensor) -> Tensor:
     """A layer's output at the first token, (batch, 1, hidden)."""
-    from tunebench.families import _pooled
+    from tunebench.families.cut import one_token
 
     attention = layer.attention.self
     keys, values, width = attention.key(states), attention.value(states), attention.attention_head_size
-    return _pooled.one_token(layer, states[:, :1], keys, values, mask, width)
+    return one_token.one_token(layer, states[:, :1], keys, values, mask, width)
 
 
 def _spans_from_labels(module: nn.Module, args: tuple, kwargs: dict[str, Any]) -> tuple[tuple, dict[str, Any]]:

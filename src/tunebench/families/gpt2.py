@@ -132,7 +132,7 @@ class Gpt2(Family):
         """Cut above the embeddings, any layer, or the final norm (see `Family.split`)."""
         from torch.nn import Identity, ModuleList
 
-        from tunebench.families import _cut
+        from tunebench.families.cut import stand_ins
 
         base, names = base_of(model), self._names(model)
         backbone: Any = base.base_model
@@ -144,24 +144,24 @@ class Gpt2(Family):
         below = layers[:-1] if last_only else layers[:cut]
         lower: Any = backbone
         if last_only or not whole:
-            lower = _cut.shallow(backbone, **{names.layers: ModuleList(below), names.norm: Identity()})
-            _cut.without_output_hooks(lower)  # the pooled token is chosen above the cut
+            lower = stand_ins.shallow(backbone, **{names.layers: ModuleList(below), names.norm: Identity()})
+            stand_ins.without_output_hooks(lower)  # the pooled token is chosen above the cut
 
-        def prefix(attention_mask: Tensor, **inputs: Tensor) -> Tensor:
+        def trunk(attention_mask: Tensor, **inputs: Tensor) -> Tensor:
             states = lower(attention_mask=attention_mask, **inputs).last_hidden_state
             if last_only:
                 return backbone.ln_f(_last_token(layers[-1], states, attention_mask))
             return states[:, :1] if one_vector else states
 
-        upper: nn.Module = _cut.Computed()
+        upper: nn.Module = stand_ins.ComputedBackbone()
         if not whole:
-            theirs: dict[str, Any] = {names.layers: ModuleList(layers[cut:]), names.tokens: _cut.Passed()}
+            theirs: dict[str, Any] = {names.layers: ModuleList(layers[cut:]), names.tokens: stand_ins.PassedStates()}
             if names.positions:
-                theirs[names.positions] = _cut.Nothing()
+                theirs[names.positions] = stand_ins.NoPositions()
             if names.dropout:
                 theirs[names.dropout] = Identity()  # it belongs to the frozen embeddings
-            upper = _cut.shallow(backbone, **theirs)
-        return Split(prefix, _cut.shallow(base, **{base.base_model_prefix: upper}), one_vector)
+            upper = stand_ins.shallow(backbone, **theirs)
+        return Split(trunk, stand_ins.shallow(base, **{base.base_model_prefix: upper}), one_vector)
 
     def projections(self, model: nn.Module) -> dict[str, tuple[str, ...]]:
         """GPT-2 and GPT-NeoX compute query, key and value in one module."""
@@ -170,10 +170,10 @@ class Gpt2(Family):
 
 def _last_token(layer: Any, states: Tensor, mask: Tensor) -> Tensor:
     """A GPT-2 layer's output at the last real token, (batch, 1, hidden)."""
-    from tunebench.families import _pooled
+    from tunebench.families.cut import one_token
 
     _, keys, values = layer.attn.c_attn(layer.ln_1(states)).chunk(3, dim=-1)
-    return _pooled.one_token(layer, _last_real(states, mask), keys, values, mask, layer.attn.head_dim)
+    return one_token.one_token(layer, _last_real(states, mask), keys, values, mask, layer.attn.head_dim)
 
 
 def _last_real_token(module: nn.Module, args: tuple, kwargs: dict[str, Any], output: Any) -> Any:

@@ -76,29 +76,29 @@ class T5(EncoderDecoder):
         """Cut above the embeddings, any layer of the encoder, or the whole of it (see `Family.split`)."""
         from torch.nn import Identity, ModuleList, Sequential
 
-        from tunebench.families import _cut
+        from tunebench.families.cut import stand_ins
 
         base: Any = base_of(model)
         encoder = base.encoder
         layers = list(encoder.block)
         cut = depth - 1
-        lower: Any = _cut.shallow(encoder, dropout=Identity())  # which the upper part puts into training mode
-        upper: nn.Module = _cut.Computed()
+        lower: Any = stand_ins.shallow(encoder, dropout=Identity())  # which the upper part puts into training mode
+        upper: nn.Module = stand_ins.ComputedBackbone()
         if cut < len(layers):
-            lower = _cut.shallow(lower, block=ModuleList(layers[:cut]), final_layer_norm=Identity())
+            lower = stand_ins.shallow(lower, block=ModuleList(layers[:cut]), final_layer_norm=Identity())
             # All layers share the biases of relative positions, which the lowest one holds. Of the two places of
             # dropout the lower one belongs to the frozen embeddings.
-            upper = _cut.shallow(
+            upper = stand_ins.shallow(
                 encoder,
                 block=ModuleList([_with_bias_of(layers[0], layers[cut]), *layers[cut + 1 :]]),
                 final_layer_norm=Sequential(encoder.final_layer_norm, encoder.dropout),
                 dropout=Identity(),
             )
 
-        def prefix(**inputs: Tensor) -> Tensor:
+        def trunk(**inputs: Tensor) -> Tensor:
             return lower(**inputs).last_hidden_state
 
-        return Split(prefix, _cut.shallow(base, encoder=upper), one_vector=False)
+        return Split(trunk, stand_ins.shallow(base, encoder=upper), one_vector=False)
 
     def projections(self, model: nn.Module) -> dict[str, tuple[str, ...]]:
         """Of self-attention, cross-attention and the feed-forward network, which is gated in T5 1.1 and mT5."""
@@ -115,12 +115,12 @@ def _with_bias_of(first: Any, layer: Any) -> nn.Module:
     """The layer with the first one's biases of relative positions; weights are shared, both stay as they are."""
     from torch.nn import ModuleList
 
-    from tunebench.families import _cut
+    from tunebench.families.cut import stand_ins
 
     theirs, own = first.layer[0].SelfAttention, layer.layer[0].SelfAttention
     if theirs is own:
         return layer
-    attention: Any = _cut.shallow(own, relative_attention_bias=theirs.relative_attention_bias)
+    attention: Any = stand_ins.shallow(own, relative_attention_bias=theirs.relative_attention_bias)
     attention.has_relative_attention_bias = True
-    sublayer = _cut.shallow(layer.layer[0], SelfAttention=attention)
-    return _cut.shallow(layer, layer=ModuleList([sublayer, *layer.layer[1:]]))
+    sublayer = stand_ins.shallow(layer.layer[0], SelfAttention=attention)
+    return stand_ins.shallow(layer, layer=ModuleList([sublayer, *layer.layer[1:]]))

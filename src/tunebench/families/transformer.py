@@ -81,21 +81,21 @@ class OriginalTransformer(EncoderDecoder):
         """Cut above the embeddings, any layer of the encoder, or the whole of it (see `Family.split`)."""
         from torch.nn import Identity, ModuleList
 
-        from tunebench.families import _cut
+        from tunebench.families.cut import stand_ins
 
         base: Any = base_of(model)
         layers = list(base.encoder.layers)
         cut = depth - 1
-        lower: Any = _cut.shallow(base.encoder, layers=ModuleList(layers[:cut]))
-        upper: nn.Module = _cut.Computed()
+        lower: Any = stand_ins.shallow(base.encoder, layers=ModuleList(layers[:cut]))
+        upper: nn.Module = stand_ins.ComputedBackbone()
         if cut < len(layers):
             above = ModuleList(layers[cut:])  # positions and their dropout belong to the embeddings below
-            upper = _cut.shallow(base.encoder, layers=above, positions=_cut.Nothing(), dropout=Identity())
+            upper = stand_ins.shallow(base.encoder, layers=above, positions=stand_ins.NoPositions(), dropout=Identity())
 
-        def prefix(**inputs: Tensor) -> Tensor:
+        def trunk(**inputs: Tensor) -> Tensor:
             return lower(**inputs).last_hidden_state
 
-        return Split(prefix, _cut.shallow(base, encoder=upper), one_vector=False)
+        return Split(trunk, stand_ins.shallow(base, encoder=upper), one_vector=False)
 
     def projections(self, model: nn.Module) -> dict[str, tuple[str, ...]]:
         """Of self-attention, cross-attention and the feed-forward network."""

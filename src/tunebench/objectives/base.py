@@ -69,7 +69,7 @@ class Objective(ABC):
     closed: bool = False
     """Whether a written answer must be one of a known list, or a number."""
     reads_prompts: bool = False
-    """Whether predictions need the whole model and its token ids, not a tail above a frozen prefix."""
+    """Whether predictions need the whole model and its token ids, not a tail above a frozen trunk."""
     ranks: bool = False
     """Whether predictions compare the likelihoods of given answers, for which bf16 logits are too coarse."""
 

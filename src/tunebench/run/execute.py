@@ -1,6 +1,6 @@
 """One run, top to bottom. The file to read first.
 
-Run -> examples -> features -> backbone -> technique -> frozen prefix | tail -> fit -> predictions -> scores -> Done
+Run -> examples -> features -> backbone -> technique -> frozen trunk | tail -> fit -> predictions -> scores -> Done
 """
 
 import copy
@@ -20,7 +20,7 @@ from tunebench.engine.cut import Cut
 from tunebench.engine.dropout import use_fast_dropout
 from tunebench.engine.evaluate import score
 from tunebench.engine.events import Generating, Observer, Testing
-from tunebench.engine.frozen_prefix import PrefixCache
+from tunebench.engine.frozen_trunk import TrunkCache
 from tunebench.engine.generate import answer_sample, kept_sample
 from tunebench.engine.latency import Latency, latency, middle, seconds
 from tunebench.engine.observers import tracking
@@ -103,9 +103,9 @@ def tune(
     settle(model, family, accelerator, precision, objective.ranks)
     cut = Cut(
         model, family, objective, features, accelerator, precision, backbone.fingerprint,
-        PrefixCache(cache, budget.cache_gigabytes * 1e9), budget.evaluation_batch_tokens, observe,
+        TrunkCache(cache, budget.cache_gigabytes * 1e9), budget.evaluation_batch_tokens, observe,
     )  # fmt: skip
-    cut.source(shown)  # now, so that its prefix is not counted among the seconds of the first evaluation
+    cut.source(shown)  # now, so that its trunk is not counted among the seconds of the first evaluation
     native = objectives()[run.task.objective]
     gold = native.references(compared or examples.splits["validation"], examples.labels)
 
@@ -159,7 +159,7 @@ def tune(
     truncated = {f"{split} {what}": n for split in SPLITS for what, n in features[split].truncated.items()}
     return Outcome(
         predictions, sure, validation, parameters, measure.environment(accelerator.device, precision), state, saved,
-        peaks, spent, prefix_seconds=cut.watch.seconds.get("prefix", 0.0), cached=cut.cached, backbone=backbone,
+        peaks, spent, prefix_seconds=cut.watch.seconds.get("trunk", 0.0), cached=cut.cached, backbone=backbone,
         truncated=truncated, tokens={split: sum(features[split].lengths) for split in SPLITS},
         notices=[
             *notices(cut, fresh, state, truncated, objective.max_tokens),

@@ -13,7 +13,7 @@ from tunebench.engine import weights
 from tunebench.engine.evaluate import predict as run_network
 from tunebench.engine.generate import generate
 from tunebench.engine.precision import autocast_of, make_accelerator
-from tunebench.engine.sources import Tokens
+from tunebench.engine.sources import TokenSource
 from tunebench.objectives.base import Objective
 from tunebench.objectives.causal_lm import CausalLm
 from tunebench.records import Done, read_json, read_result
@@ -194,7 +194,7 @@ def answers_of(
     if isinstance(objective, CausalLm) and not objective.writes:
         answers = generate(model.to(accelerator.device), objective, examples, autocast)
         return [text for text, _ in answers], [ended for _, ended in answers]
-    source = Tokens(objective, objective.encode(examples), accelerator.device)
+    source = TokenSource(objective, objective.encode(examples), accelerator.device)
     return run_network(
         model.to(accelerator.device),
         source,

@@ -1,7 +1,7 @@
 """Outputs of frozen stages: computed once, kept on disk, read in every epoch by every run that shares them.
 
 The key holds the backbone, the depth, the tokenised texts and the number format, and neither technique nor seed: seeds,
-learning rates and techniques share an entry. The prefix runs without dropout whether its outputs are kept or not. Kept
+learning rates and techniques share an entry. The trunk runs without dropout whether its outputs are kept or not. Kept
 outputs come from batches sorted by length, so their last bits can differ from those of a training batch (a matrix
 product's rounding depends on its shape); the result carries a notice.
 """
@@ -20,12 +20,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from tunebench.engine.batching import plan_evaluation
-from tunebench.engine.sources import Batch, Tokens
+from tunebench.engine.sources import Batch, TokenSource
 from tunebench.objectives.base import Features
 
 
 @dataclass(frozen=True)
-class Prefix:
+class Trunk:
     """The frozen part of a cut model.
 
     Attributes:
@@ -39,7 +39,7 @@ class Prefix:
     one_vector: bool
 
 
-class PrefixCache:
+class TrunkCache:
     """A folder of kept states with a budget in bytes; the least recently used entries make room."""
 
     def __init__(self, folder: Path, budget: float):
@@ -47,8 +47,8 @@ class PrefixCache:
 
     def states(
         self,
-        prefix: Prefix,
-        tokens: Tokens,
+        trunk: Trunk,
+        tokens: TokenSource,
         batch_tokens: int,
         on_batch: Callable[[int, int], None] = lambda done, total: None,
     ) -> Tensor | None:
@@ -58,13 +58,13 @@ class PrefixCache:
         """
         if self.budget <= 0:
             return None
-        path = self.folder / f"{entry_key(prefix, tokens.features)}.safetensors"
+        path = self.folder / f"{entry_key(trunk, tokens.features)}.safetensors"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             with FileLock(path.with_suffix(".lock")):  # a second worker waits for the first one's work
                 states = _read(path)
                 if states is None:
-                    states = self._compute(prefix, tokens, batch_tokens, on_batch)
+                    states = self._compute(trunk, tokens, batch_tokens, on_batch)
                     if states is not None and not self._write(path, states):
                         return None
                 return states
@@ -72,17 +72,17 @@ class PrefixCache:
             return None
 
     def _compute(
-        self, prefix: Prefix, tokens: Tokens, batch_tokens: int, on_batch: Callable[[int, int], None]
+        self, trunk: Trunk, tokens: TokenSource, batch_tokens: int, on_batch: Callable[[int, int], None]
     ) -> Tensor | None:
         features = tokens.features
-        lengths = [1] * len(features) if prefix.one_vector else features.lengths
+        lengths = [1] * len(features) if trunk.one_vector else features.lengths
         ends = torch.tensor(lengths).cumsum(0).tolist()
         kept: Tensor | None = None
         plan = plan_evaluation(features.lengths, batch_tokens)
         for number, indices in enumerate(plan):
             batch = tokens.batch(indices)
             del batch["labels"]
-            states = prefix.compute(batch).cpu()
+            states = trunk.compute(batch).cpu()
             if kept is None:
                 if ends[-1] * states.shape[-1] * states.element_size() > self.budget:
                     return None
@@ -109,9 +109,9 @@ class PrefixCache:
         return True
 
 
-def entry_key(prefix: Prefix, features: Features) -> str:
+def entry_key(trunk: Trunk, features: Features) -> str:
     """Name of the entry for these texts."""
-    digest = hashlib.sha256(prefix.identity.encode())
+    digest = hashlib.sha256(trunk.identity.encode())
     for row in features.inputs:
         digest.update(json.dumps(row).encode())
     return digest.hexdigest()[:32]

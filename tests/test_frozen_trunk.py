@@ -11,9 +11,9 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from tests.tiny import make_tokenizer
-from tunebench.engine import frozen_prefix
-from tunebench.engine.frozen_prefix import Prefix, PrefixCache, entry_key
-from tunebench.engine.sources import Cached, CachedVectors, Tokens
+from tunebench.engine import frozen_trunk
+from tunebench.engine.frozen_trunk import Trunk, TrunkCache, entry_key
+from tunebench.engine.sources import CachedSource, CachedVectorSource, TokenSource
 from tunebench.objectives import objectives
 from tunebench.objectives.base import Objective
 from tunebench.tasks.examples import TextExample
@@ -29,17 +29,17 @@ def objective() -> Objective:
 
 
 @pytest.fixture
-def tokens(objective: Objective) -> Tokens:
+def tokens(objective: Objective) -> TokenSource:
     return tokens_of(objective, TEXTS)
 
 
-def tokens_of(objective: Objective, texts: tuple[str, ...]) -> Tokens:
+def tokens_of(objective: Objective, texts: tuple[str, ...]) -> TokenSource:
     examples = [TextExample(text, number % 2) for number, text in enumerate(texts)]
-    return Tokens(objective, objective.encode(examples), torch.device("cpu"))
+    return TokenSource(objective, objective.encode(examples), torch.device("cpu"))
 
 
 class Counted:
-    """A prefix that looks its ids up in a table, and counts its batches."""
+    """A trunk that looks its ids up in a table, and counts its batches."""
 
     def __init__(self, dtype: torch.dtype = torch.float32, one_vector: bool = False):
         self.calls, self._dtype, self._one_vector = 0, dtype, one_vector
@@ -49,15 +49,15 @@ class Counted:
         states = TABLE[inputs["input_ids"]].to(self._dtype)
         return states[:, :1] if self._one_vector else states
 
-    def prefix(self, identity: str = "model") -> Prefix:
-        return Prefix(self, identity, self._one_vector)
+    def trunk(self, identity: str = "model") -> Trunk:
+        return Trunk(self, identity, self._one_vector)
 
 
-def states_of(cache: PrefixCache, tokens: Tokens, counted: Counted, identity: str = "model") -> Tensor | None:
-    return cache.states(counted.prefix(identity), tokens, batch_tokens=16)
+def states_of(cache: TrunkCache, tokens: TokenSource, counted: Counted, identity: str = "model") -> Tensor | None:
+    return cache.states(counted.trunk(identity), tokens, batch_tokens=16)
 
 
-def expected(tokens: Tokens) -> Tensor:
+def expected(tokens: TokenSource) -> Tensor:
     return TABLE[torch.tensor([token for row in tokens.features.inputs for token in row["input_ids"]])]
 
 
@@ -66,10 +66,10 @@ def entries(folder: Path) -> list[Path]:
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_states_are_computed_once_and_read_afterwards(dtype: torch.dtype, tokens: Tokens, tmp_path: Path) -> None:
+def test_states_are_computed_once_and_read_afterwards(dtype: torch.dtype, tokens: TokenSource, tmp_path: Path) -> None:
     first, second = Counted(dtype), Counted(dtype)
-    made = states_of(PrefixCache(tmp_path, 1e6), tokens, first)
-    read = states_of(PrefixCache(tmp_path, 1e6), tokens, second)
+    made = states_of(TrunkCache(tmp_path, 1e6), tokens, first)
+    read = states_of(TrunkCache(tmp_path, 1e6), tokens, second)
 
     assert made is not None
     assert read is not None
@@ -80,20 +80,20 @@ def test_states_are_computed_once_and_read_afterwards(dtype: torch.dtype, tokens
     assert second.calls == 0
 
 
-def test_one_vector_a_text_is_kept_where_one_is_enough(tokens: Tokens, tmp_path: Path) -> None:
-    states = states_of(PrefixCache(tmp_path, 1e6), tokens, Counted(one_vector=True))
+def test_one_vector_a_text_is_kept_where_one_is_enough(tokens: TokenSource, tmp_path: Path) -> None:
+    states = states_of(TrunkCache(tmp_path, 1e6), tokens, Counted(one_vector=True))
 
     assert states is not None
     assert torch.equal(states, TABLE[torch.full((len(TEXTS),), tokens.features.inputs[0]["input_ids"][0])])
-    batch = CachedVectors(tokens.objective, tokens.features, torch.device("cpu"), states).batch([2, 1])
+    batch = CachedVectorSource(tokens.objective, tokens.features, torch.device("cpu"), states).batch([2, 1])
     assert torch.equal(batch["inputs_embeds"], states[[2, 1], None])
     assert torch.equal(batch["labels"], tokens.batch([2, 1])["labels"])
 
 
-def test_a_batch_of_kept_states_is_the_batch_that_the_prefix_gives(tokens: Tokens, tmp_path: Path) -> None:
-    states = states_of(PrefixCache(tmp_path, 1e6), tokens, Counted())
+def test_a_batch_of_kept_states_is_the_batch_that_the_trunk_gives(tokens: TokenSource, tmp_path: Path) -> None:
+    states = states_of(TrunkCache(tmp_path, 1e6), tokens, Counted())
     assert states is not None
-    batch = Cached(tokens.objective, tokens.features, torch.device("cpu"), states).batch([2, 0])
+    batch = CachedSource(tokens.objective, tokens.features, torch.device("cpu"), states).batch([2, 0])
     plain = tokens.batch([2, 0])
 
     mask = plain["attention_mask"].bool()
@@ -102,10 +102,10 @@ def test_a_batch_of_kept_states_is_the_batch_that_the_prefix_gives(tokens: Token
     assert torch.equal(batch["labels"], plain["labels"])
 
 
-def test_progress_is_told_batch_by_batch(tokens: Tokens, tmp_path: Path) -> None:
+def test_progress_is_told_batch_by_batch(tokens: TokenSource, tmp_path: Path) -> None:
     told: list[tuple[int, int]] = []
     counted = Counted()
-    PrefixCache(tmp_path, 1e6).states(counted.prefix(), tokens, 16, lambda done, total: told.append((done, total)))
+    TrunkCache(tmp_path, 1e6).states(counted.trunk(), tokens, 16, lambda done, total: told.append((done, total)))
 
     assert told == [(number + 1, counted.calls) for number in range(counted.calls)]
 
@@ -114,8 +114,8 @@ def test_the_key_holds_the_model_and_the_tokenised_texts(objective: Objective) -
     features, others = (tokens_of(objective, texts).features for texts in (TEXTS, TEXTS[::-1]))
     counted = Counted()
 
-    assert entry_key(counted.prefix("a"), features) == entry_key(Counted().prefix("a"), features)
-    keys = {entry_key(counted.prefix(i), f) for i in ("a", "b") for f in (features, others)}
+    assert entry_key(counted.trunk("a"), features) == entry_key(Counted().trunk("a"), features)
+    keys = {entry_key(counted.trunk(i), f) for i in ("a", "b") for f in (features, others)}
     assert len(keys) == 4
 
 
@@ -138,8 +138,8 @@ def empty(path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", [flip_a_byte, truncate, cut_header, empty])
-def test_a_damaged_entry_is_made_again(damage: Callable[[Path], None], tokens: Tokens, tmp_path: Path) -> None:
-    cache = PrefixCache(tmp_path, 1e6)
+def test_a_damaged_entry_is_made_again(damage: Callable[[Path], None], tokens: TokenSource, tmp_path: Path) -> None:
+    cache = TrunkCache(tmp_path, 1e6)
     states_of(cache, tokens, Counted())
     (entry,) = entries(tmp_path)
     damage(entry)
@@ -153,20 +153,20 @@ def test_a_damaged_entry_is_made_again(damage: Callable[[Path], None], tokens: T
     assert after.calls == 0, "the damaged entry was replaced"
 
 
-def test_states_over_the_budget_are_not_kept(tokens: Tokens, tmp_path: Path) -> None:
+def test_states_over_the_budget_are_not_kept(tokens: TokenSource, tmp_path: Path) -> None:
     size = expected(tokens).nbytes
     counted = Counted()
 
-    assert states_of(PrefixCache(tmp_path, size - 1), tokens, counted) is None
+    assert states_of(TrunkCache(tmp_path, size - 1), tokens, counted) is None
     assert entries(tmp_path) == []
     assert counted.calls == 1, "it stops at the first batch"
-    assert states_of(PrefixCache(tmp_path, size), tokens, Counted()) is not None
+    assert states_of(TrunkCache(tmp_path, size), tokens, Counted()) is not None
 
 
-def test_a_budget_of_nothing_touches_no_disk(tokens: Tokens, tmp_path: Path) -> None:
+def test_a_budget_of_nothing_touches_no_disk(tokens: TokenSource, tmp_path: Path) -> None:
     counted = Counted()
 
-    assert states_of(PrefixCache(tmp_path / "cache", 0), tokens, counted) is None
+    assert states_of(TrunkCache(tmp_path / "cache", 0), tokens, counted) is None
     assert counted.calls == 0
     assert not (tmp_path / "cache").exists()
 
@@ -176,32 +176,32 @@ FULL = (OSError(28, "No space left on device"), SafetensorError("I/O error: No s
 
 @pytest.mark.parametrize("error", FULL, ids=repr)
 def test_a_full_disk_counts_as_no_room_and_leaves_no_litter(
-    error: Exception, tokens: Tokens, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    error: Exception, tokens: TokenSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(tensors: Any, path: Path, **options: Any) -> None:
         Path(path).write_bytes(b"half of it")
         raise error
 
-    monkeypatch.setattr(frozen_prefix, "save_file", fail)
-    assert states_of(PrefixCache(tmp_path, 1e6), tokens, Counted()) is None
+    monkeypatch.setattr(frozen_trunk, "save_file", fail)
+    assert states_of(TrunkCache(tmp_path, 1e6), tokens, Counted()) is None
     assert [path.suffix for path in tmp_path.iterdir()] in ([], [".lock"])
 
 
-def test_a_cache_folder_that_cannot_be_made_counts_as_no_room(tokens: Tokens, tmp_path: Path) -> None:
+def test_a_cache_folder_that_cannot_be_made_counts_as_no_room(tokens: TokenSource, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
 
-    assert states_of(PrefixCache(tmp_path / "file" / "cache", 1e6), tokens, Counted()) is None
+    assert states_of(TrunkCache(tmp_path / "file" / "cache", 1e6), tokens, Counted()) is None
 
 
 def test_the_least_recently_used_entry_makes_room_within_the_budget(objective: Objective, tmp_path: Path) -> None:
     texts = [tokens_of(objective, (f"i feel {word} today",) * 8) for word in ("happy", "afraid", "furious")]
-    states_of(PrefixCache(tmp_path, 1e6), texts[0], Counted())
+    states_of(TrunkCache(tmp_path, 1e6), texts[0], Counted())
     budget = 2.5 * entries(tmp_path)[0].stat().st_size
-    cache = PrefixCache(tmp_path, budget)
+    cache = TrunkCache(tmp_path, budget)
     states_of(cache, texts[1], Counted())
     assert len(entries(tmp_path)) == 2
     for age, number in enumerate((1, 0)):  # the clock of a file system is too coarse to tell them apart
-        path = tmp_path / f"{entry_key(Counted().prefix(), texts[number].features)}.safetensors"
+        path = tmp_path / f"{entry_key(Counted().trunk(), texts[number].features)}.safetensors"
         os.utime(path, (1000 + age, 1000 + age))
 
     read = Counted()
@@ -221,7 +221,7 @@ def test_the_least_recently_used_entry_makes_room_within_the_budget(objective: O
 
 def test_an_entry_that_makes_room_stays_readable_for_who_has_it(objective: Objective, tmp_path: Path) -> None:
     texts = [tokens_of(objective, (f"i feel {word} today",) * 8) for word in ("happy", "afraid")]
-    cache = PrefixCache(tmp_path, 1.5 * expected(texts[0]).nbytes)
+    cache = TrunkCache(tmp_path, 1.5 * expected(texts[0]).nbytes)
     states_of(cache, texts[0], Counted())
     mapped = states_of(cache, texts[0], Counted())
     states_of(cache, texts[1], Counted())

@@ -11,7 +11,7 @@ from transformers.modeling_outputs import BaseModelOutputWithPoolingAndCrossAtte
 M = TypeVar("M", bound=nn.Module)
 
 
-class Passed(nn.Module):
+class PassedStates(nn.Module):
     """Stands where the embeddings stood; gives on the states that it gets as `inputs_embeds`."""
 
     def forward(self, input_ids: None = None, inputs_embeds: Tensor | None = None, *_: Any, **__: Any) -> Tensor:
@@ -20,7 +20,7 @@ class Passed(nn.Module):
         return inputs_embeds
 
 
-class Computed(nn.Module):
+class ComputedBackbone(nn.Module):
     """Stands where a wholly frozen backbone or encoder stood; its output is already computed.
 
     Args:
@@ -40,7 +40,7 @@ class Computed(nn.Module):
         return Output(last_hidden_state=inputs_embeds, pooler_output=pooled)
 
 
-class Nothing(nn.Module):
+class NoPositions(nn.Module):
     """Stands where positions were added; they are in the states already."""
 
     def forward(self, *_: Any, **__: Any) -> Tensor:
