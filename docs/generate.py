@@ -64,7 +64,7 @@ def technique(name: str, entry: type[Entry], guide: Guide, drawn: bool, results:
         "## Equations", f"```text\n{guide.equations.rstrip()}\n```",
         *(["## How many numbers train", _counted(guide), _table(["model", "numbers", "closed form"], _counts(guide))]
           if guide.counts else []),
-        "## When to use it", _bullets(guide.use), "## When rather not", _bullets(guide.leave),
+        "## When to use it", _bullets(guide.use), "## When not to use it", _bullets(guide.leave),
         "## Settings", _settings(entry),
         "## What our studies measured", _bullets(guide.notes), _results(results),
     ])  # fmt: skip
@@ -113,9 +113,9 @@ def _options(annotation: Any) -> tuple[Any, ...]:
 
 def _results(results: Sequence[Measured]) -> str:
     if not results:
-        return "Not yet in one of our studies of real data."
+        return "Not yet measured on real data."
     rows = [[f"[{one.where}](../results/{one.page})", one.value, one.best, one.trained] for one in results]
-    return _table(["cell", "this", "best there", "trained, head included"], rows)
+    return _table(["cell", "this", "best in this cell", "trained, head included"], rows)
 
 
 # What trains, read off the code ---------------------------------------------------------------------------------------
@@ -197,7 +197,7 @@ def family_page(name: str, family: Family) -> str:
         f"# {family.title} (`{name}`)", _NOTE, _doc(type(family)),
         "Loads checkpoints whose `model_type` is " + ", ".join(f"`{kind}`" for kind in family.model_types) + ".",
         "## Tasks", _table(["task", "posed as", "class of transformers"], _posed(family)),
-        "## Techniques that have no meaning here", _bullets(_refused(family)),
+        "## Techniques that do not apply", _bullets(_refused(family)),
     ]  # fmt: skip
     if found is not None:
         posed = next(iter(family.auto_classes))
@@ -208,7 +208,7 @@ def family_page(name: str, family: Family) -> str:
         stages = ", ".join(stage.name for stage in family.stages(model))
         sections += [
             "## Stages", f"Where a model can be cut, lowest first (`{found.name}`): {stages}.",
-            "## Targets", "What `targets` of LoRA and its kin reach in each layer:",
+            "## Targets", "What `targets` of LoRA and similar techniques select in each layer:",
             _table(["role", "modules"], inside),
             "## Shapes known offline", "`tunebench plan` counts these without a network:",
             _bullets([f"`{shape}`" for shape in family.shapes]),
@@ -248,7 +248,7 @@ def task_page(name: str, task: Task) -> str:
     """The data, the metrics, what to know of them, and how each family is asked."""
     posed = {family: task.objective_of(family.auto_classes) for family in families().values()}
     rows = [
-        [f"[{family.title}](../families/{family.name}.md)", f"`{way}`" if way else "no head for it"]
+        [f"[{family.title}](../families/{family.name}.md)", f"`{way}`" if way else "cannot pose it"]
         for family, way in posed.items()
     ]
     metrics = [[f"`{metric}`" + (" (main)" if place == 0 else ""), METRICS[metric].title, METRICS[metric].source]

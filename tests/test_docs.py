@@ -103,7 +103,7 @@ def test_the_short_form_is_on_the_terminal(capsys: pytest.CaptureFixture[str], m
         "h = W x + (alpha / rank)",
         "294,912 besides the head = 2 * layers * rank",
         "Use it when:",
-        "Rather not when:",
+        "Avoid it when:",
     ):
         assert part in out
 

@@ -440,7 +440,7 @@ def _guided(guide: dict[str, Any] | None) -> list[tuple[str, list[str]]]:
         "Equations": guide["equations"].splitlines(),
         f"Numbers that train, with {given or 'the defaults'}": counts,
         "Use it when": [f"- {line}" for line in guide["use"]],
-        "Rather not when": [f"- {line}" for line in guide["leave"]],
+        "Avoid it when": [f"- {line}" for line in guide["leave"]],
     }  # fmt: skip
     return [(title, lines) for title, lines in sections.items() if lines]
 

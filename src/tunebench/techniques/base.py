@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Entry(BaseModel, ABC):
-    """What stands in a study's list of techniques: a `Technique` or a `Baseline`. Its name is its file's name."""
+    """An entry in a study's list of techniques: a `Technique` or a `Baseline`. Its name is its file's name."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

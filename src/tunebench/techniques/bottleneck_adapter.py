@@ -20,7 +20,7 @@ class BottleneckAdapter(Trained):
     """h + up(f(down(h))) after a sub-layer's output projection; `up` is zero at the start, so the adapter is identity.
 
     Houlsby et al. 2019, section 2.1: one after attention (in a decoder also after cross-attention) and one after the
-    feed-forward network of each layer; Pfeiffer et al. 2021, section 3: the latter only. The head trains. Parameters an
+    feed-forward network of each layer; Pfeiffer et al. 2021, section 3: the latter only. The head trains. Parameters per
     adapter, where bottleneck = hidden / reduction: 2 x hidden x bottleneck + bottleneck + hidden.
     """
 
@@ -28,7 +28,7 @@ class BottleneckAdapter(Trained):
     title = "Bottleneck adapter"
     paper = "Houlsby et al. 2019, Parameter-Efficient Transfer Learning for NLP, https://arxiv.org/abs/1902.00751"
 
-    placement: Literal["houlsby", "pfeiffer"] = Field("pfeiffer", description="after each sub-layer, or one a layer")
+    placement: Literal["houlsby", "pfeiffer"] = Field("pfeiffer", description="after each sub-layer, or one per layer")
     reduction: int = Field(16, ge=1, description="hidden size / bottleneck; Pfeiffer et al. 2020: 16")
     activation: Literal["relu", "gelu", "tanh"] = Field("relu", description="f; Pfeiffer et al. 2020: relu")
     learning_rate: float = Field(1e-3, gt=0, le=1, description="within Houlsby et al. 2019, 3.1: 3e-5 to 3e-3")

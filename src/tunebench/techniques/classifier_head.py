@@ -25,7 +25,7 @@ class ClassifierHead(Trained):
 
     dropout: float = Field(0.2, ge=0, lt=1, description="fraction of the head's inputs that is dropped; our sweep")
     learning_rate: float = Field(
-        1e-2, gt=0, le=1, description="a linear model on fixed features bears a large rate; our sweep"
+        1e-2, gt=0, le=1, description="a linear model on fixed features tolerates a large rate; our sweep"
     )
 
     def not_applicable(self, family: Family, objective: str) -> str | None:

@@ -25,10 +25,10 @@ class Freeze(Trained):
     paper = "Lee, Tang and Lin 2019, What Would Elsa Do?, https://arxiv.org/abs/1911.03090"
 
     frozen_layers: int | None = Field(
-        None, ge=0, description="how many lower layers stay frozen; default: half of them, or the whole encoder"
+        None, ge=0, description="lower layers that stay frozen; default: half of them, or the whole encoder"
     )
     frozen_decoder_layers: int | None = Field(
-        None, ge=0, description="how many lower layers of an encoder-decoder's decoder stay frozen, too"
+        None, ge=0, description="lower layers of an encoder-decoder's decoder that stay frozen as well"
     )
     learning_rate: float = Field(5e-5, gt=0, le=1, description="as full fine-tuning: Devlin et al. 2019, A.3")
 

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 class FromScratch(Trained):
     """All weights begin at random, drawn from the run's seed as the architecture's own code draws them, and all train.
 
-    What full fine-tuning is better by is what pretraining is worth on a task (Erhan et al. 2010). The checkpoint gives
-    its configuration and its tokenizer; no weight is read.
+    The gain of full fine-tuning over it is the value of pretraining on a task (Erhan et al. 2010). The checkpoint
+    provides configuration and tokenizer; no weight is read.
     """
 
     name = "from_scratch"

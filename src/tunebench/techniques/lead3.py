@@ -17,7 +17,7 @@ _FILE = "lead3.json"
 
 
 class Lead3(Baseline):
-    """Copies the first sentences of the source, a line each (Nallapati et al. 2017, section 4.3)."""
+    """Copies the first sentences of the source, one per line (Nallapati et al. 2017, section 4.3)."""
 
     name = "lead3"
     title = "First three sentences"

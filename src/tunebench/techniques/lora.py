@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class Lora(_peft.LowRank, _peft.Ranked):
     """W + (alpha / rank) B A with A (rank, in), B (out, rank), B zero at the start; W frozen, the head trains.
 
-    Hu et al. 2021, section 4.1; PEFT's implementation. Parameters a target: rank x (in + out).
+    Hu et al. 2021, section 4.1; PEFT's implementation. Parameters per target: rank x (in + out).
     """
 
     name = "lora"

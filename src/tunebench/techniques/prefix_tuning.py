@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 class PrefixTuning(_prefix.LayerPrefix):
-    """One embedding a virtual token becomes its keys and values in all layers through an MLP; the backbone is frozen.
+    """An MLP turns one embedding per virtual token into keys and values of all layers; the backbone is frozen.
 
-    Li and Liang 2021, sections 4.2 and 4.3. The MLP serves training only: what is kept are tokens x layers x 2 x hidden
-    numbers, and the head.
+    Li and Liang 2021, sections 4.2 and 4.3. The MLP is used in training only; tokens x layers x 2 x hidden numbers and
+    the head are kept.
     """
 
     name = "prefix_tuning"

@@ -31,7 +31,7 @@ class Guide(_Part):
         equations: in plain text.
         counts: by the name of a model whose shape is known offline.
         use: when to take it.
-        leave: when rather not.
+        leave: when to avoid it.
         notes: what our own studies say of it, in Markdown, with links from `docs/techniques/`.
         example: settings for the counts, where some must be given.
     """
