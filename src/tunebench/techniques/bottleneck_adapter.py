@@ -20,8 +20,8 @@ class BottleneckAdapter(Trained):
     """h + up(f(down(h))) after a sub-layer's output projection; `up` is zero at the start, so the adapter is identity.
 
     Houlsby et al. 2019, section 2.1: one after attention (in a decoder also after cross-attention) and one after the
-    feed-forward network of each layer; Pfeiffer et al. 2021, section 3: the latter only. The head trains. Parameters per
-    adapter, where bottleneck = hidden / reduction: 2 x hidden x bottleneck + bottleneck + hidden.
+    feed-forward network of each layer; Pfeiffer et al. 2021, section 3: the latter only. The head trains.
+    Parameters per adapter, where bottleneck = hidden / reduction: 2 x hidden x bottleneck + bottleneck + hidden.
     """
 
     name = "bottleneck_adapter"

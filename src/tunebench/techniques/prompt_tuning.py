@@ -19,9 +19,10 @@ if TYPE_CHECKING:
 class PromptTuning(_prefix.PrefixTechnique):
     """Soft tokens join the embedded text, and their outputs are dropped again: labels and pooled token stay in place.
 
-    Lester et al. 2021, sections 2 and 3.2. In a decoder they stand before the text. In an encoder they stand after it, so
-    that the text keeps its positions; they carry no position themselves. In an encoder-decoder they stand before the
-    source, and the decoder reads the encoder's states of them, as in the paper. Parameters: tokens x hidden, and the head.
+    Lester et al. 2021, sections 2 and 3.2. In a decoder they stand before the text. In an encoder they stand after it,
+    so that the text keeps its positions; they carry no position themselves. In an encoder-decoder they stand before the
+    source, and the decoder reads the encoder's states of them, as in the paper. Parameters: tokens x hidden, and the
+    head.
     """
 
     name = "prompt_tuning"
