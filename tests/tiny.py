@@ -110,14 +110,15 @@ def make_backbone(folder: Path, model_type: str = "bert", seed: int = 0) -> Path
 
     Args:
         folder: made if it is not there.
-        model_type: "bert" or "roberta" (with a pooler), "distilbert"; "gpt2", "llama", "gpt_neox"; "t5", "transformer".
+        model_type: "bert", "ernie" or "roberta" (with a pooler), "distilbert"; "gpt2", "llama", "gpt_neox"; "t5",
+            "transformer".
         seed: of the weights.
     """
     import torch
     from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
     decoder = model_type in ("gpt2", "llama", "gpt_neox")
-    tokenizer = make_decoder_tokenizer() if decoder else make_tokenizer(token_types=model_type == "bert")
+    tokenizer = make_decoder_tokenizer() if decoder else make_tokenizer(token_types=model_type in ("bert", "ernie"))
     auto: Any = AutoModelForCausalLM if decoder else AutoModel
     seq2seq = model_type in ("t5", "transformer")
     if model_type == "transformer":
@@ -132,6 +133,7 @@ def make_backbone(folder: Path, model_type: str = "bert", seed: int = 0) -> Path
     }  # fmt: skip
     shapes: dict[str, dict[str, Any]] = {
         "bert": bert,
+        "ernie": bert,
         "roberta": {  # positions start above the padding's number
             **bert, "max_position_embeddings": POSITIONS + 2, "type_vocab_size": 1,
             "bos_token_id": tokenizer.cls_token_id, "eos_token_id": tokenizer.sep_token_id,

@@ -53,8 +53,14 @@ def entry_of(name: str) -> tuple[str, About]:
 
 def _technique(entry: type[Entry]) -> About:
     header = ["setting", "default", "meaning and source of the default"]
-    return {"title": entry.title, "source": entry.paper, "text": _doc(entry), "details": (header, _settings(entry)),
-            "guide": guides()[entry.name].model_dump(exclude={"notes"})}  # fmt: skip
+    guide = guides().get(entry.name)  # a plugin's technique has none
+    return {
+        "title": entry.title,
+        "source": entry.paper,
+        "text": _doc(entry),
+        "details": (header, _settings(entry)),
+        "guide": guide and guide.model_dump(exclude={"notes"}),
+    }
 
 
 def _settings(entry: type[BaseModel]) -> list[list[str]]:

@@ -9,5 +9,5 @@ from tunebench.tasks.base import Task
 
 @functools.cache
 def tasks() -> dict[str, Task]:
-    """Every built-in task by its name."""
-    return instances_in(built_in, Task)
+    """Every built-in task by its name, and every plugin's (entry points `tunebench.tasks`)."""
+    return instances_in(built_in, Task, "tunebench.tasks")
