@@ -18,6 +18,7 @@ from tunebench.zoo.pretraining import corpus
 from tunebench.zoo.pretraining.batches import Steps, batch_at, held_out_batches
 from tunebench.zoo.pretraining.corpus import Corpus
 from tunebench.zoo.pretraining.cross_entropy import CHUNK, summed_cross_entropy
+from tunebench.zoo.pretraining.curve import svg
 from tunebench.zoo.pretraining.muon import Muon
 from tunebench.zoo.pretraining.objectives import objectives
 from tunebench.zoo.pretraining.objectives.base import Shape, Text
@@ -469,7 +470,9 @@ def test_pretraining_learns_and_writes_an_ordinary_folder_with_a_card(name: str,
     card = (folder / "README.md").read_text()
     assert f"**{curve[-1]['perplexity']:.2f}**" in card
     assert "| made up | none |" in card
-    assert (folder / "curve.svg").stat().st_size > 1000
+    drawn = (folder / "curve.svg").read_text()
+    assert drawn.count('aria-roledescription="point"') == len(curve)
+    assert drawn == svg(curve)
 
 
 def test_tied_weights_are_stored_once(texts: Path, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from tunebench._util import chart_style
 from tunebench.evaluation.metrics import METRICS
 from tunebench.report import beside, text
 from tunebench.report.charts import vega
@@ -188,4 +189,4 @@ def _pictures(comparison: Comparison, drawn: list[Chart], before: int) -> Iterat
 def pictures(content: dict[str, Any]) -> dict[str, str]:
     """The figures as files, by name: the first view of each chart, on white."""
     found = [picture for _, _, group in content["families"] for cell in group for picture in cell.pictures]
-    return {picture.file: vega.on_white(picture.svg) for picture in found if picture.svg}
+    return {picture.file: chart_style.on_white(picture.svg) for picture in found if picture.svg}

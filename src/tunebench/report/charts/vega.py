@@ -5,33 +5,16 @@ started with the first chart.
 """
 
 import functools
-import re
 from importlib import resources
 from typing import Any
 
 from markupsafe import Markup, escape
 
-from tunebench._util import drawing
+from tunebench._util import chart_style, drawing
 from tunebench.report.charts.base import Chart, Spec
 
 _WIDTH, _HEIGHT, _PANEL = 440, 250, 150
-_GREY = "#888888"
-_CONFIG: Spec = {
-    "background": None,
-    "font": "system-ui, sans-serif",
-    "view": {"stroke": None},
-    "axis": {
-        "labelColor": "currentColor", "titleColor": "currentColor", "gridColor": _GREY, "gridOpacity": 0.25,
-        "domainColor": _GREY, "tickColor": _GREY, "labelFontSize": 12, "titleFontSize": 12,
-        "titleFontWeight": "normal", "titleLimit": 320,
-    },
-    "legend": {"labelColor": "currentColor", "orient": "bottom", "columns": 2, "labelFontSize": 12, "labelLimit": 190,
-               "symbolSize": 80, "symbolOpacity": 1},
-    "aria": True,
-}  # fmt: skip
 _SNIPPET = "window.vegaEmbed = vegaEmbed;"
-_ID = re.compile(r'id="([^"]*)"')
-_NAMED = re.compile(r'(id="|url\(#)([^")]*)')
 
 
 def complete(view: Spec) -> Spec:
@@ -39,7 +22,7 @@ def complete(view: Spec) -> Spec:
     sized = {"width": _WIDTH, "height": _HEIGHT}
     if "facet" in view:
         sized = {"spec": {**view["spec"], "width": _PANEL, "height": _PANEL}}
-    return {"$schema": "https://vega.github.io/schema/vega-lite/v6.json", "config": _CONFIG, **view, **sized}
+    return {"$schema": chart_style.SCHEMA, "config": chart_style.CONFIG, **view, **sized}
 
 
 class Drawn:
@@ -58,20 +41,12 @@ class Drawn:
     @functools.cached_property
     def svg(self) -> str:
         """The content, as soon as it is there."""
-        drawn = self._svg.result()
-        # Vega counts its ids on from chart to chart: counted anew, the same chart has the same bytes.
-        ids = {old: f"{self._name}-{number}" for number, old in enumerate(dict.fromkeys(_ID.findall(drawn)))}
-        return _NAMED.sub(lambda found: f"{found[1]}{ids.get(found[2], found[2])}", drawn)
+        return chart_style.with_ids(self._svg.result(), self._name)
 
 
 def begin() -> None:
     """Have the page's script made, which takes longest: before the charts, which come one by one."""
     drawing.javascript(_SNIPPET)
-
-
-def on_white(drawn: str) -> str:
-    """An SVG as a file: on white, for its ink is black there, whatever page it is put into."""
-    return drawn.replace("<svg ", '<svg style="background: white; color: black" ', 1) + "\n"
 
 
 def inline(drawn: str, title: str) -> Markup:

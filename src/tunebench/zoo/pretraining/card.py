@@ -6,6 +6,7 @@ import torch
 
 from tunebench.engine.measure import environment
 from tunebench.records import write_atomically, write_json
+from tunebench.zoo.pretraining import curve
 from tunebench.zoo.pretraining.loop import State, Task
 from tunebench.zoo.pretraining.recipe import Recipe
 
@@ -26,7 +27,7 @@ def write(folder: Path, recipe: Recipe, task: Task, state: State, precision: str
         },
     )  # fmt: skip
     write_atomically(folder / "README.md", _text(recipe, task, state, parameters, precision).encode())
-    _draw(state, folder / "curve.svg")
+    write_atomically(folder / "curve.svg", curve.svg(state.curve).encode())
 
 
 def _text(recipe: Recipe, task: Task, state: State, parameters: int, precision: str) -> str:
@@ -76,18 +77,3 @@ def _some(curve: list[dict], most: int = 15) -> list[dict]:
     """Evenly spread readings, the last one included."""
     stride = -(-len(curve) // most)
     return curve[::-1][::stride][::-1]
-
-
-def _draw(state: State, path: Path) -> None:
-    import matplotlib as mpl
-    from matplotlib.figure import Figure
-
-    with mpl.rc_context({"svg.hashsalt": "tunebench", "svg.fonttype": "none"}):
-        figure = Figure(figsize=(6, 3.2), layout="constrained")
-        axes = figure.add_subplot()
-        tokens = [point["tokens"] / 1e6 for point in state.curve]
-        axes.plot(tokens, [next(iter(point["held_out"].values())) for point in state.curve], color="#0072B2")
-        axes.set_xlabel("tokens seen (millions)")
-        axes.set_ylabel("held-out loss (nats a prediction)")
-        axes.grid(alpha=0.3)
-        figure.savefig(path, metadata={"Date": None})
