@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-GREY = "#888888"
+_GREY = "#888888"
 CONFIG: dict[str, Any] = {
     "background": None,
     "font": "system-ui, sans-serif",
@@ -11,10 +11,10 @@ CONFIG: dict[str, Any] = {
     "axis": {
         "labelColor": "currentColor",
         "titleColor": "currentColor",
-        "gridColor": GREY,
+        "gridColor": _GREY,
         "gridOpacity": 0.25,
-        "domainColor": GREY,
-        "tickColor": GREY,
+        "domainColor": _GREY,
+        "tickColor": _GREY,
         "labelFontSize": 12,
         "titleFontSize": 12,
         "titleFontWeight": "normal",
