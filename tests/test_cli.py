@@ -231,7 +231,7 @@ def test_an_interruption_keeps_what_is_done_and_says_how_to_go_on(
     code, out, err = shell("run", *known, "--out", tmp_path / "out")
 
     assert (code, err) == (130, "")
-    assert "Stopped. Finished runs are kept; the same command goes on." in out
+    assert "Stopped. Finished runs are kept; the same command continues." in out
     assert (tmp_path / "out" / "report.html").is_file()
 
 
@@ -374,7 +374,7 @@ def test_a_file_without_texts_is_told(shell: Shell, tmp_path: Path) -> None:
     (tmp_path / "texts.txt").write_text("\n \n")
 
     assert shell.refusal("predict", tmp_path, "--file", tmp_path / "texts.txt") == (
-        f"--file {tmp_path / 'texts.txt'}: it holds no text."
+        f"--file {tmp_path / 'texts.txt'}: it contains no text."
     )
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 app = typer.Typer(
     help="Which fine-tuning technique should I use, and what does it cost me?\n\n"
     "Start with 'tunebench show demo' for a study to copy, 'tunebench plan STUDY' for what it would train, and "
-    "'tunebench run STUDY' to do it. A run that was interrupted goes on when the same command is given again.",
+    "'tunebench run STUDY' to do it. After an interruption the same command continues.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -55,7 +55,7 @@ def run(
     ] = None,
     seeds: Annotated[int | None, typer.Option(min=1, help="run seeds 0 to N-1 instead of the study's")] = None,
     workers: Annotated[
-        str, typer.Option(help="runs at once: a number, or auto (one a GPU; without GPUs, one a core)")
+        str, typer.Option(help="runs at once: a number, or auto (one per GPU, or one per core without GPUs)")
     ] = "1",
     data_root: DataRoot = None,
     data: Data = None,
@@ -66,7 +66,7 @@ def run(
 ) -> None:
     """Make all runs of a study that have no result yet, then write its report.
 
-    Stop it at any moment: the same command goes on where it stood. Exit code: 0 all done, 1 a run failed, 2 wrong use.
+    Stop it at any moment: the same command continues. Exit code: 0 all done, 1 a run failed, 2 wrong use.
 
     Example: tunebench run my-study.yaml --workers auto --only 'bert/emotion/*'
     """
@@ -97,14 +97,14 @@ def run(
             interrupted = _drive([job_in(target, *one, places, track) for one in ordered], executor)
         page = reports.build(target)
     if interrupted:
-        _say(f"Stopped. Finished runs are kept; the same command goes on. Report so far: {page}")
+        _say(f"Stopped. Finished runs are kept; the same command continues. Report so far: {page}")
         raise typer.Exit(130)
     _say(f"Report: {page}")
     failed = failed_runs(target, runs)
     for name, reason in failed:
         _say(f"failed: {name}: {reason}")
     if failed:
-        _say("The same command makes failed runs again; each run's error.txt holds the traceback.")
+        _say("The same command makes failed runs again; each run's error.txt contains the traceback.")
         raise typer.Exit(1)
 
 
@@ -174,7 +174,7 @@ def report(
         bool, typer.Option("--rescore", help="compute every test metric again from the predictions, and compare")
     ] = False,
 ) -> None:
-    """Write report.html, report.md, report.tex, results.csv and results.json anew from a study's result files."""
+    """Write report.html, report.md, report.tex, results.csv and results.json from a study's result files."""
     from tunebench import report as reports
 
     if not rescore:
@@ -182,7 +182,7 @@ def report(
         return
     path, changes, unread = reports.build_rescored(out)
     for run in unread:
-        _say(f"{run}: its predictions cannot be read; its record stands as it is.")
+        _say(f"{run}: its predictions cannot be read; its record is unchanged.")
     for change in changes:
         _say(
             f"{change.run}: {change.metric} is recorded as {change.recorded}; its predictions give {change.recomputed}."
@@ -194,7 +194,7 @@ def report(
 
 @app.command(name="list")
 def list_(kind: Annotated[Kind, typer.Argument(help="what to list")], json_: Json = False) -> None:
-    """List the techniques, tasks, families, built-in studies or recipes. 'tunebench show NAME' tells more of one."""
+    """List the techniques, tasks, families, built-in studies or recipes. 'tunebench show NAME' prints details."""
     from tunebench.cli.catalogue import entries
 
     found = entries()[kind]
@@ -234,7 +234,7 @@ def predict(
     pair: Annotated[
         list[str] | None, typer.Option(help="the second text: to compare, or an instruction's input")
     ] = None,
-    file: Annotated[Path | None, typer.Option(help="a file with one text a line (a pair: separated by a tab)")] = None,
+    file: Annotated[Path | None, typer.Option(help="a file with one text per line (a pair: separated by a tab)")] = None,
     json_: Json = False,
 ) -> None:
     """Answer new texts with a finished run's model: labels, scores, or a written response.
@@ -262,9 +262,9 @@ def attention(
     ] = None,
     out: Annotated[Path | None, typer.Option(help="output folder; default: attention/<run>")] = None,
 ) -> None:
-    """Show what a finished run's model looks at in a text, layer by layer and head by head, tuned beside untuned.
+    """Show what a finished run's model looks at in a text, by layer and head, before and after tuning.
 
-    Writes a page (attention.html), two figures a kind of attention (svg), the weights (attention.safetensors) and
+    Writes a page (attention.html), two figures per kind of attention (svg), the weights (attention.safetensors) and
     their tokens (attention.json).
 
     Example: tunebench attention runs/demo/runs/<run> --text "i feel wonderful today"
@@ -293,8 +293,8 @@ def pretrain(
 ) -> None:
     """Train a tokenizer and a backbone from plain text, by the objective of its family.
 
-    OUT/model is an ordinary transformers folder with a card, usable wherever a model name stands; it is written anew at
-    each reading of the held-out loss. Stop it at any moment: the same command goes on and ends with the same weights.
+    OUT/model is an ordinary transformers folder with a card, usable as a model name; it is written again at each
+    reading of the held-out loss. Stop it at any moment: the same command continues and ends with the same weights.
 
     Example: tunebench pretrain pocket-bert --data-root ../shared/data
     """
@@ -316,7 +316,7 @@ def pretrain(
                 observe = functools.partial(display.show, parsed.name, parsed.name)
                 made = make(parsed, data_root, target, observe, _models(model))
         except KeyboardInterrupt:
-            _say(f"Stopped. The same command goes on. Model so far: {target}/model")
+            _say(f"Stopped. The same command continues. Model so far: {target}/model")
             raise typer.Exit(130) from None
         except RunError as error:
             _say(f"failed: {error}")
@@ -326,7 +326,7 @@ def pretrain(
 
 @app.command()
 def env(json_: Json = False) -> None:
-    """Show what the figures of a run here would depend on: versions, processor, device, precision."""
+    """Show what the figures of a run depend on: versions, processor, device, precision."""
     import torch
     from accelerate import PartialState
 
@@ -410,7 +410,7 @@ def _texts(text: list[str] | None, pair: list[str] | None, file: Path | None) ->
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"--file {file}: it cannot be read as UTF-8 text ({error}).") from error
     if not lines:
-        raise UserError(f"--file {file}: it holds no text.")
+        raise UserError(f"--file {file}: it contains no text.")
     if all("\t" in line for line in lines):
         return [line.split("\t")[0] for line in lines], [line.split("\t")[1] for line in lines]
     return lines, None
@@ -428,7 +428,7 @@ def _shown(answer: dict[str, Any]) -> str:
 
 
 def _guided(guide: dict[str, Any] | None) -> list[tuple[str, list[str]]]:
-    """What there is to know of a technique besides its settings, as titles with lines."""
+    """A technique's guide, as titles with lines."""
     if guide is None:
         return []
     counts = [
