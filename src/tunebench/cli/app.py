@@ -234,7 +234,7 @@ def predict(
     pair: Annotated[
         list[str] | None, typer.Option(help="the second text: to compare, or an instruction's input")
     ] = None,
-    file: Annotated[Path | None, typer.Option(help="a file with one text per line (a pair: separated by a tab)")] = None,
+    file: Annotated[Path | None, typer.Option(help="a file with one text per line (a pair: tab-separated)")] = None,
     json_: Json = False,
 ) -> None:
     """Answer new texts with a finished run's model: labels, scores, or a written response.
