@@ -27,6 +27,7 @@ from tunebench.engine import dropout, train
 from tunebench.engine.batching import plan_epoch
 from tunebench.engine.seeds import seed_torch
 from tunebench.run.execute import execute
+from tunebench.run.job import Job
 from tunebench.study import Study, Training
 from tunebench.zoo import checkpoints
 
@@ -80,10 +81,12 @@ def training_of(technique: str, model: Path, table: Path, scratch: Path) -> trai
 
     task = {"objective": "sequence_classification", "data": str(table)}
     experiment = {"model": str(model), "task": task, "techniques": [technique]}
-    run = Study.model_validate({"name": "profile", "experiments": [experiment]}).runs()[0]
+    study = Study.model_validate({"name": "profile", "experiments": [experiment]})
+    run, places = study.runs()[0], study.places()
+    job = Job(run=run, places=places, family="", folder=str(scratch), cache=str(scratch / "cache"))
     fit, train.fit = train.fit, catch
     try:
-        execute(run, scratch, scratch / "cache", lambda event: None)
+        execute(job, lambda event: None)
     except Caught as caught:
         return caught.training
     finally:

@@ -71,7 +71,7 @@ def done(
         intervals={"accuracy": interval, "macro_f1": None},
         parameters=Parameters(total=109_486_854, trainable=trainable, technique=0, head=trainable),
         cost=Cost(
-            prefix_seconds=1.5,
+            trunk_seconds=1.5,
             train_seconds=train_seconds if trained else 0.0,
             evaluation_seconds=2.0,
             total_seconds=245.0,

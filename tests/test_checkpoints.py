@@ -94,10 +94,10 @@ def test_a_folder_without_a_model_is_told(content: str | None, folder: Path) -> 
 
 def test_a_model_option_that_points_nowhere_is_told(tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught:
-        checkpoints.find("some-model", override=str(tmp_path / "nowhere"))
+        checkpoints.find("NAME", place=str(tmp_path / "nowhere"))
 
     assert str(caught.value) == (
-        f"model folder {tmp_path / 'nowhere'}: there is no such folder. Check the path given with --model."
+        f"model 'NAME': there is no folder {tmp_path / 'nowhere'}. Say where it lies with --model NAME=PATH."
     )
 
 

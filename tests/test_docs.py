@@ -79,7 +79,8 @@ def test_a_closed_form_gives_what_a_plan_counts(name: str, model: str) -> None:
     count = guide.counts[model]
     settings = techniques()[name](**guide.example).model_dump() | guide.example
     assert eval(count.form, {"__builtins__": {}}, {**settings, **shape(model)}) == count.trained
-    assert cell["parameters"]["head" if count.head else "technique"] == count.trained
+    assert cell.parameters is not None
+    assert (cell.parameters.head if count.head else cell.parameters.technique) == count.trained
 
 
 def test_all_techniques_are_counted_where_they_apply() -> None:

@@ -11,7 +11,7 @@ from torch.nn import functional
 from transformers import T5Config, T5ForConditionalGeneration
 from transformers.activations import NewGELUActivation
 
-from tests.contracts.runs import make, make_run
+from tests.contracts.runs import job_of, make, make_run
 from tunebench._util.errors import RunError
 from tunebench.engine import cut, train
 from tunebench.engine.activation import use_fused_gelu
@@ -22,6 +22,7 @@ from tunebench.engine.precision import resolve_precision
 from tunebench.engine.schedule import rate_factor
 from tunebench.engine.seeds import STEP, seed_of, seed_torch, seeds_of_steps
 from tunebench.run.execute import execute
+from tunebench.study import Places
 
 
 def test_a_step_draws_the_numbers_that_torchs_own_seeding_gives() -> None:
@@ -158,7 +159,7 @@ def test_a_loss_that_is_not_finite_ends_the_run_at_its_step(
     monkeypatch.setattr(train, "_micro_batches", lambda training, indices, size: [(_poisoned(training, indices), 1.0)])
     run = make_run(backbones["bert"], data_root, "similarity", "full")
     with pytest.raises(RunError, match=r"the loss is nan at step 1; a lower learning rate may help"):
-        execute(run, tmp_path, tmp_path / "cache", lambda event: None)
+        execute(job_of(run, tmp_path), lambda event: None)
 
 
 def _poisoned(training: Any, indices: list[int]) -> Any:
@@ -202,7 +203,7 @@ def test_a_tracker_gets_losses_and_scores(backbones: dict[str, Path], data_root:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     run = make_run(backbones["bert"], data_root, "emotion", "classifier_head")
-    execute(run, tmp_path, tmp_path / "cache", lambda event: None, track="tensorboard")
+    execute(job_of(run, tmp_path, track="tensorboard"), lambda event: None)
     folders = {path.parent for path in tmp_path.rglob("events.out.tfevents*")}
     tags = {tag for folder in folders for tag in EventAccumulator(str(folder)).Reload().Tags()["scalars"]}
     assert {"train/loss", "validation/weighted_f1"} <= tags
@@ -227,8 +228,8 @@ def test_the_result_names_the_commits_that_the_hub_resolved(
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot)
     run = make_run(backbones["bert"], data_root, "emotion", "classifier_head")
-    run = run.model_copy(update={"model": "bert-base-uncased", "revision": "v2", "data_root": None})
-    result = make(run, tmp_path / "run")
+    run = run.model_copy(update={"model": "bert-base-uncased", "revision": "v2"})
+    result = make(run, tmp_path / "run", places=Places())
     assert result.backbone is not None
     assert (result.backbone.source, result.backbone.commit) == ("bert-base-uncased", "c0ffee")
     assert result.data.source == "dair-ai/emotion@decade"

@@ -22,7 +22,7 @@ CELLS = {"bert": "emotion", "fresh_pooler": "emotion", "distilbert": "emotion", 
 def drawn(backbone: Path, data_root: Path, technique: str = "from_scratch", seed: int = 0) -> dict[str, torch.Tensor]:
     """The weights that a run begins with."""
     run = make_run(backbone, data_root, "emotion", technique).model_copy(update={"seed": seed})
-    found = find(run.model)
+    found = find(run.model, place=str(backbone))
     objective = pose(run, found, [str(label) for label in range(6)], found.family.tokenizer(backbone))
     technique_itself: Any = run.entry
     model = build(run, technique_itself, found, backbone, objective, 10)
@@ -79,4 +79,4 @@ def test_nothing_is_frozen_so_that_nothing_is_kept_of_a_trunk(
     monkeypatch.setattr(TrunkCache, "states", never)
     done = make(make_run(backbones["transformer"], data_root, "emotion", "from_scratch", epochs=1), tmp_path)
     assert not done.cost.cached
-    assert done.cost.prefix_seconds == 0
+    assert done.cost.trunk_seconds == 0

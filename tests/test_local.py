@@ -16,6 +16,7 @@ from tunebench.run import worker
 from tunebench.run.drive import drive
 from tunebench.run.executors import local
 from tunebench.run.job import Job, job_in
+from tunebench.run.pending import Pending
 from tunebench.run.scheduler import FixedList
 from tunebench.study import Places, Study
 
@@ -56,7 +57,7 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 def some_jobs(count: int, out: Path) -> list[Job]:
     experiment = {"model": "m", "task": "emotion", "techniques": ["full"]}
     study = Study.model_validate({"name": "x", "seeds": list(range(count)), "experiments": [experiment]})
-    return [job_in(out, run, "bert", Places()) for run in study.runs()]
+    return [job_in(out, Pending(run, "bert"), Places()) for run in study.runs()]
 
 
 def silent(job: Job, event: Event) -> None:

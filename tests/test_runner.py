@@ -70,7 +70,7 @@ class Command:
             "--model", f"tiny-bert={backbone}", "--data-root", str(data_root),
         ]  # fmt: skip
         study, _ = read_study(str(folder / "study.yaml"))
-        self.runs = study.runs({"tiny-bert": str(backbone)}, str(data_root))
+        self.runs, self.places = study.runs(), study.places({"tiny-bert": str(backbone)}, str(data_root))
 
     def __call__(self, *more: str) -> tuple[int, str, str]:
         """Run it to its end in this process."""
@@ -196,9 +196,10 @@ def test_a_run_is_pending_unless_it_has_a_whole_result(change: str, finished: Fi
     elif change == "absent":
         (changed / "result.json").unlink()
 
-    pending = pending_runs(runs, tmp_path)
-    assert [run.id for run, _ in pending] == ([] if change == "nothing" else [runs[0].id])
-    assert {family for _, family in pending} <= {"bert"}
+    pending, remarks = pending_runs(runs, finished.places, tmp_path)
+    assert [one.run.id for one in pending] == ([] if change == "nothing" else [runs[0].id])
+    assert {one.family for one in pending} <= {"bert"}
+    assert remarks == []
 
 
 # What a finished run is for -------------------------------------------------------------------------------------------
@@ -335,7 +336,8 @@ def test_a_damaged_description_of_a_run_is_told(copied: Path) -> None:
 def test_a_backbone_that_is_not_the_tuned_one_is_told(copied: Path, backbones: dict[str, Path]) -> None:
     stored = json.loads((copied / "run.json").read_text())
     other = backbones["fresh_pooler"]
-    (copied / "run.json").write_text(json.dumps({**stored, "folder": str(other)}))
+    stored["places"]["models"]["tiny-bert"] = str(other)
+    (copied / "run.json").write_text(json.dumps(stored))
     code, _, err = tunebench("predict", copied, "--text", "a")
 
     assert code == 2

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from tunebench._util.errors import UserError
-from tunebench.study import Run, Study, built_in_studies, read_study
+from tunebench.study import Places, Run, Study, built_in_studies, read_run, read_study, write_run
 
 
 def written(folder: Path, text: str) -> str:
@@ -33,10 +33,9 @@ def message_of(folder: Path, text: str) -> str:
 
 def only_run(**changes: Any) -> Run:
     """The run of a study with one cell; `techniques`, `task` and `training` are the experiment's."""
-    options = {key: changes.pop(key) for key in ("models", "data_root") if key in changes}
     top = {key: changes.pop(key) for key in ("seeds", "name") if key in changes}
     experiment = {"model": "some-model", "task": "emotion", "techniques": ["full"], **changes}
-    (run,) = Study.model_validate({"name": "mine", **top, "experiments": [experiment]}).runs(**options)
+    (run,) = Study.model_validate({"name": "mine", **top, "experiments": [experiment]}).runs()
     return run
 
 
@@ -324,15 +323,28 @@ def test_the_same_seed_twice_is_told() -> None:
         only_run(seeds=[1, 1])
 
 
+def study_of(*models: str, **experiment: Any) -> Study:
+    """A study with an experiment for each model."""
+    common = {"task": "emotion", "techniques": ["full"], **experiment}
+    return Study.model_validate({"name": "mine", "experiments": [{"model": model, **common} for model in models]})
+
+
 def test_a_model_option_that_names_no_model_of_the_study_is_told() -> None:
     with pytest.raises(UserError) as caught:
-        only_run(models={"sme-model": "folder"})
+        study_of("some-model").places({"sme-model": "folder"})
 
     assert str(caught.value) == "--model sme-model: the study has no such model. Did you mean 'some-model'?"
 
 
-def test_a_model_option_gives_its_folder_to_the_runs_of_that_model() -> None:
-    assert only_run(models={"some-model": "folder"}).folder == "folder"
+def test_a_model_option_gives_the_model_its_place() -> None:
+    places = study_of("some-model", "org/other").places({"some-model": "/a/folder"})
+
+    assert places.models == {"some-model": "/a/folder"}
+
+
+def test_a_model_option_may_name_a_folder_as_the_study_writes_it_or_as_its_runs_do() -> None:
+    for name in ("/models/bert", "bert"):
+        assert study_of("/models/bert").places({name: "/moved/elsewhere"}).models == {"bert": "/moved/elsewhere"}
 
 
 def test_own_data_is_named_after_its_train_file() -> None:
@@ -370,8 +382,6 @@ def test_a_run_keeps_its_id_between_processes() -> None:
         {"seeds": [1]},
         {"model": "other-model"},
         {"revision": "v2"},
-        {"models": {"some-model": "folder"}},
-        {"data_root": "elsewhere"},
         {"techniques": [{"name": "full", "learning_rate": 1e-5}]},
         {"techniques": ["llrd"]},
         {"training": {"epochs": 6}},
@@ -397,6 +407,137 @@ def test_whatever_can_change_a_figure_changes_the_id(changes: dict[str, Any]) ->
 )
 def test_whatever_cannot_change_a_figure_keeps_the_id(changes: dict[str, Any]) -> None:
     assert only_run(**changes).id == only_run().id
+
+
+def test_a_copy_of_a_run_has_the_id_of_its_contents() -> None:
+    run = only_run()
+    first = run.id
+
+    assert run.model_copy(update={"seed": 1}).id == only_run(seeds=[1]).id != first
+    assert run.model_copy().id == first
+
+
+@pytest.mark.parametrize(
+    "model", ["/models/bert", "/elsewhere/bert", "~/bert", "./bert", "../models/bert", "./x/../bert/"]
+)
+def test_a_model_folder_is_named_by_its_name_wherever_it_lies(model: str) -> None:
+    run = only_run(model=model)
+
+    assert (run.model, run.id) == ("bert", only_run(model="/models/bert").id)
+
+
+@pytest.mark.parametrize("model", ["bert", "org/bert", "models/bert"])
+def test_any_other_model_is_named_as_it_is_written_whether_or_not_a_folder_has_that_name(
+    model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = study_of(model)
+    (before,), nowhere = study.runs(), study.places()
+    (tmp_path / model).mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    (run,) = study.runs()
+
+    assert (run.model, run.id) == (model, before.id)
+    assert nowhere.models == {}
+    assert study.places().models == {model: str(tmp_path / model)}
+
+
+def test_relative_model_folders_are_found_from_wherever_a_run_is_read(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    assert study_of("./models/bert").places({}).models == {"bert": str(tmp_path / "models/bert")}
+    assert study_of("bert").places({"bert": "elsewhere"}).models == {"bert": str(tmp_path / "elsewhere")}
+
+
+@pytest.mark.parametrize("models", [("/a/bert", "/b/bert"), ("/a/bert", "bert"), ("./bert", "../bert")], ids=str)
+def test_two_models_of_one_name_are_told(models: tuple[str, str]) -> None:
+    with pytest.raises(UserError) as caught:
+        study_of(*models).runs()
+
+    assert str(caught.value) == (
+        f"study 'mine': the models {models[0]} and {models[1]} are both named 'bert'. "
+        "Name one of them differently (model: NAME), and say where it lies with --model NAME=PATH."
+    )
+
+
+def test_one_model_folder_may_be_written_in_two_ways(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="stands in it twice"):
+        study_of("./bert", str(tmp_path / "bert")).runs()
+
+
+OWN_FILES = {"objective": "regression", "data": "here/scores.csv"}
+
+
+def test_where_the_users_own_files_lie_is_a_place_and_no_part_of_a_run() -> None:
+    here, there = (study_of("m", task={**OWN_FILES, "data": f"{folder}/scores.csv"}) for folder in ("here", "/there"))
+    (run,), (other,) = here.runs(), there.runs()
+
+    assert run == other
+    assert "here" not in run.model_dump_json()
+    assert there.places().located(other.task).data == "/there/scores.csv"
+    assert here.places().of(run).files == {"scores": "here/scores.csv"}
+
+
+def test_own_files_embedded_data_and_built_in_data_are_three_tasks() -> None:
+    named = {"name": "emotion", "objective": "sequence_classification"}
+    runs = [
+        only_run(task=task) for task in ("emotion", {"name": "emotion", "data": "embedded"}, {**named, "data": "a.csv"})
+    ]
+
+    assert [run.task.data for run in runs] == [None, "embedded", "own"]
+    assert len({run.id for run in runs}) == 3
+
+
+def test_two_files_under_one_task_name_are_told() -> None:
+    study = Study.model_validate(
+        {
+            "name": "mine",
+            "experiments": [
+                {"model": "m", "task": {**OWN_FILES, "data": data}, "techniques": ["full"]}
+                for data in ("a/scores.csv", {"train": "b/scores.csv", "test": "b/test.csv"})
+            ],
+        }
+    )
+    with pytest.raises(UserError) as caught:
+        study.runs()
+    assert str(caught.value) == (
+        "study 'mine': two tasks named 'scores' read different files (a/scores.csv; b/scores.csv, b/test.csv). "
+        "Give one of them another name (name: NAME)."
+    )
+
+
+def test_a_data_root_replaces_embedded_data() -> None:
+    study = study_of("m").on_embedded_data()
+
+    assert study.runs()[0].task.data == "embedded"
+    assert study.on_data_root().runs()[0].id == only_run(model="m").id
+
+
+def test_a_run_file_holds_the_run_and_only_its_own_places(tmp_path: Path) -> None:
+    study = study_of("/a/bert", "/b/gpt")
+    run = study.runs()[0]
+    write_run(tmp_path, run, study.places(data_root="/data"))
+
+    assert read_run(tmp_path) == (run, Places(models={"bert": "/a/bert"}, data_root="/data"))
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ("{", "this is no folder of a run (run.json cannot be read). Give OUT/runs/<run>."),
+        ('{"run": {}}', "its run.json is damaged, or another version wrote it. Run the study again."),
+        (
+            '{"model": "m", "folder": "/models/m", "task": {}, "technique": "full", "seed": 0}',
+            "schema 1 of tunebench wrote its run.json; this version reads schema 2. Run the study again.",
+        ),
+    ],
+)
+def test_a_run_file_that_cannot_be_read_is_told(content: str, expected: str, tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text(content)
+    with pytest.raises(UserError) as caught:
+        read_run(tmp_path)
+
+    assert str(caught.value) == f"{tmp_path}: {expected}"
 
 
 def test_a_label_for_tables_is_no_part_of_the_id() -> None:
@@ -431,7 +572,7 @@ def test_an_id_is_one_plain_folder_name(name: str) -> None:
         {"techniques": [{"name": "lora", "rank": 4, "targets": ["query", "key"]}]},
         {"techniques": ["tfidf"], "task": "ner"},
         {"task": {"objective": "regression", "data": {"train": "a.csv"}, "columns": {"pair": "second"}}},
-        {"models": {"some-model": "folder"}, "data_root": "root", "training": {"micro_batch_size": 2}},
+        {"model": "/models/bert", "training": {"micro_batch_size": 2}},
     ],
     ids=str,
 )

@@ -101,7 +101,7 @@ def test_dropout_in_training_touches_no_frozen_stage(model: Any, backbones: dict
 
 
 def test_the_published_t5_counts_are_the_closed_form_ones() -> None:
-    cells = [cell for cell in plan(read_study("published")[0].runs()) if cell["family"] == "t5"]
+    cells = [cell for cell in plan(read_study("published")[0].runs()) if cell.family == "t5"]
     counted = {(c["task"], c["technique"]): c["parameters"]["trainable"] for c in cells if c["parameters"]}
     embeddings, attention, feed_forward = 32128 * 512, 4 * 512 * 512, 2 * 512 * 2048
     encoder = 6 * (attention + feed_forward + 2 * 512) + 32 * 8 + 512

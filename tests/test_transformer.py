@@ -12,6 +12,7 @@ from torch.nn import functional
 from tests.contracts.runs import make, make_run
 from tunebench._util.errors import UserError
 from tunebench.families import families
+from tunebench.records import Parameters
 from tunebench.run.plan import plan
 from tunebench.serve.finished import export
 from tunebench.study import Study
@@ -429,7 +430,7 @@ def planned(model: str, *chosen: Any, task: Any = "sentiment") -> list[dict[str,
 def test_the_papers_shapes_are_counted_offline() -> None:
     for model, count in (("transformer-base", 63_045_632), ("transformer-big", 214_171_648)):
         (cell,) = planned(model, "from_scratch")
-        assert cell["parameters"] == {"total": count, "trainable": count, "technique": count, "head": 0}
+        assert cell.parameters == Parameters(total=count, trainable=count, technique=count, head=0)
     with pytest.raises(
         UserError, match=r"has no tokenizer\. Give a folder .* or take pocket-transformer, which has both"
     ):
@@ -443,7 +444,7 @@ def test_the_shipped_shape_has_no_weights_and_says_what_can_be_done_with_it() ->
     assert scratch["parameters"]["trainable"] == count == 9_457_920
     assert f"{count:,} parameters" in (embedded.backbones()["pocket-transformer"] / "README.md").read_text()
     reason = "pocket-transformer has no pretrained weights to begin with: from_scratch draws its own"
-    assert [cell["reason"] for cell in (full, untuned)] == [reason, reason]
+    assert [cell.reason for cell in (full, untuned)] == [reason, reason]
     assert tfidf["applicable"]
     assert not list(embedded.backbones()["pocket-transformer"].glob("*.safetensors"))
 

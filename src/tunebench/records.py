@@ -8,7 +8,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-SCHEMA = 1
+SCHEMA: Literal[2] = 2
+"""Of results, plans and run files. Results of schema 1 are read, with their names mapped to today's."""
 
 
 class Record(BaseModel):
@@ -77,7 +78,7 @@ class Cost(Record):
     with the technique multiplied into the weights, None where it cannot be, or where nothing was added to them.
     """
 
-    prefix_seconds: float
+    trunk_seconds: float
     train_seconds: float
     evaluation_seconds: float
     generation_seconds: float = 0.0
@@ -154,7 +155,7 @@ class Done(Record):
 
     model_config = ConfigDict(protected_namespaces=())
 
-    schema_version: int = Field(default=SCHEMA, alias="schema")
+    schema_version: Literal[2] = Field(default=SCHEMA, alias="schema")
     status: Literal["done"] = "done"
     reason: None = None
     run: RunInfo
@@ -165,7 +166,7 @@ class Done(Record):
     parameters: Parameters
     cost: Cost
     best_epoch: int | None
-    learnt: dict[str, Any] = {}
+    summary: dict[str, Any] = {}
     generation: Generation | None = None
     history: list[Epoch]
     data: DataInfo
@@ -176,7 +177,7 @@ class Done(Record):
 class Failed(Record):
     """A run that broke; the traceback is in the run's `error.txt`."""
 
-    schema_version: int = Field(default=SCHEMA, alias="schema")
+    schema_version: Literal[2] = Field(default=SCHEMA, alias="schema")
     status: Literal["failed"] = "failed"
     reason: str
     run: RunInfo
@@ -186,10 +187,55 @@ class Failed(Record):
 class NotApplicable(Record):
     """A technique that has no meaning on this family or objective, with the reason."""
 
-    schema_version: int = Field(default=SCHEMA, alias="schema")
+    schema_version: Literal[2] = Field(default=SCHEMA, alias="schema")
     status: Literal["not_applicable"] = "not_applicable"
     reason: str
     run: RunInfo
+
+
+class _PlanRecord(BaseModel):
+    """Base of the plan's records: a later version may say more, so unknown fields are ignored."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class PlannedRun(_PlanRecord):
+    """One run: the name of its folder, and which technique it measures on what, with which seed."""
+
+    id: str
+    model: str
+    family: str
+    task: str
+    technique: str
+    label: str
+    seed: int
+
+
+class PlannedCell(_PlanRecord):
+    """One technique on one model and task: whether it applies, and how many parameters it would train.
+
+    `parameters` is None where the technique does not apply, and for a baseline, whose size depends on the data.
+    """
+
+    model: str
+    family: str
+    task: str
+    technique: str
+    label: str
+    settings: dict[str, Any] = {}
+    applicable: bool = True
+    reason: str | None = None
+    parameters: Parameters | None = None
+
+
+class Plan(_PlanRecord):
+    """A study's `plan.json`, written before the first run."""
+
+    schema_version: int = Field(default=1, alias="schema")  # plans of schema 1 do not say so
+    study: str
+    command: str
+    runs: tuple[PlannedRun, ...]
+    cells: tuple[PlannedCell, ...]
 
 
 Result = Annotated[Done | Failed | NotApplicable, Field(discriminator="status")]
@@ -203,9 +249,29 @@ def write_result(folder: Path, result: Done | Failed | NotApplicable) -> None:
 
 def read_result(folder: Path) -> Done | Failed | NotApplicable | None:
     """The result in a run's folder; None if there is none or it cannot be read, so that the run is made again."""
+    path = folder / "result.json"
     try:
-        return _RESULT.validate_json((folder / "result.json").read_bytes())
-    except (OSError, ValidationError):
+        return _RESULT.validate_json(path.read_bytes())
+    except OSError:
+        return None
+    except ValidationError:
+        return _of_schema_1(read_json(path))
+
+
+def _of_schema_1(stored: Mapping[str, Any] | None) -> Done | Failed | NotApplicable | None:
+    """A result of schema 1 with today's names; None where it is none."""
+    if stored is None or stored.get("schema") != 1:
+        return None
+    content = {**stored, "schema": SCHEMA}
+    if "learnt" in content:
+        content["summary"] = content.pop("learnt")
+    cost = content.get("cost")
+    if isinstance(cost, dict) and "prefix_seconds" in cost:
+        content["cost"] = {**cost, "trunk_seconds": cost["prefix_seconds"]}
+        del content["cost"]["prefix_seconds"]
+    try:
+        return _RESULT.validate_python(content)
+    except ValidationError:
         return None
 
 

@@ -1,10 +1,10 @@
-"""A study: what to compare. Parsing, expansion to runs, identity. Pure: no torch, no network, no data is read."""
+"""A study: what to compare. Parsing, expansion to runs, identity, places. No torch, no network, no data is read."""
 
 import hashlib
 import json
+import os
 import re
-from collections.abc import Sequence
-from functools import cached_property
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,9 +24,9 @@ from tunebench._util import documents
 from tunebench._util.errors import UserError, did_you_mean
 from tunebench.engine.schedule import Schedule
 from tunebench.families import families
-from tunebench.records import SCHEMA, RunInfo
+from tunebench.records import SCHEMA, RunInfo, read_json, write_json
 from tunebench.tasks import tasks
-from tunebench.tasks.base import EMBEDDED, Task
+from tunebench.tasks.base import EMBEDDED, Split, Task
 from tunebench.techniques import techniques
 from tunebench.techniques.base import Entry
 
@@ -167,28 +167,22 @@ class Study(_Part):
         """The same study with built-in tasks on the data that tunebench ships."""
         return self.model_copy(update={"data": EMBEDDED})
 
-    def runs(self, models: dict[str, str] | None = None, data_root: str | None = None) -> list["Run"]:
+    def on_data_root(self) -> "Study":
+        """The same study with built-in tasks on the data of a data root, whatever its `data` says."""
+        return self.model_copy(update={"data": None})
+
+    def runs(self) -> list["Run"]:
         """Every run, experiments first, then techniques, then seeds.
 
-        Args:
-            models: `--model`, a study's model name -> a local folder.
-            data_root: `--data-root`; it stands above the study's `data`.
-
         Raises:
-            UserError: `models` names a model that the study has not, or two cells are the same.
+            UserError: two cells are the same, or one name stands for two models or two data sets.
         """
-        models = models or {}
-        for name in models:
-            if name not in {experiment.model for experiment in self.experiments}:
-                known = did_you_mean(name, {experiment.model for experiment in self.experiments})
-                raise UserError(f"--model {name}: the study has no such model. {known}")
+        self._refuse_ambiguous_names()
         runs = [
             Run(
-                model=experiment.model,
+                model=model_name(experiment.model),
                 revision=experiment.revision,
-                folder=models.get(experiment.model),
-                task=self._with_data(experiment.task, data_root),
-                data_root=data_root,
+                task=self._with_data(experiment.task),
                 technique=choice.name,
                 entry=choice.entry,
                 label=label,
@@ -208,32 +202,126 @@ class Study(_Part):
             seen.add(run.id)
         return runs
 
-    def _with_data(self, task: Task, data_root: str | None) -> Task:
-        if self.data is None or task.data is not None or data_root is not None:
-            return task
-        return task.model_copy(update={"data": self.data})
+    def places(self, models: Mapping[str, str] | None = None, data_root: str | None = None) -> "Places":
+        """Where the study's models and data lie on this machine.
+
+        Args:
+            models: `--model`, a model's name (as the study writes it, or as its runs do) -> a local folder.
+            data_root: `--data-root`.
+
+        Raises:
+            UserError: `models` names a model that the study does not have.
+        """
+        written = {experiment.model for experiment in self.experiments}
+        found = {model_name(model): _absolute(model) for model in written if _is_path(model) or Path(model).is_dir()}
+        names = written | {model_name(model) for model in written}
+        for name, folder in (models or {}).items():
+            if name not in names:
+                raise UserError(f"--model {name}: the study has no such model. {did_you_mean(name, names)}")
+            found[model_name(name)] = _absolute(folder)
+        files = {task.name: task.data for task in self._tasks() if task.data not in (None, EMBEDDED)}
+        return Places(models=found, data_root=data_root, files=files)
+
+    def _tasks(self) -> list[Task]:
+        return [experiment.task for experiment in self.experiments]
+
+    def _with_data(self, task: Task) -> Task:
+        """The task with the kind of its data in place of their location."""
+        if task.data is None:
+            return task if self.data is None else task.model_copy(update={"data": self.data})
+        return task if task.data == EMBEDDED else task.model_copy(update={"data": OWN})
+
+    def _refuse_ambiguous_names(self) -> None:
+        models: dict[str, str] = {}
+        for experiment in self.experiments:
+            model = experiment.model
+            other = models.setdefault(model_name(model), model)
+            if _located(other) != _located(model):
+                raise UserError(
+                    f"study '{self.name}': the models {other} and {model} are both named '{model_name(model)}'. "
+                    "Name one of them differently (model: NAME), and say where it lies with --model NAME=PATH."
+                )
+        files: dict[str, Any] = {}
+        for task in self._tasks():
+            if task.data not in (None, EMBEDDED) and files.setdefault(task.name, task.data) != task.data:
+                raise UserError(
+                    f"study '{self.name}': two tasks named '{task.name}' read different files "
+                    f"({_listed(files[task.name])}; {_listed(task.data)}). Give one of them another name (name: NAME)."
+                )
+
+
+def model_name(model: str) -> str:
+    """What a study's model is called: its name as written, or the folder's name where that is a path.
+
+    A path begins with `/`, `~`, `./` or `../`. A name such as `models/bert` stays as it is, whether or not there is
+    such a folder here: the name must be the same on every machine.
+    """
+    return Path(_absolute(model)).name or model if _is_path(model) else model
+
+
+def _is_path(model: str) -> bool:
+    return model in (".", "..", "~") or model.startswith(("./", "../", "~/")) or Path(model).is_absolute()
+
+
+def _absolute(path: str) -> str:
+    return os.path.normpath(Path(path).expanduser().absolute())  # links are not followed: a link's own name counts
+
+
+def _located(model: str) -> str:
+    return _absolute(model) if _is_path(model) else model
+
+
+def _listed(files: Any) -> str:
+    return ", ".join(files.values()) if isinstance(files, dict) else str(files)
+
+
+OWN = "own"
+"""`data` of a run's task that reads the user's own files; where they lie is a matter of `Places`."""
 
 
 class Places(_Part):
-    """Where things lie on this machine. They change no figure, so no run's id knows them.
+    """Where models and data lie on one machine. No figure depends on it, so no run's id covers it.
 
     Attributes:
-        models: `--model`, a study's model name -> a local folder.
-        data_root: `--data-root`, the folder of the built-in tasks' data.
+        models: a model's name -> its folder, absolute; a model that is left out is looked for on the hub.
+        data_root: folder of the built-in tasks' data, `<data set>/<split>.parquet`.
+        files: a task's name -> the user's own file, or a file per split, as the study writes them.
     """
 
     models: dict[str, str] = {}
     data_root: str | None = None
+    files: dict[str, str | dict[Split, str]] = {}
+
+    def of(self, run: "Run") -> "Places":
+        """Those that a run needs."""
+        return Places(
+            models={name: folder for name, folder in self.models.items() if name == run.model},
+            data_root=self.data_root,
+            files={name: files for name, files in self.files.items() if name == run.task.name},
+        )
+
+    def located(self, task: Task) -> Task:
+        """A run's task with the location of the user's own files.
+
+        Raises:
+            UserError: nothing says where they lie.
+        """
+        if task.data != OWN:
+            return task
+        if task.name not in self.files:
+            raise UserError(f"task '{task.name}': nothing says where its files lie. Run the study again.")
+        return task.model_copy(update={"data": self.files[task.name]})
 
 
 class Run(_Part):
-    """One technique on one model and task with one seed: the unit that is executed, recorded and resumed."""
+    """One technique on one model and task with one seed: the unit that is executed, recorded and resumed.
+
+    It holds what can change a figure, and no path: where things lie is in `Places`.
+    """
 
     model: str
     revision: str | None
-    folder: str | None
     task: Task
-    data_root: str | None
     technique: str
     entry: SerializeAsAny[Entry]
     label: str
@@ -247,15 +335,13 @@ class Run(_Part):
             return {**values, "entry": techniques()[values["technique"]].model_validate(values["entry"])}
         return values
 
-    @cached_property
+    @property
     def id(self) -> str:
-        """Its folder's name; the hash covers everything that can change its figures."""
+        """The name of its folder; the hash covers everything that can change its figures."""
         content = {"schema": SCHEMA, **self.model_dump(mode="json", exclude={"label"})}
-        content["task"] = {
-            k: v for k, v in content["task"].items() if k not in ("title", "caveats", "licence", "citation")
-        }
-        # When to save or how much to keep changes no figure.
-        for field in ("checkpoint_seconds", "cache_gigabytes"):
+        for field in ("title", "caveats", "licence", "citation"):
+            content["task"].pop(field, None)
+        for field in ("checkpoint_seconds", "cache_gigabytes"):  # when to save and how much to keep
             del content["training"][field]
         digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:8]
         model, task = (re.sub(r"[^\w.-]+", "_", name)[-60:].strip("_.-") for name in (self.model, self.task.name))
@@ -280,6 +366,41 @@ class Run(_Part):
             seed=self.seed,
             training=self.training.model_dump(),
         )
+
+
+RUN_FILE = "run.json"
+
+
+def write_run(folder: Path, run: Run, places: Places) -> None:
+    """Write `run.json`: the run, and where its model and data lay when it was made.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    content = {"schema": SCHEMA, "run": run.model_dump(mode="json"), "places": places.of(run).model_dump(mode="json")}
+    write_json(folder / RUN_FILE, content)
+
+
+def read_run(folder: Path) -> tuple[Run, Places]:
+    """The run of a folder, and where its model and data lay when it was made.
+
+    Raises:
+        UserError: there is no `run.json`, it is damaged, or another version wrote it.
+    """
+    stored = read_json(folder / RUN_FILE)
+    if stored is None:
+        raise UserError(f"{folder}: this is no folder of a run ({RUN_FILE} cannot be read). Give OUT/runs/<run>.")
+    if "run" not in stored and "technique" in stored:
+        raise UserError(
+            f"{folder}: schema 1 of tunebench wrote its {RUN_FILE}; this version reads schema {SCHEMA}. "
+            "Run the study again."
+        )
+    try:
+        return Run.model_validate(stored["run"]), Places.model_validate(stored["places"])
+    except (KeyError, ValidationError) as error:
+        raise UserError(
+            f"{folder}: its {RUN_FILE} is damaged, or another version wrote it. Run the study again."
+        ) from error
 
 
 def _labels(choices: Sequence[TechniqueChoice]) -> list[str]:

@@ -3,11 +3,14 @@
 from pathlib import Path
 from typing import Any
 
+from pydantic import PrivateAttr
+
 from tunebench.engine import latency
 from tunebench.families import families
-from tunebench.records import Done, write_json, write_result
+from tunebench.records import Done, write_result
 from tunebench.run.execute import execute
-from tunebench.study import Run, Study
+from tunebench.run.job import Job
+from tunebench.study import Places, Run, Study, write_run
 from tunebench.tasks import tasks
 
 TASKS = ("emotion", "ner", "similarity")
@@ -39,7 +42,13 @@ latency._SECONDS = 0.0  # three calls a run are enough here: there are hundreds 
 TRAINING = {"epochs": 2, "batch_size": 8, "precision": "float32", "checkpoint_seconds": 0, "patience": 9}
 
 
-def make_run(backbone: Path, data_root: Path, task: Any, technique: Any, **training: Any) -> Run:
+class LocatedRun(Run):
+    """A run that knows where its model and data lie here."""
+
+    _places: Places = PrivateAttr(default=Places())
+
+
+def make_run(backbone: Path, data_root: Path, task: Any, technique: Any, **training: Any) -> LocatedRun:
     """The only run of a study with one cell."""
     study = Study.model_validate(
         {
@@ -48,15 +57,26 @@ def make_run(backbone: Path, data_root: Path, task: Any, technique: Any, **train
             "experiments": [{"model": str(backbone), "task": SHORT.get(str(task), task), "techniques": [technique]}],
         }
     )
-    (run,) = study.runs(data_root=str(data_root))
-    return run
+    (run,) = study.runs()
+    located = LocatedRun.model_validate(run.model_dump())
+    located._places = study.places(data_root=str(data_root))
+    return located
 
 
-def make(run: Run, folder: Path, observe: Any = lambda event: None, cache: Path | None = None) -> Done:
+def job_of(run: LocatedRun, folder: Path, **changes: Any) -> Job:
+    """The run as a job in a folder."""
+    options = {"places": run._places, "family": "bert", "folder": str(folder), "cache": str(folder / "cache")}
+    return Job(run=run, **{**options, **changes})
+
+
+def make(
+    run: LocatedRun, folder: Path, observe: Any = lambda event: None, cache: Path | None = None, **changes: Any
+) -> Done:
     """Execute a run in a folder, as a worker does."""
     folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / "run.json", run.model_dump(mode="json"))
-    result = execute(run, folder, cache or folder / "cache", observe)
+    job = job_of(run, folder, cache=str(cache or folder / "cache"), **changes)
+    write_run(folder, run, job.places)
+    result = execute(job, observe)
     assert isinstance(result, Done)
     write_result(folder, result)
     return result

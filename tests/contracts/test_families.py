@@ -133,22 +133,22 @@ PUBLISHED_GPT2 = {
 
 
 def test_the_plan_of_the_published_gpt2_cells_has_the_closed_form_counts() -> None:
-    cells = [cell for cell in plan(read_study("published")[0].runs()) if cell["family"] == "gpt2"]
-    counted = {(cell["task"], cell["technique"]): cell["parameters"] for cell in cells if cell["parameters"]}
+    cells = [cell for cell in plan(read_study("published")[0].runs()) if cell.family == "gpt2"]
+    counted = {(cell.task, cell.technique): cell.parameters for cell in cells if cell.parameters}
     assert {key: counts["trainable"] for key, counts in counted.items() if key[1] != "untuned"} == PUBLISHED_GPT2
 
 
 def test_the_plan_of_the_published_cells_has_the_closed_form_counts() -> None:
-    cells = [cell for cell in plan(read_study("published")[0].runs()) if cell["family"] == "bert"]
+    cells = [cell for cell in plan(read_study("published")[0].runs()) if cell.family == "bert"]
     counted = {
-        (cell["task"], cell["technique"]): (cell["parameters"]["total"], cell["parameters"]["trainable"])
+        (cell.task, cell.technique): (cell.parameters.total, cell.parameters.trainable)
         for cell in cells
-        if cell["technique"] not in ("untuned", "tfidf")
+        if cell.technique not in ("untuned", "tfidf")
     }
     assert counted == PUBLISHED
     for cell in cells:
-        if cell["parameters"]:
-            assert cell["parameters"]["technique"] + cell["parameters"]["head"] == cell["parameters"]["trainable"]
+        if cell.parameters:
+            assert cell.parameters.technique + cell.parameters.head == cell.parameters.trainable
 
 
 def test_rank_twelve_on_two_projections_counts_as_rank_eight_on_three() -> None:
@@ -156,7 +156,8 @@ def test_rank_twelve_on_two_projections_counts_as_rank_eight_on_three() -> None:
     run = next(run for run in study.runs() if run.technique == "lora" and run.task.name == "emotion")
     entry = type(run.entry).model_validate({"rank": 12, "targets": ["query", "value"]})
     (cell,) = plan([run.model_copy(update={"entry": entry})])
-    assert cell["parameters"]["technique"] == 442_368
+    assert cell.parameters is not None
+    assert cell.parameters.technique == 442_368
 
 
 def test_a_tied_weight_counts_once(backbones: dict[str, Path]) -> None:

@@ -414,7 +414,7 @@ def test_an_adapter_that_peft_knows_has_the_same_logits_in_plain_peft(
 def test_adalora_takes_ranks_away_until_the_target(backbones: dict[str, Path], data_root: Path, tmp_path: Path) -> None:
     settings = {"name": "adalora", "initial_rank": 6, "target_rank": 3, "warmup": 0.1, "final": 0.2}
     done = make(make_run(backbones["bert"], data_root, "emotion", settings, epochs=4), tmp_path)
-    ranks = done.learnt["ranks"]
+    ranks = done.summary["ranks"]
     assert len(ranks) == 2 * 4
     if done.best_epoch == 4:
         assert sum(ranks.values()) == 3 * len(ranks)

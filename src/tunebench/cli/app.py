@@ -72,7 +72,7 @@ def run(
     """
     from tunebench import report as reports
     from tunebench.run.executors.local import Local
-    from tunebench.run.folder import failed_runs, locked, write_plan
+    from tunebench.run.folder import failed_runs, locked, planned_in, write_plan
     from tunebench.run.job import job_in
     from tunebench.run.pending import costliest_first, pending_runs
     from tunebench.study import read_study
@@ -86,15 +86,18 @@ def run(
 
     target = out or Path("runs") / parsed.name
     with locked(target):
-        chosen = pending_runs(runs, target, only)
+        earlier = planned_in(target)
+        chosen, remarks = pending_runs(runs, places, target, only)
         with Local(target, len(chosen), count) as executor:
             from tunebench.run.plan import plan  # torch comes with it; the workers import theirs at the same time
 
-            cells = plan(runs)
+            cells = plan(runs, places, earlier)
             write_plan(target, parsed, text, f"tunebench {shlex.join(sys.argv[1:])}", runs, cells)
             _say(f"{len(runs)} runs in {target}, {len(chosen)} to make.")
+            for remark in remarks:
+                _say(remark)
             ordered = chosen if count == 1 else costliest_first(chosen, cells)
-            interrupted = _drive([job_in(target, *one, places, track) for one in ordered], executor)
+            interrupted = _drive([job_in(target, one, places, track) for one in ordered], executor)
         page = reports.build(target)
     if interrupted:
         _say(f"Stopped. Finished runs are kept; the same command continues. Report so far: {page}")
@@ -139,23 +142,23 @@ def plan(
     from tunebench.study import read_study
 
     parsed, _ = read_study(study)
-    parsed, runs, _ = _runs(parsed, model, data_root, data)
+    parsed, runs, places = _runs(parsed, model, data_root, data)
 
     from tunebench.run import plan as plans
 
-    cells = plans.plan(runs)
+    cells = plans.plan(runs, places)
     if json_:
-        _print_json({"cells": cells})
+        _print_json({"cells": [cell.model_dump(mode="json") for cell in cells]})
         return
     rows = [
         [
-            cell["model"],
-            cell["task"],
-            cell["label"],
-            f"{cell['parameters']['trainable']:,}" if cell["parameters"] else "-",
-            f"{cell['parameters']['trainable'] / cell['parameters']['total']:.2%}" if cell["parameters"] else "-",
-            f"{cell['parameters']['total']:,}" if cell["parameters"] else "-",
-            cell["reason"] or "",
+            cell.model,
+            cell.task,
+            cell.label,
+            f"{cell.parameters.trainable:,}" if cell.parameters else "-",
+            f"{cell.parameters.trainable / cell.parameters.total:.2%}" if cell.parameters else "-",
+            f"{cell.parameters.total:,}" if cell.parameters else "-",
+            cell.reason or "",
         ]
         for cell in cells
     ]
@@ -353,13 +356,10 @@ def env(json_: Json = False) -> None:
 def _runs(
     study: "Study", model: list[str] | None, data_root: Path | None, data: str | None
 ) -> "tuple[Study, list[Run], Places]":
-    from tunebench.study import Places
-
     if data is not None and data_root is not None:
         raise UserError("--data embedded and --data-root name two sources of data. Give one of them.")
-    study = study.on_embedded_data() if data else study
-    places = Places(models=_models(model), data_root=_absolute(data_root) if data_root else None)
-    return study, study.runs(places.models, places.data_root), places
+    study = study.on_embedded_data() if data else study.on_data_root() if data_root else study
+    return study, study.runs(), study.places(_models(model), _absolute(data_root) if data_root else None)
 
 
 def _models(options: list[str] | None) -> dict[str, str]:

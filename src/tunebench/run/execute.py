@@ -38,6 +38,7 @@ from tunebench.objectives import objectives
 from tunebench.objectives.base import Objective
 from tunebench.objectives.causal_lm import CausalLm
 from tunebench.records import Done, NotApplicable, Parameters
+from tunebench.run.job import Job
 from tunebench.run.record import Outcome, compared_on, not_merged, notices, record, unreadable
 from tunebench.study import Run
 from tunebench.tasks import load as data
@@ -49,14 +50,15 @@ transformers.logging.set_verbosity_error()
 transformers.logging.disable_progress_bar()
 
 
-def execute(run: Run, folder: Path, cache: Path, observe: Observer, track: str | None = None) -> Done | NotApplicable:
+def execute(job: Job, observe: Observer) -> Done | NotApplicable:
     """Make one run in its folder, going on from its last checkpoint, and return its record, which the caller writes.
 
     Raises:
         UserError: the model or the data cannot be had.
         RunError: the run gives no honest figure, such as a loss that is not finite.
     """
-    found = checkpoints.find(run.model, run.revision, run.folder)
+    run, places, folder = job.run, job.places, Path(job.folder)
+    found = checkpoints.find(run.model, run.revision, places.models.get(run.model))
     info = run.info(found.family.name)
     reason = not_applicable(run, found)
     if reason is not None:
@@ -64,13 +66,13 @@ def execute(run: Run, folder: Path, cache: Path, observe: Observer, track: str |
     measure.reset_peak_memory()
     watch = measure.Stopwatch()
     with watch.time("total"):
-        examples = data.load(run.task, Path(run.data_root) if run.data_root else None)
+        examples = data.load(places.located(run.task), places.data_root)
         if isinstance(run.entry, Baseline):
             outcome = fit_baseline(run, run.entry, examples, folder)
         else:
             assert isinstance(run.entry, Technique)
-            outcome = tune(run, run.entry, found, examples, folder, cache, observe, track)
-    return record(run, info, examples, outcome, watch.seconds["total"], folder)
+            outcome = tune(run, run.entry, found, examples, folder, Path(job.cache), observe, job.track)
+    return record(run, info, examples, outcome, watch.seconds["total"], folder, job.notices)
 
 
 def tune(
@@ -112,7 +114,7 @@ def tune(
     def validate() -> dict[str, float | None]:
         return score(metrics, cut.predict(shown, cheaper)[0], gold)
 
-    state, saved, learnt = train.State(), [], {}
+    state, saved, summary = train.State(), [], {}
     if isinstance(technique, Trained):
         best = folder / weights.BEST
         with tracking(accelerator, "tunebench", {"run": run.id}, observe) as told:
@@ -136,7 +138,7 @@ def tune(
             saved = [folder / weights.FOLDED]
             weights.save_weights(weights.trainable(model), saved[0])
         technique.save_adapter(model, family, folder / "adapter")
-        learnt = technique.learnt(model)
+        summary = technique.summary(model)
     exact = compared is None and cheaper is objective
     if exact and state.best_epoch:
         validation = state.history[state.best_epoch - 1]["validation"]
@@ -159,7 +161,7 @@ def tune(
     truncated = {f"{split} {what}": n for split in SPLITS for what, n in features[split].truncated.items()}
     return Outcome(
         predictions, sure, validation, parameters, measure.environment(accelerator.device, precision), state, saved,
-        peaks, spent, prefix_seconds=cut.watch.seconds.get("trunk", 0.0), cached=cut.cached, backbone=backbone,
+        peaks, spent, trunk_seconds=cut.watch.seconds.get("trunk", 0.0), cached=cut.cached, backbone=backbone,
         truncated=truncated, tokens={split: sum(features[split].lengths) for split in SPLITS},
         notices=[
             *notices(cut, fresh, state, truncated, objective.max_tokens),
@@ -167,7 +169,7 @@ def tune(
             *not_merged(spent),
             *(unreadable(predictions) if objective.writes and objective.closed else []),
         ],
-        learnt=learnt,
+        summary=summary,
         generation=generation,
     )  # fmt: skip
 

@@ -3,16 +3,23 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock, Timeout
+from pydantic import ValidationError
 
 from tunebench._util.errors import UserError
-from tunebench.records import Failed, read_result, write_atomically, write_json
+from tunebench.records import (
+    SCHEMA,
+    Failed,
+    Plan,
+    PlannedCell,
+    PlannedRun,
+    read_json,
+    read_result,
+    write_atomically,
+    write_json,
+)
 from tunebench.study import Run, Study
-
-Cell = dict[str, Any]
-"""A cell as `plan.plan` gives it."""
 
 
 @contextmanager
@@ -38,30 +45,53 @@ def locked(out: Path) -> Iterator[None]:
         lock.release()
 
 
-def write_plan(out: Path, study: Study, text: str, command: str, runs: Sequence[Run], cells: Sequence[Cell]) -> None:
+def write_plan(
+    out: Path, study: Study, text: str, command: str, runs: Sequence[Run], cells: Sequence[PlannedCell]
+) -> None:
     """Write `study.yaml` and `plan.json`.
 
     Raises:
         UserError: the output folder cannot be written.
     """
-    families = {cell["model"]: cell["family"] for cell in cells}
-    listed = [
-        {
-            "id": run.id,
-            "model": run.model,
-            "family": families[run.model],
-            "task": run.task.name,
-            "technique": run.technique,
-            "label": run.label,
-            "seed": run.seed,
-        }
+    families = {cell.model: cell.family for cell in cells}
+    listed = tuple(
+        PlannedRun(
+            id=run.id,
+            model=run.model,
+            family=families[run.model],
+            task=run.task.name,
+            technique=run.technique,
+            label=run.label,
+            seed=run.seed,
+        )
         for run in runs
-    ]
+    )
+    plan = Plan(schema=SCHEMA, study=study.name, command=command, runs=listed, cells=tuple(cells))
     try:
         write_atomically(out / "study.yaml", text.encode())
-        write_json(out / "plan.json", {"study": study.name, "command": command, "runs": listed, "cells": cells})
+        write_json(out / "plan.json", plan.model_dump(mode="json", by_alias=True))
     except OSError as error:
         raise unwritable(out, error) from error
+
+
+def planned_in(out: Path) -> tuple[PlannedCell, ...]:
+    """The cells of the plan that an output folder holds already; none where it holds none, or it is damaged.
+
+    Raises:
+        UserError: an earlier version wrote it.
+    """
+    stored = read_json(out / "plan.json")
+    if stored is None:
+        return ()
+    if "schema" not in stored:
+        raise UserError(
+            f"--out {out}: it holds results of schema 1, which 'tunebench report' reads, but a run of this version "
+            f"(schema {SCHEMA}) cannot continue. Choose another --out."
+        )
+    try:
+        return Plan.model_validate(stored).cells
+    except ValidationError:
+        return ()
 
 
 def failed_runs(out: Path, runs: Sequence[Run]) -> list[tuple[str, str]]:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from tunebench.records import Notice, Record
+from tunebench.run.pending import Pending
 from tunebench.study import Places, Run
 
 
@@ -30,8 +31,15 @@ class Job(Record):
     notices: tuple[Notice, ...] = ()
 
 
-def job_in(out: Path, run: Run, family: str, places: Places, track: str | None = None) -> Job:
-    """The whole of a run as a job in a study's output folder."""
+def job_in(out: Path, pending: Pending, places: Places, track: str | None = None) -> Job:
+    """The whole of a pending run as a job in a study's output folder."""
+    run = pending.run
     return Job(
-        run=run, places=places, family=family, folder=str(out / "runs" / run.id), cache=str(out / "cache"), track=track
+        run=run,
+        places=places.of(run),
+        family=pending.family,
+        folder=str(out / "runs" / run.id),
+        cache=str(out / "cache"),
+        track=track,
+        notices=pending.notices,
     )

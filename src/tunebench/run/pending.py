@@ -1,47 +1,83 @@
-"""Which runs of a study are to be made: those that were chosen and have no whole result yet."""
+"""Which runs of a study are to be made: those without a result, and those whose data or model are other ones now."""
 
 import fnmatch
-import functools
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from tunebench._util.errors import UserError
-from tunebench.records import Done, read_result
-from tunebench.run.folder import Cell
-from tunebench.study import Run
+from tunebench.records import Done, Notice, PlannedCell, read_result
+from tunebench.study import Places, Run
 from tunebench.tasks import load as data
-from tunebench.tasks.base import Task
+from tunebench.techniques.base import Technique
 from tunebench.zoo import checkpoints
 
 
-def pending_runs(runs: Sequence[Run], out: Path, only: str | None = None) -> list[tuple[Run, str]]:
-    """The chosen runs with their family that have no readable result yet, or a failed one; torch is not needed.
+@dataclass(frozen=True)
+class Pending:
+    """A run that is to be made; `notices` say why, where it had a result."""
+
+    run: Run
+    family: str
+    notices: tuple[Notice, ...] = ()
+
+
+def pending_runs(
+    runs: Sequence[Run], places: Places, out: Path, only: str | None = None
+) -> tuple[list[Pending], list[str]]:
+    """The chosen runs that are to be made, and what a user must know of the others; torch is not imported.
+
+    A finished run counts as done if its data and its model are those of today, by their fingerprints. Where these are
+    unavailable, nothing says otherwise: it counts as done.
 
     Args:
         runs: a study's.
+        places: where its models and data lie.
         out: its output folder.
         only: FAMILY/TASK/TECHNIQUE or MODEL/TASK/TECHNIQUE as a shell pattern; None chooses all.
 
     Raises:
-        UserError: a model is not known, or `only` matches none.
+        UserError: a model of a run without a result is unknown, or `only` matches none.
     """
-    families: dict[str, str] = {}
-    for run in runs:
-        if run.model not in families:
-            families[run.model] = checkpoints.find(run.model, run.revision, run.folder).family.name
+    families = _families(runs, places, out)
     chosen = [run for run in runs if only is None or _matches(run, families[run.model], only)]
     if not chosen:
         raise UserError(
             f"--only '{only}': it matches no cell. Cells read FAMILY/TASK/TECHNIQUE, "
             f"such as '{families[runs[0].model]}/{runs[0].task.name}/{runs[0].technique}'."
         )
-    return [(run, families[run.model]) for run in chosen if not is_done(run, out / "runs" / run.id)]
+    comparison = _Comparison(places)
+    pending = []
+    for run in chosen:
+        result = read_result(out / "runs" / run.id)
+        notices = tuple(comparison.differences(run, result)) if isinstance(result, Done) else ()
+        if result is None or result.status == "failed" or notices:
+            pending.append(Pending(run, families[run.model], notices))
+    return pending, comparison.remarks()
 
 
-def costliest_first(pending: Sequence[tuple[Run, str]], cells: Sequence[Cell]) -> list[tuple[Run, str]]:
+def costliest_first(pending: Sequence[Pending], cells: Sequence[PlannedCell]) -> list[Pending]:
     """In the order for side by side: a long run that started last would leave the other workers idle."""
-    trained = {(c["model"], c["task"], c["label"]): (c["parameters"] or {"trainable": 0})["trainable"] for c in cells}
-    return sorted(pending, key=lambda item: -trained[item[0].model, item[0].task.name, item[0].label])
+    trained = {(c.model, c.task, c.label): c.parameters.trainable if c.parameters else 0 for c in cells}
+    return sorted(pending, key=lambda item: -trained[item.run.model, item.run.task.name, item.run.label])
+
+
+def _families(runs: Sequence[Run], places: Places, out: Path) -> dict[str, str]:
+    """Each model's family; where the model is unavailable, a result of one of its runs says it."""
+    families: dict[str, str] = {}
+    for run in runs:
+        if run.model in families:
+            continue
+        try:
+            families[run.model] = checkpoints.find(run.model, run.revision, places.models.get(run.model)).family.name
+        except UserError:
+            results = (read_result(out / "runs" / other.id) for other in runs if other.model == run.model)
+            known = next((result.run.family for result in results if result is not None), None)
+            if known is None:
+                raise
+            families[run.model] = known
+    return families
 
 
 def _matches(run: Run, family: str, pattern: str) -> bool:
@@ -49,15 +85,63 @@ def _matches(run: Run, family: str, pattern: str) -> bool:
     return any(fnmatch.fnmatchcase(f"{start}/{ends}", pattern) for start in (family, run.model))
 
 
-def is_done(run: Run, folder: Path) -> bool:
-    """Whether a run needs no further work; a damaged result, or one of other contents of the user's files, is none."""
-    result = read_result(folder)
-    if isinstance(result, Done) and run.task.data is not None:
-        return result.data.fingerprint == _own_data(run.task.model_dump_json())
-    return result is not None and result.status != "failed"
+class _Comparison:
+    """Finished runs against the data and models of today; each fingerprint is computed once."""
+
+    def __init__(self, places: Places):
+        self._places = places
+        self._known: dict[str, str | UserError] = {}
+        self._changed: Counter[str] = Counter()
+        self._unavailable: Counter[tuple[str, str]] = Counter()
+
+    def differences(self, run: Run, done: Done) -> Iterator[Notice]:
+        """One notice for the data, and one for the model, where they are other ones."""
+        today = self._once(run.task.model_dump_json(), lambda: self._data(run))
+        yield from self._compared(f"data of '{run.task.name}'", today, done.data.fingerprint)
+        entry = run.entry
+        if isinstance(entry, Technique) and done.backbone is not None:
+            key = f"{run.model} {run.revision} {entry.reads_weights}"
+            today = self._once(key, lambda: self._model(run, entry.reads_weights))
+            yield from self._compared(f"files of model '{run.model}'", today, done.backbone.fingerprint)
+
+    def remarks(self) -> list[str]:
+        """One sentence for each task or model that has changed or is unavailable."""
+        changed = [
+            f"The {what} are not those of {_runs(count)}: made again with today's."
+            for what, count in self._changed.items()
+        ]
+        unavailable = [
+            f"The {what} are unavailable, so {_runs(count)} could not be compared with them and count as done. {why}"
+            for (what, why), count in self._unavailable.items()
+        ]
+        return changed + unavailable
+
+    def _compared(self, what: str, today: str | UserError, recorded: str) -> Iterator[Notice]:
+        if isinstance(today, UserError):
+            self._unavailable[what, str(today)] += 1
+        elif today != recorded:
+            self._changed[what] += 1
+            text = (
+                f"Made again: the {what} are not those of the earlier result "
+                f"(fingerprint {today[:12]}, earlier {recorded[:12]})."
+            )
+            yield Notice(code="made_again", message=text)
+
+    def _once(self, key: str, compute: Callable[[], str]) -> str | UserError:
+        if key not in self._known:
+            try:
+                self._known[key] = compute()
+            except UserError as error:
+                self._known[key] = error
+        return self._known[key]
+
+    def _data(self, run: Run) -> str:
+        return data.load(self._places.located(run.task), self._places.data_root, download=False).fingerprint()
+
+    def _model(self, run: Run, weights: bool) -> str:
+        found = checkpoints.find(run.model, run.revision, self._places.models.get(run.model))
+        return checkpoints.fetch(found, weights, download=False)[1].fingerprint
 
 
-@functools.cache
-def _own_data(task: str) -> str:
-    """Fingerprint of a task made of the user's files; cached by content, as a Task holds dicts and has no hash."""
-    return data.load(Task.model_validate_json(task)).fingerprint()
+def _runs(count: int) -> str:
+    return "one finished run" if count == 1 else f"{count} finished runs"

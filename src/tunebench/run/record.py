@@ -1,6 +1,7 @@
 """What a run found, put together as its record: scores of the test split, costs, remarks."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -52,17 +53,25 @@ class Outcome:
     saved: list[Path]
     peaks: measure.Peaks
     latency: Latency
-    prefix_seconds: float = 0.0
+    trunk_seconds: float = 0.0
     cached: bool = False
     backbone: ModelInfo | None = None
     truncated: dict[str, int] = field(default_factory=dict)
     tokens: dict[str, int] = field(default_factory=dict)
     notices: list[Notice] = field(default_factory=list)
-    learnt: dict[str, Any] = field(default_factory=dict)
+    summary: dict[str, Any] = field(default_factory=dict)
     generation: Generation | None = None
 
 
-def record(run: Run, info: RunInfo, examples: Data, outcome: Outcome, total_seconds: float, folder: Path) -> Done:
+def record(
+    run: Run,
+    info: RunInfo,
+    examples: Data,
+    outcome: Outcome,
+    total_seconds: float,
+    folder: Path,
+    given: Sequence[Notice] = (),
+) -> Done:
     """Score the test predictions, keep them, and put all together."""
     gold = objectives()[run.task.objective].references(examples.splits["test"], examples.labels)
     test = score(run.task.metrics, outcome.predictions, gold)
@@ -77,7 +86,7 @@ def record(run: Run, info: RunInfo, examples: Data, outcome: Outcome, total_seco
     write_atomically(folder / PREDICTIONS, lines.encode())
     main, state = METRICS[run.task.metrics[0]], outcome.state
     train_seconds = state.seconds.get("train", 0.0)
-    remarks = list(outcome.notices)
+    remarks = [*given, *outcome.notices]
     found = overlap(examples)
     remarks += [Notice(code=code, message=message) for code, message in found.sentences(len(gold))]
     kept = [n for n in range(len(gold)) if n not in found.all]
@@ -104,7 +113,7 @@ def record(run: Run, info: RunInfo, examples: Data, outcome: Outcome, total_seco
         intervals=bootstrap_intervals([METRICS[name] for name in test], outcome.predictions, gold),
         parameters=outcome.parameters,
         cost=Cost(
-            prefix_seconds=outcome.prefix_seconds,
+            trunk_seconds=outcome.trunk_seconds,
             train_seconds=train_seconds,
             evaluation_seconds=state.seconds.get("evaluation", 0.0),
             generation_seconds=state.seconds.get("generation", 0.0),
@@ -122,7 +131,7 @@ def record(run: Run, info: RunInfo, examples: Data, outcome: Outcome, total_seco
             latency_tokens=outcome.latency.tokens,
         ),
         best_epoch=state.best_epoch,
-        learnt=outcome.learnt,
+        summary=outcome.summary,
         generation=outcome.generation,
         history=[Epoch.model_validate(epoch) for epoch in state.history],
         data=DataInfo(

@@ -19,9 +19,10 @@ import sklearn.metrics  # noqa: F401  now, so that the first run's evaluation do
 from tunebench._util.errors import UserError
 from tunebench.engine.events import Event, Observer, Ready, ResultWritten, Unwritable
 from tunebench.engine.observers import event_file, seldom, to_all
-from tunebench.records import Failed, write_json, write_result
+from tunebench.records import Failed, write_result
 from tunebench.run.execute import execute
 from tunebench.run.job import Job
+from tunebench.study import write_run
 
 UNWRITABLE = 74  # EX_IOERR of sysexits.h
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
@@ -35,11 +36,11 @@ def make(job: Job, observe: Observer) -> None:
     """
     folder = Path(job.folder)
     folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / "run.json", job.run.model_dump(mode="json"))
+    write_run(folder, job.run, job.places)
     (folder / "error.txt").unlink(missing_ok=True)
     watched = to_all([event_file(folder / "events.jsonl"), seldom(observe)])
     try:
-        result = execute(job.run, folder, Path(job.cache), watched, job.track)
+        result = execute(job, watched)
     except UserError as error:
         result = _failed(job, str(error), str(error))
     except Exception as error:  # the one border: a failed run is a value, and the study goes on

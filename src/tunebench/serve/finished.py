@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import transformers
-from pydantic import ValidationError
 from safetensors import SafetensorError
 
 from tunebench._util.errors import UserError
@@ -16,9 +15,10 @@ from tunebench.engine.precision import autocast_of, make_accelerator
 from tunebench.engine.sources import TokenSource
 from tunebench.objectives.base import Objective
 from tunebench.objectives.causal_lm import CausalLm
-from tunebench.records import Done, read_json, read_result
+from tunebench.records import Done, read_result
 from tunebench.run.execute import build, pose
-from tunebench.study import Run
+from tunebench.study import RUN_FILE, Places, Run
+from tunebench.study import read_run as read_definition
 from tunebench.tasks.examples import Example, PromptExample, QuestionExample, TextExample, TokensExample, filled
 from tunebench.techniques.base import Baseline, Predictor, Technique, Trained
 from tunebench.zoo import checkpoints
@@ -37,8 +37,8 @@ def load_finetuned(run_dir: str | Path) -> "tuple[PreTrainedModel, PreTrainedTok
         UserError: the folder holds no finished run, its backbone is not to be had or is not the one that was tuned,
             or the run is a baseline without a model.
     """
-    run, done = read_run(Path(run_dir))
-    model, objective = load(run, done, Path(run_dir))
+    run, places, done = read_run(Path(run_dir))
+    model, objective = load(run, places, done, Path(run_dir))
     return model, objective.tokenizer
 
 
@@ -54,12 +54,12 @@ def predict(run_dir: str | Path, texts: Sequence[str], pairs: Sequence[str] | No
     """
     folder = Path(run_dir)
     _not_empty(texts, "predict")
-    run, done = read_run(folder)
+    run, places, done = read_run(folder)
     examples = examples_of(run, texts, pairs, "predict")
     if isinstance(run.entry, Baseline):
         answers, sure = _baseline(run.entry, run, done, folder).predict(examples)
     else:
-        answers, sure = answers_of(run, folder, *load(run, done, folder), examples)
+        answers, sure = answers_of(run, folder, *load(run, places, done, folder), examples)
     return [_answer(done, *row) for row in zip(texts, examples, answers, sure, strict=True)]
 
 
@@ -117,8 +117,8 @@ def export(run_dir: str | Path, target: str | Path) -> Path:
     folder = Path(target)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"export {folder}: it exists and is no empty folder. Choose another one.")
-    run, done = read_run(Path(run_dir))
-    model, objective = load(run, done, Path(run_dir))
+    run, places, done = read_run(Path(run_dir))
+    model, objective = load(run, places, done, Path(run_dir))
     assert isinstance(run.entry, Technique)
     merged: Any = run.entry.merged(model)
     merged.save_pretrained(folder)
@@ -126,28 +126,23 @@ def export(run_dir: str | Path, target: str | Path) -> Path:
     return folder
 
 
-def read_run(folder: Path) -> tuple[Run, Done]:
-    """A finished run's definition and its record.
+def read_run(folder: Path) -> tuple[Run, Places, Done]:
+    """A finished run's definition, where its model lay, and its record.
 
     Raises:
         UserError: the folder holds no finished run.
     """
-    stored, result = read_json(folder / "run.json"), read_result(folder)
-    if stored is None or result is None:
+    result = read_result(folder)
+    if result is None or not (folder / RUN_FILE).is_file():
         raise UserError(
             f"{folder}: this is no folder of a finished run. Give OUT/runs/<run>, which holds a result.json."
         )
     if not isinstance(result, Done):
         raise UserError(f"{folder}: this run is {result.status} ({result.reason}), so there is no model.")
-    try:
-        return Run.model_validate(stored), result
-    except ValidationError as error:
-        raise UserError(
-            f"{folder}: its run.json is damaged, or another version wrote it. Run the study again."
-        ) from error
+    return *read_definition(folder), result
 
 
-def load(run: Run, done: Done, folder: Path) -> tuple[Any, Objective]:
+def load(run: Run, places: Places, done: Done, folder: Path) -> tuple[Any, Objective]:
     """A finished run's model with its best weights, in evaluation mode and float32, and its objective.
 
     Raises:
@@ -157,7 +152,7 @@ def load(run: Run, done: Done, folder: Path) -> tuple[Any, Objective]:
         raise UserError(
             f"{folder}: {run.technique} is a baseline without a pretrained model. 'tunebench predict' answers with it."
         )
-    found = checkpoints.find(run.model, run.revision, run.folder)
+    found = checkpoints.find(run.model, run.revision, places.models.get(run.model))
     local, backbone = checkpoints.fetch(found, run.entry.reads_weights)
     assert done.backbone is not None
     if backbone.fingerprint != done.backbone.fingerprint:

@@ -58,8 +58,8 @@ class Data:
         return digest.hexdigest()
 
 
-def load(task: Task, data_root: Path | None = None) -> Data:
-    """The task's examples.
+def load(task: Task, data_root: Path | str | None = None, download: bool = True) -> Data:
+    """The task's examples; without `download` only from what this machine has.
 
     Raises:
         UserError: a file, column or split is missing, empty or malformed, or a label is outside the list.
@@ -69,9 +69,9 @@ def load(task: Task, data_root: Path | None = None) -> Data:
     elif task.data is not None:
         frames, source = _own_files(task)
     elif data_root is not None:
-        frames, source = _data_root(task, data_root)
+        frames, source = _data_root(task, Path(data_root))
     else:
-        frames, source = _hub(task)
+        frames, source = _hub(task, download)
     for split, frame in frames.items():
         if frame.empty:
             raise UserError(f"task '{task.name}': the {split} split of {source} is empty. Give at least one row.")
@@ -130,16 +130,18 @@ def _data_root(task: Task, root: Path) -> tuple[dict[str, pd.DataFrame], str]:
     return {split: _read(path, task) for split, path in files.items()}, f"{root.name}/{folder.name}"
 
 
-def _hub(task: Task) -> tuple[dict[str, pd.DataFrame], str]:
+def _hub(task: Task, download: bool) -> tuple[dict[str, pd.DataFrame], str]:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
     assert task.hub is not None, "a task without own data names its hub data set"
     patterns = [task.hub.files.format(split=split) for split in SPLITS]
     try:
-        folder = Path(
-            snapshot_download(task.hub.id, repo_type="dataset", revision=task.hub.revision, allow_patterns=patterns)
-        )
+        found = snapshot_download(
+            task.hub.id, repo_type="dataset", revision=task.hub.revision, allow_patterns=patterns,
+            local_files_only=not download,
+        )  # fmt: skip
+        folder = Path(found)
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
         raise UserError(
             f"task '{task.name}': the data set {task.hub.id} is not on this machine and the hub cannot be reached. "

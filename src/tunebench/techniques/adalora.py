@@ -114,7 +114,7 @@ class Adalora(_peft.LowRank):
         ranks = {n.removeprefix(f"{_RANKS}."): t.tolist() for n, t in state.items() if n.startswith(f"{_RANKS}.")}
         model.peft_config[_ADAPTER].rank_pattern = ranks or None
 
-    def learnt(self, model: Any) -> dict[str, Any]:
+    def summary(self, model: Any) -> dict[str, Any]:
         """The rank of every target: triplets whose E is not zero."""
         return {
             "ranks": {

@@ -117,7 +117,7 @@ class Trained(Technique):
         """What a checkpoint must hold besides trainable weights and optimizer."""
         return {}
 
-    def learnt(self, model: nn.Module) -> dict[str, Any]:
+    def summary(self, model: nn.Module) -> dict[str, Any]:
         """What else a result should say about the tuned model, as JSON."""
         return {}
 

@@ -44,19 +44,19 @@ class Checkpoint:
         return family
 
 
-def find(name: str, revision: str | None = None, override: str | None = None) -> Checkpoint:
+def find(name: str, revision: str | None = None, place: str | None = None) -> Checkpoint:
     """A model's shape, read offline and without torch.
 
-    It comes from `override`, a shipped backbone, a local folder, the known shapes or the hub's cache.
+    It comes from the folder `place`, a shipped backbone, a local folder, the known shapes or the hub's cache.
 
     Raises:
         UserError: the folder holds no model, the model is of no known family, or nothing local says what it is.
     """
     shipped = embedded.backbones().get(name)
-    folder = Path(override or shipped or name).expanduser()
-    if override or shipped or folder.is_dir():
-        pretrained = bool(override) or shipped is None or any(shipped.glob("*.safetensors"))
-        return Checkpoint(name, None, folder, _checked(_config_in(folder), f"model folder {folder}"), pretrained)
+    folder = Path(place or shipped or name).expanduser()
+    if place or shipped or folder.is_dir():
+        pretrained = bool(place) or shipped is None or any(shipped.glob("*.safetensors"))
+        return Checkpoint(name, None, folder, _checked(_config_in(folder, name), f"model folder {folder}"), pretrained)
     family = next((family for family in families().values() if name in family.shapes), None)
     if family is not None:
         return Checkpoint(name, revision, None, family.shapes[name], family.on_the_hub)
@@ -64,10 +64,11 @@ def find(name: str, revision: str | None = None, override: str | None = None) ->
     return Checkpoint(name, revision, None, _checked(cached, f"model '{name}'"))
 
 
-def fetch(checkpoint: Checkpoint, weights: bool = True) -> tuple[Path, ModelInfo]:
+def fetch(checkpoint: Checkpoint, weights: bool = True, download: bool = True) -> tuple[Path, ModelInfo]:
     """The folder with a checkpoint's files, downloaded where needed (`HF_HUB_OFFLINE` is honoured), and what it is.
 
     Without `weights` none are downloaded or read, and the folder may have none: its configuration and tokenizer count.
+    Without `download` only what this machine has counts.
 
     Raises:
         UserError: no network and no local copy, no such model, or no safetensors weights in it.
@@ -82,7 +83,7 @@ def fetch(checkpoint: Checkpoint, weights: bool = True) -> tuple[Path, ModelInfo
             "which has both."
         )
     else:
-        folder = _download(checkpoint.name, checkpoint.revision, [*_SHAPE, *_WEIGHTS] if weights else _SHAPE)
+        folder = _download(checkpoint.name, checkpoint.revision, [*_SHAPE, *_WEIGHTS] if weights else _SHAPE, download)
         commit = folder.name  # the hub's cache names a snapshot's folder by its commit
     if weights and not any(folder.glob("*.safetensors")):
         raise UserError(
@@ -93,9 +94,9 @@ def fetch(checkpoint: Checkpoint, weights: bool = True) -> tuple[Path, ModelInfo
     return folder, ModelInfo(source=checkpoint.name, commit=commit, fingerprint=fingerprint, pretrained=weights)
 
 
-def _config_in(folder: Path) -> Mapping[str, Any]:
+def _config_in(folder: Path, name: str) -> Mapping[str, Any]:
     if not folder.is_dir():
-        raise UserError(f"model folder {folder}: there is no such folder. Check the path given with --model.")
+        raise UserError(f"model '{name}': there is no folder {folder}. Say where it lies with --model {name}=PATH.")
     config = read_json(folder / "config.json")
     if config is None or "model_type" not in config:
         raise UserError(
@@ -140,12 +141,13 @@ def _cached_config(name: str, revision: str | None) -> Mapping[str, Any]:
     return config
 
 
-def _download(name: str, revision: str | None, files: Sequence[str]) -> Path:
+def _download(name: str, revision: str | None, files: Sequence[str], download: bool) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
 
     try:
-        return Path(snapshot_download(name, revision=revision, allow_patterns=list(files)))
+        folder = snapshot_download(name, revision=revision, allow_patterns=list(files), local_files_only=not download)
+        return Path(folder)
     except RepositoryNotFoundError as error:
         raise UserError(f"model '{name}': the hub has no model of this name (or it is private).") from error
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:

@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
-from tunebench.records import Done, Failed, NotApplicable, Parameters
-from tunebench.report.read.study import PlannedCell, PlannedRun, RunResult, StudyResults
+from tunebench.records import Done, Failed, NotApplicable, Parameters, PlannedCell, PlannedRun
+from tunebench.report.read.study import RunResult, StudyResults
 
 Interval = tuple[float, float]
 
@@ -93,7 +93,7 @@ class Row:
     @property
     def train_seconds(self) -> float | None:
         """Mean seconds of prefix and training together: what tuning takes."""
-        spent = [result.cost.prefix_seconds + result.cost.train_seconds for result in self.done]
+        spent = [result.cost.trunk_seconds + result.cost.train_seconds for result in self.done]
         return sum(spent) / len(spent) if spent else None
 
     @property

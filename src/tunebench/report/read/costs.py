@@ -105,7 +105,7 @@ def _best(result: Done, name: str) -> float | None:
 
 
 def _seconds(result: Done, name: str, enough: Callable[[float | None], bool]) -> float | None:
-    spent = result.cost.prefix_seconds
+    spent = result.cost.trunk_seconds
     if not result.history:
         return spent + result.cost.train_seconds if enough(result.metrics.validation.get(name)) else None
     for epoch in result.history:

@@ -4,52 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 from pydantic_core import from_json
 
 from tunebench._util.errors import UserError
-from tunebench.records import Done, Failed, NotApplicable, Parameters, read_json, read_result
-
-
-class PlanRecord(BaseModel):
-    """Base of the plan's records: a later version may say more, so unknown fields are passed over."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-
-class PlannedRun(PlanRecord):
-    """One run: its folder name, and which technique it measures on what, with which seed."""
-
-    id: str
-    model: str
-    family: str
-    task: str
-    technique: str
-    label: str
-    seed: int
-
-
-class PlannedCell(PlanRecord):
-    """One technique on one model and task: whether it applies, and how many parameters it would train."""
-
-    model: str
-    family: str
-    task: str
-    technique: str
-    label: str
-    settings: dict[str, Any] = {}
-    applicable: bool = True
-    reason: str | None = None
-    parameters: Parameters | None = None
-
-
-class Plan(PlanRecord):
-    """The plan that the runner wrote before the first run."""
-
-    study: str
-    command: str
-    runs: tuple[PlannedRun, ...]
-    cells: tuple[PlannedCell, ...]
+from tunebench.records import Done, Failed, NotApplicable, Plan, PlannedRun, read_json, read_result
 
 
 @dataclass(frozen=True)

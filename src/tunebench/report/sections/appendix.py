@@ -112,7 +112,7 @@ def _figures(result: Done) -> list[Entry | str]:
         text.count(cost.train_tokens),
         text.ABSENT if cost.tokens_per_second is None else f"{cost.tokens_per_second:,.0f}",
         *(Entry(text.seconds(spent), order=spent)
-          for spent in (cost.prefix_seconds, cost.train_seconds, cost.evaluation_seconds, cost.total_seconds)),
+          for spent in (cost.trunk_seconds, cost.train_seconds, cost.evaluation_seconds, cost.total_seconds)),
         *(Entry(text.megabytes(size), order=size) for size in (cost.peak_memory_bytes, cost.saved_bytes)),
         "yes" if cost.cached else "no",
     ]  # fmt: skip

@@ -93,7 +93,7 @@ def _cost_columns(comparison: Comparison) -> list[CostColumn]:
         return shown
 
     columns: list[CostColumn] = [
-        (Column("Prefix"), mean_seconds(lambda cost: cost.prefix_seconds)),
+        (Column("Prefix"), mean_seconds(lambda cost: cost.trunk_seconds)),
         (Column("Train"), mean_seconds(lambda cost: cost.train_seconds)),
         (Column("To target", note=f"{100 * TARGET:g} % of the best"), lambda done: _to_target(comparison, done)),
         (Column("Whole run"), mean_seconds(lambda cost: cost.total_seconds)),

@@ -88,14 +88,14 @@ def attention(run_dir: str | Path, text: str, pair: str | None = None, target: s
     if target is not None and not target.strip():
         raise UserError("attention: the target is empty. Leave --target out: the run then reads its own answer.")
     folder = Path(run_dir)
-    run, done = serving.read_run(folder)
+    run, places, done = serving.read_run(folder)
     if not isinstance(run.entry, Technique):
         raise UserError(
             f"{folder}: {run.technique} is a baseline without attention. Give a run with a pretrained model."
         )
     (example,) = serving.examples_of(run, [text], None if pair is None else [pair], "attention")
-    found = checkpoints.find(run.model, run.revision, run.folder)
-    model, objective = serving.load(run, done, folder)
+    found = checkpoints.find(run.model, run.revision, places.models.get(run.model))
+    model, objective = serving.load(run, places, done, folder)
     asked = read(run, folder, model, objective, example, target)
     tuned = weights(model.cpu(), found.family, asked.batch)
     virtual: dict[Kind, Virtual | None] = {kind: run.entry.virtual_tokens(model, found.family, kind) for kind in tuned}

@@ -90,7 +90,7 @@ def pretrain(
 def _backbone(recipe: Recipe, folders: Mapping[str, str]) -> tuple[Path, str]:
     """The folder of the backbone to go on from, and its fingerprint."""
     assert recipe.start_from
-    found = checkpoints.find(recipe.start_from, override=folders.get(recipe.start_from))
+    found = checkpoints.find(recipe.start_from, place=folders.get(recipe.start_from))
     kind = found.config["model_type"]
     if kind != recipe.pretraining.family:
         raise UserError(f"start_from: {recipe.start_from} is a {kind}, and {recipe.objective} trains a "

@@ -55,7 +55,7 @@ def done() -> Done:
         intervals={"pearson": None, "spearman": (0.1, 0.2)},
         parameters=Parameters(total=10, trainable=3, technique=1, head=2),
         cost=Cost(
-            prefix_seconds=0.1,
+            trunk_seconds=0.1,
             train_seconds=1.5,
             evaluation_seconds=0.2,
             total_seconds=2.0,
@@ -88,7 +88,7 @@ def test_a_result_comes_back_as_it_was(record: Any, tmp_path: Path) -> None:
 
     assert read_result(tmp_path) == record
     stored = json.loads((tmp_path / "result.json").read_text("utf-8"))
-    assert (stored["schema"], stored["status"]) == (1, record.status)
+    assert (stored["schema"], stored["status"]) == (2, record.status)
     assert [path.name for path in tmp_path.iterdir()] == ["result.json"]
 
 
