@@ -76,7 +76,8 @@ def test_other_weights_under_the_same_name_are_refused(
 ) -> None:
     make(make_run(backbones["bert"], data_root, "emotion", "classifier_head"), tmp_path)
     stored = json.loads((tmp_path / "run.json").read_text())
-    (tmp_path / "run.json").write_text(json.dumps({**stored, "model": str(backbones["fresh_pooler"])}))
+    stored["places"]["models"] = {"bert": str(backbones["fresh_pooler"])}
+    (tmp_path / "run.json").write_text(json.dumps(stored))
     with pytest.raises(UserError, match=r"are not those that were tuned .* Give back the same ones"):
         load_finetuned(tmp_path)
 
