@@ -195,7 +195,8 @@ def family_page(name: str, family: Family) -> str:
     found = find(next(iter(family.shapes))) if family.shapes else None
     sections = [
         f"# {family.title} (`{name}`)", _NOTE, _doc(type(family)),
-        "Loads checkpoints whose `model_type` is " + ", ".join(f"`{kind}`" for kind in family.model_types) + ".",
+        f"{'A' if family.architecture == 'decoder' else 'An'} {family.architecture} family. "
+        "It loads checkpoints whose `model_type` is " + ", ".join(f"`{kind}`" for kind in family.model_types) + ".",
         "## Tasks", _table(["task", "posed as", "class of transformers"], _posed(family)),
         "## Techniques that do not apply", _bullets(_refused(family)),
     ]  # fmt: skip

@@ -110,15 +110,17 @@ def make_backbone(folder: Path, model_type: str = "bert", seed: int = 0) -> Path
 
     Args:
         folder: made if it is not there.
-        model_type: "bert", "ernie" or "roberta" (with a pooler), "distilbert"; "gpt2", "llama", "gpt_neox"; "t5",
-            "transformer".
+        model_type: "bert", "ernie" or "roberta" (with a pooler), "electra" (with narrow embeddings), "distilbert";
+            "gpt2", "llama", "qwen3", "gpt_neox"; "t5", "transformer".
         seed: of the weights.
     """
     import torch
     from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
-    decoder = model_type in ("gpt2", "llama", "gpt_neox")
-    tokenizer = make_decoder_tokenizer() if decoder else make_tokenizer(token_types=model_type in ("bert", "ernie"))
+    decoder = model_type in ("gpt2", "llama", "qwen3", "gpt_neox")
+    tokenizer = (
+        make_decoder_tokenizer() if decoder else make_tokenizer(token_types=model_type in ("bert", "ernie", "electra"))
+    )
     auto: Any = AutoModelForCausalLM if decoder else AutoModel
     seq2seq = model_type in ("t5", "transformer")
     if model_type == "transformer":
@@ -134,6 +136,7 @@ def make_backbone(folder: Path, model_type: str = "bert", seed: int = 0) -> Path
     shapes: dict[str, dict[str, Any]] = {
         "bert": bert,
         "ernie": bert,
+        "electra": {**bert, "embedding_size": HIDDEN // 2},
         "roberta": {  # positions start above the padding's number
             **bert, "max_position_embeddings": POSITIONS + 2, "type_vocab_size": 1,
             "bos_token_id": tokenizer.cls_token_id, "eos_token_id": tokenizer.sep_token_id,
@@ -144,6 +147,7 @@ def make_backbone(folder: Path, model_type: str = "bert", seed: int = 0) -> Path
         },
         "gpt2": {"n_embd": HIDDEN, "n_layer": LAYERS, "n_head": HEADS, "n_positions": POSITIONS, **end},
         "llama": {**bert, "num_key_value_heads": 1, **end},
+        "qwen3": {**bert, "num_key_value_heads": 1, "head_dim": HIDDEN, **end},
         "gpt_neox": {**bert, "rotary_pct": 0.5, **end},
         "t5": {
             "d_model": HIDDEN, "d_kv": HIDDEN // HEADS, "d_ff": 2 * HIDDEN, "num_layers": LAYERS, "num_heads": HEADS,

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.conftest import KINDS
+from tests.conftest import ENCODER_DECODERS, KINDS
 from tunebench import families as package
 from tunebench._util.registry import subclasses_in
 from tunebench.engine.measure import count_parameters
@@ -17,9 +17,21 @@ from tunebench.run.plan import plan
 from tunebench.study import read_study
 from tunebench.zoo.checkpoints import find
 
+FOLDER = sorted(subclasses_in(package, Family))  # without what plugins add
+
 
 def test_the_folder_holds_the_families_that_are_promised() -> None:
-    assert sorted(subclasses_in(package, Family)) == ["bert", "gpt2", "t5", "transformer"]
+    assert FOLDER == ["bert", "distilbert", "gpt2", "gpt_neox", "llama", "t5", "transformer"]
+
+
+def test_every_family_is_held_to_these_contracts(backbones: dict[str, Path]) -> None:
+    tried = {find(str(backbones[kind])).family.name for kind in (*KINDS, *ENCODER_DECODERS)}
+    assert sorted(tried) == FOLDER
+
+
+def test_a_model_type_belongs_to_one_family() -> None:
+    kinds = [kind for name in FOLDER for kind in families()[name].model_types]
+    assert len(kinds) == len(set(kinds))
 
 
 @pytest.mark.parametrize("objective", ["sequence_classification", "regression", "token_classification"])
@@ -31,7 +43,7 @@ def test_tail_of_trunk_is_the_model_at_every_depth(kind: str, objective: str, ba
     texts = ["i feel so happy", "john johnson won the world cup in new york"]
     batch: Any = dict(family.tokenizer(backbones[kind])(texts, return_tensors="pt", padding=True))
     depths = range(1, len(family.stages(model)) + 1)
-    decoder = family.name == "gpt2"  # its last stage is a norm
+    decoder = family.architecture == "decoder"  # its last stage is a norm
     pooled = objective != "token_classification"
     assert len(depths) == (6 if decoder or (pooled and kind == "bert") else 5)
     with torch.no_grad():
@@ -50,7 +62,7 @@ def test_tail_of_trunk_is_the_model_at_every_depth(kind: str, objective: str, ba
 
 
 @pytest.mark.parametrize("attention", ["sdpa", "eager"])
-@pytest.mark.parametrize("kind", ["bert", "fresh_pooler", "roberta", "gpt2"])
+@pytest.mark.parametrize("kind", ["bert", "fresh_pooler", "roberta", "electra", "gpt2"])
 def test_the_top_layer_below_a_pooled_head_computes_one_token_a_text(
     kind: str, attention: str, backbones: dict[str, Path]
 ) -> None:
@@ -72,11 +84,11 @@ def test_the_top_layer_below_a_pooled_head_computes_one_token_a_text(
     assert rows[2:] == [tokens, tokens]
 
 
-@pytest.mark.parametrize("kind", ["gpt2", "llama", "gpt_neox"])
+@pytest.mark.parametrize("kind", ["gpt2", "llama", "qwen3", "gpt_neox"])
 def test_a_decoder_reads_the_last_real_token_also_where_that_is_the_padding_token(
     kind: str, backbones: dict[str, Path]
 ) -> None:
-    family = families()["gpt2"]
+    family = find(str(backbones[kind])).family
     tokenizer = family.tokenizer(backbones[kind])
     assert tokenizer.pad_token_id == tokenizer.eos_token_id
     torch.manual_seed(0)

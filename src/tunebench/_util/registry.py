@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import metadata
 from types import ModuleType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from tunebench._util.errors import UserError
 
@@ -87,7 +87,8 @@ def definitions_in(package: ModuleType, group: str | None = None) -> Iterator[De
 @functools.cache
 def _entry_points() -> metadata.EntryPoints:
     """All of them, read once: to find them, a file of every installed distribution is read."""
-    return metadata.entry_points()
+    points: Any = metadata.entry_points()  # typeshed has the interface of Python 3.9 here
+    return points
 
 
 def _imported(point: metadata.EntryPoint) -> ModuleType:

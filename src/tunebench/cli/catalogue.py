@@ -99,7 +99,7 @@ def _family(family: Family) -> About:
     rows = [[shape, ", ".join(family.auto_classes)] for shape in family.shapes]
     header = ["shape known offline", "objectives"]
     return {
-        "title": family.title, "source": ", ".join(family.model_types), "text": _doc(type(family)),
+        "title": family.title, "source": f"{family.architecture}: {', '.join(family.model_types)}", "text": _doc(type(family)),
         "details": (header, rows),
     }  # fmt: skip
 

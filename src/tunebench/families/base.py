@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
     from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
-Kind = Literal["self", "masked", "cross"]
-"""What an attention sees: the whole text, what stands before a token and itself, or what the encoder read."""
+AttentionKind = Literal["self", "masked", "cross"]
+"""What an attention sees: the whole text, a token and those before it, or what the encoder read."""
 
 
 @dataclass(frozen=True)
@@ -51,10 +51,11 @@ class Split:
 
 
 class Family(ABC):
-    """Models of one shape. A family is stateless; its name is its file's name."""
+    """Models of one shape. A family has no state; its name is its file's name."""
 
     name: ClassVar[str]
     title: ClassVar[str]
+    architecture: ClassVar[Literal["encoder", "decoder", "encoder-decoder"]]
     model_types: ClassVar[tuple[str, ...]]
     """`model_type` values of transformers configurations that this family loads."""
     auto_classes: ClassVar[Mapping[str, str]]
@@ -235,7 +236,7 @@ class Family(ABC):
         """The modules where a forward pass begins, each with the attention modules behind it."""
         return [(base_of(model).base_model, self.attentions(model))]
 
-    def attention_kinds(self, model: nn.Module) -> dict[Kind, list[nn.Module]]:
+    def attention_kinds(self, model: nn.Module) -> dict[AttentionKind, list[nn.Module]]:
         """The attention modules by what they see, lowest layer first.
 
         A decoder's self-attention and cross-attention take turns in `attentions`.
@@ -262,9 +263,7 @@ class Family(ABC):
     def key_value_shape(self, model: nn.Module) -> tuple[int, int]:
         """Heads of keys and values, and their width."""
         config: Any = base_of(model).config
-        heads = config.num_attention_heads
-        width = getattr(config, "head_dim", None) or config.hidden_size // heads
-        return getattr(config, "num_key_value_heads", None) or heads, width
+        return config.num_attention_heads, config.hidden_size // config.num_attention_heads
 
     @abstractmethod
     def split(self, model: nn.Module, depth: int, pooled: bool) -> Split:

@@ -72,6 +72,11 @@ class T5(EncoderDecoder):
         """The encoder's token embeddings."""
         return self.halves(model)[0].embed_tokens
 
+    def key_value_shape(self, model: nn.Module) -> tuple[int, int]:
+        """The configuration names the width: heads need not fill the hidden states."""
+        config: Any = base_of(model).config
+        return config.num_heads, config.d_kv
+
     def split(self, model: nn.Module, depth: int, pooled: bool) -> Split:
         """Cut above the embeddings, any layer of the encoder, or the whole of it (see `Family.split`)."""
         from torch.nn import Identity, ModuleList, Sequential

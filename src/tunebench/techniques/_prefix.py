@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from tunebench._util.errors import UserError
-from tunebench.families.base import Family, Kind
+from tunebench.families.base import AttentionKind, Family
 from tunebench.techniques.base import Trained, Virtual
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class LayerPrefix(PrefixTechnique):
         "both", description="of an encoder-decoder; a decoder's are in its self-attention and its cross-attention"
     )
 
-    def virtual_tokens(self, model: nn.Module, family: Family, kind: Kind) -> Virtual | None:
+    def virtual_tokens(self, model: nn.Module, family: Family, kind: AttentionKind) -> Virtual | None:
         """Keys before the text, where they reach."""
         unreached = {"both": (), "encoder": ("masked", "cross"), "decoder": ("self",)}[self.reach]
         return None if kind in unreached else Virtual("prefix", self.prefix_length)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from tunebench.families.base import Family, Kind
+from tunebench.families.base import AttentionKind, Family
 from tunebench.tasks.examples import Example
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class Technique(Entry):
         """How many of the model's positions the technique uses up, so that texts must be shorter."""
         return 0
 
-    def virtual_tokens(self, model: nn.Module, family: Family, kind: Kind) -> Virtual | None:
+    def virtual_tokens(self, model: nn.Module, family: Family, kind: AttentionKind) -> Virtual | None:
         """The virtual tokens that the technique adds to attention of this kind, if any."""
         return None
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, model_validator
 
-from tunebench.families.base import Family, Kind, base_of
+from tunebench.families.base import AttentionKind, Family, base_of
 from tunebench.techniques import _prefix
 from tunebench.techniques.base import Virtual, freeze, train
 
@@ -73,7 +73,7 @@ class PromptTuning(_prefix.PrefixTechnique):
             backbone.register_forward_hook(_drop_last)
         return model
 
-    def virtual_tokens(self, model: nn.Module, family: Family, kind: Kind) -> Virtual | None:
+    def virtual_tokens(self, model: nn.Module, family: Family, kind: AttentionKind) -> Virtual | None:
         """Tokens of the text that is read, or in cross-attention of what the decoder sees of it."""
         both = len(family.stacks(model)) > 1
         if both and kind == "masked":

@@ -9,7 +9,7 @@ import numpy as np
 import transformers
 
 from tunebench._util.errors import UserError
-from tunebench.families.base import Family, Kind, base_of
+from tunebench.families.base import AttentionKind, Family, base_of
 from tunebench.run.execute import begin, posed_as
 from tunebench.serve import finished as serving
 from tunebench.serve.attention.reading import Read, Token, read
@@ -32,7 +32,7 @@ class Map:
             tokens are none of these.
     """
 
-    kind: Kind
+    kind: AttentionKind
     queries: tuple[Token, ...]
     keys: tuple[Token, ...]
     tuned: np.ndarray
@@ -70,7 +70,7 @@ class Attention:
     text: str
     pair: str | None
     answer: str | None
-    maps: Mapping[Kind, Map]
+    maps: Mapping[AttentionKind, Map]
     computed: Mapping[str, str]
 
 
@@ -98,16 +98,20 @@ def attention(run_dir: str | Path, text: str, pair: str | None = None, target: s
     model, objective = serving.load(run, places, done, folder)
     asked = read(run, folder, model, objective, example, target)
     tuned = weights(model.cpu(), found.family, asked.batch)
-    virtual: dict[Kind, Virtual | None] = {kind: run.entry.virtual_tokens(model, found.family, kind) for kind in tuned}
+    virtual: dict[AttentionKind, Virtual | None] = {
+        kind: run.entry.virtual_tokens(model, found.family, kind) for kind in tuned
+    }
     how = str(base_of(model).config._attn_implementation)
     del model  # the two of them need not fit in memory at once
     local, _ = checkpoints.fetch(found, run.entry.reads_weights)
     untuned = weights(begin(run, run.entry, found, local, objective).eval(), found.family, asked.batch)
-    maps: dict[Kind, Map] = {kind: _map(kind, asked, virtual[kind], tuned[kind], untuned[kind]) for kind in tuned}
+    maps: dict[AttentionKind, Map] = {
+        kind: _map(kind, asked, virtual[kind], tuned[kind], untuned[kind]) for kind in tuned
+    }
     return Attention(run.id, text, pair, asked.answer, maps, _computed(run, found.family, asked, maps, virtual, how))
 
 
-def _map(kind: Kind, asked: Read, virtual: Virtual | None, tuned: np.ndarray, untuned: np.ndarray) -> Map:
+def _map(kind: AttentionKind, asked: Read, virtual: Virtual | None, tuned: np.ndarray, untuned: np.ndarray) -> Map:
     written = asked.source if asked.written is None else asked.written
     rows = asked.source if kind == "self" else written
     columns = written if kind == "masked" else asked.source
@@ -121,7 +125,12 @@ def _map(kind: Kind, asked: Read, virtual: Virtual | None, tuned: np.ndarray, un
 
 
 def _computed(
-    run: Run, family: Family, asked: Read, maps: Mapping[Kind, Map], virtual: Mapping[Kind, Virtual | None], how: str
+    run: Run,
+    family: Family,
+    asked: Read,
+    maps: Mapping[AttentionKind, Map],
+    virtual: Mapping[AttentionKind, Virtual | None],
+    how: str,
 ) -> dict[str, str]:
     """What a reader of the maps must know, in words."""
     settings = ", ".join(f"{name}={value}" for name, value in run.entry.model_dump(mode="json").items())

@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tunebench.families.base import Family, Kind
+from tunebench.families.base import AttentionKind, Family
 
-Weights = dict[Kind, np.ndarray]
+Weights = dict[AttentionKind, np.ndarray]
 """Kind of attention -> (layers, heads, queries, keys), float32; a row sums to 1."""
 
 
