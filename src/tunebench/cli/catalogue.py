@@ -99,9 +99,11 @@ def _family(family: Family) -> About:
     rows = [[shape, ", ".join(family.auto_classes)] for shape in family.shapes]
     header = ["shape known offline", "objectives"]
     return {
-        "title": family.title, "source": f"{family.architecture}: {', '.join(family.model_types)}", "text": _doc(type(family)),
+        "title": family.title,
+        "source": f"{family.architecture}: {', '.join(family.model_types)}",
+        "text": _doc(type(family)),
         "details": (header, rows),
-    }  # fmt: skip
+    }
 
 
 def _study(name: str, text: str) -> About:
