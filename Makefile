@@ -5,13 +5,16 @@ VENV := .venv
 DATA_ROOT ?= ../shared/data
 OUT ?= runs/demo
 
-.PHONY: demo test lint docs benchmark screenshots clean
+.PHONY: demo test test-all lint docs benchmark screenshots clean
 
 demo: $(VENV)/installed
 	$(VENV)/bin/tunebench run demo --out $(OUT) --workers auto
 
 test: $(VENV)/installed
 	$(VENV)/bin/python -m pytest -n 2
+
+test-all: $(VENV)/installed  # also every technique on every cell, which takes an hour
+	$(VENV)/bin/python -m pytest -n 2 -m ""
 
 lint: $(VENV)/installed
 	$(VENV)/bin/ruff check .

@@ -19,6 +19,9 @@ from tunebench.records import (
     NotApplicable,
     Notice,
     Parameters,
+    Paused,
+    PausedCost,
+    Result,
     RunInfo,
     Scores,
     write_json,
@@ -97,6 +100,13 @@ def done(
     )  # fmt: skip
 
 
+def paused(technique: str, reason: str, seed: int = 0) -> Paused:
+    cost = PausedCost(trunk_seconds=1, train_seconds=2, evaluation_seconds=1, total_seconds=5, peak_memory_bytes=9)
+    epoch = Epoch(epoch=1, train_loss=0.7, validation={"accuracy": 0.5}, seconds=3)
+    info = run_info(technique, seed)
+    return Paused(reason=reason, run=info, epoch=1, best_epoch=1, history=[epoch], cost=cost)
+
+
 def failed(technique: str, reason: str, seed: int = 0) -> Failed:
     return Failed(reason=reason, run=run_info(technique, seed), environment={"python": "3.11"})
 
@@ -116,7 +126,7 @@ def study(tmp_path: Path) -> Write:
 
 def write_study(
     folder: Path,
-    *results: Done | Failed | NotApplicable,
+    *results: Result,
     pending: tuple[RunInfo, ...] = (),
     cells: Any = None,
     answers: dict[str, list[dict[str, Any]]] | None = None,

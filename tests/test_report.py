@@ -12,7 +12,7 @@ from typing import Any
 import pandas
 import pytest
 
-from tests.records import SCRIPT, Write, done, failed, not_applicable, run_info
+from tests.records import SCRIPT, Write, done, failed, not_applicable, paused, run_info
 from tunebench._util.errors import UserError
 from tunebench.records import (
     Answer,
@@ -120,6 +120,14 @@ def test_a_cell_of_the_plan_that_is_not_applicable_and_has_no_run_is_shown(study
             "applicable": False, "reason": "it has no decoder", "parameters": None}  # fmt: skip
     out = study(done("head", 0.9), cells=[cell])
     assert ["t", "not applicable: it has no decoder"] in page(out).tables[1]
+
+
+def test_a_paused_run_stays_in_the_table_with_its_state(study: Write) -> None:
+    out = study(done("head", 0.9), paused("full", "1 of at most 3 epochs are trained"))
+    rows = {row[0]: row[-1] for row in page(out).tables[1][1:]}
+    assert rows["full"] == "paused: 1 of at most 3 epochs are trained"
+    assert "2 runs: 1 done, 1 paused." in (out / "report.md").read_text()
+    assert "paused" in (out / "results.csv").read_text()
 
 
 def test_a_damaged_result_is_pending(study: Write, tmp_path: Path) -> None:

@@ -193,6 +193,33 @@ class NotApplicable(Record):
     run: RunInfo
 
 
+class PausedCost(Record):
+    """What a paused run has cost so far, in the units of `Cost`."""
+
+    trunk_seconds: float
+    train_seconds: float
+    evaluation_seconds: float
+    total_seconds: float
+    peak_memory_bytes: int
+    peak_gpu_memory_bytes: int | None = None
+
+
+class Paused(Record):
+    """A run that stopped at the end of an epoch; a later job goes on from there with the same bits.
+
+    `validation.jsonl` in the run's folder holds the answers that `history[-1]` scores: those of `epoch`.
+    """
+
+    schema_version: int = Field(default=SCHEMA, alias="schema")
+    status: Literal["paused"] = "paused"
+    reason: str
+    run: RunInfo
+    epoch: int
+    best_epoch: int | None
+    history: list[Epoch]
+    cost: PausedCost
+
+
 class _PlanRecord(BaseModel):
     """Base of the plan's records: a later version may say more, so unknown fields are ignored."""
 
@@ -238,16 +265,16 @@ class Plan(_PlanRecord):
     cells: tuple[PlannedCell, ...]
 
 
-Result = Annotated[Done | Failed | NotApplicable, Field(discriminator="status")]
-_RESULT: TypeAdapter[Done | Failed | NotApplicable] = TypeAdapter(Result)
+Result = Annotated[Done | Paused | Failed | NotApplicable, Field(discriminator="status")]
+_RESULT: TypeAdapter[Done | Paused | Failed | NotApplicable] = TypeAdapter(Result)
 
 
-def write_result(folder: Path, result: Done | Failed | NotApplicable) -> None:
+def write_result(folder: Path, result: Done | Paused | Failed | NotApplicable) -> None:
     """Write `result.json`, atomically."""
     write_json(folder / "result.json", result.model_dump(mode="json", by_alias=True))
 
 
-def read_result(folder: Path) -> Done | Failed | NotApplicable | None:
+def read_result(folder: Path) -> Done | Paused | Failed | NotApplicable | None:
     """The result in a run's folder; None if there is none or it cannot be read, so that the run is made again."""
     path = folder / "result.json"
     try:
@@ -258,7 +285,7 @@ def read_result(folder: Path) -> Done | Failed | NotApplicable | None:
         return _of_schema_1(read_json(path))
 
 
-def _of_schema_1(stored: Mapping[str, Any] | None) -> Done | Failed | NotApplicable | None:
+def _of_schema_1(stored: Mapping[str, Any] | None) -> Done | Paused | Failed | NotApplicable | None:
     """A result of schema 1 with today's names; None where it is none."""
     if stored is None or stored.get("schema") != 1:
         return None

@@ -7,7 +7,7 @@ from pydantic import PrivateAttr
 
 from tunebench.engine import latency
 from tunebench.families import families
-from tunebench.records import Done, write_result
+from tunebench.records import Done, NotApplicable, Paused, write_result
 from tunebench.run.execute import execute
 from tunebench.run.job import Job
 from tunebench.study import Places, Run, Study, write_run
@@ -73,10 +73,24 @@ def make(
     run: LocatedRun, folder: Path, observe: Any = lambda event: None, cache: Path | None = None, **changes: Any
 ) -> Done:
     """Execute a run in a folder, as a worker does."""
+    result = make_until(None, run, folder, observe, cache, **changes)
+    assert isinstance(result, Done)
+    return result
+
+
+def make_until(
+    epoch: int | None,
+    run: LocatedRun,
+    folder: Path,
+    observe: Any = lambda event: None,
+    cache: Path | None = None,
+    **changes: Any,
+) -> Done | Paused:
+    """Execute a run until the end of an epoch, or to its end."""
     folder.mkdir(parents=True, exist_ok=True)
-    job = job_of(run, folder, cache=str(cache or folder / "cache"), **changes)
+    job = job_of(run, folder, cache=str(cache or folder / "cache"), until_epoch=epoch, **changes)
     write_run(folder, run, job.places)
     result = execute(job, observe)
-    assert isinstance(result, Done)
+    assert not isinstance(result, NotApplicable)
     write_result(folder, result)
     return result

@@ -10,17 +10,18 @@ import torch
 from safetensors.torch import load_file
 
 from tests.conftest import KINDS
-from tests.contracts.runs import CELLS, make, make_run, posed
+from tests.contracts.runs import CELLS, make, make_run, make_until, posed
 from tunebench import load_finetuned
 from tunebench import techniques as package
 from tunebench._util.errors import UserError
 from tunebench._util.registry import subclasses_in
+from tunebench.engine.evaluate import score
 from tunebench.engine.events import Event, Resumed, Step
 from tunebench.families import families
 from tunebench.families.base import base_of
 from tunebench.objectives import objectives
-from tunebench.records import Done
-from tunebench.run.pending import _own_data, is_done
+from tunebench.records import Done, Epoch, Paused
+from tunebench.run.pending import pending_runs
 from tunebench.serve.finished import export, predict
 from tunebench.tasks import tasks
 from tunebench.techniques import techniques
@@ -115,6 +116,16 @@ def applicable(names: list[str]) -> list[tuple[str, str, str]]:
     ]
 
 
+def representative(name: str, task: str, kind: str) -> bool:
+    """Every technique on one cell, and one technique on every cell."""
+    return (kind, task) == ("bert", "emotion") or name == "lora"
+
+
+def with_representatives(cells: list[tuple[str, str, str]]) -> list[Any]:
+    """The cells as parameters; those that are not representative run in `make test-all` only."""
+    return [pytest.param(*cell, marks=[] if representative(*cell) else [pytest.mark.full]) for cell in cells]
+
+
 def test_what_has_no_meaning_says_why() -> None:
     refused = {
         (name, kind, task): entry(name).not_applicable(families()[kind], asked(name, kind, task))
@@ -200,7 +211,7 @@ def test_two_applications_of_one_object_share_no_state(name: str, kind: str, bac
     assert technique.model_dump_json() == settings
 
 
-@pytest.mark.parametrize(("name", "task", "kind"), applicable(TRAINED))
+@pytest.mark.parametrize(("name", "task", "kind"), with_representatives(applicable(TRAINED)))
 def test_a_killed_run_resumes_to_the_same_bits_and_answers_as_it_did(
     name: str, task: str, kind: str, backbones: dict[str, Path], data_root: Path, tmp_path: Path
 ) -> None:
@@ -223,6 +234,74 @@ def test_a_killed_run_resumes_to_the_same_bits_and_answers_as_it_did(
     assert resumed.metrics == whole.metrics
     assert [epoch.train_loss for epoch in resumed.history] == [epoch.train_loss for epoch in whole.history]
     answers_as_it_did(resumed, tmp_path / "killed", data_root / str(run.task.folder) / "test.parquet")
+
+
+@pytest.mark.parametrize(("name", "task", "kind"), with_representatives(applicable(TRAINED)))
+def test_a_paused_run_goes_on_as_if_it_had_never_paused(
+    name: str, task: str, kind: str, backbones: dict[str, Path], data_root: Path, tmp_path: Path
+) -> None:
+    run = make_run(backbones[kind], data_root, task, choice(name), batch_size=32, epochs=3, checkpoint_seconds=3600)
+    whole = make(run, tmp_path / "whole")
+    folder = tmp_path / "runs" / run.id
+    for epoch in (1, 2):
+        events: list[Event] = []
+        paused = make_until(epoch, run, folder, events.append)
+        assert isinstance(paused, Paused)
+        assert pending_runs([run], run._places, tmp_path)[0]
+        assert [(e.epoch, e.step) for e in events if isinstance(e, Resumed)] == [(1, 3)][: epoch - 1]
+        assert without_seconds(paused.history) == without_seconds(whole.history[:epoch])
+        answers_are_those_of_the_epoch(folder, paused)
+    ended = make(run, folder)
+    assert (folder / "best.safetensors").read_bytes() == (tmp_path / "whole/best.safetensors").read_bytes()
+    assert (folder / "predictions.jsonl").read_bytes() == (tmp_path / "whole/predictions.jsonl").read_bytes()
+    assert without_seconds(ended.history) == without_seconds(whole.history)
+    assert (ended.metrics, ended.best_epoch, ended.summary) == (whole.metrics, whole.best_epoch, whole.summary)
+    assert (ended.cost.steps, ended.cost.train_tokens) == (whole.cost.steps, whole.cost.train_tokens)
+    assert ended.cost.total_seconds > paused.cost.total_seconds > ended.history[0].seconds + ended.history[1].seconds
+
+
+def without_seconds(history: list[Epoch]) -> list[dict[str, Any]]:
+    return [epoch.model_dump(exclude={"seconds"}) for epoch in history]
+
+
+def answers_are_those_of_the_epoch(folder: Path, paused: Paused) -> None:
+    rows = [json.loads(line) for line in (folder / "validation.jsonl").read_text().splitlines()]
+    assert [row["id"] for row in rows] == list(range(36))
+    assert set(rows[0]) == {"id", "input", "prediction", "reference", "scores"}
+    scores = score(list(paused.history[-1].validation), [r["prediction"] for r in rows], [r["reference"] for r in rows])
+    assert scores == pytest.approx(paused.history[-1].validation)
+
+
+@pytest.mark.parametrize("until", [2, 3, 9])
+def test_a_run_that_ends_at_the_epoch_of_its_pause_is_done(
+    until: int, backbones: dict[str, Path], data_root: Path, tmp_path: Path
+) -> None:
+    run = make_run(backbones["bert"], data_root, "emotion", "classifier_head", batch_size=32, epochs=2)
+    assert isinstance(make_until(until, run, tmp_path), Done)
+
+
+@pytest.mark.parametrize("name", ["untuned", "tfidf"])
+def test_what_does_not_train_does_not_pause(
+    name: str, backbones: dict[str, Path], data_root: Path, tmp_path: Path
+) -> None:
+    assert isinstance(make_until(1, make_run(backbones["bert"], data_root, "emotion", name), tmp_path), Done)
+
+
+def test_a_run_that_stands_at_its_pause_answers_again(
+    backbones: dict[str, Path], data_root: Path, tmp_path: Path
+) -> None:
+    run = make_run(backbones["bert"], data_root, "emotion", "lora", batch_size=32, validation_rows=12)
+    first = make_until(1, run, tmp_path)
+    answers = (tmp_path / "validation.jsonl").read_bytes()
+    ids = [json.loads(line)["id"] for line in answers.splitlines()]
+    assert len(ids) == 12
+    assert ids != list(range(12)), "they are rows of the whole split"
+    (tmp_path / "validation.jsonl").unlink()
+    second = make_until(1, run, tmp_path)
+    assert isinstance(first, Paused)
+    assert isinstance(second, Paused)
+    assert (second.epoch, second.history) == (1, first.history)
+    assert (tmp_path / "validation.jsonl").read_bytes() == answers
 
 
 @pytest.mark.parametrize(("name", "task", "kind"), applicable(["untuned", *BASELINES]))
@@ -357,7 +436,7 @@ def test_evaluation_batches_do_not_change_predictions(
     assert make(small, tmp_path / "a").metrics == make(large, tmp_path / "b").metrics
 
 
-def test_a_state_made_from_other_data_is_not_gone_on_from(backbones: dict[str, Path], tmp_path: Path) -> None:
+def test_a_state_made_from_other_data_is_ignored(backbones: dict[str, Path], tmp_path: Path) -> None:
     data = tmp_path / "own.csv"
     rows = [f"i feel {word},{label}" for word, label in (("happy", "joy"), ("gloomy", "sadness")) for _ in range(40)]
     data.write_text("\n".join(["text,label", *rows]))
@@ -369,16 +448,14 @@ def test_a_state_made_from_other_data_is_not_gone_on_from(backbones: dict[str, P
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        make(run, tmp_path / "run", kill)
+        make(run, tmp_path / "runs" / run.id, kill)
     data.write_text(data.read_text().replace("happy", "delighted"))
     events: list[Event] = []
-    make(run, tmp_path / "run", events.append)
+    make(run, tmp_path / "runs" / run.id, events.append)
     assert not any(isinstance(event, Resumed) for event in events)
-    assert not is_done(run, tmp_path / "other")
-    assert is_done(run, tmp_path / "run")
+    assert not pending_runs([run], run._places, tmp_path)[0]
     data.write_text(data.read_text().replace("delighted", "loving"))
-    _own_data.cache_clear()
-    assert not is_done(run, tmp_path / "run")
+    assert pending_runs([run], run._places, tmp_path)[0]
 
 
 # What is particular to one technique ----------------------------------------------------------------------------------

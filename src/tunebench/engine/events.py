@@ -102,7 +102,7 @@ class ResultWritten(Record):
     """A job ended; its result lies in the run's folder."""
 
     event: Literal["result"] = "result"
-    status: Literal["done", "failed", "not_applicable"]
+    status: Literal["done", "paused", "failed", "not_applicable"]
     reason: str | None = None
 
 

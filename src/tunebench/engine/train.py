@@ -98,11 +98,21 @@ class Training:
     technique: Adaptation
 
 
-def fit(training: Training, budget: Budget, seed: int, resume: Resume, observe: Observer) -> State:
+def fit(
+    training: Training, budget: Budget, seed: int, resume: Resume, observe: Observer, until_epoch: int | None = None
+) -> State:
     """Train until the epochs or the patience are used up, from the newest checkpoint where there is one.
 
+    Args:
+        training: what is trained.
+        budget: how long.
+        seed: of the order of the examples and of dropout.
+        resume: where checkpoints lie.
+        observe: called with each event.
+        until_epoch: pause at the end of this epoch, with a checkpoint from which training goes on with the same bits.
+
     Returns:
-        The final state; `on_best` has kept the weights of `best_epoch`.
+        The final state; `on_best` has kept the weights of `best_epoch`. Training paused unless `is_over`.
 
     Raises:
         RunError: a loss or a gradient is not finite.
@@ -121,7 +131,7 @@ def fit(training: Training, budget: Budget, seed: int, resume: Resume, observe: 
     total = steps_per_epoch * budget.epochs
     warmup = math.ceil(total * budget.warmup_fraction)
     last_checkpoint = time.monotonic()
-    while state.epoch < budget.epochs and not _out_of_patience(state, budget.patience):
+    while not is_over(state, budget) and (until_epoch is None or state.epoch < until_epoch):
         training.network.train()
         with watch.time("train"):
             plan = plan_epoch(features.lengths, budget.batch_size, seed, state.epoch)
@@ -147,11 +157,14 @@ def fit(training: Training, budget: Budget, seed: int, resume: Resume, observe: 
         _end_epoch(state, training, scores, steps_per_epoch, watch)
         observe(EpochEnded(**state.history[-1]))
     state.seconds = watch.seconds
+    if not is_over(state, budget):
+        resume.save(training.model, optimizer, asdict(state), technique.extra_state(training.model))
     return state
 
 
-def _out_of_patience(state: State, patience: int) -> bool:
-    return state.epoch - (state.best_epoch or 0) >= patience
+def is_over(state: State, budget: Budget) -> bool:
+    """Whether the epochs or the patience are used up."""
+    return state.epoch >= budget.epochs or state.epoch - (state.best_epoch or 0) >= budget.patience
 
 
 def _step(training: Training, optimizer: torch.optim.Optimizer, indices: list[int], budget: Budget, step: int) -> float:

@@ -74,7 +74,7 @@ class Resume:
     Args:
         folder: the states.
         best: the weights of the best epoch so far; a state is of no use without those that it speaks of.
-        inputs: what data and backbone were; a state that was made from others is not gone on from.
+        inputs: what data and backbone were; a state that was made from others is ignored.
     """
 
     def __init__(self, folder: Path, best: Path, inputs: str):
@@ -84,7 +84,8 @@ class Resume:
         self, model: nn.Module, optimizer: torch.optim.Optimizer, state: dict[str, Any], extra: dict[str, Tensor]
     ) -> None:
         """Keep weights, optimizer, loop state and a technique's own; the older one goes once the new one is whole."""
-        target = self.folder / f"step-{state['step']:08d}"
+        # The state at the end of an epoch must not take the place of the one at its last step before it is whole.
+        target = self.folder / f"step-{state['step']:08d}-{state.get('epoch', 0):04d}"
         partial = self.folder / "partial"
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)

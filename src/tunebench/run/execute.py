@@ -37,9 +37,10 @@ from tunebench.families.base import Family, base_of, fresh_of
 from tunebench.objectives import objectives
 from tunebench.objectives.base import Objective
 from tunebench.objectives.causal_lm import CausalLm
-from tunebench.records import Done, NotApplicable, Parameters
+from tunebench.records import Done, NotApplicable, Parameters, Paused
 from tunebench.run.job import Job
-from tunebench.run.record import Outcome, compared_on, not_merged, notices, record, unreadable
+from tunebench.run.pause import VALIDATION, Pause, cost_until_now, paused
+from tunebench.run.record import Outcome, compared_on, not_merged, notices, record, unreadable, write_answers
 from tunebench.study import Run
 from tunebench.tasks import load as data
 from tunebench.tasks.load import SPLITS, Data
@@ -50,7 +51,7 @@ transformers.logging.set_verbosity_error()
 transformers.logging.disable_progress_bar()
 
 
-def execute(job: Job, observe: Observer) -> Done | NotApplicable:
+def execute(job: Job, observe: Observer) -> Done | Paused | NotApplicable:
     """Make one run in its folder, going on from its last checkpoint, and return its record, which the caller writes.
 
     Raises:
@@ -71,7 +72,12 @@ def execute(job: Job, observe: Observer) -> Done | NotApplicable:
             outcome = fit_baseline(run, run.entry, examples, folder)
         else:
             assert isinstance(run.entry, Technique)
-            outcome = tune(run, run.entry, found, examples, folder, Path(job.cache), observe, job.track)
+            outcome = tune(
+                run, run.entry, found, examples, folder, Path(job.cache), observe, job.track, job.until_epoch
+            )
+    if isinstance(outcome, Pause):
+        cost = cost_until_now(folder, outcome.state, outcome.trunk_seconds, watch.seconds["total"], outcome.peaks)
+        return paused(info, run.training.epochs, outcome.state, cost)
     return record(run, info, examples, outcome, watch.seconds["total"], folder, job.notices)
 
 
@@ -84,7 +90,8 @@ def tune(
     cache: Path,
     observe: Observer,
     track: str | None,
-) -> Outcome:
+    until_epoch: int | None = None,
+) -> Outcome | Pause:
     """Adapt the pretrained model, and predict the test split with its best epoch."""
     budget, family, metrics = run.training, found.family, run.task.metrics
     accelerator, precision = make_accelerator(budget.precision, folder, track)
@@ -92,9 +99,10 @@ def tune(
     local, backbone = checkpoints.fetch(found, technique.reads_weights)
     objective = pose(run, found, examples.labels, family.tokenizer(local))
     features = {split: objective.encode(examples.splits[split]) for split in SPLITS}
-    compared = compared_examples(budget.validation_rows, examples)
+    rows = compared_rows(budget.validation_rows, len(examples.splits["validation"]))
+    compared = [examples.splits["validation"][row] for row in rows]
     shown = "validation"
-    if compared is not None:
+    if len(compared) < len(examples.splits["validation"]):
         shown, features["comparison"] = "comparison", objective.encode(compared)
     cheaper = with_beams(objective, budget.validation_beams)
     steps = budget.epochs * -(-len(features["train"]) // budget.batch_size)
@@ -109,10 +117,13 @@ def tune(
     )  # fmt: skip
     cut.source(shown)  # now, so that its trunk is not counted among the seconds of the first evaluation
     native = objectives()[run.task.objective]
-    gold = native.references(compared or examples.splits["validation"], examples.labels)
+    gold = native.references(compared, examples.labels)
+    answers: tuple[list[Any], list[Any]] | None = None
 
     def validate() -> dict[str, float | None]:
-        return score(metrics, cut.predict(shown, cheaper)[0], gold)
+        nonlocal answers
+        answers = cut.predict(shown, cheaper)
+        return score(metrics, answers[0], gold)
 
     state, saved, summary = train.State(), [], {}
     if isinstance(technique, Trained):
@@ -131,7 +142,13 @@ def tune(
                 technique=technique,
             )
             inputs = f"{examples.fingerprint()} {backbone.fingerprint}"
-            state = train.fit(training, budget, run.seed, weights.Resume(folder / "resume", best, inputs), told)
+            state = train.fit(
+                training, budget, run.seed, weights.Resume(folder / "resume", best, inputs), told, until_epoch
+            )
+        if not train.is_over(state, budget):
+            predictions, details = answers or cut.predict(shown, cheaper)  # none where it stood there already
+            write_answers(folder / VALIDATION, rows, compared, predictions, gold, details)
+            return Pause(state, cut.watch.seconds.get("trunk", 0.0), measure.Peaks())
         weights.load_weights(model, best)
         saved = [best]
         if technique.fold(model):
@@ -139,7 +156,7 @@ def tune(
             weights.save_weights(weights.trainable(model), saved[0])
         technique.save_adapter(model, family, folder / "adapter")
         summary = technique.summary(model)
-    exact = compared is None and cheaper is objective
+    exact = shown == "validation" and cheaper is objective
     if exact and state.best_epoch:
         validation = state.history[state.best_epoch - 1]["validation"]
     else:
@@ -198,12 +215,11 @@ def posed_as(run: Run, family: Family) -> str:
     return posed
 
 
-def compared_examples(rows: int | None, examples: Data) -> list[Any] | None:
-    """The validation examples that epochs are compared on, where these are not all."""
-    whole = examples.splits["validation"]
-    if rows is None or rows >= len(whole):
-        return None
-    return [whole[index] for index in sorted(np.random.default_rng(0).permutation(len(whole))[:rows].tolist())]
+def compared_rows(wanted: int | None, there: int) -> list[int]:
+    """The rows of the validation split that epochs are compared on."""
+    if wanted is None or wanted >= there:
+        return list(range(there))
+    return sorted(np.random.default_rng(0).permutation(there)[:wanted].tolist())
 
 
 def with_beams(objective: Objective, beams: int | None) -> Objective:

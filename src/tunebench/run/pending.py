@@ -52,7 +52,7 @@ def pending_runs(
     for run in chosen:
         result = read_result(out / "runs" / run.id)
         notices = tuple(comparison.differences(run, result)) if isinstance(result, Done) else ()
-        if result is None or result.status == "failed" or notices:
+        if result is None or result.status in ("failed", "paused") or notices:
             pending.append(Pending(run, families[run.model], notices))
     return pending, comparison.remarks()
 

@@ -29,6 +29,7 @@ from tunebench.records import (
     Scores,
     write_atomically,
 )
+from tunebench.run.pause import cost_until_now
 from tunebench.study import Run
 from tunebench.tasks.examples import shown
 from tunebench.tasks.leakage import overlap
@@ -76,14 +77,9 @@ def record(
     gold = objectives()[run.task.objective].references(examples.splits["test"], examples.labels)
     test = score(run.task.metrics, outcome.predictions, gold)
     refuse_padding(outcome.predictions, outcome.tokens.get("test"))
-    rows = [
-        {"id": number, "input": shown(example), "prediction": prediction, "reference": reference, "scores": sure}
-        for number, (example, prediction, reference, sure) in enumerate(
-            zip(examples.splits["test"], outcome.predictions, gold, outcome.sure, strict=True)
-        )
-    ]
-    lines = "".join(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows)
-    write_atomically(folder / PREDICTIONS, lines.encode())
+    asked = examples.splits["test"]
+    write_answers(folder / PREDICTIONS, range(len(asked)), asked, outcome.predictions, gold, outcome.sure)
+    spent = cost_until_now(folder, outcome.state, outcome.trunk_seconds, total_seconds, outcome.peaks)
     main, state = METRICS[run.task.metrics[0]], outcome.state
     train_seconds = state.seconds.get("train", 0.0)
     remarks = [*given, *outcome.notices]
@@ -113,13 +109,13 @@ def record(
         intervals=bootstrap_intervals([METRICS[name] for name in test], outcome.predictions, gold),
         parameters=outcome.parameters,
         cost=Cost(
-            trunk_seconds=outcome.trunk_seconds,
+            trunk_seconds=spent.trunk_seconds,
             train_seconds=train_seconds,
-            evaluation_seconds=state.seconds.get("evaluation", 0.0),
+            evaluation_seconds=spent.evaluation_seconds,
             generation_seconds=state.seconds.get("generation", 0.0),
-            total_seconds=total_seconds,
-            peak_memory_bytes=outcome.peaks.memory,
-            peak_gpu_memory_bytes=outcome.peaks.gpu_memory,
+            total_seconds=spent.total_seconds,
+            peak_memory_bytes=spent.peak_memory_bytes,
+            peak_gpu_memory_bytes=spent.peak_gpu_memory_bytes,
             saved_bytes=sum(path.stat().st_size for path in outcome.saved),
             epochs=state.epoch,
             steps=state.step,
@@ -146,6 +142,25 @@ def record(
         environment=outcome.environment,
         notices=remarks,
     )
+
+
+def write_answers(
+    path: Path,
+    ids: Sequence[int],
+    asked: Sequence[Any],
+    predictions: Sequence[Any],
+    references: Sequence[Any],
+    details: Sequence[Any],
+) -> None:
+    """Write what a model answered, one JSON object per example; `ids` are rows of the split."""
+    rows = [
+        {"id": number, "input": shown(example), "prediction": prediction, "reference": reference, "scores": scores}
+        for number, example, prediction, reference, scores in zip(
+            ids, asked, predictions, references, details, strict=True
+        )
+    ]
+    lines = "".join(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows)
+    write_atomically(path, lines.encode())
 
 
 def notices(

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from tunebench.records import Cost, Done, Failed, NotApplicable, Parameters
+from tunebench.records import Cost, Done, Parameters, Result
 from tunebench.report.read.study import StudyResults
 
 
@@ -45,7 +45,7 @@ def _columns(study: StudyResults) -> list[str]:
     return [*columns, "revision", "task_version", "settings", "training", "task_settings", "notices", "reason"]
 
 
-def _run(result: Done | Failed | NotApplicable) -> dict[str, Any]:
+def _run(result: Result) -> dict[str, Any]:
     run = result.run
     dumped = {
         name: json.dumps(getattr(run, name), sort_keys=True) for name in ("settings", "training", "task_settings")

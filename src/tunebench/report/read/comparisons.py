@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
-from tunebench.records import Done, Failed, NotApplicable, Parameters, PlannedCell, PlannedRun
+from tunebench.records import Done, Failed, NotApplicable, Parameters, Paused, PlannedCell, PlannedRun
 from tunebench.report.read.study import RunResult, StudyResults
 
 Interval = tuple[float, float]
@@ -103,7 +103,7 @@ class Row:
             return [f"not applicable: {self.cell.reason or 'no reason given'}"]
         said: dict[str, list[int]] = {}
         for run in self.runs:
-            if isinstance(run.result, Failed | NotApplicable):
+            if isinstance(run.result, Failed | NotApplicable | Paused):
                 said.setdefault(f"{run.status.replace('_', ' ')}: {run.result.reason}", []).append(run.plan.seed)
             elif run.result is None:
                 said.setdefault("pending: no result yet", []).append(run.plan.seed)

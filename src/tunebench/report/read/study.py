@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from pydantic_core import from_json
 
 from tunebench._util.errors import UserError
-from tunebench.records import Done, Failed, NotApplicable, Plan, PlannedRun, read_json, read_result
+from tunebench.records import Plan, PlannedRun, Result, read_json, read_result
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,7 @@ class RunResult:
     """A planned run with its result; None is pending."""
 
     plan: PlannedRun
-    result: Done | Failed | NotApplicable | None
+    result: Result | None
 
     @property
     def status(self) -> str:

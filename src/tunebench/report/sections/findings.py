@@ -12,8 +12,8 @@ from tunebench.report.stats.verdicts import BEST, EQUAL, FAILS, WORSE, verdict
 
 _PLACES = 12  # more cells than this are counted, not named
 _NAMED = 5  # techniques; the others are counted
-_NO_DOUBT = ("cached", "uncached", "fresh_module", "truncated", "comparison", "not_merged", "pending", "failed",
-             "not_applicable")  # fmt: skip
+_NO_DOUBT = ("cached", "uncached", "fresh_module", "truncated", "comparison", "not_merged", "pending",
+             "paused", "failed", "not_applicable")  # fmt: skip
 """Notices that say how a figure came about, or are said elsewhere."""
 
 Judged = Sequence[tuple[Comparison, Pairs | None]]

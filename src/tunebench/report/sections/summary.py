@@ -14,7 +14,8 @@ def progress(study: StudyResults) -> str:
     """How many runs there are, and how they ended."""
     counts = Counter(run.status for run in study.runs)
     parts = [
-        f"{counts[status]} {status.replace('_', ' ')}" for status in ("done", "failed", "not_applicable", "pending")
+        f"{counts[status]} {status.replace('_', ' ')}"
+        for status in ("done", "failed", "not_applicable", "paused", "pending")
     ]
     return f"{text.plural(len(study.runs), 'run')}: {', '.join(part for part in parts if not part.startswith('0 '))}."
 
