@@ -266,15 +266,13 @@ def test_every_word_of_the_shipped_summaries_is_stemmed_as_by_rouge_score() -> N
     assert all(rouge._words(text) == tokenize(text, stemmer) for text in texts)
 
 
-def test_stems_need_no_whole_nltk_and_leave_it_importable() -> None:
+def test_rouge_is_computed_without_nltk_and_what_its_import_brings() -> None:
     code = """
 import sys
-from tunebench.evaluation import rouge
-words = "generously running conditionally relational agreed flies dying"
-stems = rouge._words(words)
-assert not {name.partition(".")[0] for name in sys.modules} & {"nltk", "scipy", "sklearn"}
-import nltk
-assert stems == [nltk.PorterStemmer().stem(word) for word in words.split()] != words.split()
+from tunebench.evaluation.rouge import rouge_l, rouge_lsum, rouge_n
+one, other = "The flies were dying. They ran generously.", "A fly died. It was running on a generous condition."
+assert all(0 < score < 1 for score in (rouge_n(1, one, other), rouge_l(one, other), rouge_lsum(one, other)))
+assert not {name.partition(".")[0] for name in sys.modules} & {"nltk", "rouge_score", "scipy", "sklearn"}
 """
     subprocess.run([sys.executable, "-c", code], check=True)
 
