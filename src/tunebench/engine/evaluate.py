@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
@@ -10,18 +9,17 @@ from torch import nn
 
 from tunebench._util.errors import RunError
 from tunebench.engine.batching import plan_evaluation
+from tunebench.engine.precision import Autocast
 from tunebench.engine.sources import Source
 from tunebench.evaluation.metrics import METRICS
 from tunebench.objectives.base import Objective
-
-Precision = Callable[[], AbstractContextManager[Any]]
 
 
 def predict(
     network: nn.Module,
     source: Source,
     objective: Objective,
-    autocast: Precision,
+    autocast: Autocast,
     batch_tokens: int,
     on_batch: Callable[[int, int], None] = lambda done, total: None,
 ) -> tuple[list[Any], list[Any]]:

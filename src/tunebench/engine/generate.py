@@ -1,13 +1,13 @@
 """Answers in the model's own words to a sample of prompts, kept in the result beside the references."""
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
 import numpy as np
 import torch
 
+from tunebench.engine.precision import Autocast
 from tunebench.engine.seeds import SAMPLE, seed_of
 from tunebench.evaluation.rouge import rouge_l
 from tunebench.objectives._writing import text_of, write
@@ -29,7 +29,7 @@ def answer_sample(
     objective: CausalLm,
     examples: Sequence[Example],
     seed: int,
-    autocast: Callable[[], AbstractContextManager[Any]],
+    autocast: Autocast,
 ) -> Generation:
     """The model's answers to some of the examples: the most probable token each time, and drawn ones.
 
@@ -86,7 +86,7 @@ def generate(
     model: Any,
     objective: CausalLm,
     examples: Sequence[Example],
-    autocast: Callable[[], AbstractContextManager[Any]],
+    autocast: Autocast,
     seed: int | None = None,
 ) -> list[tuple[str, bool]]:
     """Each prompt's answer, and whether it ended by itself.

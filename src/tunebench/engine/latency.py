@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any, Protocol
@@ -11,6 +10,7 @@ import numpy as np
 import torch
 
 from tunebench._util.errors import UserError
+from tunebench.engine.precision import Autocast
 from tunebench.engine.sources import TokenSource
 from tunebench.objectives.base import Features, Objective
 
@@ -47,7 +47,7 @@ def latency(
     technique: Mergeable,
     objective: Objective,
     features: Features,
-    autocast: Callable[[], AbstractContextManager[Any]],
+    autocast: Autocast,
 ) -> Latency:
     """From the token ids of the split's text of median length, alone in its batch, to what its answer is read from.
 

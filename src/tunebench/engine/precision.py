@@ -12,6 +12,8 @@ from accelerate.state import AcceleratorState
 from torch import nn
 
 Precision = Literal["bf16", "float32"]
+Autocast = Callable[[], AbstractContextManager[Any]]
+"""Makes the context in which matrix products are computed in a precision."""
 
 
 def resolve_precision(wanted: str, device: torch.device) -> Precision:
@@ -56,7 +58,7 @@ def compute_in_float32(module: nn.Module, device_type: str) -> None:
     module.forward = forward
 
 
-def autocast_of(device: torch.device, precision: Precision) -> Callable[[], AbstractContextManager[Any]]:
+def autocast_of(device: torch.device, precision: Precision) -> Autocast:
     """Makes the context in which matrix products are computed in bf16, where that is the precision.
 
     accelerate's `autocast` gives the same one, and looks up its settings each time: a twentieth of a head's step.

@@ -6,7 +6,6 @@ It never smooths: a loss or gradient that is not finite ends the run at its step
 import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
@@ -17,6 +16,7 @@ from tunebench._util.errors import RunError
 from tunebench.engine.batching import plan_epoch
 from tunebench.engine.events import EpochEnded, Observer, Resumed, Step
 from tunebench.engine.measure import Stopwatch
+from tunebench.engine.precision import Autocast
 from tunebench.engine.schedule import Schedule, rate_factor
 from tunebench.engine.seeds import seed_torch, seeds_of_steps
 from tunebench.engine.sources import Source
@@ -91,7 +91,7 @@ class Training:
     groups: list[dict[str, Any]]
     source: Source
     objective: Objective
-    autocast: Callable[[], AbstractContextManager[Any]]
+    autocast: Autocast
     validate: Callable[[], dict[str, float | None]]
     main_metric: tuple[str, bool]
     on_best: Callable[[], None]

@@ -1,4 +1,9 @@
-"""Objectives: how a task is posed to a model. A closed set, one file each."""
+"""Objectives: how a task is posed to a model.
+
+One file defines one objective: how examples become tokens and labels, and how a model's outputs become answers. The
+model's own `forward(labels=...)` computes the loss. What several objectives share stands in files with a leading
+underscore. The set is closed: plugins add none.
+"""
 
 import functools
 import sys

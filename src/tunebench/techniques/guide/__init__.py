@@ -12,11 +12,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from tunebench._util import documents
 
 
-class _Part(BaseModel):
+class _GuidePart(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Count(_Part):
+class Count(_GuidePart):
     """How many numbers train on a model, with the technique's defaults."""
 
     form: str = Field(description="of the technique's settings and the model's shape: hidden, layers, inner, ...")
@@ -24,7 +24,7 @@ class Count(_Part):
     head: bool = Field(False, description="whether these are the head's, which other counts leave out")
 
 
-class Guide(_Part):
+class Guide(_GuidePart):
     """A technique as a colleague would explain it.
 
     Attributes:

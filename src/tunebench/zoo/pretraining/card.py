@@ -7,11 +7,11 @@ import torch
 from tunebench.engine.measure import environment
 from tunebench.records import write_atomically, write_json
 from tunebench.zoo.pretraining import curve
-from tunebench.zoo.pretraining.loop import State, Task
+from tunebench.zoo.pretraining.loop import PretrainingState, PretrainingTask
 from tunebench.zoo.pretraining.recipe import Recipe
 
 
-def write(folder: Path, recipe: Recipe, task: Task, state: State, precision: str) -> None:
+def write(folder: Path, recipe: Recipe, task: PretrainingTask, state: PretrainingState, precision: str) -> None:
     """README.md, curve.svg and pretraining.json in the model's folder."""
     parameters = sum(p.numel() for p in task.model.parameters())
     write_json(
@@ -30,7 +30,7 @@ def write(folder: Path, recipe: Recipe, task: Task, state: State, precision: str
     write_atomically(folder / "curve.svg", curve.svg(state.curve).encode())
 
 
-def _text(recipe: Recipe, task: Task, state: State, parameters: int, precision: str) -> str:
+def _text(recipe: Recipe, task: PretrainingTask, state: PretrainingState, parameters: int, precision: str) -> str:
     objective, training, last = recipe.pretraining, recipe.training, state.curve[-1]
     total = training.tokens
     lines = [

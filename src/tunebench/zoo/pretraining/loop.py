@@ -3,7 +3,6 @@
 import math
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -13,6 +12,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from tunebench._util.errors import RunError
 from tunebench.engine.events import Observer, Reading, Resumed, Step
+from tunebench.engine.precision import Autocast
 from tunebench.engine.weights import Resume
 from tunebench.zoo.pretraining.batches import Steps, held_out_batches
 from tunebench.zoo.pretraining.corpus import Corpus
@@ -22,7 +22,7 @@ from tunebench.zoo.pretraining.recipe import Pretraining
 
 
 @dataclass
-class State:
+class PretrainingState:
     """Where the loop stands; kept in checkpoints.
 
     Attributes:
@@ -42,7 +42,7 @@ class State:
 
 
 @dataclass(frozen=True)
-class Task:
+class PretrainingTask:
     """What is trained on what.
 
     Attributes:
@@ -56,11 +56,11 @@ class Task:
     train: Corpus
     held_out: Corpus
     device: torch.device
-    autocast: Callable[[], AbstractContextManager[Any]]
-    on_reading: Callable[[State], None]
+    autocast: Autocast
+    on_reading: Callable[[PretrainingState], None]
 
 
-def fit(task: Task, training: Pretraining, resume: Resume, observe: Observer) -> State:
+def fit(task: PretrainingTask, training: Pretraining, resume: Resume, observe: Observer) -> PretrainingState:
     """Train to the last step, from the newest state where there is one; a killed run ends with the same weights.
 
     Raises:
@@ -70,7 +70,7 @@ def fit(task: Task, training: Pretraining, resume: Resume, observe: Observer) ->
     optimizer = optimizers(task.model, training)
     peaks = [group["lr"] for group in optimizer.param_groups]
     saved = resume.load(task.model, optimizer, lambda extra: None)  # type: ignore[arg-type]
-    state = State(**{key: saved[key] for key in asdict(State())}) if saved else State()
+    state = PretrainingState(**{key: saved[key] for key in asdict(PretrainingState())}) if saved else PretrainingState()
     if saved:
         observe(Resumed(step=state.step, tokens=state.tokens))
     plan = training.plan()
@@ -105,11 +105,11 @@ def fit(task: Task, training: Pretraining, resume: Resume, observe: Observer) ->
     return state
 
 
-def _due(state: State, every: int) -> bool:
+def _due(state: PretrainingState, every: int) -> bool:
     return state.tokens // every > (state.curve[-1]["tokens"] if state.curve else 0) // every
 
 
-def _step(task: Task, optimizer: Optimizers, batch: dict[str, Tensor], limit: float, step: int) -> float:
+def _step(task: PretrainingTask, optimizer: Optimizers, batch: dict[str, Tensor], limit: float, step: int) -> float:
     with task.autocast():
         parts = task.objective.loss(task.model, {name: x.to(task.device) for name, x in batch.items()})
         loss = torch.stack([part.total / part.count for part in parts.values()]).sum()
@@ -125,7 +125,7 @@ def _step(task: Task, optimizer: Optimizers, batch: dict[str, Tensor], limit: fl
     return value
 
 
-def _read(task: Task, batches: list[dict[str, Tensor]], state: State) -> None:
+def _read(task: PretrainingTask, batches: list[dict[str, Tensor]], state: PretrainingState) -> None:
     """Append the held-out figures to the curve: nats a prediction by part, and the main part's perplexity."""
     totals: dict[str, float] = {}
     counts: dict[str, int] = {}

@@ -21,7 +21,7 @@ from tunebench.zoo import checkpoints
 from tunebench.zoo.pretraining import card, corpus
 from tunebench.zoo.pretraining.batches import spread_texts
 from tunebench.zoo.pretraining.corpus import Corpus
-from tunebench.zoo.pretraining.loop import State, Task, fit
+from tunebench.zoo.pretraining.loop import PretrainingState, PretrainingTask, fit
 from tunebench.zoo.pretraining.objectives.base import Shape
 from tunebench.zoo.pretraining.recipe import Recipe
 
@@ -71,7 +71,7 @@ def pretrain(
 
     texts = made("train", train)
     model = _continued(recipe, start[0], texts) if start else objective.new_model(_shape(recipe), tokenizer)
-    task = Task(
+    task = PretrainingTask(
         model=model.to(accelerator.device),  # type: ignore[arg-type]
         tokenizer=tokenizer,
         objective=objective,
@@ -156,7 +156,7 @@ def _fits(recipe: Recipe, tokenizer: PreTrainedTokenizerBase) -> None:
                         f"bits: {corpus.MOST_IDS:,} at most. Take another backbone.")  # fmt: skip
 
 
-def _export(recipe: Recipe, task: Task, state: State, precision: str, out: Path) -> None:
+def _export(recipe: Recipe, task: PretrainingTask, state: PretrainingState, precision: str, out: Path) -> None:
     """The model so far in half precision, its tokenizer and its card."""
     folder = out / MODEL
     _in_half_precision(task.model, folder)

@@ -11,11 +11,11 @@ from tunebench.zoo.pretraining.objectives import objectives
 from tunebench.zoo.pretraining.objectives.base import PretrainingObjective, Shape
 
 
-class _Part(BaseModel):
+class _RecipePart(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Source(_Part):
+class TextSource(_RecipePart):
     """Texts of one origin."""
 
     train: str = Field(min_length=1, description="parquet, jsonl or txt file, relative to --data-root")
@@ -26,7 +26,7 @@ class Source(_Part):
     url: str | None = None
 
 
-class Sequences(_Part):
+class Sequences(_RecipePart):
     """Sequences of one length.
 
     Short ones cost less attention a token; steps of the different lengths alternate, as their shares have it. (Devlin
@@ -37,7 +37,7 @@ class Sequences(_Part):
     length: int = Field(ge=1, description="tokens a sequence")
 
 
-class Pretraining(_Part):
+class Pretraining(_RecipePart):
     """How long and how fast."""
 
     tokens: int = Field(ge=1, description="tokens seen in all, repeats included")
@@ -86,13 +86,13 @@ class Pretraining(_Part):
         return [(which, number) for _, _, which, number in sorted(places)]
 
 
-class Recipe(_Part):
+class Recipe(_RecipePart):
     """A backbone to make."""
 
     name: str = Field(pattern=r"^\w[\w.-]*$")
     description: str = ""
     objective: str
-    texts: tuple[Source, ...] = Field(min_length=1)
+    texts: tuple[TextSource, ...] = Field(min_length=1)
     shape: Shape | None = Field(None, description="of a backbone that begins with random weights")
     start_from: str | None = Field(None, description="a backbone to go on from, with its tokenizer: hub id or folder")
     training: Pretraining
@@ -142,5 +142,5 @@ def read_recipe(name: str) -> tuple[Recipe, str]:
     Raises:
         UserError: no such recipe, no YAML, or a mistake in it, named with its place, its value and the way out.
     """
-    inside: dict[str, Any] = {"texts": Source, "shape": Shape, "training": Pretraining, "sequences": Sequences}
+    inside: dict[str, Any] = {"texts": TextSource, "shape": Shape, "training": Pretraining, "sequences": Sequences}
     return documents.read(name, Recipe, inside, built_in_recipes())
