@@ -1,7 +1,7 @@
 """A model cut above its frozen stages: what trains is the tail, and what lies below is computed once and kept."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -86,14 +86,16 @@ class Cut:
             objective,
             self._autocast,
             self._batch_tokens,
-            self._told(f"answers, {split}") if objective.writes or objective.ranks else _untold,
+            self._reporter(f"answers, {split}") if objective.writes or objective.ranks else _silent,
         )
 
     def _above_trunk(self, split: str, tokens: TokenSource) -> Source:
         trunk = self._trunk
         if self.depth >= _WORTH_KEEPING:
             with self.watch.time("trunk"):
-                states = self._cache.states(trunk, tokens, self._batch_tokens, self._told(f"frozen layers, {split}"))
+                states = self._cache.states(
+                    trunk, tokens, self._batch_tokens, self._reporter(f"frozen layers, {split}")
+                )
             if states is not None:
                 self.cached = True
                 gathered = CachedVectorSource if trunk.one_vector else CachedSource
@@ -105,12 +107,12 @@ class Cut:
         with torch.no_grad(), self._autocast():
             return self._split.trunk(**inputs).to(self._dtype)
 
-    def _told(self, phase: str) -> Any:
+    def _reporter(self, phase: str) -> Callable[[int, int], None]:
         def on_batch(done: int, total: int) -> None:
             self._observe(BatchDone(phase=phase, batch=done, batches=total))
 
         return on_batch
 
 
-def _untold(done: int, total: int) -> None:
+def _silent(done: int, total: int) -> None:
     """A pass of seconds needs no progress of its own."""

@@ -1,1 +1,1 @@
-"""From a study's runs to their results: cells, the execution of a run, workers. Read `execute.py` first."""
+"""From a study to its results: pending runs, schedulers, executors, and one run from top to bottom in `execute.py`."""
