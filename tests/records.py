@@ -28,7 +28,7 @@ from tunebench.records import (
     write_result,
 )
 from tunebench.report import build
-from tunebench.report.read.study import Answers, read_answers
+from tunebench.report.read.predictions import Answers, read_answers
 
 SCRIPT = "<script>alert(1)</script>"
 SIZES = {"full": 109_486_854, "head": 4_614, "nothing": 0}

@@ -10,13 +10,14 @@ import pytest
 import tunebench
 from tests.records import Write, done
 from tunebench.records import DataInfo, Done
+from tunebench.report.blocks import Table
 from tunebench.report.charts import cost as cost_chart
 from tunebench.report.read.comparisons import Comparison, comparisons
-from tunebench.report.read.study import read_answers, read_predictions, read_study
+from tunebench.report.read.predictions import read_answers, read_predictions
+from tunebench.report.read.study import read_study
 from tunebench.report.sections import by_label, disagreements, findings
-from tunebench.report.sections.notices import Group
+from tunebench.report.stats.notices import Group
 from tunebench.report.stats.paired import paired
-from tunebench.report.table import Table
 
 Rows = list[dict[str, Any]]
 
@@ -179,13 +180,14 @@ def test_five_sentences_say_what_wins_ties_costs_fails_and_is_doubtful(study: Wr
     cells = judged(study, {"head": 90, "lora": 179, "full": 180})
     warned = [Group("still_rising", (("too few epochs", ("here", "there")),)), Group("cached", (("kept", ("x",)),))]
     assert findings.findings(cells, warned) == [
-        "full is best on emotion with tiny, with Accuracy 0.9000.",
-        "In 1 of 1 cell the best cannot be told apart from others; best, or not told apart from the best, are full "
-        "in 1 of 1 and lora in 1 of 1.",
-        "Beside full, lora takes 10 % of the trainable parameters, 100 % of the tuning time and 100 % of the saved "
-        "bytes (medians over 1 cell).",
+        "Best on emotion with tiny: full, with Accuracy 0.9000.",
+        "The best technique is statistically tied with others in 1 of 1 cell. Best or tied with the best: full in 1 "
+        "of 1 and lora in 1 of 1.",
+        "Compared with full, lora needs 10 % of the trainable parameters, 100 % of the tuning time and 100 % of the "
+        "saved bytes (medians over 1 cell).",
         "Clearly worse than the best: head in 1 of 1.",
-        "Every figure is of one seed, whose chance no interval holds; notices to read: “still rising” (2).",
+        "Every figure comes from one seed: intervals do not cover the variation between seeds. Read these notices: "
+        "“still rising” (2).",
     ]
 
 
@@ -209,7 +211,7 @@ def test_one_more_technique_is_named_and_several_are_counted(study: Write) -> No
 def test_what_learned_without_a_model_has_no_share_of_one(study: Write) -> None:
     tfidf = done("tfidf", 0.9, trainable=735_714).model_copy(update={"backbone": None})
     written = (study(tfidf, done("full", 0.8)) / "report.md").read_text()
-    assert "It fitted 735,714 parameters of its own in 13.8 s." in written
+    assert "It fitted 735,714 parameters of its own, without a pretrained model, in 13.8 s." in written
     (row,) = [line for line in written.splitlines() if line.startswith("| tfidf") and "735,714" in line][:1]
     cells = [cell.strip() for cell in row.split("|")]
     assert cells[cells.index("735,714") + 1] == "-"
@@ -246,10 +248,10 @@ def test_figures_are_files_that_the_markdown_shows_and_old_ones_go(study: Write)
 
 
 def test_a_large_study_says_how_many_charts_only_a_browser_draws(study: Write, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tunebench.report.content._PICTURES", 3)
+    monkeypatch.setattr("tunebench.report.charts.pictures.MOST", 3)
     out = study(done("full", 0.9), done("full", 0.8, task="ner"))
-    said = "the first 3 are drawn as pictures too, so that a large study is written quickly: 1 chart of report.html"
-    assert said in (out / "report.html").read_text()
+    note = "Only the first 3 charts are also drawn as pictures, to keep reports of large studies fast: 1 chart of"
+    assert note in (out / "report.html").read_text()
     assert len(list((out / "figures").iterdir())) == 3
 
 

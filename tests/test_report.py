@@ -25,7 +25,7 @@ from tunebench.records import (
 from tunebench.report import build, text
 from tunebench.report.read.comparisons import comparisons
 from tunebench.report.read.study import read_study
-from tunebench.report.sections.summary import sentences
+from tunebench.report.sections.conclusions import sentences
 from tunebench.report.stats.paired import Difference, Pairs
 
 
@@ -88,7 +88,7 @@ def test_rows_stand_best_first_and_the_best_is_marked_in_words(study: Write) -> 
 def test_where_lower_is_better_the_lowest_stands_first(study: Write) -> None:
     out = study(done("high", 0.9, higher_is_better=False), done("low", 0.2, higher_is_better=False))
     assert list(comparison(out)) == ["low", "high"]
-    assert "Lowest: low" in (out / "report.md").read_text()
+    assert "Best: low, Accuracy 0.2000 on the test split (lower is better" in (out / "report.md").read_text()
 
 
 def test_what_trains_nothing_is_shown_as_a_baseline_whatever_its_name(study: Write) -> None:
@@ -150,7 +150,7 @@ def test_several_seeds_show_mean_range_and_number(study: Write) -> None:
     assert row["Accuracy"] == "★ best: 0.9200 0.9000..0.9400"
     assert row["Seeds"] == "3 of 3"
     assert (
-        "95 % intervals of its seeds within [0.8900, 0.9500], mean of 3 of 3 seeds" in (out / "report.md").read_text()
+        "95 % intervals of the seeds within [0.8900, 0.9500]; mean of 3 of 3 seeds" in (out / "report.md").read_text()
     )
 
 
@@ -170,7 +170,7 @@ def test_an_undefined_value_is_shown_and_has_no_rank(study: Write) -> None:
     rows = comparison(out)
     assert list(rows) == ["head", "constant"]
     assert rows["constant"]["Accuracy"] == "undefined"
-    assert "constant: the main metric is undefined, so it has no rank." in (out / "report.md").read_text()
+    assert "No rank: constant, because the main metric is undefined." in (out / "report.md").read_text()
 
 
 def test_a_mean_with_an_undefined_seed_is_undefined(study: Write) -> None:
@@ -179,7 +179,7 @@ def test_a_mean_with_an_undefined_seed_is_undefined(study: Write) -> None:
     assert "best" in rows["head"]["Accuracy"]
 
 
-def test_overlapping_intervals_are_not_told_apart_and_the_quickest_is_named(study: Write) -> None:
+def test_overlapping_intervals_are_not_shown_to_differ_and_the_fastest_is_named(study: Write) -> None:
     out = study(
         done("full", 0.93, trainable=109_486_854, train_seconds=98.5),
         done("lora", 0.92, train_seconds=48.5),
@@ -187,12 +187,12 @@ def test_overlapping_intervals_are_not_told_apart_and_the_quickest_is_named(stud
         done("head", 0.40, train_seconds=1.0),
     )
     markdown = (out / "report.md").read_text()
-    assert "Not told apart from full, for the intervals overlap: lora, slow." in markdown
+    assert "Not shown to differ from full (the 95 % intervals overlap): lora, slow." in markdown
     assert (
-        "Quickest of them: lora. It trained 4,614 parameters (0.00421 %) in 50.0 s, 50 % of the time of full."
+        "Fastest of them: lora. It trained 4,614 parameters (0.00421 %) in 50.0 s, 50 % of the time of full."
         in markdown
     )
-    assert "Apart from full, for the intervals do not overlap: head." in markdown
+    assert "Differ from full (the 95 % intervals do not overlap): head." in markdown
 
 
 def scratched(value: float | None, **changes: Any) -> Done:
@@ -204,38 +204,38 @@ def scratched(value: float | None, **changes: Any) -> Done:
 def test_what_pretraining_is_worth_is_said_where_all_weights_trained_with_it_and_without(study: Write) -> None:
     full, lora = done("full", 0.9, trainable=109_486_854), done("lora", 0.95)
     out = study(lora, scratched(0.6), full)
-    said = (
-        "Pretraining is worth 0.3000 in Accuracy: full 0.9000, from_scratch 0.6000, with every weight trained in both"
-    )
+    said = "Pretraining improves Accuracy by 0.3000: full 0.9000, from_scratch 0.6000. Both train every weight"
     assert said in (out / "report.md").read_text()
-    assert "Pretraining is worth" not in (study(lora, scratched(0.6)) / "report.md").read_text()
-    assert "Pretraining is worth" not in (study(lora, full, scratched(None)) / "report.md").read_text()
+    assert "Pretraining improves" not in (study(lora, scratched(0.6)) / "report.md").read_text()
+    assert "Pretraining improves" not in (study(lora, full, scratched(None)) / "report.md").read_text()
 
 
-def test_the_worth_of_pretraining_is_positive_where_lower_is_better_and_chance_is_named(study: Write) -> None:
+def test_the_worth_of_pretraining_is_positive_where_lower_is_better_and_a_tie_is_named(
+    study: Write,
+) -> None:
     low, high = (
         done("full", 3.0, trainable=109_486_854, higher_is_better=False), scratched(4.5, higher_is_better=False)
     )  # fmt: skip
     (rows,) = comparisons(read_study(study(low, high)))
-    for p, ending in ((0.2, "learning rate. Chance explains it as well."), (0.01, "learning rate.")):
+    for p, ending in ((0.2, "learning rate. The difference is not significant."), (0.01, "learning rate.")):
         tests = Pairs((Difference("full", "from_scratch", 1.5, None, p, p),), {}, (0,), {})
-        (said,) = [sentence for sentence in sentences(rows, tests) if "is worth" in sentence]
-        assert said.startswith("Pretraining is worth 1.5000 in Accuracy: full 3.0000, from_scratch 4.5000")
+        (said,) = [sentence for sentence in sentences(rows, tests) if "Pretraining" in sentence]
+        assert said.startswith("Pretraining improves Accuracy by 1.5000: full 3.0000, from_scratch 4.5000")
         assert said.endswith(ending)
 
 
 def test_a_technique_without_an_interval_is_not_judged(study: Write) -> None:
     rival = done("lora", 0.92).model_copy(update={"intervals": {"accuracy": None}})
     markdown = (study(done("full", 0.93), rival) / "report.md").read_text()
-    assert "Without an interval, so not judged: lora." in markdown
-    assert "Apart from" not in markdown
+    assert "Not compared, without an interval: lora." in markdown
+    assert "Differ from" not in markdown
 
 
 def test_rows_of_different_data_are_called_not_comparable(study: Write) -> None:
     out = study(done("full", 0.93), done("lora", 0.92, fingerprint="f2"))
-    assert "Not all runs of a seed saw the same data" in (out / "report.html").read_text()
+    assert "Not all runs of a seed used the same data" in (out / "report.html").read_text()
     alike = study(done("full", 0.93), done("lora", 0.92))
-    assert "Not all runs of a seed saw the same data" not in (alike / "report.html").read_text()
+    assert "Not all runs of a seed used the same data" not in (alike / "report.html").read_text()
 
 
 def test_the_same_label_from_another_experiment_is_another_row_and_no_seed(study: Write) -> None:
@@ -262,9 +262,9 @@ def test_notices_are_grouped_by_code_with_the_runs_that_have_them(study: Write) 
         done("lora", 0.9, 1),
     )
     lines = (out / "report.md").read_text().splitlines()
-    start = lines.index("- `cached`")
-    assert lines[start + 1] == "  - the prefix was read from the cache: tiny / emotion: head"
-    assert lines[lines.index("- `failed`") + 1] == "  - NaN: tiny / emotion: lora (seed 0)"
+    start = lines.index("### `cached`")
+    assert lines[start + 2] == "- the prefix was read from the cache: tiny / emotion: head"
+    assert lines[lines.index("### `failed`") + 2] == "- NaN: tiny / emotion: lora (seed 0)"
 
 
 def test_a_label_with_a_script_tag_stays_text_everywhere(study: Write) -> None:

@@ -17,9 +17,10 @@ from threadpoolctl import threadpool_limits
 from tests.records import Write, answers_in, done
 from tests.test_metrics import KINDS
 from tunebench.evaluation.metrics import METRICS
-from tunebench.report import beside, build, build_rescored
+from tunebench.report import build, build_rescored, processes
 from tunebench.report.read.comparisons import comparisons
-from tunebench.report.read.study import read_answers, read_study
+from tunebench.report.read.predictions import read_answers
+from tunebench.report.read.study import read_study
 from tunebench.report.stats import draws, trials
 from tunebench.report.stats.kept import Kept
 from tunebench.report.stats.paired import TRIALS, Difference, _differences, _statistics, holm, letters, paired
@@ -63,7 +64,7 @@ def test_a_difference_of_correlations_is_judged_on_common_centres() -> None:
     close, far = (list(np.array(gold) + rng.normal(size=200) * noise + 3) for noise in (0.3, 3.0))
     (found,) = differences("pearson", close, far, gold=gold)
     assert found.value == pytest.approx(METRICS["pearson"].compute(close, gold) - METRICS["pearson"].compute(far, gold))
-    assert found.real
+    assert found.significant
     assert found.interval is not None
     assert found.interval[0] < found.value < found.interval[1]
 
@@ -74,7 +75,7 @@ def test_the_lower_perplexity_is_the_better_one() -> None:
     worse = [{**row, "response_nll": row["response_nll"] + 5} for row in rows]
     (found,) = differences("perplexity", rows, worse, gold=[""] * 50)
     assert found.value > 0
-    assert found.real
+    assert found.significant
 
 
 def test_equal_answers_are_never_told_apart() -> None:
@@ -151,7 +152,7 @@ def test_verdicts_follow_the_written_rule(study: Write, tmp_path: Path) -> None:
         "full": BEST, "lora": EQUAL, "dora": EQUAL, "freeze": WORSE, "ia3": FAILS, "untuned": WORSE,
     }  # fmt: skip
     written = (out / "report.md").read_text()
-    assert "Not told apart from full: lora, dora. That does not show that they are equal." in written
+    assert "Statistically tied with full: lora, dora. The differences are not significant" in written
     assert "Trained, and no better than the untuned model: ia3." in written
     assert "Every pair of techniques" in written
 
@@ -327,7 +328,7 @@ def test_other_answers_are_tested_again(study: Write, tmp_path: Path, monkeypatc
     answered(tmp_path, "lora", 379)
     build(out)
     assert calls == ["accuracy"]
-    assert "not told apart" in (out / "report.md").read_text()
+    assert "statistically tied" in (out / "report.md").read_text()
     assert len(json.loads((out / ".tests.json").read_text())) == 1
 
 
@@ -368,8 +369,8 @@ def test_comparisons_examined_side_by_side_say_the_same_and_are_kept(
     before = {name: (out / name).read_bytes() for name in ("report.md", "report.html", ".tests.json")}
     (out / ".tests.json").unlink()
     calls = counted(monkeypatch)
-    monkeypatch.setattr(beside, "MANY", 0)
-    monkeypatch.setattr("tunebench.report.beside.cpu_count", lambda: 2)
+    monkeypatch.setattr(processes, "MANY", 0)
+    monkeypatch.setattr("tunebench.report.processes.cpu_count", lambda: 2)
     build(out)
     assert calls == []  # not in this process
     assert {name: (out / name).read_bytes() for name in before} == before
@@ -377,16 +378,16 @@ def test_comparisons_examined_side_by_side_say_the_same_and_are_kept(
 
 @pytest.mark.skipif(sys.platform != "linux", reason="processes are forked on Linux only")
 def test_what_is_examined_side_by_side_comes_in_order_and_a_bug_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tunebench.report.beside.cpu_count", lambda: 2)
-    found = list(beside.each(lambda number: (number, os.getpid()), 5, beside.MANY))
+    monkeypatch.setattr("tunebench.report.processes.cpu_count", lambda: 2)
+    found = list(processes.each(lambda number: (number, os.getpid()), 5, processes.MANY))
     assert [number for number, _ in found] == list(range(5))
     assert os.getpid() not in {process for _, process in found}
     with pytest.raises(ZeroDivisionError):
-        list(beside.each(lambda number: 1 // number, 5, beside.MANY))
+        list(processes.each(lambda number: 1 // number, 5, processes.MANY))
 
 
 def test_few_runs_are_examined_here() -> None:
-    assert set(beside.each(lambda number: os.getpid(), 5, beside.MANY - 1)) == {os.getpid()}
+    assert set(processes.each(lambda number: os.getpid(), 5, processes.MANY - 1)) == {os.getpid()}
 
 
 def test_draws_are_the_same_whether_they_are_kept_or_not(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -242,6 +242,7 @@ class PlannedCell(_PlanRecord):
     """One technique on one model and task: whether it applies, and how many parameters it would train.
 
     `parameters` is None where the technique does not apply, and for a baseline, whose size depends on the data.
+    `title` is the technique's name in prose; plans of schema 1 do not have it.
     """
 
     model: str
@@ -249,6 +250,7 @@ class PlannedCell(_PlanRecord):
     task: str
     technique: str
     label: str
+    title: str = ""
     settings: dict[str, Any] = {}
     applicable: bool = True
     reason: str | None = None

@@ -6,9 +6,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tunebench._util.chart_style import on_white
 from tunebench.records import write_atomically
-from tunebench.report import beside, content
-from tunebench.report.formats import records, render
+from tunebench.report import processes
+from tunebench.report.assemble import assemble
+from tunebench.report.formats.html import html
+from tunebench.report.formats.latex import latex
+from tunebench.report.formats.markdown import markdown
+from tunebench.report.formats.records import as_csv, as_json
 from tunebench.report.read.study import StudyResults, read_study
 from tunebench.report.stats.kept import Kept
 from tunebench.report.stats.rescore import Change, rescore
@@ -75,17 +80,17 @@ def _uncollected() -> Iterator[None]:
 
 
 def _write(study: StudyResults, out: Path, kept: Kept) -> Path:
-    shown = content.page(study, kept)
+    report = assemble(study, kept)
     # Before the pages: a forked process could not wait for what is being drawn.
-    drawn = {f"figures/{name}": svg for name, svg in content.pictures(shown).items()}
+    drawn = {f"figures/{picture.file}": on_white(picture.svg) for picture in report.pictures if picture.svg}
     written = {
-        "report.html": lambda: render.html(shown),
-        "report.md": lambda: render.markdown(shown),
-        "results.csv": lambda: records.as_csv(study),
-        "results.json": lambda: records.as_json(study),
-        "report.tex": lambda: render.latex(shown),
+        "report.html": lambda: html(report),
+        "report.md": lambda: markdown(report),
+        "results.csv": lambda: as_csv(study),
+        "results.json": lambda: as_json(study),
+        "report.tex": lambda: latex(report),
     }
-    texts = beside.each(lambda number: list(written.values())[number](), len(written), len(study.runs))
+    texts = processes.each(lambda number: list(written.values())[number](), len(written), len(study.runs))
     files = dict(zip(written, texts, strict=True))
     for name, text in {**files, **drawn}.items():
         write_atomically(out / name, text.encode())

@@ -71,17 +71,17 @@ def interval(bounds: tuple[float, float]) -> str:
     return f"[{score(bounds[0])}, {score(bounds[1])}]"
 
 
-def tick(value: float) -> str:
-    """A number on an axis, short: 5,000, 20 k, 10 M."""
-    if value >= 1e6:
-        return f"{value / 1e6:,g} M"
-    return f"{value / 1e3:g} k" if value >= 1e4 else f"{value:,g}"
-
-
 def span(values: list[int] | list[float]) -> str:
     """One number, or the lowest and the highest of several: 3 or 3..5."""
     low, high = min(values), max(values)
     return f"{low:,}" if low == high else f"{low:,}..{high:,}"
+
+
+def inside(title: str) -> str:
+    """A title inside a sentence: ordinary words lose their capital, names such as LoRA or P-tuning keep it."""
+    first, _, _ = title.partition(" ")
+    ordinary = len(first) > 1 and first.replace("-", "x").isalpha() and first[1:].islower() and first[1] != "-"
+    return title[0].lower() + title[1:] if ordinary else title
 
 
 def plural(number: int, noun: str) -> str:

@@ -63,6 +63,7 @@ def _computed(run: Run, places: Places) -> PlannedCell:
         task=run.task.name,
         technique=run.technique,
         label=run.label,
+        title=run.entry.title,
         settings=run.entry.model_dump(mode="json"),
         applicable=reason is None,
         reason=reason,

@@ -31,6 +31,7 @@ class Chart:
         views: by their names, Vega-Lite without size, data, and the looks that all charts share.
         rows: the data of all views.
         note: what was left out.
+        choice: what stands before the choice of a view.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Chart:
     views: dict[str, Spec]
     rows: list[dict[str, Any]]
     note: str = ""
+    choice: str = "Show"
 
 
 def looks(labels: Sequence[str]) -> Looks:

@@ -47,7 +47,7 @@ def cost_chart(comparison: Comparison, look: Looks) -> Chart | None:
     prices.sort(key=lambda price: price.name != _FIRST)
     title = f"{text.metric_title(name)} against cost: {where(comparison)}"
     views = {price.title.lower(): _cost_view(price, prices, y, rows, look) for price in prices}
-    return Chart("cost", title, views, rows) if views else None
+    return Chart("cost", title, views, rows, choice="Against") if views else None
 
 
 def _prices(comparison: Comparison, row: Row, unbeaten: Sequence[str]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from tunebench.evaluation.metrics import METRICS
 from tunebench.report.charts.base import FIELD, Chart, Looks, color_of, shape_of, where
 from tunebench.report.read.comparisons import Comparison
-from tunebench.report.read.study import Answers
+from tunebench.report.read.predictions import Answers
 
 _POINTS = 200  # of a technique's scatter: enough to see its shape
 

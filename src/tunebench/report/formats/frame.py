@@ -5,7 +5,8 @@ from typing import ClassVar
 
 import pandas
 
-from tunebench.report.formats import records, render
+from tunebench.report.formats import records
+from tunebench.report.formats.notebook import notebook
 from tunebench.report.read.study import StudyResults
 
 
@@ -28,4 +29,4 @@ class Results(pandas.DataFrame):
         return pandas.DataFrame
 
     def _repr_html_(self) -> str | None:  # pyright: ignore[reportIncompatibleMethodOverride]
-        return render.notebook(self._study) if self._study else super()._repr_html_()  # pyright: ignore[reportCallIssue]
+        return notebook(self._study) if self._study else super()._repr_html_()  # pyright: ignore[reportCallIssue]

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from tunebench.report.table import Entry, Table
+from tunebench.report.blocks import Entry, Report, Table, walk
 
 _SPECIAL = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
@@ -13,8 +13,9 @@ _SPECIAL = {
 _SPECIALS = re.compile("[" + re.escape("".join(_SPECIAL)) + "]")
 
 
-def document(tables: Sequence[Table]) -> str:
-    """All tables, each a float of its own, for a paper to take in."""
+def latex(report: Report) -> str:
+    """The tables that belong into a paper, each a float of its own."""
+    tables = [block for block in walk(report.sections) if isinstance(block, Table) and block.paper]
     head = "% Made by tunebench; needs \\usepackage{booktabs}.\n"
     return head + "\n".join(map(latex_table, tables))
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from tunebench.records import Done, Failed, NotApplicable, Parameters, Paused, PlannedCell, PlannedRun
+from tunebench.report import text
 from tunebench.report.read.study import RunResult, StudyResults
 
 Interval = tuple[float, float]
@@ -51,6 +52,14 @@ class Row:
     def done(self) -> list[Done]:
         """The results with figures, one a seed."""
         return [run.result for run in self.runs if isinstance(run.result, Done)]
+
+    @property
+    def title(self) -> str:
+        """The technique inside a sentence: full fine-tuning, LoRA; with its label where that is another name."""
+        if self.cell is None or not self.cell.title:
+            return self.label
+        words = text.inside(self.cell.title)
+        return words if self.label == self.cell.technique else f"{words} ({self.label})"
 
     @property
     def parameters(self) -> Parameters | None:
@@ -169,16 +178,16 @@ class Comparison:
         results = [result for row in self.rows for result in row.done]
         found = []
         if len({result.run.task_version for result in results}) > 1:
-            found.append("Runs of several versions of this task stand side by side: their figures do not compare.")
+            found.append("Runs use different versions of this task: their figures are not comparable.")
         prints: dict[int, set[str]] = {}
         for result in results:
             prints.setdefault(result.run.seed, set()).add(result.data.fingerprint)
         if any(len(found_prints) > 1 for found_prints in prints.values()):
             found.append(
-                "Not all runs of a seed saw the same data (the fingerprints differ): their figures do not compare."
+                "Not all runs of a seed used the same data (fingerprints differ): their figures are not comparable."
             )
         if len({result.main_metric.name for result in results}) > 1:
-            found.append("Runs were selected by different main metrics.")
+            found.append("Runs were selected by different main metrics: their figures are not comparable.")
         return found
 
 

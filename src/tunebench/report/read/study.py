@@ -1,14 +1,14 @@
 """What a study's output folder says: its plan, its text, and the results there are so far."""
 
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pydantic import ValidationError
-from pydantic_core import from_json
 
 from tunebench._util.errors import UserError
 from tunebench.records import Plan, PlannedRun, Result, read_json, read_result
+from tunebench.report import text
 
 
 @dataclass(frozen=True)
@@ -38,26 +38,13 @@ class StudyResults:
     text: str
     runs: tuple[RunResult, ...]
 
-
-Answers = tuple[list[Any], list[Any]]
-"""Predictions and references of a test split."""
-
-
-def read_answers(folder: Path, run: str) -> Answers | None:
-    """What a run of a study's folder answered, from predictions.jsonl; None where that is missing or damaged."""
-    return read_predictions(folder, run)[0]
-
-
-def read_predictions(folder: Path, run: str) -> tuple[Answers | None, list[str] | None]:
-    """`read_answers`, and what the run was asked, one text a test example; None where the file does not say it."""
-    try:
-        # As bytes: a text may hold characters that Python, but not JSON lines, takes for the end of a line.
-        lines = (folder / "runs" / run / "predictions.jsonl").read_bytes().split(b"\n")
-        rows = [from_json(line) for line in lines if line]  # a third of the time of json.loads
-        answers = [row["prediction"] for row in rows], [row["reference"] for row in rows]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None, None
-    return answers, [row["input"] for row in rows] if all("input" in row for row in rows) else None
+    @property
+    def progress(self) -> str:
+        """How many runs there are, and how they ended."""
+        counts = Counter(run.status for run in self.runs)
+        ends = [status for status in ("done", "failed", "not_applicable", "paused", "pending") if counts[status]]
+        shown = ", ".join(f"{counts[status]} {status.replace('_', ' ')}" for status in ends)
+        return f"{text.plural(len(self.runs), 'run')}: {shown}."
 
 
 def read_study(out: Path) -> StudyResults:
@@ -80,8 +67,8 @@ def read_study(out: Path) -> StudyResults:
             f"{path}: {place}: {first['msg']}. Another version wrote it: run 'tunebench run' on this folder again."
         ) from error
     study = out / "study.yaml"
-    text = study.read_text(encoding="utf-8", errors="replace") if study.exists() else "study.yaml is missing"
+    content = study.read_text(encoding="utf-8", errors="replace") if study.exists() else "study.yaml is missing"
     once = {run.id: run for run in plan.runs}  # two experiments may name the same run: it was measured once
     return StudyResults(
-        out, plan, text, tuple(RunResult(run, read_result(out / "runs" / run.id)) for run in once.values())
+        out, plan, content, tuple(RunResult(run, read_result(out / "runs" / run.id)) for run in once.values())
     )

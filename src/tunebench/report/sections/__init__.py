@@ -1,1 +1,45 @@
-"""What a report shows: a file each."""
+"""What a report shows: one file per section, and the order in which they stand.
+
+To add a section, write a file with a function of one of the two types and add one line to a list. Sections never
+import each other, and no format knows them.
+"""
+
+from tunebench.report.sections import (
+    across,
+    again,
+    answers,
+    appendix,
+    by_label,
+    charts,
+    comparisons,
+    conclusions,
+    disagreements,
+    findings,
+    how_to_read,
+    notices,
+    published,
+    results,
+)
+from tunebench.report.sections.base import OfComparison, OfStudy
+
+OF_COMPARISON: tuple[OfComparison, ...] = (
+    conclusions.blocks,
+    results.blocks,
+    charts.blocks,
+    published.blocks,
+    by_label.blocks,
+    disagreements.blocks,
+    answers.blocks,
+)
+"""Within a comparison. What is folded follows after everything else."""
+
+OF_STUDY: tuple[OfStudy, ...] = (
+    findings.sections,
+    across.sections,
+    comparisons.sections,
+    how_to_read.sections,
+    notices.sections,
+    again.sections,
+    appendix.sections,
+)
+"""Of the report. The table of contents follows after the first."""

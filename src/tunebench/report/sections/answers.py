@@ -2,11 +2,17 @@
 
 from tunebench.records import Done, Generation
 from tunebench.report import text
+from tunebench.report.blocks import Block, Column, Entry, Table, table
 from tunebench.report.read.comparisons import Comparison
-from tunebench.report.table import Column, Entry, Table, table
+from tunebench.report.sections.base import Case
 
 _SHOWN = 3  # prompts; the others stand in the runs' result.json
 _LENGTH = 240  # characters of a text
+
+
+def blocks(case: Case) -> list[Block]:
+    """Nothing where no technique wrote any text."""
+    return [*answers(case.comparison)]
 
 
 def answers(comparison: Comparison) -> list[Table]:

@@ -1,50 +1,31 @@
 """What is needed to check the figures or to make them again: every run, every setting, the data, the machine."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from tunebench.records import Done, Failed
+from tunebench.records import Done
 from tunebench.report import text
+from tunebench.report.blocks import Block, Column, Details, Entry, Heading, Section, Table, Text, table
 from tunebench.report.read.comparisons import Comparison
-from tunebench.report.read.study import StudyResults
+from tunebench.report.sections._differences import differences
+from tunebench.report.sections.base import Whole
 from tunebench.report.stats.paired import Difference, Pairs
-from tunebench.report.table import Column, Entry, Table, table
 
 
-def appendix(comparisons: Sequence[Comparison], tested: Sequence[Pairs | None]) -> list[tuple[str, list[Table]]]:
-    """The appendix's sections: title and tables."""
-    pairs = [_pairs(comparison, tests) for comparison, tests in zip(comparisons, tested, strict=True) if tests]
-    return [
-        ("Every pair of techniques", pairs),
-        ("Every run", [_runs(comparison) for comparison in comparisons]),
-        ("Settings of the techniques", [_settings(comparison) for comparison in comparisons]),
-        ("Training settings", [found for comparison in comparisons for found in _training(comparison)]),
-        ("Data", [found for comparison in comparisons for found in _data(comparison)]),
-    ]
-
-
-def differences(caption: str, records: Iterable[tuple[str, Mapping[str, Any]]]) -> list[Table]:
-    """One line a field; where records differ, each value with whose it is. No table if there is nothing to tell."""
-    fields: dict[str, dict[str, list[str]]] = {}
-    owners = []
-    for owner, record in records:
-        owners.append(owner)
-        for name, value in record.items():
-            fields.setdefault(name, {}).setdefault(text.plain(value), []).append(owner)
-    rows = []
-    for name, values in fields.items():
-        for value, having in values.items():
-            rows.append([name, value, _whose(having, owners)])
-    columns = [Column("Field", numeric=False), Column("Value", numeric=False), Column("Of", numeric=False)]
-    return [table(caption, columns, rows)] if rows else []
-
-
-def _whose(having: Sequence[str], owners: Sequence[str]) -> str:
-    """All, or the shorter of the two lists: who has it, or who has not."""
-    others = [owner for owner in owners if owner not in having]
-    if not others:
-        return "all"
-    return f"all but {', '.join(others)}" if len(others) < len(having) else ", ".join(having)
+def sections(whole: Whole) -> list[Section]:
+    """Every pair, every run, and all settings and data; each table behind its caption."""
+    comparisons = whole.comparisons
+    parts = {
+        "Every pair of techniques": [_pairs(one.comparison, one.tests) for one in whole.examined if one.tests],
+        "Every run": [_runs(comparison) for comparison in comparisons],
+        "Settings of the techniques": [_settings(comparison) for comparison in comparisons],
+        "Training settings": [shown for comparison in comparisons for shown in _training(comparison)],
+        "Data": [shown for comparison in comparisons for shown in _data(comparison)],
+    }
+    blocks: list[Block] = []
+    for title, tables in parts.items():
+        blocks += [Heading(title), *(map(Details, tables) if tables else [Text("No run has recorded it yet.")])]
+    return [Section("appendix", "Appendix", tuple(blocks))]
 
 
 def _pairs(comparison: Comparison, tests: Pairs) -> Table:
@@ -166,13 +147,3 @@ def _data(comparison: Comparison) -> list[Table]:
                 record |= {f"model {name}": value for name, value in result.backbone if value is not None}
             records.append((f"{row.label} s{result.run.seed}", record))
     return differences(f"{comparison.task} with {comparison.model}", records)
-
-
-def environment(study: StudyResults) -> list[Table]:
-    """Machine, and versions of the code and its libraries; where runs differ, each value with whose it is."""
-    records = [
-        (run.name, {k: v for k, v in run.result.environment.items() if k != "packages"}
-         | dict(run.result.environment.get("packages", {})))
-        for run in study.runs if isinstance(run.result, Done | Failed)
-    ]  # fmt: skip
-    return differences("Where the runs were made, and with which versions", records)

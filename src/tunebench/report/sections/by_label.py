@@ -7,9 +7,10 @@ from typing import Any
 
 from tunebench.evaluation.entities import entities
 from tunebench.report import text
+from tunebench.report.blocks import Block, Column, Details, Entry, Table, table
 from tunebench.report.read.comparisons import Comparison, Row
-from tunebench.report.read.study import Answers
-from tunebench.report.table import Column, Entry, Table, table
+from tunebench.report.read.predictions import Answers
+from tunebench.report.sections.base import Case
 
 _LABELS = 20
 """More labels than this make no matrix that a person reads: the most frequent confusions are listed instead."""
@@ -18,6 +19,13 @@ Given = Mapping[str, Answers | None]
 Pairs = Counter[tuple[Any, Any]]
 """How often each (truth, answer) stands in all seeds of a technique; a sentence's tags as a tuple."""
 Found = tuple[Row, Pairs]
+
+
+def blocks(case: Case) -> list[Block]:
+    """F1 by label and the best technique's confusions; the other techniques' are folded."""
+    counted = labelled(case.comparison, case.answers)
+    matrices = confusions(counted)
+    return [*by_label(counted), *matrices[:1], *(Details(matrix, page_only=True) for matrix in matrices[1:])]
 
 
 def labelled(comparison: Comparison, answers: Given) -> list[Found]:

@@ -8,9 +8,10 @@ import numpy as np
 from tunebench.evaluation.entities import spans
 from tunebench.evaluation.metrics import METRICS, Metric
 from tunebench.report import text
+from tunebench.report.blocks import Block, Column, Details, Entry, Table, table
 from tunebench.report.read.comparisons import Comparison, Row
-from tunebench.report.read.study import Answers
-from tunebench.report.table import Column, Entry, Table, table
+from tunebench.report.read.predictions import Answers
+from tunebench.report.sections.base import Case
 
 _SHOWN = 6
 _LENGTH = 300  # characters of a text
@@ -19,6 +20,12 @@ RIGHT, WRONG = "✓", "✗"
 
 Given = Mapping[str, Answers | None]
 Inputs = Sequence[str] | None
+
+
+def blocks(case: Case) -> list[Block]:
+    """The examples that divide techniques; of written texts also the first ones, folded."""
+    given = (case.comparison, case.answers, case.inputs)
+    return [*disagreements(*given), *(Details(shown, page_only=True) for shown in sample(*given))]
 
 
 def disagreements(comparison: Comparison, answers: Given, inputs: Inputs) -> list[Table]:

@@ -1,36 +1,67 @@
 """What the figures of a report mean, in the words of the page."""
 
+from tunebench.evaluation.metrics import METRICS, Metric
+from tunebench.report import text
+from tunebench.report.blocks import Section, items
+from tunebench.report.charts import pictures
 from tunebench.report.read.costs import TARGET
+from tunebench.report.sections.base import Whole
 from tunebench.report.stats.verdicts import NEAR
 
 READING = (
-    "Values are of the test split unless said otherwise; the best epoch was chosen on validation. Where a data set "
-    "has no test labels of its own, the notes below its table say what stands in for them.",
-    "One seed: the value with its 95 % bootstrap interval over examples, which holds the chance of the examples drawn, "
-    "not that of the seed.",
-    "Several seeds: the mean over the seeds that ended, with the lowest and the highest seed (low..high).",
-    "Techniques are compared in pairs on the same test examples, by approximate randomisation with 10,000 trials; "
-    "p-values are corrected for the number of pairs (Holm). Techniques that share a letter are not told apart at 0.05. "
-    f"Close: told apart from the best, by at most {NEAR:g} (perplexity: {NEAR:.0%}). Fails: trained, and no better "
-    "than the untuned model. Seeds are averaged: this is the chance of the examples, not of the seeds.",
-    "An undefined value is shown as undefined, and a mean with an undefined member is undefined.",
-    "Trainable parameters are counted once each, the head included.",
-    "Peak memory is that of the whole worker process: libraries, data, and what it kept of the runs that it made "
-    "before (compiled kernels, mostly). So it grows along a study, and compares techniques roughly.",
-    "Prefix: computing frozen layers once. Train: training. Whole run: these, evaluation, loading and saving. With "
-    "several seeds, seconds are means; memory and saved bytes are the largest.",
-    f"To target: seconds of tuning and validating until an epoch reaches {100 * TARGET:g} % of the best technique's "
-    "validation score. Latency: one answer to one test text of median length, alone in its batch, as trained and "
-    "with the technique merged into the weights. Pareto front: the costs at which no other technique is both cheaper "
-    "and better (figures as they are; chance is not considered).",
-    "Curves: one line a run, a ring at the best epoch, a dotted level for what has no epochs. Quality against cost: "
-    "bars are intervals (several seeds: from the lowest end to the highest), a dotted level is what costs nothing, the "
-    "stepped line is the Pareto front. "
-    "Click on a name in a legend to single it out; with Shift, the wheel zooms and dragging moves; a double click "
-    "resets.",
-    "Test examples on which techniques differ: those whose scores, each example's own main metric, spread most over "
-    "the techniques, the untuned model left out; the first seed that all have.",
-    "Answers: greedy takes the likeliest token each time, sampled draws among the likeliest that hold 90 % of the "
-    "probability, with the run's seed. The same test prompts for all techniques; the first seed of each is shown.",
-    "Early stopping ends runs at different epochs, so seconds are the time to the end, not the price of equal work.",
+    "Values are test scores of the epoch with the best validation score. If a data set has no labelled test split, the "
+    "notes below its table say what replaces it.",
+    "One seed: the value with its 95 % bootstrap interval over test examples. The interval covers the sampling of "
+    "examples, not the variation between seeds.",
+    "Several seeds: the mean over completed seeds, with the lowest and the highest seed (low..high).",
+    "Significance: techniques are compared in pairs on the same test examples by approximate randomisation (10,000 "
+    "trials). P-values are corrected for the number of pairs (Holm); differences with p below 0.05 are significant. "
+    "Scores are averaged over seeds: the test covers the sampling of examples, not the variation between seeds.",
+    "Verdicts: best; statistically tied with the best (the difference is not significant); close (significantly worse, "
+    f"by at most {NEAR:g}, or {NEAR:.0%} for perplexity); clearly worse; fails (trained, but not significantly better "
+    "than the untuned model). Techniques that share a group letter do not differ significantly.",
+    "An undefined value is shown as undefined. A mean that includes an undefined value is undefined.",
+    "Trainable parameters include the head; each is counted once.",
+    "Peak memory is that of the whole worker process: libraries, data, and memory retained from earlier runs (mainly "
+    "compiled kernels). It grows during a study, so that it compares techniques only roughly.",
+    "Trunk: computing the frozen lower stages once. Train: training. Whole run: both, plus evaluation, loading and "
+    "saving. With several seeds, times are means; memory and saved bytes are maxima.",
+    f"To target: seconds of training and validation until an epoch reaches {100 * TARGET:g} % of the best validation "
+    "score of all techniques. Latency: time to answer one test text of median length, alone in its batch, as trained "
+    "and with the technique merged into the weights. Pareto front: the costs for which no other technique is both "
+    "cheaper and better (significance is not considered).",
+    "Learning curves: one line per run. A ring marks the best epoch; a dotted line marks a technique without epochs. "
+    "Quality against cost: bars are 95 % intervals (several seeds: from the lowest bound to the highest); a dotted "
+    "line marks a technique at no cost; the stepped line is the Pareto front. Click a name in a legend to highlight "
+    "it. Hold Shift to zoom with the wheel or to drag; double-click to reset.",
+    "Test examples on which techniques differ: those whose scores (the main metric of one example) vary most between "
+    "techniques. The untuned model is excluded; the first seed that all techniques share is shown.",
+    "Generated answers: greedy takes the most likely token at each step; sampled draws from the most likely tokens "
+    "that together hold 90 % of the probability, with the run's seed. All techniques get the same test prompts; the "
+    "first seed of each is shown.",
+    "Early stopping ends runs after different numbers of epochs. Times are therefore times to completion, not the cost "
+    "of equal work.",
 )
+
+
+def sections(whole: Whole) -> list[Section]:
+    """The fixed sentences, then the metrics of this study."""
+    names = dict.fromkeys(name for comparison in whole.comparisons for name in comparison.metrics)
+    lines = [
+        *READING,
+        *([_undrawn(whole.undrawn)] if whole.undrawn else []),
+        *(_metric(METRICS[name]) for name in names if name in METRICS),
+    ]
+    return [Section("reading", "How to read the figures", (items(lines, "fine"),))]
+
+
+def _metric(metric: Metric) -> str:
+    better = "higher" if metric.higher_is_better else "lower"
+    return f"{metric.title}: {metric.unit}, {better} is better; {metric.source}."
+
+
+def _undrawn(count: int) -> str:
+    return (
+        f"Only the first {pictures.MOST} charts are also drawn as pictures, to keep reports of large studies fast: "
+        f"{text.plural(count, 'chart')} of report.html cannot be printed or exported as a file."
+    )

@@ -7,8 +7,9 @@ from typing import Any
 import yaml
 
 from tunebench.report import text
+from tunebench.report.blocks import Block, Column, Table, table
 from tunebench.report.read.comparisons import Comparison, Row
-from tunebench.report.table import Column, Table, table
+from tunebench.report.sections.base import Case
 
 _STUDIES = ("published", "demo")
 """Studies with the published cells."""
@@ -20,6 +21,11 @@ _NO_METRIC = ("trainable", "seconds")
 def figures() -> dict[str, Any]:
     """Family -> task -> model, remark, techniques with their figures."""
     return yaml.safe_load(resources.files("tunebench.report.sections").joinpath("published.yaml").read_text("utf-8"))
+
+
+def blocks(case: Case) -> list[Block]:
+    """Nothing in studies of other cells."""
+    return [*published(case.comparison, case.study)]
 
 
 def published(comparison: Comparison, study: str) -> list[Table]:

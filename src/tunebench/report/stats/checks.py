@@ -11,7 +11,7 @@ from tunebench.records import Done
 from tunebench.report import text
 from tunebench.report.read.comparisons import Comparison, Row
 from tunebench.report.read.costs import validation_mean
-from tunebench.report.read.study import Answers
+from tunebench.report.read.predictions import Answers
 from tunebench.report.stats.paired import LEVEL, Pairs
 
 Finding = tuple[str, str, str | None, int]
@@ -170,7 +170,7 @@ def _too_few_examples(comparison: Comparison, tests: Pairs, results: Sequence[Do
         return
     first = tests.differences[0]
     count = results[0].data.rows.get("test")
-    if first.real or first.interval is None or not count or first.value <= 0:
+    if first.significant or first.interval is None or not count or first.value <= 0:
         return
     half = (first.interval[1] - first.interval[0]) / 2
     needed = count * (half / first.value) ** 2

@@ -1,4 +1,4 @@
-"""Which differences between techniques are more than chance: paired tests on the same test examples.
+"""Which differences between techniques are significant: paired tests on the same test examples.
 
 Approximate randomisation (Noreen 1989; Riezler and Maxwell 2005): if two techniques were the same, it would not matter
 which of them gave which of the two answers to an example. In each of 10,000 trials the answers of a random half of the
@@ -15,7 +15,7 @@ import numpy as np
 
 from tunebench.evaluation.metrics import METRICS, Metric
 from tunebench.report.read.comparisons import Comparison, Interval, Row
-from tunebench.report.read.study import Answers
+from tunebench.report.read.predictions import Answers
 from tunebench.report.stats import trials
 from tunebench.report.stats.kept import Kept
 from tunebench.report.stats.trials import Outcome
@@ -43,8 +43,8 @@ class Difference:
     adjusted: float
 
     @property
-    def real(self) -> bool:
-        """Whether chance is a poor explanation."""
+    def significant(self) -> bool:
+        """Whether the corrected p-value is below `LEVEL`."""
         return self.adjusted < LEVEL
 
 
@@ -54,7 +54,7 @@ class Pairs:
 
     Attributes:
         differences: best technique first, as the rows are ranked.
-        groups: technique -> letters; two techniques that share a letter are not told apart.
+        groups: technique -> letters; techniques that share a letter do not differ significantly.
         seeds: those that every tested technique has.
         left_out: technique -> why it was not tested.
     """
@@ -112,7 +112,7 @@ def _testable(comparison: Comparison, metric: Metric) -> tuple[list[Row], dict[s
         if comparison.main_score(row).mean is None:
             left_out[row.label] = "its main metric is undefined"
         elif metric.statistics is None:
-            left_out[row.label] = f"{metric.title} is no sum over examples"
+            left_out[row.label] = f"{metric.title} is not a sum over examples"
         else:
             rows.append(row)
     return rows, left_out
@@ -161,10 +161,10 @@ def holm(ps: Sequence[float] | np.ndarray) -> np.ndarray:
 
 
 def letters(labels: Sequence[str], differences: Sequence[Difference]) -> dict[str, str]:
-    """Letters, the same for techniques that are not told apart (Piepho 2004): best first, "a" the best group's."""
+    """Letters shared by techniques that do not differ significantly (Piepho 2004); "a" is the best group's."""
     groups = [set(labels)]
     for difference in differences:
-        if not difference.real:
+        if not difference.significant:
             continue
         split = []
         for group in groups:

@@ -7,7 +7,8 @@ from typing import Any
 from tunebench.evaluation.bootstrap import bootstrap_intervals
 from tunebench.evaluation.metrics import METRICS
 from tunebench.records import Done
-from tunebench.report.read.study import RunResult, StudyResults, read_answers
+from tunebench.report.read.predictions import read_answers
+from tunebench.report.read.study import RunResult, StudyResults
 from tunebench.report.stats import draws
 
 _TOLERANCE = 1e-9

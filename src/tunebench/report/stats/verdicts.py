@@ -8,17 +8,17 @@ NEAR = 0.02
 """Points of a fraction or a correlation; of another metric this share of the best value."""
 
 BEST = "best"
-EQUAL = "not told apart from the best"
+EQUAL = "statistically tied with the best"
 CLOSE = "close"
 WORSE = "clearly worse"
 FAILS = "fails"
 
 
 def verdict(comparison: Comparison, row: Row, tests: Pairs | None) -> str | None:
-    """What the tests say of a technique; None where it was not tested.
+    """The verdict on a technique; None where it was not tested.
 
-    fails: it trained, and is not told apart from the untuned model, or is worse. best: the highest mean. Then, by the
-    difference from the best: not told apart, close (told apart, by at most `NEAR`), clearly worse.
+    fails: it trained, and is not significantly better than the untuned model. best: the best mean. Then, by the
+    difference from the best: tied (not significant), close (significant, at most `NEAR`), clearly worse.
     """
     if tests is None or row.label not in tests.groups:
         return None
@@ -29,7 +29,7 @@ def verdict(comparison: Comparison, row: Row, tests: Pairs | None) -> str | None
         return BEST
     difference = tests.between(row.label, best)
     assert difference is not None
-    if not difference.real:
+    if not difference.significant:
         return EQUAL
     return CLOSE if abs(difference.value) <= margin(comparison) + 1e-9 else WORSE
 
@@ -49,4 +49,4 @@ def _fails(comparison: Comparison, row: Row, tests: Pairs) -> bool:
     difference = tests.between(row.label, untuned.label)
     assert difference is not None
     better = difference.value if difference.first == row.label else -difference.value
-    return not difference.real or better < 0
+    return not difference.significant or better < 0

@@ -1,15 +1,25 @@
-"""The tables of figures: techniques on one model and task, and techniques by tasks."""
+"""Quality, verdict and cost of every technique on one model and task."""
 
 from collections.abc import Callable, Sequence
 from statistics import fmean
 
 from tunebench.records import Cost, Done
 from tunebench.report import text
+from tunebench.report.blocks import BEST, Block, Column, Entry, Table, Text, for_paper, items, table
 from tunebench.report.read.comparisons import Comparison, Row, Score
 from tunebench.report.read.costs import TARGET, fronts, latencies, seconds_to_target
+from tunebench.report.sections.base import Case
 from tunebench.report.stats.paired import Pairs
 from tunebench.report.stats.verdicts import verdict
-from tunebench.report.table import Column, Entry, Table, table
+
+
+def blocks(case: Case) -> list[Block]:
+    """The table, and what was carved, limited or replaced in the data."""
+    shown: list[Block] = [
+        for_paper(comparison_table(case.comparison, case.tests)),
+        Text(f"{BEST} best of this table.", "fine"),
+    ]
+    return [*shown, *([items(case.comparison.notes, "fine")] if case.comparison.notes else [])]
 
 
 def comparison_table(comparison: Comparison, tests: Pairs | None = None) -> Table:
@@ -33,21 +43,6 @@ def comparison_table(comparison: Comparison, tests: Pairs | None = None) -> Tabl
         for row in comparison.ranked
     ]
     return table(_caption(comparison), columns, rows)
-
-
-def family_table(group: Sequence[Comparison], tested: Sequence[Pairs | None]) -> Table:
-    """Technique by task: the main metric of each with its verdict, the best of each column marked."""
-    several = len({comparison.model for comparison in group}) > 1
-    columns = [Column("Technique", numeric=False)]
-    for comparison in group:
-        title = f"{comparison.task}, {comparison.model}" if several else comparison.task
-        columns.append(Column(title, note=text.metric_title(comparison.main[0]) if comparison.main else ""))
-    labels = dict.fromkeys(row.label for comparison in group for row in comparison.rows)
-    rows = [
-        [label, *(_verdict(comparison, label, tests) for comparison, tests in zip(group, tested, strict=True))]
-        for label in labels
-    ]
-    return table("Main metric and verdict of each technique on each task", columns, rows)
 
 
 def _caption(comparison: Comparison) -> str:
@@ -176,16 +171,3 @@ def _score(score: Score, best: bool = False) -> Entry:
     else:
         note = text.interval(score.interval) if score.interval else "no interval"
     return Entry(text.score(score.mean), note, best, order=score.mean)
-
-
-def _verdict(comparison: Comparison, label: str, tests: Pairs | None) -> Entry:
-    row = next((row for row in comparison.rows if row.label == label), None)
-    if row is None:
-        return Entry(text.ABSENT)
-    if not row.done:
-        statuses = dict.fromkeys(run.status.replace("_", " ") for run in row.runs)
-        return Entry(", ".join(statuses) or row.troubles[0].partition(":")[0])
-    notes = [verdict(comparison, row, tests) or ""]
-    notes += [f"{len(row.done)} of {len(row.runs)} seeds"] if len(row.done) < len(row.runs) else []
-    mean = comparison.main_score(row).mean
-    return Entry(text.score(mean), ", ".join(filter(None, notes)), row in comparison.best, order=mean)

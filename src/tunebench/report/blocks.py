@@ -1,0 +1,188 @@
+"""What sections say, as data: every format renders these blocks and knows no section.
+
+A new kind of block is a class here, a macro of its name in `templates/blocks.html.j2`, and a case in
+`formats/markdown.py`.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from tunebench.report.charts.base import Chart
+from tunebench.report.charts.pictures import Picture
+
+BEST = "★"
+Style = Literal["plain", "fine", "warning", "findings"]
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column; numeric ones are right aligned."""
+
+    title: str
+    numeric: bool = True
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One field: a text, a smaller note, the mark of the best, and how many columns it takes.
+
+    `order` is the number that it is sorted by, where the text is no bare number; `shade` (0 to 1) colours it.
+    """
+
+    text: str
+    note: str = ""
+    best: bool = False
+    span: int = 1
+    order: float | None = None
+    shade: float | None = None
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table; the first entry of a row names the row. A row may end early with an entry that spans the rest.
+
+    Attributes:
+        fixed: the order of rows carries meaning (a matrix, texts below their reference): no sorting.
+        paper: whether it belongs into a paper, so that LaTeX has it.
+    """
+
+    caption: str
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[Entry, ...], ...]
+    fixed: bool = False
+    paper: bool = False
+
+
+@dataclass(frozen=True)
+class Heading:
+    """A heading inside a section; `code` sets it as the name of something in code."""
+
+    text: str
+    code: bool = False
+
+
+@dataclass(frozen=True)
+class Text:
+    """One paragraph; `link` is the anchor and the title of a section that it refers to."""
+
+    text: str
+    style: Style = "plain"
+    link: tuple[str, str] | None = None
+
+
+@dataclass(frozen=True)
+class Item:
+    """One point of a list, with a smaller note."""
+
+    text: str
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Items:
+    """A list of sentences."""
+
+    items: tuple[Item, ...]
+    style: Style = "plain"
+
+
+@dataclass(frozen=True)
+class Code:
+    """A text to be shown letter by letter."""
+
+    text: str
+    name: str
+    language: str = ""
+
+
+@dataclass(frozen=True)
+class Charts:
+    """Charts of one comparison, not yet drawn."""
+
+    charts: tuple[Chart, ...]
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """The same, drawn."""
+
+    pictures: tuple[Picture, ...]
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Parts that stand side by side where a page is wide enough."""
+
+    parts: "tuple[tuple[Block, ...], ...]"
+
+
+@dataclass(frozen=True)
+class Details:
+    """A table behind a click on its caption; `page_only`: formats without clicks leave it out."""
+
+    table: Table
+    page_only: bool = False
+
+
+@dataclass(frozen=True)
+class Section:
+    """A titled part of the report; `short` is its title in the table of contents."""
+
+    anchor: str
+    title: str
+    blocks: "tuple[Block, ...]"
+    short: str = ""
+
+    @property
+    def parts(self) -> "list[Section]":
+        """The sections inside."""
+        return [block for block in self.blocks if isinstance(block, Section)]
+
+
+Block = Table | Heading | Text | Items | Code | Charts | Pictures | Columns | Details | Section
+
+
+@dataclass(frozen=True)
+class Report:
+    """The whole report: a study's name, how its runs ended, and all sections in their order."""
+
+    study: str
+    progress: str
+    sections: tuple[Section, ...]
+
+    @property
+    def pictures(self) -> list[Picture]:
+        """All pictures, in their order."""
+        blocks = walk(self.sections)
+        return [picture for block in blocks if isinstance(block, Pictures) for picture in block.pictures]
+
+
+def walk(blocks: Sequence[Block]) -> Iterator[Block]:
+    """Every block with the blocks inside it, in reading order."""
+    for block in blocks:
+        yield block
+        if isinstance(block, Section):
+            yield from walk(block.blocks)
+        elif isinstance(block, Columns):
+            for part in block.parts:
+                yield from walk(part)
+
+
+def table(
+    caption: str, columns: Sequence[Column], rows: Sequence[Sequence[Entry | str]], *, fixed: bool = False
+) -> Table:
+    """A table whose plain strings become entries."""
+    entries = [tuple(Entry(entry) if isinstance(entry, str) else entry for entry in row) for row in rows]
+    return Table(caption, tuple(columns), tuple(entries), fixed)
+
+
+def for_paper(shown: Table) -> Table:
+    """The table, to be in LaTeX too."""
+    return replace(shown, paper=True)
+
+
+def items(sentences: Sequence[str], style: Style = "plain") -> Items:
+    """A list of plain sentences."""
+    return Items(tuple(map(Item, sentences)), style)

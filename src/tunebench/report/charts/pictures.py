@@ -1,0 +1,56 @@
+"""Charts with their files and drawings."""
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from tunebench.report.charts import vega
+from tunebench.report.charts.base import Chart
+
+MOST = 40
+"""Charts that are drawn as SVG too, a study's first ones: each takes a twentieth of a second or more."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A chart in a page: its data, and its SVG unless there are too many before it."""
+
+    chart: Chart
+    file: str
+    drawn: vega.Drawn | None
+
+    @property
+    def svg(self) -> str | None:
+        """The SVG, as soon as it is drawn."""
+        return self.drawn.svg if self.drawn else None
+
+    @property
+    def inline(self) -> Markup:
+        """The SVG as a part of a page."""
+        return vega.inline(self.svg, self.chart.title) if self.svg else Markup()
+
+    @property
+    def data(self) -> Markup:
+        """What the page's script draws, as JSON that cannot end its element."""
+        return Markup(json.dumps(vega.data(self.chart), ensure_ascii=False).replace("<", "\\u003c"))
+
+
+def pictures(charts: Sequence[Chart], where: str, before: int) -> tuple[Picture, ...]:
+    """Begin to draw charts.
+
+    Args:
+        charts: of one comparison.
+        where: model and task, for the file names.
+        before: how many charts of the report stand before them.
+    """
+    place = re.sub(r"[^A-Za-z0-9]+", "-", where).strip("-").lower()[:80]
+    return tuple(
+        Picture(
+            chart, f"{number:03}-{place}-{chart.name}.svg",
+            vega.Drawn(chart, f"figure-{number}") if number <= MOST else None,
+        )
+        for number, chart in enumerate(charts, before + 1)
+    )  # fmt: skip

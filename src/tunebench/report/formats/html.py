@@ -1,0 +1,61 @@
+"""The report as one HTML page with everything in it."""
+
+import base64
+import functools
+import hashlib
+import itertools
+from collections.abc import Iterator, Sequence
+from importlib import resources
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from tunebench.report.blocks import BEST, Block, Report, Table
+from tunebench.report.charts import vega
+
+
+def html(report: Report) -> str:
+    """One page. Every text is escaped, and only the page's own two scripts may run."""
+    charts = bool(report.pictures)
+    own = resources.files("tunebench.report").joinpath("templates/report.js").read_text("utf-8")
+    scripts = [vega.javascript(), own] if charts else [own]
+    return environment().get_template("report.html.j2").render(
+        report=report, scripts=list(map(Markup, scripts)), policy=_policy(scripts),
+        licence=vega.licence() if charts else "",
+    )  # fmt: skip
+
+
+@functools.cache
+def environment() -> Environment:
+    """Templates in which every text is escaped, and which can show any block."""
+    made = Environment(loader=PackageLoader("tunebench.report"), autoescape=True, trim_blocks=True,
+                       lstrip_blocks=True, undefined=StrictUndefined)  # fmt: skip
+    made.globals |= {"show": show, "runs": _runs, "best": BEST}
+    return made
+
+
+@functools.cache
+def _macros() -> Any:
+    return environment().get_template("blocks.html.j2").module
+
+
+def show(block: Block, level: int = 2) -> Markup:
+    """One block, by the macro of its name; `level` is that of a section's heading."""
+    return getattr(_macros(), type(block).__name__.lower())(block, level)
+
+
+def _runs(blocks: Sequence[Block]) -> Iterator[tuple[bool, list[Block]]]:
+    """Blocks in their order; tables that follow one another stand side by side."""
+    for tables, run in itertools.groupby(blocks, key=lambda block: isinstance(block, Table)):
+        yield tables, list(run)
+
+
+def _policy(scripts: list[str]) -> str:
+    """No request, no script but these: what a text of the study says can be nothing but text."""
+    hashes = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
+    allowed = " ".join(f"'sha256-{digest}'" for digest in hashes)
+    return (
+        f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data: blob:; "
+        "base-uri 'none'; form-action 'none'"
+    )

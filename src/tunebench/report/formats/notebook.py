@@ -1,0 +1,20 @@
+"""Techniques by tasks as a notebook's output."""
+
+from tunebench.report.formats.html import environment
+from tunebench.report.read.comparisons import Comparison, comparisons
+from tunebench.report.read.predictions import read_all
+from tunebench.report.read.study import StudyResults
+from tunebench.report.sections.across import family_table
+from tunebench.report.stats.kept import Kept
+from tunebench.report.stats.paired import Pairs, paired
+
+
+def notebook(study: StudyResults) -> str:
+    """One table per family."""
+    kept = Kept(study.folder)
+    families: dict[str, list[tuple[Comparison, Pairs | None]]] = {}
+    for comparison in comparisons(study):
+        answers, _ = read_all(study.folder, comparison)
+        families.setdefault(comparison.family, []).append((comparison, paired(comparison, answers, kept)))
+    overviews = [(family, family_table(group)) for family, group in families.items()]
+    return environment().get_template("notebook.html.j2").render(study=study, overviews=overviews)

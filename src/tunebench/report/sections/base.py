@@ -1,0 +1,76 @@
+"""What a section is given, and what it gives back.
+
+A section is one file of this package and one line of an ordered list in `sections/__init__.py`. Sections of a
+comparison run in a process of their own (`processes.py`), so that what they return must be picklable data.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from tunebench.report.blocks import Block, Section
+from tunebench.report.charts.base import Looks
+from tunebench.report.read.comparisons import Comparison
+from tunebench.report.read.predictions import Answers
+from tunebench.report.read.study import StudyResults
+from tunebench.report.stats.notices import Group
+from tunebench.report.stats.paired import Pairs
+
+
+@dataclass(frozen=True)
+class Case:
+    """One comparison with all that a section may show of it.
+
+    Attributes:
+        study: the study's name.
+        tests: the paired tests of its techniques; None where no two can be tested.
+        answers: predictions and references by run id; None where a file cannot be read.
+        inputs: what the models read, one text per test example; None where no file says it.
+        looks: colour, shape and dash of each technique.
+    """
+
+    study: str
+    comparison: Comparison
+    tests: Pairs | None
+    answers: Mapping[str, Answers | None]
+    inputs: Sequence[str] | None
+    looks: Looks
+
+
+@dataclass(frozen=True)
+class Examined:
+    """One comparison with its tests and the blocks of all its sections."""
+
+    comparison: Comparison
+    tests: Pairs | None
+    blocks: tuple[Block, ...]
+
+
+@dataclass(frozen=True)
+class Whole:
+    """The study with all its comparisons.
+
+    Attributes:
+        undrawn: number of charts that only a browser draws.
+    """
+
+    study: StudyResults
+    examined: tuple[Examined, ...]
+    notices: tuple[Group, ...]
+    undrawn: int
+
+    @property
+    def comparisons(self) -> list[Comparison]:
+        """In the order of the plan."""
+        return [one.comparison for one in self.examined]
+
+    @property
+    def families(self) -> dict[str, list[Examined]]:
+        """The comparisons by family, in the order of the plan."""
+        groups: dict[str, list[Examined]] = {}
+        for one in self.examined:
+            groups.setdefault(one.comparison.family, []).append(one)
+        return groups
+
+
+OfComparison = Callable[[Case], Sequence[Block]]
+OfStudy = Callable[[Whole], Sequence[Section]]

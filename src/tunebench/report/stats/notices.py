@@ -1,0 +1,81 @@
+"""What a reader of the figures must know, by code, with the runs it is about."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from tunebench.records import Done
+from tunebench.report import text
+from tunebench.report.read.comparisons import Comparison, Row
+from tunebench.report.read.study import RunResult
+from tunebench.report.stats.checks import Finding
+
+
+@dataclass(frozen=True)
+class Group:
+    """All notices of one code: each message with what it is about."""
+
+    code: str
+    messages: tuple[tuple[str, tuple[str, ...]], ...]
+
+
+def notices(comparisons: Sequence[Comparison], found: Sequence[Sequence[Finding]] = ()) -> list[Group]:
+    """The runs' own notices, and what their records say besides: why figures are missing, not alike, or doubtful.
+
+    `found` is what the checks found in each comparison.
+    """
+    codes: dict[str, dict[str, list[str]]] = {}
+    for comparison, findings in zip(comparisons, found or [()] * len(comparisons), strict=True):
+        where = f"{comparison.model} / {comparison.task}"
+        for warning in comparison.warnings:
+            codes.setdefault("not_comparable", {}).setdefault(warning, []).append(where)
+        seeds: dict[tuple[str, str], dict[str, list[int]]] = {}
+        for row in comparison.rows:
+            for code, message, of in _of_row(row):
+                seeds.setdefault((code, message), {}).setdefault(row.label, []).extend(of)
+        for code, message, label, seed in findings:
+            if label is None:
+                codes.setdefault(code, {}).setdefault(message, []).append(where)
+            else:
+                seeds.setdefault((code, message), {}).setdefault(label, []).append(seed)
+        for (code, message), labels in seeds.items():
+            codes.setdefault(code, {}).setdefault(message, []).append(f"{where}: {_who(comparison, labels)}")
+    return [
+        Group(code, tuple((message, tuple(abouts)) for message, abouts in messages.items()))
+        for code, messages in sorted(codes.items())
+    ]
+
+
+def _who(comparison: Comparison, labels: Mapping[str, Sequence[int]]) -> str:
+    """Techniques with their seeds, where it is not all of them."""
+    planned = {row.label: len(row.runs) for row in comparison.rows}
+    whole = {label for label, seeds in labels.items() if len(seeds) == planned[label]}
+    if whole == set(planned) and len(planned) > 1:
+        return "all techniques"
+    return ", ".join(
+        label if label in whole else f"{label} (seed {' and '.join(map(str, seeds))})"
+        for label, seeds in labels.items()
+    )
+
+
+def _of_row(row: Row) -> Iterator[tuple[str, str, list[int]]]:
+    if not row.runs:
+        code, _, reason = row.troubles[0].partition(": ")
+        yield code.replace(" ", "_"), reason, []
+    for run in row.runs:
+        for code, message in _of_run(run):
+            yield code, message, [run.plan.seed]
+
+
+def _of_run(run: RunResult) -> Iterator[tuple[str, str]]:
+    result = run.result
+    if result is None:
+        yield "pending", "no result yet"
+        return
+    if not isinstance(result, Done):
+        yield result.status, result.reason
+        return
+    for notice in result.notices:
+        yield notice.code, notice.message
+    cut = {split: number for split, number in result.data.truncated.items() if number}
+    if cut and not any(notice.code == "truncated" for notice in result.notices):
+        yield "truncated", f"texts cut to the longest length allowed: {text.settings(cut)}"
