@@ -147,7 +147,7 @@ PUBLISHED_GPT2 = {
 def test_the_plan_of_the_published_gpt2_cells_has_the_closed_form_counts() -> None:
     cells = [cell for cell in plan(read_study("published")[0].runs()) if cell.family == "gpt2"]
     counted = {(cell.task, cell.technique): cell.parameters for cell in cells if cell.parameters}
-    assert {key: counts["trainable"] for key, counts in counted.items() if key[1] != "untuned"} == PUBLISHED_GPT2
+    assert {key: counts.trainable for key, counts in counted.items() if key[1] != "untuned"} == PUBLISHED_GPT2
 
 
 def test_the_plan_of_the_published_cells_has_the_closed_form_counts() -> None:
