@@ -126,6 +126,15 @@ def with_representatives(cells: list[tuple[str, str, str]]) -> list[Any]:
     return [pytest.param(*cell, marks=[] if representative(*cell) else [pytest.mark.full]) for cell in cells]
 
 
+def on_kinds(names: list[str], first: str, *others: str) -> list[Any]:
+    """Every technique on the first kind, and one on the other ones; the rest runs in `make test-all` only."""
+    return [
+        pytest.param(name, kind, marks=[] if kind == first or name == "lora" else [pytest.mark.full])
+        for name in names
+        for kind in (first, *others)
+    ]
+
+
 def test_what_has_no_meaning_says_why() -> None:
     refused = {
         (name, kind, task): entry(name).not_applicable(families()[kind], asked(name, kind, task))
@@ -350,8 +359,7 @@ def by_heart(folder: Path, rows: list[tuple[str, str]]) -> dict[str, Any]:
     return {"objective": "sequence_classification", "data": files}
 
 
-@pytest.mark.parametrize("kind", ["bert", "gpt2"])
-@pytest.mark.parametrize("name", TRAINED)
+@pytest.mark.parametrize(("name", "kind"), on_kinds(TRAINED, "bert", "gpt2"))
 def test_a_technique_can_learn_eight_examples_by_heart(
     name: str, kind: str, backbones: dict[str, Path], tmp_path: Path
 ) -> None:
@@ -369,7 +377,14 @@ def test_a_technique_can_learn_eight_examples_by_heart(
 DEAF = ("bottleneck_adapter", "prefix_tuning", "prompt_tuning")
 
 
-@pytest.mark.parametrize("name", [name for name in TRAINED if name != "classifier_head"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[] if name in ("full", "lora", "prompt_tuning") else [pytest.mark.full])
+        for name in TRAINED
+        if name != "classifier_head"
+    ],
+)
 def test_a_technique_can_learn_to_write_eight_answers(name: str, backbones: dict[str, Path], tmp_path: Path) -> None:
     rows = [("happy", "joy"), ("delighted", "joy"), ("furious", "fear"), ("afraid", "fear")] * 2
     task = by_heart(tmp_path, rows)
@@ -382,8 +397,7 @@ def test_a_technique_can_learn_to_write_eight_answers(name: str, backbones: dict
     assert name in DEAF or done.metrics.test["accuracy"] == 1.0
 
 
-@pytest.mark.parametrize("kind", ["bert", "fresh_pooler"])
-@pytest.mark.parametrize("name", [*TRAINED, "untuned"])
+@pytest.mark.parametrize(("name", "kind"), on_kinds([*TRAINED, "untuned"], "bert", "fresh_pooler"))
 def test_bf16_keeps_trained_weights_and_scores_in_float32(
     name: str, kind: str, backbones: dict[str, Path], data_root: Path, tmp_path: Path
 ) -> None:
