@@ -34,22 +34,22 @@ _DRAWN_ON = "bert-base-uncased"
 
 def pages() -> dict[str, str]:
     """Path below `docs/` -> text, of every page and figure."""
-    found: dict[str, str] = {}
+    written: dict[str, str] = {}
     results = measured(DOCS / "results")
     for name, entry in techniques().items():
         guide = guides()[name]
         rows = figure(entry, guide)
         if rows:
-            found[f"techniques/{name}.svg"] = draw(f"What {entry.title} trains", rows)
-        found[f"techniques/{name}.md"] = technique(name, entry, guide, bool(rows), results.get(name, []))
+            written[f"techniques/{name}.svg"] = draw(f"What {entry.title} trains", rows)
+        written[f"techniques/{name}.md"] = technique(name, entry, guide, bool(rows), results.get(name, []))
     for name, family in families().items():
-        found[f"families/{name}.md"] = family_page(name, family)
+        written[f"families/{name}.md"] = family_page(name, family)
     for name, task in tasks().items():
-        found[f"tasks/{name}.md"] = task_page(name, task)
+        written[f"tasks/{name}.md"] = task_page(name, task)
     for kind, named in (("techniques", techniques()), ("families", families()), ("tasks", tasks())):
         lines = [f"- [{entry.title}]({name}.md): `{name}`" for name, entry in named.items()]
-        found[f"{kind}/index.md"] = _joined([f"# {kind.capitalize()}", _NOTE, "\n".join(lines)])
-    return found
+        written[f"{kind}/index.md"] = _joined([f"# {kind.capitalize()}", _NOTE, "\n".join(lines)])
+    return written
 
 
 # Techniques -----------------------------------------------------------------------------------------------------------
@@ -125,10 +125,10 @@ def figure(entry: type[Entry], guide: Guide) -> list[Row]:
     """The blocks of a model, head first, with what becomes of each under a technique; none for a baseline."""
     if not issubclass(entry, Technique):
         return []
-    found = find(_DRAWN_ON)
-    family = found.family
+    checkpoint = find(_DRAWN_ON)
+    family = checkpoint.family
     head = objectives()["sequence_classification"].head(_CLASSES)
-    model = family.skeleton(found.config, "sequence_classification", head)
+    model = family.skeleton(checkpoint.config, "sequence_classification", head)
     before = {id(parameter) for parameter in model.parameters()}
     count = len(family.layers(model))
     paths = {role: path for role, (path, *_) in family.projections(model).items()}
@@ -192,7 +192,7 @@ def _equal(layers: Sequence[list[Block]]) -> Iterator[tuple[int, int]]:
 
 def family_page(name: str, family: Family) -> str:
     """What it loads, how tasks are posed to it, its shapes and what techniques reach."""
-    found = find(next(iter(family.shapes))) if family.shapes else None
+    checkpoint = find(next(iter(family.shapes))) if family.shapes else None
     sections = [
         f"# {family.title} (`{name}`)", _NOTE, _doc(type(family)),
         f"{'A' if family.architecture == 'decoder' else 'An'} {family.architecture} family. "
@@ -200,15 +200,15 @@ def family_page(name: str, family: Family) -> str:
         "## Tasks", _table(["task", "posed as", "class of transformers"], _posed(family)),
         "## Techniques that do not apply", _bullets(_refused(family)),
     ]  # fmt: skip
-    if found is not None:
+    if checkpoint is not None:
         posed = next(iter(family.auto_classes))
-        model = base_of(family.skeleton(found.config, posed, objectives()[posed].head(_CLASSES)))
+        model = base_of(family.skeleton(checkpoint.config, posed, objectives()[posed].head(_CLASSES)))
         inside = [
             [f"`{role}`", ", ".join(f"`{path}`" for path in at)] for role, at in family.projections(model).items()
         ]
         stages = ", ".join(stage.name for stage in family.stages(model))
         sections += [
-            "## Stages", f"Where a model can be cut, lowest first (`{found.name}`): {stages}.",
+            "## Stages", f"Where a model can be cut, lowest first (`{checkpoint.name}`): {stages}.",
             "## Targets", "What `targets` of LoRA and similar techniques select in each layer:",
             _table(["role", "modules"], inside),
             "## Shapes known offline", "`tunebench plan` counts these without a network:",
@@ -233,15 +233,15 @@ def _posed(family: Family) -> list[list[str]]:
 def _refused(family: Family) -> list[str]:
     reasons: dict[str, list[str]] = {}
     for name, entry in techniques().items():
-        for task, told in tasks().items():
-            posed = told.objective_of(family.auto_classes)
+        for asked, task in tasks().items():
+            posed = task.objective_of(family.auto_classes)
             reason = (
                 entry(**guides()[name].example).not_applicable(family, posed)
                 if posed and issubclass(entry, Technique)
                 else None
             )
             if reason:
-                reasons.setdefault(f"[`{name}`](../techniques/{name}.md): {reason}", []).append(task)
+                reasons.setdefault(f"[`{name}`](../techniques/{name}.md): {reason}", []).append(asked)
     return [f"{reason} ({', '.join(on)})" for reason, on in reasons.items()] or ["none"]
 
 

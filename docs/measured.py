@@ -27,7 +27,7 @@ class Measured:
 
 def measured(folder: Path) -> dict[str, list[Measured]]:
     """Technique -> its figures, from every table with a column `technique` first and one of what was trained."""
-    found: dict[str, list[Measured]] = {}
+    figures: dict[str, list[Measured]] = {}
     for page in sorted(folder.glob("*.md")):
         backbone = _text(page).partition("\n")[0].rpartition(": ")[2].removeprefix("# ")
         for section, caption, header, rows in _tables(page):
@@ -39,8 +39,8 @@ def measured(folder: Path) -> dict[str, list[Measured]]:
             shown = f"{best[1].split()[0]} (`{best[0].split()[0]}`)"
             for row in rows:
                 one = Measured(where, f"{page.name}#{_anchor(section)}", row[1], shown, row[counted])
-                found.setdefault(row[0].split()[0], []).append(one)
-    return found
+                figures.setdefault(row[0].split()[0], []).append(one)
+    return figures
 
 
 def _text(page: Path) -> str:

@@ -137,6 +137,15 @@ def test_every_link_leads_somewhere(page: Path) -> None:
         assert not anchor or anchor in anchors(target), f"{named(page)}: {link}"
 
 
+_FILE = re.compile(r"`((?:src|tests|docs|benchmarks)/[\w./-]+|(?:\w+/)+\w+\.py)`")
+
+
+@pytest.mark.parametrize("page", [page for page in MARKDOWN if page.name != "CHANGELOG.md"], ids=named)
+def test_every_file_of_ours_that_a_page_names_exists(page: Path) -> None:
+    for path in _FILE.findall(prose(page)):
+        assert any((root / path).exists() for root in (ROOT, ROOT / "src/tunebench")), f"{named(page)}: {path}"
+
+
 def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
     pytest.importorskip("zensical", reason="the site needs tunebench[docs]")
     shutil.copytree(DOCS, tmp_path / "docs")
