@@ -2,7 +2,7 @@
 
     python benchmarks/many_runs.py runs/demo --runs 1000
 
-Each copy's answers change places among a fifth of its test examples, so that no two runs answer alike: what is equal
+Each copy exchanges its answers among a fifth of its test examples, so that no two runs answer alike: equal answers
 would be computed once.
 """
 
