@@ -27,7 +27,7 @@ from tunebench.run.executors.local import MEMORY
 from tunebench.study import Training
 from tunebench.tasks import load as data
 from tunebench.tasks import tasks
-from tunebench.tasks.words import BLANK, prompt_of
+from tunebench.tasks.written import BLANK
 from tunebench.techniques import techniques
 from tunebench.zoo import checkpoints
 
@@ -114,7 +114,7 @@ class Bench:
 
     def write_examples(self, name: str) -> None:
         """Put a task's examples where Trainer's side reads them."""
-        task = tasks()[name].model_copy(update={"rows": self.rows, **self.posed})
+        task: Any = tasks()[name].model_copy(update={"rows": self.rows, **self.posed})
         gap = f"{BLANK} " if self.writes and BLANK in task.prompt else ""
         found = data.load(task, self.options.data_root)
         content: dict[str, Any] = {"labels": found.labels, "max_tokens": task.max_tokens}
@@ -123,7 +123,7 @@ class Bench:
         for split in ("train", "validation"):
             rows: list[Any] = found.splits[split]
             content[split] = [
-                [prompt_of(row, task.prompt), gap + row.answers[0], row.answers] if self.writes
+                [task.prompt_of(row), gap + row.answers[0], row.answers] if self.writes
                 else [row.text, row.pair, row.label]
                 for row in rows
             ]  # fmt: skip

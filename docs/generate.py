@@ -21,6 +21,7 @@ from tunebench.families.base import Family, base_of
 from tunebench.objectives import objectives
 from tunebench.tasks import tasks
 from tunebench.tasks.base import Task
+from tunebench.tasks.written import Written
 from tunebench.techniques import techniques
 from tunebench.techniques.base import Entry, Technique
 from tunebench.techniques.guide import Guide, guides
@@ -252,6 +253,7 @@ def task_page(name: str, task: Task) -> str:
         [f"[{family.title}](../families/{family.name}.md)", f"`{way}`" if way else "cannot pose it"]
         for family, way in posed.items()
     ]
+    prompt = task.prompt if isinstance(task, Written) else ""
     metrics = [[f"`{metric}`" + (" (main)" if place == 0 else ""), METRICS[metric].title, METRICS[metric].source]
                for place, metric in enumerate(task.metrics)]  # fmt: skip
     hub = task.hub
@@ -262,7 +264,7 @@ def task_page(name: str, task: Task) -> str:
         "## Data", f"Hub: {where}", f"Under `--data-root`: `{task.folder}/<split>.parquet`.",
         f"Licence: {task.licence}.", _source(task.citation),
         *([f"Labels: {', '.join(f'`{label}`' for label in task.labels)}."] if task.labels else []),
-        *([f"What a model that answers in words reads:\n\n```text\n{task.prompt}\n```"] if task.prompt else []),
+        *([f"What a model that answers in words reads:\n\n```text\n{prompt}\n```"] if prompt else []),
         *(["## What to know", _bullets(task.caveats)] if task.caveats else []),
         "## Metrics", _table(["metric", "name", "source"], metrics),
         "## Families", _table(["family", "posed as"], rows),

@@ -19,6 +19,7 @@ from tunebench.objectives.causal_lm import CausalLm
 from tunebench.tasks import load as data
 from tunebench.tasks import tasks
 from tunebench.tasks.examples import PromptExample
+from tunebench.tasks.problems.causal_lm import CausalLmTask
 from tunebench.techniques import techniques
 from tunebench.techniques.base import Technique
 from tunebench.zoo.checkpoints import find
@@ -37,13 +38,14 @@ def posed(backbone: Path, **settings: Any) -> tuple[Any, Any]:
     family = find(str(backbone)).family
     torch.manual_seed(0)
     model = family.load(backbone, "causal_lm", {}).eval()
-    return model, CausalLm((), family.tokenizer(backbone), **{"max_tokens": 64, **settings})
+    limit = settings.pop("max_tokens", 64)
+    return model, CausalLm(CausalLmTask(name="asked", **settings), (), family.tokenizer(backbone), max_tokens=limit)
 
 
 def perplexities(model: Any, objective: Any, examples: Any, batch_tokens: int) -> dict[str, float | None]:
     source = TokenSource(objective, objective.encode(examples), torch.device("cpu"))
     rows, _ = predict(model, source, objective, torch.no_grad, batch_tokens)
-    return score(METRICS, rows, objective.references(examples, ()))
+    return score(METRICS, rows, objective.task.references(examples, ()))
 
 
 def by_hand(model: Any, objective: Any, examples: Any) -> dict[str, float]:

@@ -14,8 +14,9 @@ from tests.tiny import write_data_root
 from tunebench._util.errors import UserError
 from tunebench.tasks import tasks
 from tunebench.tasks.base import Task
-from tunebench.tasks.examples import PromptExample, TextExample, TokensExample
+from tunebench.tasks.examples import PromptExample, TextExample
 from tunebench.tasks.load import SPLITS, Data, load
+from tunebench.tasks.problems.token_classification import TokensExample
 
 
 def as_lists(frame: pd.DataFrame) -> list[dict[str, Any]]:

@@ -17,6 +17,7 @@ from tunebench.engine.sources import CachedSource, CachedVectorSource, TokenSour
 from tunebench.objectives import objectives
 from tunebench.objectives.base import Objective
 from tunebench.tasks.examples import TextExample
+from tunebench.tasks.problems.sequence_classification import SequenceClassificationTask
 
 WIDTH = 8
 TABLE = torch.randn(500, WIDTH, generator=torch.Generator().manual_seed(0))
@@ -25,7 +26,8 @@ TEXTS = ("i feel happy", "so very gloomy today and again", "afraid", "the man wa
 
 @pytest.fixture(scope="module")
 def objective() -> Objective:
-    return objectives()["sequence_classification"](("a", "b"), make_tokenizer(), max_tokens=32)
+    task = SequenceClassificationTask(name="cached")
+    return objectives()["sequence_classification"](task, ("a", "b"), make_tokenizer(), max_tokens=32)
 
 
 @pytest.fixture

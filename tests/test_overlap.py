@@ -6,16 +6,21 @@ from typing import Any
 import pytest
 
 from tests.contracts.runs import make, make_run
-from tunebench.tasks.examples import PromptExample, QuestionExample, TextExample, TokensExample
+from tunebench.tasks.examples import PromptExample, TextExample
 from tunebench.tasks.leakage import Overlap, overlap
 from tunebench.tasks.load import Data
+from tunebench.tasks.problems import problems
+from tunebench.tasks.problems.question_answering import QuestionExample
+from tunebench.tasks.problems.token_classification import TokensExample
 
 LABELS = ("bad", "good")
 NOTHING = Overlap((), (), 0, None)
 
 
-def data(train: list[Any], test: list[Any], labels: tuple[str, ...] = LABELS) -> Data:
-    return Data({"train": train, "validation": train[:1], "test": test}, labels, "here", ())
+def looked(train: list[Any], test: list[Any], problem: str = "sequence_classification") -> Overlap:
+    kind: Any = problems()[problem]
+    data = Data({"train": train, "validation": train[:1], "test": test}, LABELS, "here", ())
+    return overlap(kind(name="own"), data)
 
 
 def texts(*rows: tuple[str, int]) -> list[Any]:
@@ -23,14 +28,13 @@ def texts(*rows: tuple[str, int]) -> list[Any]:
 
 
 def test_sound_data_raises_nothing() -> None:
-    assert (
-        overlap(data(texts(("i liked it", 1), ("a bore", 0)), texts(("what a film", 1), ("never again", 0)))) == NOTHING
-    )
+    train, test = texts(("i liked it", 1), ("a bore", 0)), texts(("what a film", 1), ("never again", 0))
+    assert looked(train, test) == NOTHING
 
 
 def test_test_inputs_in_train_are_found_also_but_for_capitals_and_punctuation() -> None:
     train = texts(("I liked it.", 1), ("a bore", 0))
-    found = overlap(data(train, texts(("I liked it.", 1), ("i LIKED it!", 1), ("liked it i", 1), ("new", 0))))
+    found = looked(train, texts(("I liked it.", 1), ("i LIKED it!", 1), ("liked it i", 1), ("new", 0)))
     assert (found.exact, found.near) == ((0,), (1,))
     ((code, message),) = found.sentences(4)
     assert code == "test_in_train"
@@ -38,36 +42,41 @@ def test_test_inputs_in_train_are_found_also_but_for_capitals_and_punctuation() 
 
 
 @pytest.mark.parametrize(
-    "row",
+    ("problem", "row"),
     [
-        TokensExample(("john", "won"), (1, 0)), PromptExample("say it", "no"),
-        QuestionExample("who won", "john won", ("john",), (0,)), TextExample("a", 1, "b"), TextExample("a", 2.5, "b"),
+        ("token_classification", TokensExample(("john", "won"), (1, 0))),
+        ("causal_lm", PromptExample("say it", "no")),
+        ("text_to_text", PromptExample("say it", "no")),
+        ("question_answering", QuestionExample("who won", "john won", ("john",), (0,))),
+        ("sequence_classification", TextExample("a", 1, "b")),
+        ("regression", TextExample("a", 2.5, "b")),
     ],
-)  # fmt: skip
-def test_every_kind_of_example_is_looked_at(row: Any) -> None:
-    assert overlap(data([row], [row], ())).exact == (0,)
+)
+def test_every_kind_of_example_is_looked_at(problem: str, row: Any) -> None:
+    assert looked([row], [row], problem).exact == (0,)
 
 
 def test_a_pair_is_the_same_only_where_both_texts_are() -> None:
-    found = overlap(data([TextExample("a", 1.0, "b")], [TextExample("a", 1.0, "c"), TextExample("b", 1.0, "a")], ()))
+    test = [TextExample("a", 1.0, "c"), TextExample("b", 1.0, "a")]
+    found = looked([TextExample("a", 1.0, "b")], test, "regression")
     assert found == NOTHING
 
 
 def test_contradictory_labels_are_counted_and_several_scores_or_answers_are_none() -> None:
-    assert overlap(data(texts(("so", 1), ("so", 0), ("so", 1), ("other", 1)), texts(("new", 1)))).contradictory == 3
-    assert overlap(data(texts(("so", 1), ("so", 1)), texts(("new", 1)))).contradictory == 0
+    assert looked(texts(("so", 1), ("so", 0), ("so", 1), ("other", 1)), texts(("new", 1))).contradictory == 3
+    assert looked(texts(("so", 1), ("so", 1)), texts(("new", 1))).contradictory == 0
     scored = [TextExample("a", 1.0, "b"), TextExample("a", 2.0, "b")]
-    assert overlap(data(scored, [TextExample("c", 1.0, "d")], ())).contradictory == 0
+    assert looked(scored, [TextExample("c", 1.0, "d")], "regression").contradictory == 0
     answered = [PromptExample("say", "yes"), PromptExample("say", "no")]
-    assert overlap(data(answered, [PromptExample("new", "no")], ())).contradictory == 0
+    assert looked(answered, [PromptExample("new", "no")], "causal_lm").contradictory == 0
 
 
 def test_a_label_that_stands_in_the_input_is_found() -> None:
     train = texts(("x", 0), ("y", 1))
     told = texts(*((f"review {n}, Good!", 1) for n in range(10)), *((f"review {n} bad", 0) for n in range(10)))
-    assert overlap(data(train, told)).telling == 1.0
+    assert looked(train, told).telling == 1.0
     mixed = texts(*((f"good or bad {n}", n % 2) for n in range(20)))
-    assert overlap(data(train, mixed)).telling is None
+    assert looked(train, mixed).telling is None
 
 
 def test_a_run_is_scored_with_and_without_them(backbones: dict[str, Path], tmp_path: Path) -> None:
@@ -93,6 +102,6 @@ def test_the_known_overlaps_of_real_data_are_found(real_data: Path) -> None:
     from tunebench.tasks import load as sources
     from tunebench.tasks import tasks
 
-    found = overlap(sources.load(tasks()["sentiment"], real_data))
+    found = overlap(tasks()["sentiment"], sources.load(tasks()["sentiment"], real_data))
     assert 100 <= len(found.exact) <= 123  # of 123 in train, some are carved out of it for validation
-    assert overlap(sources.load(tasks()["emotion"], real_data)).contradictory == 60
+    assert overlap(tasks()["emotion"], sources.load(tasks()["emotion"], real_data)).contradictory == 60

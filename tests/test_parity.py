@@ -46,7 +46,7 @@ def test_twenty_steps_have_the_losses_of_hf_trainer(
     family = families()["bert"]
     examples = data.load(record, data_root)
     tokenizer = family.tokenizer(backbones["bert"])
-    objective = objectives()[record.objective](examples.labels, tokenizer, max_tokens=64)
+    objective = objectives()[record.objective](record, examples.labels, tokenizer, max_tokens=64)
     gold = examples.splits["train"]
     features = objective.encode([gold[index % len(gold)] for index in range(STEPS * BATCH)])
     # One gradient descends alike only without dropout: the masks are drawn in another order.

@@ -20,14 +20,22 @@ from tunebench.run.plan import plan
 from tunebench.study import read_study
 from tunebench.tasks import load as data
 from tunebench.tasks import tasks
-from tunebench.tasks.examples import PromptExample, QuestionExample, TextExample
-from tunebench.tasks.words import NO_LABEL, NO_NUMBER, label_of, score_as_text, score_of, target_of
+from tunebench.tasks.examples import PromptExample, TextExample
+from tunebench.tasks.problems import problems
+from tunebench.tasks.problems.question_answering import QuestionAnsweringTask, QuestionExample
+from tunebench.tasks.problems.regression import RegressionTask
+from tunebench.tasks.problems.text_to_text import TextToTextTask
+from tunebench.tasks.written import NO_LABEL, NO_NUMBER, label_of, score_as_text, score_of
 
 T5 = families()["t5"]
 
 
-def asked(backbone: Path, labels: tuple[str, ...] = (), **settings: Any) -> TextToText:
-    return TextToText(labels, T5.tokenizer(backbone), max_tokens=32, **{"prompt": "{text}", **settings})
+def asked(backbone: Path, labels: tuple[str, ...] = (), problem: str = "", **settings: Any) -> TextToText:
+    kind: Any = problems()[problem or ("sequence_classification" if labels else "text_to_text")]
+    text = "source" if kind.form == "text" else "text"
+    return TextToText(
+        kind(name="asked", **{"prompt": f"{{{text}}}", **settings}), labels, T5.tokenizer(backbone), max_tokens=32
+    )
 
 
 def answers(model: Any, objective: TextToText, examples: list[Any], batch_tokens: int) -> tuple[list[Any], list[Any]]:
@@ -269,7 +277,7 @@ def test_a_label_is_posed_and_read_as_the_word_that_stands_for_it(backbones: dic
 
 
 def test_a_prompt_with_a_gap_is_answered_behind_its_sentinel(backbones: dict[str, Path]) -> None:
-    objective = asked(backbones["t5"], prompt="It was <extra_id_0>. {text}", max_new_tokens=3)
+    objective = asked(backbones["t5"], prompt="It was <extra_id_0>. {source}", max_new_tokens=3)
     objective.tokenizer.add_tokens(["<extra_id_0>"], special_tokens=True)
     sentinel, *_ = objective.tokenizer("<extra_id_0>")["input_ids"]
     features = objective.encode([PromptExample("It was <extra_id_0>. so so", "happy")])
@@ -286,10 +294,10 @@ def test_a_gap_that_is_cut_off_with_a_texts_end_is_told(backbones: dict[str, Pat
 
 
 def test_a_gap_needs_a_tokenizer_with_sentinels(backbones: dict[str, Path]) -> None:
-    objective = asked(backbones["t5"], prompt="It was <extra_id_0>. {text}")
+    objective = asked(backbones["t5"], prompt="It was <extra_id_0>. {source}")
     objective.tokenizer = families()["gpt2"].tokenizer(backbones["gpt2"])
     with pytest.raises(UserError, match="tokenizer has no <extra_id_0>"):
-        objective.encode([TextExample("so happy", 0)])
+        objective.encode([PromptExample("so happy", "so")])
 
 
 @pytest.mark.parametrize(
@@ -325,14 +333,14 @@ def test_a_score_is_read_as_t5s_own_evaluation_does(text: str, score: float) -> 
 @pytest.mark.parametrize(("score", "text"), [(0.0, "0.0"), (2.57, "2.6"), (2.5, "2.4"), (3.1, "3.2"), (5.0, "5.0")])
 def test_scores_are_posed_in_fifths(score: float, text: str) -> None:
     assert score_as_text(score) == text
-    assert target_of(TextExample("a", score), ()) == text
+    assert RegressionTask(name="scored").target_of(TextExample("a", score), ()) == text
 
 
 def test_scores_beyond_the_scale_that_is_ranked_are_told(backbones: dict[str, Path]) -> None:
     rows = [TextExample("so happy", 4.0), TextExample("so so", 80.0)]
     with pytest.raises(UserError, match=r"the score 80.0 lies outside 0 to 5.*answer: generate"):
-        asked(backbones["t5"], regression=True).encode(rows)
-    assert len(asked(backbones["t5"], regression=True, answer="generate").encode(rows)) == 2
+        asked(backbones["t5"], problem="regression").encode(rows)
+    assert len(asked(backbones["t5"], problem="regression", answer="generate").encode(rows)) == 2
 
 
 @pytest.mark.parametrize("exact", [True, False])
@@ -376,9 +384,8 @@ def test_epochs_may_be_compared_on_a_sample_and_greedily_and_the_result_says_so(
 
 
 def spans(backbone: Path, **settings: Any) -> Any:
-    return objectives()["question_answering"](
-        (), families()["bert"].tokenizer(backbone), **{"max_tokens": 16, **settings}
-    )
+    task = QuestionAnsweringTask(name="asked", **settings)
+    return objectives()["question_answering"](task, (), families()["bert"].tokenizer(backbone), max_tokens=16)
 
 
 def test_windows_cover_a_long_context_and_the_best_one_answers(backbones: dict[str, Path]) -> None:
@@ -433,10 +440,9 @@ def test_every_family_answers_questions_and_gold_is_the_same_for_all(
 
 
 def test_a_summary_by_one_model_keeps_the_cue_and_cuts_the_articles_end(backbones: dict[str, Path]) -> None:
-    objective: Any = objectives()["causal_lm"](
-        (), families()["gpt2"].tokenizer(backbones["gpt2"]), max_tokens=16, cue=" said", prompt="{source}", writes=True,
-        max_new_tokens=4,
-    )  # fmt: skip
+    task = TextToTextTask(name="summed up", cue=" said", max_new_tokens=4)
+    tokenizer = families()["gpt2"].tokenizer(backbones["gpt2"])
+    objective: Any = objectives()["causal_lm"](task, (), tokenizer, max_tokens=16)
     features = objective.encode([PromptExample("happy " * 5 + "john " * 20, "won")])
     ids = features.inputs[0]["input_ids"]
     happy, said = (objective.tokenizer(word)["input_ids"][0] for word in ("happy", "said"))

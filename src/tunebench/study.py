@@ -26,7 +26,7 @@ from tunebench.engine.schedule import Schedule
 from tunebench.families import families
 from tunebench.records import SCHEMA, RunInfo, read_json, write_json
 from tunebench.tasks import tasks
-from tunebench.tasks.base import EMBEDDED, Split, Task
+from tunebench.tasks.base import EMBEDDED, Split, Task, problem_of
 from tunebench.techniques import techniques
 from tunebench.techniques.base import Entry
 
@@ -85,7 +85,7 @@ class Experiment(_Part):
 
     model: str = Field(min_length=1, description="hub id, or a local folder")
     revision: str | None = Field(None, description="branch, tag or commit on the hub")
-    task: Task
+    task: SerializeAsAny[Task]
     techniques: tuple[TechniqueChoice, ...] = Field(min_length=1)
     training: dict[str, Any] = {}
 
@@ -96,7 +96,9 @@ class Experiment(_Part):
             return _built_in(value)
         if isinstance(value, dict) and value.get("data") in (None, EMBEDDED):
             base = _built_in(value.get("name"))
-            return {**base.model_dump(exclude={"metrics"} if "objective" in value else set()), **value}
+            kept = base.model_dump(exclude={"metrics"} if "objective" in value else set())
+            known = problem_of(value.get("objective", base.objective)).model_fields
+            return {**{name: field for name, field in kept.items() if name in known}, **value}
         if isinstance(value, dict) and "name" not in value:
             data = value["data"]
             if isinstance(data, dict) and not isinstance(data.get("train"), str):
@@ -321,7 +323,7 @@ class Run(_Part):
 
     model: str
     revision: str | None
-    task: Task
+    task: SerializeAsAny[Task]
     technique: str
     entry: SerializeAsAny[Entry]
     label: str

@@ -15,7 +15,7 @@ from tunebench.objectives import objectives
 from tunebench.objectives.base import IGNORED
 from tunebench.tasks import load as data
 from tunebench.tasks import tasks
-from tunebench.tasks.examples import TokensExample
+from tunebench.tasks.problems.token_classification import TokensExample
 from tunebench.zoo.checkpoints import find
 
 
@@ -31,8 +31,9 @@ def posed(task: str, backbone: Path, data_root: Path, **options: Any) -> Any:
     examples = data.load(record, data_root)
     family = find(str(backbone)).family
     name = record.objective_of(family.auto_classes)
-    settings = {"max_tokens": 64, **record.particular(str(name)), **options}
-    objective = objectives()[str(name)](examples.labels, family.tokenizer(backbone), **settings)
+    limit = options.pop("max_tokens", 64)
+    changed = record.model_copy(update=options)
+    objective = objectives()[str(name)](changed, examples.labels, family.tokenizer(backbone), max_tokens=limit)
     return objective, examples
 
 
@@ -48,7 +49,7 @@ def test_decoding_the_gold_logits_gives_gold(task: str, backbones: dict[str, Pat
     else:
         logits = torch.nn.functional.one_hot(labels.clamp(min=0), len(examples.labels)).float() * 9
     predictions, _ = objective.decode(logits, features, indices)
-    references = objective.references([gold[index] for index in indices], examples.labels)
+    references = objective.task.references([gold[index] for index in indices], examples.labels)
     assert predictions == (pytest.approx(references) if objective.name == "regression" else references)
 
 

@@ -6,7 +6,6 @@ import pytest
 
 from tunebench.engine.evaluate import score
 from tunebench.evaluation.metrics import METRICS
-from tunebench.objectives import objectives
 from tunebench.tasks import load as data
 from tunebench.tasks import tasks
 
@@ -48,7 +47,7 @@ def test_a_record_names_its_data_licence_citation_and_metrics(name: str) -> None
 def test_gold_scores_the_maximum(name: str, data_root: Path) -> None:
     task = tasks()[name]
     examples = data.load(task, data_root)
-    gold = objectives()[task.objective].references(examples.splits["test"], examples.labels)
+    gold = task.references(examples.splits["test"], examples.labels)
     if task.objective == "causal_lm":  # gold is certain of every token
         certain = {"response_nll": 0.0, "response_tokens": 1, "nll": 0.0, "tokens": 1}
         gold = [certain] * len(gold)
@@ -70,6 +69,6 @@ def test_the_real_entities_are_the_official_ones(real_data: Path) -> None:
     from seqeval.metrics.sequence_labeling import get_entities
 
     examples = data.load(tasks()["ner"], real_data)
-    gold = objectives()["token_classification"].references(examples.splits["test"], examples.labels)
+    gold = tasks()["ner"].references(examples.splits["test"], examples.labels)
     kinds = [kind for tags in gold for kind, _, _ in get_entities(tags)]
     assert {kind: kinds.count(kind) for kind in set(kinds)} == {"LOC": 1668, "MISC": 702, "ORG": 1661, "PER": 1617}

@@ -10,7 +10,7 @@ from tunebench.families import families
 from tunebench.families.base import Family
 from tunebench.study import built_in_studies, read_study
 from tunebench.tasks import tasks
-from tunebench.tasks.base import ALSO_AS, FIELDS, Task
+from tunebench.tasks.base import Task
 from tunebench.techniques import techniques
 from tunebench.techniques.base import Entry
 from tunebench.techniques.guide import guides
@@ -69,9 +69,7 @@ def _settings(entry: type[BaseModel]) -> list[list[str]]:
 
 def _task(task: Task) -> About:
     first = f"{task.objective}; main metric {task.metrics[0]}. Licence: {task.licence}."
-    ways = (task.objective, *ALSO_AS.get(task.objective, ()))
-    elsewhere = {name for names in FIELDS.values() for name in names} - {n for w in ways for n in FIELDS.get(w, ())}
-    fields = [[k, str(v)] for k, v in task.model_dump(mode="json", exclude={"caveats", *elsewhere}).items()]
+    fields = [[k, str(v)] for k, v in task.model_dump(mode="json", exclude={"caveats"}).items()]
     return {
         "title": task.title, "source": task.citation, "text": "\n".join([first, *task.caveats]),
         "details": (["field", "value"], fields),
@@ -86,7 +84,7 @@ def _examples(task: Task) -> list[dict[str, Any]]:
 
 def _readable(row: dict[str, Any], task: Task) -> dict[str, Any]:
     """A row with names in place of label numbers."""
-    label = task.columns.get("label")
+    label = task.column(task.gold)
     value = row.get(label) if label else None
     if not task.labels or label is None:
         return row

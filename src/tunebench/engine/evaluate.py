@@ -53,8 +53,9 @@ def score(metrics: Sequence[str], predictions: Sequence[Any], references: Sequen
     Raises:
         RunError: a sentence has another number of predicted tags than of words, so that padding would be scored.
     """
+    tags = any(METRICS[name].form == "tags" for name in metrics)
     for number, (prediction, reference) in enumerate(zip(predictions, references, strict=True)):
-        if isinstance(prediction, list) and len(prediction) != len(reference):
+        if tags and len(prediction) != len(reference):
             raise RunError(
                 f"sentence {number} has {len(reference)} words and {len(prediction)} predicted tags: positions that "
                 "are no words would be scored"

@@ -14,7 +14,6 @@ from tunebench.objectives._writing import text_of, write
 from tunebench.objectives.causal_lm import CausalLm
 from tunebench.records import Answer, Generation
 from tunebench.tasks.examples import Example
-from tunebench.tasks.words import prompt_of, target_of
 
 _CHOICE_SEED = 0  # of the prompts: the same for every technique and seed
 _BATCH = 16
@@ -60,8 +59,8 @@ def _chosen(count: int, samples: int) -> list[int]:
 def _generation(
     objective: Any, chosen: Sequence[int], asked: Sequence[Example], ways: Mapping[str, Written], new_tokens: int
 ) -> Generation:
-    prompts = [prompt_of(example, objective.prompt) for example in asked]
-    references = [target_of(example, objective.labels) for example in asked]
+    prompts = [objective.task.prompt_of(example) for example in asked]
+    references = [objective.task.target_of(example, objective.labels) for example in asked]
     answers = [
         Answer(
             id=index,

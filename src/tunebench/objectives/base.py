@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
+from tunebench.tasks.base import Task
 from tunebench.tasks.examples import Example
 
 IGNORED = -100  # the label that torch's cross entropy leaves out
@@ -53,10 +54,10 @@ class Objective(ABC):
     """One way to pose a task. Its name is its file's name.
 
     Args:
-        labels: class or tag names; empty for regression.
+        task: what is posed; its fields are the objective's settings.
+        labels: class or tag names; empty where there are none.
         tokenizer: the backbone's.
         max_tokens: longer inputs are cut, and counted.
-        settings: values of the objective's own settings, where they differ from its defaults.
     """
 
     name: ClassVar[str]
@@ -73,11 +74,13 @@ class Objective(ABC):
     ranks: bool = False
     """Whether predictions compare the likelihoods of given answers, for which bf16 logits are too coarse."""
 
-    def __init__(self, labels: Sequence[str], tokenizer: PreTrainedTokenizerBase, *, max_tokens: int, **settings: Any):
+    def __init__(self, task: Task, labels: Sequence[str], tokenizer: PreTrainedTokenizerBase, *, max_tokens: int):
+        assert self.name in task.poses, f"{task.objective} is not posed as {self.name}"
+        self.task: Any = task
         self.labels = tuple(labels)
         self.tokenizer = tokenizer
         self.max_tokens = max_tokens
-        for name, value in settings.items():
+        for name, value in task.particular(self.name).items():
             assert hasattr(type(self), name), f"{self.name} has no setting '{name}'"
             setattr(self, name, value)
 
@@ -109,11 +112,6 @@ class Objective(ABC):
     @abstractmethod
     def decode(self, outputs: Tensor, features: Features, indices: Sequence[int]) -> tuple[list[Any], list[Any]]:
         """What `reduce` gave to predictions in task space, and for each the scores that a user may see (or None)."""
-
-    @staticmethod
-    @abstractmethod
-    def references(examples: Sequence[Example], labels: Sequence[str]) -> list[Any]:
-        """The gold answers, in the form that predictions have."""
 
     def loss_terms(self, labels: Tensor) -> int:
         """How many terms the loss of a batch averages over: micro-batches are weighted by it."""

@@ -11,7 +11,6 @@ from torch.nn import functional
 
 from tunebench.objectives import _writing
 from tunebench.objectives.base import IGNORED, Features, Objective
-from tunebench.tasks import words
 from tunebench.tasks.examples import Example
 
 
@@ -32,7 +31,11 @@ class CausalLm(Objective):
     samples: int = 16
     max_new_tokens: int = 64
     beams: int = 1
-    writes: bool = False
+
+    @property
+    def writes(self) -> bool:  # type: ignore[override]
+        """A task of another kind asks for texts."""
+        return self.task.objective != self.name
 
     @staticmethod
     def head(labels: Sequence[str]) -> dict[str, Any]:
@@ -41,8 +44,13 @@ class CausalLm(Objective):
 
     def encode(self, examples: Sequence[Example]) -> Features:
         """Token ids of prompt, response and end-of-text; the label is where the response begins."""
+        prompts = [self.task.prompt_of(example) for example in examples]
+        return self.encode_texts(prompts, [self.task.target_of(example, self.labels) for example in examples])
+
+    def encode_texts(self, asked: Sequence[str], answers: Sequence[str]) -> Features:
+        """Prompts and responses in words to the same."""
         rows, starts, cut = [], [], {"prompts": 0, "responses": 0}
-        prompts, responses = self._ids(examples)
+        prompts, responses = self._ids(asked, answers)
         for prompt, response in zip(prompts, responses, strict=True):
             room = max(self.max_tokens // 2, self.max_tokens - len(response))
             kept = self._fitted(prompt, room)
@@ -107,11 +115,6 @@ class CausalLm(Objective):
             })  # fmt: skip
         return sums, [None] * len(indices)
 
-    @staticmethod
-    def references(examples: Sequence[Example], labels: Sequence[str]) -> list[Any]:
-        """Responses."""
-        return [words.target_of(example, labels) for example in examples]
-
     def prompts(self, features: Features, indices: Sequence[int]) -> dict[str, Tensor]:
         """A batch to be continued: prompts that leave room for the answer, padded on the left, (batch, tokens)."""
         ids = [self._fitted(features.prompts[index], self.max_tokens - self.new_tokens) for index in indices]
@@ -123,11 +126,10 @@ class CausalLm(Objective):
             batch[1, number, width - len(row) :] = 1
         return {"input_ids": torch.from_numpy(batch[0]), "attention_mask": torch.from_numpy(batch[1])}
 
-    def _ids(self, examples: Sequence[Example]) -> tuple[list[list[int]], list[list[int]]]:
+    def _ids(self, asked: Sequence[str], answers: Sequence[str]) -> tuple[list[list[int]], list[list[int]]]:
         """Token ids of prompts, without the cue, and of responses with end-of-text."""
-        prompts = self.tokenizer([words.prompt_of(row, self.prompt) for row in examples], verbose=False)["input_ids"]
-        targets = [words.target_of(row, self.labels) for row in examples]
-        responses = self.tokenizer(targets, add_special_tokens=False, verbose=False)["input_ids"]
+        prompts = self.tokenizer(list(asked), verbose=False)["input_ids"]
+        responses = self.tokenizer(list(answers), add_special_tokens=False, verbose=False)["input_ids"]
         end = self.tokenizer.eos_token_id
         return prompts, [[*ids, end] for ids in responses]  # type: ignore[return-value, arg-type]
 

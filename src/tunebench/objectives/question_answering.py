@@ -9,7 +9,8 @@ from torch import Tensor
 
 from tunebench._util.errors import UserError
 from tunebench.objectives.base import Features, Objective
-from tunebench.tasks.examples import Example, QuestionExample
+from tunebench.tasks.examples import Example
+from tunebench.tasks.problems.question_answering import QuestionExample
 
 _LONGEST = 30  # tokens of an answer, as in the authors' released BERT code
 _BEST = 20  # starts and ends that are combined, as there
@@ -100,11 +101,6 @@ class QuestionAnswering(Objective):
                 best[window.example] = (score, text)
         rows = [best[example] for example in sorted(best)]
         return [text for _, text in rows], [{"score": score} for score, _ in rows]
-
-    @staticmethod
-    def references(examples: Sequence[Example], labels: Sequence[str]) -> list[Any]:
-        """All answers that people gave."""
-        return [list(example.answers) for example in examples if isinstance(example, QuestionExample)]
 
 
 def _windows_of(windows: Sequence[Window], examples: int) -> list[int]:

@@ -8,7 +8,6 @@ from torch import Tensor
 
 from tunebench.objectives._text import TextObjective
 from tunebench.objectives.base import Features
-from tunebench.tasks.examples import Example
 
 
 class Regression(TextObjective):
@@ -28,8 +27,3 @@ class Regression(TextObjective):
     def decode(self, outputs: Tensor, features: Features, indices: Sequence[int]) -> tuple[list[Any], list[Any]]:
         """The output itself; there is no other score."""
         return outputs.float().view(-1).tolist(), [None] * len(indices)
-
-    @staticmethod
-    def references(examples: Sequence[Example], labels: Sequence[str]) -> list[Any]:
-        """Scores."""
-        return [float(example.label) for example in examples]  # type: ignore[arg-type]

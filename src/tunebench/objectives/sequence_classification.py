@@ -8,7 +8,6 @@ from torch import Tensor
 
 from tunebench.objectives._text import TextObjective
 from tunebench.objectives.base import Features
-from tunebench.tasks.examples import Example
 
 
 class SequenceClassification(TextObjective):
@@ -34,8 +33,3 @@ class SequenceClassification(TextObjective):
         """The most probable class's name, and every class's probability."""
         best = outputs.argmax(-1).tolist()
         return [self.labels[index] for index in best], outputs.double().softmax(-1).tolist()
-
-    @staticmethod
-    def references(examples: Sequence[Example], labels: Sequence[str]) -> list[Any]:
-        """Class names."""
-        return [labels[int(example.label)] for example in examples]  # type: ignore[arg-type]

@@ -10,11 +10,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from tunebench._util.errors import UserError
-from tunebench.evaluation.unreadable import NO_LABEL
 from tunebench.objectives import _writing
 from tunebench.objectives.base import IGNORED, Features, Objective, rows_of
-from tunebench.tasks import words
-from tunebench.tasks.examples import Example, PromptExample, QuestionExample, TextExample
+from tunebench.tasks.examples import Example
+from tunebench.tasks.written import BLANK
 
 
 class TextToText(Objective):
@@ -35,7 +34,6 @@ class TextToText(Objective):
     max_new_tokens: int = 64
     beams: int = 1
     answer: Literal["rank", "generate"] = "rank"
-    regression: bool = False
 
     @staticmethod
     def head(labels: Sequence[str]) -> dict[str, Any]:
@@ -44,18 +42,18 @@ class TextToText(Objective):
 
     @property
     def closed(self) -> bool:  # type: ignore[override]
-        """Classes and scores are."""
-        return bool(self.labels) or self.regression
+        """As the task says."""
+        return self.task.closed
 
     @property
     def ranks(self) -> bool:  # type: ignore[override]
-        """Each of the known answers is scored."""
-        return self.closed and self.answer == "rank"
+        """The likelihoods of all answers are compared, where they are few and the task does not have them written."""
+        return bool(self._ranked) and self.answer == "rank"
 
     @property
     def new_tokens(self) -> int:
         """The most tokens an answer may have; a gap's sentinel is not one of its own."""
-        return self.max_new_tokens + (words.BLANK in self.prompt)
+        return self.max_new_tokens + (BLANK in self.prompt)
 
     @property
     def writes(self) -> bool:  # type: ignore[override]
@@ -69,48 +67,41 @@ class TextToText(Objective):
             UserError: scores are to be ranked, and one lies outside the scale that is ranked; or a prompt's gap is cut
                 off with the end of its text.
         """
-        if self.regression and self.ranks:
-            self._on_scale(examples)
-        sources = [words.prompt_of(example, self.prompt) for example in examples]
-        encoded = self._tokenize(sources)
+        if self.ranks:
+            self.task.check_ranked(examples)
+        sources = [self.task.prompt_of(example) for example in examples]
+        return self.encode_texts(sources, [self.task.target_of(example, self.labels) for example in examples])
+
+    def encode_texts(self, sources: Sequence[str], answers: Sequence[str]) -> Features:
+        """Sources and targets in words to the same."""
+        encoded = self._tokenize(list(sources))
         full = [text for text, ids in zip(sources, encoded["input_ids"], strict=True) if len(ids) >= self.max_tokens]
         cut = {"sources": self._count_cut(full) if full else 0}
-        targets = self._targets([words.target_of(example, self._verbal) for example in examples])
+        targets = self._targets(answers)
         self._gaps_stand(encoded["input_ids"])
         cut["targets"] = sum(len(ids) > self.target_tokens for ids in targets)
         kept = [ids[: self.target_tokens] for ids in targets]
         return Features(rows_of(encoded), kept, {what: count for what, count in cut.items() if count})
 
     def _gaps_stand(self, sources: Sequence[Sequence[int]]) -> None:
-        gap = self.tokenizer.convert_tokens_to_ids(words.BLANK)
-        lost = sum(gap not in ids for ids in sources) if words.BLANK in self.prompt else 0
+        gap = self.tokenizer.convert_tokens_to_ids(BLANK)
+        lost = sum(gap not in ids for ids in sources) if BLANK in self.prompt else 0
         if lost:
             raise UserError(
                 f"prompt: {lost:,} of {len(sources):,} texts are cut at max_tokens ({self.max_tokens}), before the gap "
-                f"{words.BLANK}. Put it in front of the field that is long, or raise max_tokens."
+                f"{BLANK}. Put it in front of the field that is long, or raise max_tokens."
             )
 
-    def _on_scale(self, examples: Sequence[Example]) -> None:
-        for example in examples:
-            if isinstance(example, TextExample) and not 0 <= example.label <= words.HIGHEST:
-                raise UserError(
-                    f"the score {example.label} lies outside 0 to {words.HIGHEST}, and only the fifths between are "
-                    "ranked. Give the task answer: generate, or bring its scores to this scale."
-                )
-
     @functools.cached_property
-    def _verbal(self) -> tuple[str, ...]:
-        try:
-            return words.verbal(self.labels, self.verbalizer)
-        except ValueError as error:
-            raise UserError(str(error)) from None
+    def _ranked(self) -> tuple[str, ...]:
+        return self.task.ranked(self.labels)
 
     def _targets(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids with end-of-text, uncut; after the gap's sentinel, where the prompt has a gap."""
-        if words.BLANK in self.prompt:
-            if words.BLANK not in self.tokenizer.get_vocab():
-                raise UserError(f"prompt: the model's tokenizer has no {words.BLANK}: pose the answer without a gap.")
-            texts = [f"{words.BLANK} {text}" for text in texts]
+        if BLANK in self.prompt:
+            if BLANK not in self.tokenizer.get_vocab():
+                raise UserError(f"prompt: the model's tokenizer has no {BLANK}: pose the answer without a gap.")
+            texts = [f"{BLANK} {text}" for text in texts]
         return self.tokenizer(text_target=list(texts), verbose=False)["input_ids"]  # type: ignore[return-value]
 
     def collate_labels(self, features: Features, indices: Sequence[int], width: int) -> Tensor:
@@ -132,7 +123,7 @@ class TextToText(Objective):
         encoded = network.get_encoder()(**batch, return_dict=True)
         rows = len(batch["attention_mask"])
         scores = []
-        for ids in self._targets(self._known()):
+        for ids in self._targets(self._ranked):
             labels = torch.tensor(ids, device=batch["attention_mask"].device).expand(rows, -1)
             logits = network(
                 encoder_outputs=encoded,
@@ -142,33 +133,12 @@ class TextToText(Objective):
             scores.append(-functional.cross_entropy(logits.mT, labels, reduction="none").sum(1))
         return torch.stack(scores, dim=1)
 
-    def _known(self) -> tuple[str, ...]:
-        """The answers that are ranked; of scores all fifths of 0 to 5, STS-B's scale."""
-        count = round(words.HIGHEST / words.STEP) + 1
-        return self._verbal or tuple(f"{words.STEP * number:.1f}" for number in range(count))
-
     def decode(self, outputs: Tensor, features: Features, indices: Sequence[int]) -> tuple[list[Any], list[Any]]:
-        """Class names, scores or texts; beside them every label's probability, or the text that was written."""
+        """Answers in task space; beside them every label's probability, or the text that was written."""
         if self.ranks:
-            known = self._known()
-            best = outputs.argmax(-1).tolist()
-            if self.regression:
-                return [words.score_of(known[index]) for index in best], [None] * len(best)
-            return [self.labels[index] for index in best], outputs.double().softmax(-1).tolist()
+            best = [self._ranked[index] for index in outputs.argmax(-1).tolist()]
+            answers = [self.task.answer_of(text, self.labels) for text in best]
+            return answers, outputs.double().softmax(-1).tolist() if self.labels else [None] * len(best)
         written = [_writing.text_of(row, self.tokenizer) for row in outputs.tolist()]
         sure = [{"text": text, "ended": ended} for text, ended in written]
-        if self.labels:
-            named = {**dict(zip(self._verbal, self.labels, strict=True)), NO_LABEL: NO_LABEL}
-            return [named[words.label_of(text, self._verbal)] for text, _ in written], sure
-        if self.regression:
-            return [words.score_of(text) for text, _ in written], sure
-        return [text for text, _ in written], sure
-
-    @staticmethod
-    def references(examples: Sequence[Example], labels: Sequence[str]) -> list[Any]:
-        """Targets; of questions all answers."""
-        return [
-            list(example.answers) if isinstance(example, QuestionExample) else example.response
-            for example in examples
-            if isinstance(example, QuestionExample | PromptExample)
-        ]
+        return [self.task.answer_of(text, self.labels) for text, _ in written], sure

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from tunebench.objectives.base import IGNORED, Features, Objective, rows_of
-from tunebench.tasks.examples import Example, TokensExample
+from tunebench.tasks.examples import Example
+from tunebench.tasks.problems.token_classification import TokensExample
 
 OUTSIDE = "O"
 
@@ -81,8 +82,3 @@ class TokenClassification(Objective):
             predictions.append([OUTSIDE if at is None else self.labels[best[row][at]] for at in first])
             scores.append([None if at is None else sure[row][at] for at in first])
         return predictions, scores
-
-    @staticmethod
-    def references(examples: Sequence[Example], labels: Sequence[str]) -> list[Any]:
-        """Tag names of each sentence."""
-        return [[labels[tag] for tag in example.label] for example in examples]  # type: ignore[union-attr]

@@ -116,8 +116,7 @@ def tune(
         TrunkCache(cache, budget.cache_gigabytes * 1e9), budget.evaluation_batch_tokens, observe,
     )  # fmt: skip
     cut.source(shown)  # now, so that its trunk is not counted among the seconds of the first evaluation
-    native = objectives()[run.task.objective]
-    gold = native.references(compared, examples.labels)
+    gold = run.task.references(compared, examples.labels)
     answers: tuple[list[Any], list[Any]] | None = None
 
     def validate() -> dict[str, float | None]:
@@ -147,7 +146,8 @@ def tune(
             )
         if not train.is_over(state, budget):
             predictions, details = answers or cut.predict(shown, cheaper)  # none where it stood there already
-            write_answers(folder / VALIDATION, rows, compared, predictions, gold, details)
+            asked = [run.task.shown(example) for example in compared]
+            write_answers(folder / VALIDATION, rows, asked, predictions, gold, details)
             return Pause(state, cut.watch.seconds.get("trunk", 0.0), measure.Peaks())
         weights.load_weights(model, best)
         saved = [best]
@@ -160,7 +160,7 @@ def tune(
     if exact and state.best_epoch:
         validation = state.history[state.best_epoch - 1]["validation"]
     else:
-        whole = native.references(examples.splits["validation"], examples.labels)
+        whole = run.task.references(examples.splits["validation"], examples.labels)
         validation = score(metrics, cut.predict("validation")[0], whole)
     observe(Testing())
     predictions, sure = cut.predict("test")
@@ -205,7 +205,7 @@ def pose(run: Run, found: checkpoints.Checkpoint, labels: Sequence[str], tokeniz
         raise UserError(f"{run.technique}: {taken} virtual tokens leave no position of '{run.model}' for a text.")
     limit = min(run.task.max_tokens, room)
     posed = posed_as(run, found.family)
-    return objectives()[posed](labels, tokenizer, max_tokens=limit, **run.task.particular(posed))
+    return objectives()[posed](run.task, labels, tokenizer, max_tokens=limit)
 
 
 def posed_as(run: Run, family: Family) -> str:
@@ -268,13 +268,15 @@ def settle(model: Any, family: Family, accelerator: Accelerator, precision: Prec
 
 def fit_baseline(run: Run, baseline: Baseline, examples: Data, folder: Path) -> Outcome:
     """Fit a baseline on the training examples, and predict the test split."""
-    cls, watch = objectives()[run.task.objective], measure.Stopwatch()
+    watch = measure.Stopwatch()
     with watch.time("train"):
         predictor = baseline.fit(examples.splits["train"], run.task.objective, examples.labels, run.seed)
     saved = predictor.save(folder)
     with watch.time("evaluation"):
         guesses, _ = predictor.predict(examples.splits["validation"])
-        validation = score(run.task.metrics, guesses, cls.references(examples.splits["validation"], examples.labels))
+        validation = score(
+            run.task.metrics, guesses, run.task.references(examples.splits["validation"], examples.labels)
+        )
     predictions, sure = predictor.predict(examples.splits["test"])
     parameters = Parameters(
         total=predictor.parameters, trainable=predictor.parameters, technique=predictor.parameters, head=0

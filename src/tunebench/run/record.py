@@ -13,7 +13,6 @@ from tunebench.engine.latency import Latency
 from tunebench.evaluation.bootstrap import bootstrap_intervals
 from tunebench.evaluation.metrics import METRICS
 from tunebench.evaluation.unreadable import NO_LABEL, NO_NUMBER
-from tunebench.objectives import objectives
 from tunebench.objectives.base import Objective
 from tunebench.records import (
     Cost,
@@ -31,7 +30,7 @@ from tunebench.records import (
 )
 from tunebench.run.pause import cost_until_now
 from tunebench.study import Run
-from tunebench.tasks.examples import shown
+from tunebench.tasks.examples import shortened
 from tunebench.tasks.leakage import overlap
 from tunebench.tasks.load import SPLITS, Data
 
@@ -74,16 +73,16 @@ def record(
     given: Sequence[Notice] = (),
 ) -> Done:
     """Score the test predictions, keep them, and put all together."""
-    gold = objectives()[run.task.objective].references(examples.splits["test"], examples.labels)
+    gold = run.task.references(examples.splits["test"], examples.labels)
     test = score(run.task.metrics, outcome.predictions, gold)
     refuse_padding(outcome.predictions, outcome.tokens.get("test"))
-    asked = examples.splits["test"]
+    asked = [run.task.shown(example) for example in examples.splits["test"]]
     write_answers(folder / PREDICTIONS, range(len(asked)), asked, outcome.predictions, gold, outcome.sure)
     spent = cost_until_now(folder, outcome.state, outcome.trunk_seconds, total_seconds, outcome.peaks)
     main, state = METRICS[run.task.metrics[0]], outcome.state
     train_seconds = state.seconds.get("train", 0.0)
     remarks = [*given, *outcome.notices]
-    found = overlap(examples)
+    found = overlap(run.task, examples)
     remarks += [Notice(code=code, message=message) for code, message in found.sentences(len(gold))]
     kept = [n for n in range(len(gold)) if n not in found.all]
     without = {}
@@ -147,15 +146,15 @@ def record(
 def write_answers(
     path: Path,
     ids: Sequence[int],
-    asked: Sequence[Any],
+    asked: Sequence[str],
     predictions: Sequence[Any],
     references: Sequence[Any],
     details: Sequence[Any],
 ) -> None:
     """Write what a model answered, one JSON object per example; `ids` are rows of the split."""
     rows = [
-        {"id": number, "input": shown(example), "prediction": prediction, "reference": reference, "scores": scores}
-        for number, example, prediction, reference, scores in zip(
+        {"id": number, "input": shortened(text), "prediction": prediction, "reference": reference, "scores": scores}
+        for number, text, prediction, reference, scores in zip(
             ids, asked, predictions, references, details, strict=True
         )
     ]

@@ -19,7 +19,7 @@ from tunebench.records import Done, read_result
 from tunebench.run.execute import build, pose
 from tunebench.study import RUN_FILE, Places, Run
 from tunebench.study import read_run as read_definition
-from tunebench.tasks.examples import Example, PromptExample, QuestionExample, TextExample, TokensExample, filled
+from tunebench.tasks.examples import Example
 from tunebench.techniques.base import Baseline, Predictor, Technique, Trained
 from tunebench.zoo import checkpoints
 
@@ -60,17 +60,13 @@ def predict(run_dir: str | Path, texts: Sequence[str], pairs: Sequence[str] | No
         answers, sure = _baseline(run.entry, run, done, folder).predict(examples)
     else:
         answers, sure = answers_of(run, folder, *load(run, places, done, folder), examples)
-    return [_answer(done, *row) for row in zip(texts, examples, answers, sure, strict=True)]
+    rows = zip(texts, answers, sure, strict=True)
+    return [run.task.answered(text, answer, details, done.data.labels) for text, answer, details in rows]
 
 
 def _not_empty(texts: Sequence[str], command: str) -> None:
     if not texts or any(not text.strip() for text in texts):
         raise UserError(f"{command}: a text is empty. Give at least one word.")
-
-
-_SECOND = {"sequence_classification": "pair", "regression": "pair", "causal_lm": "input",
-           "question_answering": "context"}  # fmt: skip
-"""Objective -> the role that a second text plays."""
 
 
 def examples_of(run: Run, texts: Sequence[str], pairs: Sequence[str] | None, command: str) -> list[Example]:
@@ -80,32 +76,16 @@ def examples_of(run: Run, texts: Sequence[str], pairs: Sequence[str] | None, com
         UserError: a text is empty, or the task asks for another number of texts.
     """
     _not_empty(texts, command)
-    second = _SECOND.get(run.task.objective)
-    takes_two = second is not None and run.task.columns.get(second) is not None
-    if pairs is None and takes_two and second != "input":
+    task, second = run.task, run.task.second
+    takes_two = second is not None and task.columns.get(second) is not None
+    if pairs is None and takes_two and not task.second_is_optional:
         what = "the second one" if second == "pair" else f"the {second}"
-        raise UserError(
-            f"{command}: {run.task.name} takes two texts. Give {what} with --pair (in a file: after a tab)."
-        )
+        raise UserError(f"{command}: {task.name} takes two texts. Give {what} with --pair (in a file: after a tab).")
     if pairs is not None and not takes_two:
-        raise UserError(f"{command}: {run.task.name} takes one text at a time. Leave --pair (in a file: the tabs) out.")
-    if pairs is not None and second != "input" and any(not pair.strip() for pair in pairs):
+        raise UserError(f"{command}: {task.name} takes one text at a time. Leave --pair (in a file: the tabs) out.")
+    if pairs is not None and not task.second_is_optional and any(not pair.strip() for pair in pairs):
         raise UserError(f"{command}: a {second} is empty. Give at least one word with each --pair.")
-    return [_example(run, text, pair) for text, pair in zip(texts, pairs or [""] * len(texts), strict=True)]
-
-
-def _example(run: Run, text: str, pair: str) -> Example:
-    """A new text as an example without an answer."""
-    task = run.task
-    if task.objective == "token_classification":
-        return TokensExample(tuple(text.split()), (0,) * len(text.split()))
-    if task.objective == "causal_lm":
-        return PromptExample(filled(task.prompt, instruction=text, input=pair), "")
-    if task.objective == "text_to_text":
-        return PromptExample(filled(task.prompt, source=text), "", text)
-    if task.objective == "question_answering":
-        return QuestionExample(text, pair, ("",), (0,))
-    return TextExample(text, 0, pair if task.columns.get("pair") else None)
+    return [task.asked(text, pair) for text, pair in zip(texts, pairs or [""] * len(texts), strict=True)]
 
 
 def export(run_dir: str | Path, target: str | Path) -> Path:
@@ -197,16 +177,3 @@ def answers_of(
         autocast,
         run.training.evaluation_batch_tokens,
     )
-
-
-def _answer(done: Done, text: str, example: Example, answer: Any, sure: Any) -> dict[str, Any]:
-    if isinstance(example, TokensExample):
-        return {"tokens": list(example.tokens), "tags": answer, "scores": sure}
-    if isinstance(sure, bool):
-        return {"text": text, "response": answer, "ended": sure}
-    if isinstance(example, PromptExample | QuestionExample):
-        return {**(sure or {}), "text": text, "answer": answer}
-    if done.data.labels:
-        scores = dict(zip(done.data.labels, sure, strict=True)) if isinstance(sure, list) else sure
-        return {"text": text, "label": answer, "scores": scores}
-    return {"text": text, "score": answer}

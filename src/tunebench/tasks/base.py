@@ -1,13 +1,25 @@
-"""A task is a record: what is asked, of which data, and what counts as a good answer."""
+"""A task is a record: what is asked, of which data, and what counts as a good answer.
 
-from collections.abc import Collection
-from string import Formatter
-from typing import Any, Literal, get_args
+`Task` is what all tasks share. Each problem type derives from it in one file of `tasks/problems/`; a task's `objective`
+names its problem type, and `Task.model_validate` gives an instance of that class.
+"""
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, ValidationError, model_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from tunebench._util.errors import did_you_mean
-from tunebench.tasks.words import verbal
+from tunebench.evaluation.metrics import METRICS
+from tunebench.tasks.examples import Example
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Split = Literal["train", "validation", "test"]
 SPLITS = get_args(Split)
@@ -21,50 +33,6 @@ CARVING_RULE = (
     "A missing validation split is 10 % of train. A missing test split is the validation split if there is one, "
     "else 10 % of the rows. Rows are drawn by a shuffle seeded with 0 and leave the split they come from."
 )
-
-ROLES = {
-    "sequence_classification": {"text": "text", "pair": None, "label": "label"},
-    "regression": {"text": "text", "pair": None, "label": "label"},
-    "token_classification": {"tokens": "tokens", "label": "tags"},
-    "causal_lm": {"instruction": "instruction", "input": None, "response": "response"},
-    "text_to_text": {"source": "source", "target": "target"},
-    "question_answering": {"question": "question", "context": "context", "answers": "answers"},
-}
-"""Objective -> role -> the column it has unless `columns` says otherwise; None: no such column."""
-
-PROMPTS = {
-    "sequence_classification": "classify: {text}\n{pair}",
-    "regression": "score: {text}\n{pair}",
-    "causal_lm": "Instruction: {instruction}\nInput: {input}\nResponse:",
-    "text_to_text": "{source}",
-    "question_answering": "question: {question}\ncontext: {context}",
-}
-"""Objective -> what a model that answers in words reads; its fields are roles."""
-
-ALSO_AS = {
-    "sequence_classification": ("text_to_text",),
-    "regression": ("text_to_text",),
-    "text_to_text": ("causal_lm",),
-    "question_answering": ("text_to_text", "causal_lm"),
-}
-"""Objective of a task -> what a family without it does instead, best first."""
-
-DEFAULT_METRICS = {
-    "sequence_classification": ("macro_f1", "accuracy", "weighted_f1"),
-    "regression": ("pearson", "spearman"),
-    "token_classification": ("entity_f1", "entity_precision", "entity_recall", "tag_accuracy"),
-    "causal_lm": ("perplexity", "perplexity_all"),
-    "text_to_text": ("rouge_1", "rouge_2", "rouge_l", "rouge_lsum", "token_f1", "exact_match"),
-    "question_answering": ("token_f1", "exact_match"),
-}
-
-FIELDS = {
-    "token_classification": ("label_subwords",),
-    "causal_lm": ("prompt", "cue", "loss_on", "samples", "max_new_tokens", "beams"),
-    "text_to_text": ("prompt", "verbalizer", "target_tokens", "samples", "max_new_tokens", "beams", "answer"),
-    "question_answering": ("stride",),
-}
-"""Objective -> fields of a task that mean something to it alone."""
 
 
 class _Record(BaseModel):
@@ -82,32 +50,42 @@ class HubData(_Record):
     files: str = Field(description="path of a split's parquet files, with {split}")
 
 
-class Task(_Record):
+class Task(_Record, ABC):
     """A built-in task, or one made of the user's own files.
 
     Attributes:
         version: raised when the definition changes, so that old results are not mixed with new ones.
+        objective: the problem type: the name of a file of `tasks/problems/`.
         folder: the data set's folder under `--data-root`, one `<split>.parquet` each.
-        data: the user's own file, or a file a split; `embedded`: the data set that tunebench ships for the task.
+        data: the user's own file, or one file per split; `embedded`: the data set that tunebench ships for the task.
+        columns: role -> the column that plays it, or several where the problem type allows it; None: no such column.
         labels: class or tag names in the order of their indices; empty: inferred from the training split.
         hidden_label: the value that stands where a split's labels are withheld.
         metrics: the first is the main one: it selects the best epoch and ranks.
         max_tokens: longer inputs are cut, and counted.
-        label_subwords: whether each sub-word of a word carries its label in the loss, or the first only.
-        rows: at most so many examples a split, drawn by a shuffle seeded with 0.
-        prompt: what a model that answers in words reads; a line whose field is empty is left out. `<extra_id_0>` in it
-            is the gap of T5's pretraining, and the answer, which fills the gap, begins with the same sentinel.
-        verbalizer: label -> the word that a model writes for it, where that is not the label's name (text_to_text).
-        cue: what stands between prompt and response where one model reads and writes both (causal_lm).
-        loss_on: whether the response's tokens train a language model, or the prompt's as well.
-        target_tokens: longer targets are cut in training, and counted (text_to_text).
-        samples: so many answers to test prompts are kept in the result.
-        max_new_tokens: an answer that has not ended by then is cut.
-        beams: width of the beam search that writes the answers.
-        answer: how a class or score is read off a model that writes: `rank` takes the label that it finds likeliest,
-            `generate` lets it write; an answer that is no label is wrong, and counted.
-        stride: tokens that two windows over a long context share (question_answering).
+        rows: at most so many examples per split, drawn by a shuffle seeded with 0.
     """
+
+    # What a problem type declares.
+    title_of_problem: ClassVar[str]
+    roles: ClassVar[Mapping[str, str | None]]
+    """Role -> the column that plays it unless `columns` says otherwise; None: no column unless one is named."""
+    several: ClassVar[tuple[str, ...]] = ()
+    """Roles that several columns may play together."""
+    gold: ClassVar[str] = "label"
+    """The role that holds the reference answer."""
+    typed: ClassVar[tuple[str, ...]] = ()
+    """Roles whose values keep the type that a file gives them (class indices, scores); all others are text."""
+    form: ClassVar[str]
+    """What an answer is; metrics of the same form are allowed: class, classes, tags, score, likelihoods or text."""
+    poses: ClassVar[Mapping[str, tuple[str, ...]]]
+    """Objective that the task may be posed as, best first -> the task's fields that are its settings."""
+    default_metrics: ClassVar[tuple[str, ...]]
+    second: ClassVar[str | None] = None
+    """The role that a second text plays when new texts are asked."""
+    second_is_optional: ClassVar[bool] = False
+    formats: ClassVar[Mapping[str, Callable[[Path], pd.DataFrame]]] = {}
+    """File ending -> reader of a file format that only this problem type has."""
 
     name: str
     title: str = ""
@@ -116,110 +94,155 @@ class Task(_Record):
     hub: HubData | None = None
     folder: str | None = None
     data: str | dict[Split, str] | None = None
-    columns: dict[str, str | None] = {}
+    columns: dict[str, str | tuple[str, ...] | None] = {}
     labels: tuple[str, ...] = ()
     hidden_label: int | None = None
     metrics: tuple[str, ...] = ()
     max_tokens: int = Field(128, ge=8)
-    label_subwords: Literal["all", "first"] = "all"
     rows: dict[Split, int] = {}
-    prompt: str = ""
-    verbalizer: dict[str, str] = {}
-    cue: str = ""
-    loss_on: Literal["response", "all"] = "response"
-    samples: int = Field(default=16, ge=1)
-    target_tokens: int = Field(default=64, ge=2)
-    max_new_tokens: int = Field(default=64, ge=1)
-    beams: int = Field(default=1, ge=1)
-    answer: Literal["rank", "generate"] = "rank"
-    stride: int = Field(default=128, ge=1)
     licence: str = ""
     citation: str = ""
     caveats: tuple[str, ...] = ()
 
-    @model_validator(mode="before")
+    # Validation -------------------------------------------------------------------------------------------------------
+
+    @model_validator(mode="wrap")
     @classmethod
-    def _fill(cls, values: Any) -> Any:
+    def _as_its_problem(cls, values: Any, handler: ModelWrapValidatorHandler[Self]) -> Any:
         if not isinstance(values, dict):
-            return values
-        objective = values.get("objective")
-        if not isinstance(objective, str) or objective not in ROLES:
-            raise ValueError(f"there is no objective '{objective}'. {did_you_mean(str(objective), ROLES)}")
+            return handler(values)
+        if cls is Task:
+            return problem_of(values.get("objective")).model_validate(values)
+        try:
+            return handler(cls._filled(values))
+        except ValidationError as error:
+            raise _with_known_fields(error, cls) from None
+
+    @classmethod
+    def _filled(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """The values with the problem type's defaults, after checks whose messages name the way out."""
+        objective = cls.model_fields["objective"].default
         columns = values.get("columns") or {}
-        for role in columns:
-            if role not in ROLES[objective]:
-                raise ValueError(f"columns: {objective} has no role '{role}'. {did_you_mean(role, ROLES[objective])}")
-        metrics = values.get("metrics") or DEFAULT_METRICS[objective]
+        for role, column in columns.items() if isinstance(columns, dict) else ():
+            if role not in cls.roles:
+                raise ValueError(f"columns: {objective} has no role '{role}'. {did_you_mean(str(role), cls.roles)}")
+            if isinstance(column, list | tuple) and role not in cls.several:
+                raise ValueError(f"columns: {role} is one column, not {list(column)}. Name one.")
+        metrics = values.get("metrics") or cls.default_metrics
         if isinstance(metrics, str):
             raise ValueError(f"metrics: write a list, [{metrics}].")
         for metric in metrics:
-            if metric not in DEFAULT_METRICS[objective]:
-                known = did_you_mean(str(metric), DEFAULT_METRICS[objective])
+            if metric not in cls.allowed_metrics():
+                known = did_you_mean(str(metric), cls.allowed_metrics())
                 raise ValueError(f"{objective} has no metric '{metric}'. {known}")
         data = values.get("data")
         for split in data if isinstance(data, dict) else ():
             if split not in SPLITS:
                 raise ValueError(f"data: there is no split '{split}'. {did_you_mean(str(split), SPLITS)}")
-        return {
-            **values,
-            "columns": {**ROLES[objective], **columns},
-            "metrics": metrics,
-            "prompt": values.get("prompt") or PROMPTS.get(objective, ""),
-        }
+        columns = {**cls.roles, **columns} if isinstance(columns, dict) else columns
+        return {**values, "columns": columns, "metrics": metrics}
 
     @model_validator(mode="after")
-    def _known_fields(self) -> "Task":
-        try:
-            fields = [name for _, name, _, _ in Formatter().parse(self.prompt) if name is not None]
-        except ValueError as error:
-            raise ValueError(f"prompt: {error}. Write a brace that is text twice: {{{{ or }}}}.") from None
-        roles = _prompt_roles(self.objective)
-        for field in fields:
-            if field not in roles:
-                raise ValueError(f"prompt: there is no field '{field}'. {did_you_mean(field, roles)}")
-        for role, column in roles.items():
-            if column is not None and role not in fields:
-                raise ValueError(f"prompt: the field {{{role}}} is missing.")
-        return self
-
-    def particular(self, objective: str) -> dict[str, Any]:
-        """The fields that mean something to an objective alone, and what it must know of the task."""
-        values = {name: getattr(self, name) for name in FIELDS.get(objective, ())}
-        if objective == "text_to_text":
-            values["regression"] = self.objective == "regression"
-        if objective == "causal_lm":
-            values["writes"] = self.objective != "causal_lm"
-        return values
-
-    def objective_of(self, known: Collection[str]) -> str | None:
-        """The task's objective, or the best of `known` that it can be posed as; None: there is none."""
-        ways = (self.objective, *ALSO_AS.get(self.objective, ()))
-        return next((way for way in ways if way in known), None)
-
-    @property
-    def has_classes(self) -> bool:
-        """Whether an answer is one of a list of labels, or several."""
-        return "classification" in self.objective
-
-    @model_validator(mode="after")
-    def _words_for_labels(self) -> "Task":
-        if self.labels:
-            verbal(self.labels, self.verbalizer)
-        elif self.verbalizer and not self.has_classes:
-            raise ValueError(f"verbalizer: {self.objective} has no labels. Leave it out.")
-        return self
-
-    @model_validator(mode="after")
-    def _rows_are_positive(self) -> "Task":
+    def _rows_are_positive(self) -> Self:
         for split, count in self.rows.items():
             if count < 1:
                 raise ValueError(f"rows.{split}: {count} leaves no example. Give at least 1.")
         return self
 
+    # What the problem type is -----------------------------------------------------------------------------------------
 
-_ANSWERS = ("label", "response", "target", "answers", "tokens")
+    @classmethod
+    def allowed_metrics(cls) -> tuple[str, ...]:
+        """Metrics for answers of this form; a new one changes no task, and so no run."""
+        return tuple(name for name, metric in METRICS.items() if metric.form == cls.form)
+
+    @property
+    def has_classes(self) -> bool:
+        """Whether an answer is one of a list of labels, or several."""
+        return self.form in ("class", "classes", "tags")
+
+    def objective_of(self, known: Collection[str]) -> str | None:
+        """The best objective of `known` that the task can be posed as; None: there is none."""
+        return next((way for way in self.poses if way in known), None)
+
+    def particular(self, objective: str) -> dict[str, Any]:
+        """The task's fields that are settings of an objective."""
+        return {name: getattr(self, name) for name in self.poses.get(objective, ())}
+
+    def column(self, role: str) -> str | None:
+        """The one column that plays a role, or None."""
+        column = self.columns.get(role)
+        assert column is None or isinstance(column, str), f"several columns play {role}"
+        return column
+
+    def columns_of(self, role: str) -> tuple[str, ...]:
+        """All columns that play a role."""
+        column = self.columns.get(role)
+        return () if column is None else (column,) if isinstance(column, str) else column
+
+    # From rows to examples --------------------------------------------------------------------------------------------
+
+    def labels_in(self, train: pd.DataFrame, place: str) -> tuple[str, ...]:
+        """Class or tag names in the order of their indices, where the task does not list them."""
+        return ()
+
+    @abstractmethod
+    def examples(self, frame: pd.DataFrame, labels: tuple[str, ...], place: str) -> Sequence[Example]:
+        """A split's rows as examples.
+
+        Raises:
+            UserError: a value is missing or malformed, or a label is outside the list; `place` begins the message.
+        """
+
+    @abstractmethod
+    def asked(self, text: str, second: str) -> Example:
+        """A new text as an example without an answer; `second` is empty where there is none."""
+
+    # An example, as a model and as a person read it -------------------------------------------------------------------
+
+    @abstractmethod
+    def input_of(self, example: Any) -> str:
+        """All that a model reads."""
+
+    def shown(self, example: Any) -> str:
+        """What the model was asked, as a person reads it."""
+        return self.input_of(example)
+
+    def classes_of(self, example: Any) -> tuple[int, ...]:
+        """Indices of the classes that a whole text belongs to; none where an answer is something else."""
+        return ()
+
+    # Answers ----------------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def references(self, examples: Sequence[Any], labels: Sequence[str]) -> list[Any]:
+        """The gold answers, in the form that predictions have."""
+
+    @abstractmethod
+    def answered(self, text: str, answer: Any, details: Any, labels: Sequence[str]) -> dict[str, Any]:
+        """An answer to a new text as `predict` gives it; `details` is what `Objective.decode` gave beside it."""
 
 
-def _prompt_roles(objective: str) -> dict[str, str | None]:
-    """The roles that a prompt may name, and the columns they have by default: those that must be there have one."""
-    return {role: column for role, column in ROLES[objective].items() if role not in _ANSWERS}
+def problem_of(objective: Any) -> type[Task]:
+    """The problem type of an objective.
+
+    Raises:
+        ValueError: there is none of this name.
+    """
+    from tunebench.tasks.problems import problems  # they derive from `Task`
+
+    if not isinstance(objective, str) or objective not in problems():
+        raise ValueError(f"there is no objective '{objective}'. {did_you_mean(str(objective), problems())}")
+    return problems()[objective]
+
+
+def _with_known_fields(error: ValidationError, problem: type[Task]) -> ValidationError:
+    """The same error, where an unknown field is told with the fields that there are."""
+    lines: list[InitErrorDetails] = []
+    for line in error.errors():
+        details: Any = {key: value for key, value in line.items() if key in ("type", "loc", "input", "ctx")}
+        if line["type"] == "extra_forbidden" and len(line["loc"]) == 1:
+            text = f"there is no field '{line['loc'][0]}'. {did_you_mean(str(line['loc'][0]), problem.model_fields)}"
+            details |= {"type": PydanticCustomError("unknown_setting", "{text}", {"text": text}), "ctx": {}}
+        lines.append(details)
+    return ValidationError.from_exception_data(error.title, lines)

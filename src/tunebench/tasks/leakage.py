@@ -4,7 +4,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tunebench.tasks.examples import Example, PromptExample, QuestionExample, TextExample
+from tunebench.tasks.base import Task
+from tunebench.tasks.examples import Example
 from tunebench.tasks.load import Data
 
 _WORD = re.compile(r"\w+")
@@ -13,7 +14,7 @@ _TELLING = 0.5  # of the test inputs hold the name of their own label
 
 @dataclass(frozen=True)
 class Overlap:
-    """What was found.
+    """Examples that make a test split easier, or a training split harder, than it should be.
 
     Attributes:
         exact: test examples whose input stands in train letter by letter.
@@ -53,53 +54,39 @@ class Overlap:
         return found
 
 
-def overlap(data: Data) -> Overlap:
+def overlap(task: Task, data: Data) -> Overlap:
     """Look through a task's examples."""
-    train, test = data.splits["train"], data.splits["test"]
-    inputs = [_input(example) for example in train]
-    seen, loosely = set(inputs), {_loose(text) for text in inputs}
-    exact = tuple(n for n, example in enumerate(test) if _input(example) in seen)
-    near = tuple(
-        n for n, example in enumerate(test) if _input(example) not in seen and _loose(_input(example)) in loosely
-    )
-    return Overlap(exact, near, _contradictory(train, inputs), _telling(test, data.labels))
-
-
-def _input(example: Example) -> str:
-    """All that a model reads."""
-    if isinstance(example, TextExample):
-        return f"{example.text}\n{example.pair or ''}"
-    if isinstance(example, PromptExample):
-        return example.prompt
-    if isinstance(example, QuestionExample):
-        return f"{example.question}\n{example.context}"
-    return " ".join(example.tokens)
+    train, test = ([task.input_of(example) for example in data.splits[split]] for split in ("train", "test"))
+    seen, loosely = set(train), {_loose(text) for text in train}
+    exact = tuple(n for n, text in enumerate(test) if text in seen)
+    near = tuple(n for n, text in enumerate(test) if text not in seen and _loose(text) in loosely)
+    return Overlap(exact, near, _contradictory(task, data, train), _telling(task, data.splits["test"], data.labels))
 
 
 def _loose(text: str) -> str:
     return " ".join(_WORD.findall(text.casefold())) or text
 
 
-def _contradictory(train: Sequence[Example], inputs: Sequence[str]) -> int:
+def _contradictory(task: Task, data: Data, inputs: Sequence[str]) -> int:
     """Of classes and tags; scores, texts and answers may well differ."""
-    answers: dict[str, set[object]] = {}
-    for example, text in zip(train, inputs, strict=True):
-        if not isinstance(example, PromptExample | QuestionExample):
-            answers.setdefault(text, set()).add(example.label)
-    scores = any(isinstance(example, TextExample) and isinstance(example.label, float) for example in train)
-    return 0 if scores else sum(len(answers.get(text, ())) > 1 for text in inputs)
+    if not task.has_classes:
+        return 0
+    answers: dict[str, set[str]] = {}
+    for text, answer in zip(inputs, task.references(data.splits["train"], data.labels), strict=True):
+        answers.setdefault(text, set()).add(repr(answer))
+    return sum(len(answers[text]) > 1 for text in inputs)
 
 
-def _telling(test: Sequence[Example], labels: Sequence[str]) -> float | None:
-    """Where most inputs hold their own label's name, and few hold another one's."""
+def _telling(task: Task, test: Sequence[Example], labels: Sequence[str]) -> float | None:
+    """Where most inputs hold the name of a label of their own, and few hold another one's."""
     names = [" ".join(_WORD.findall(label.casefold())) for label in labels]
-    rows = [example for example in test if isinstance(example, TextExample) and isinstance(example.label, int)]
+    rows = [(example, classes) for example in test if (classes := task.classes_of(example))]
     if not rows or not names or not all(names):
         return None
     own = other = 0
-    for example in rows:
-        text = f" {_loose(_input(example))} "
+    for example, classes in rows:
+        text = f" {_loose(task.input_of(example))} "
         held = [f" {name} " in text for name in names]
-        own += held[int(example.label)]
-        other += any(flag for n, flag in enumerate(held) if n != example.label)
+        own += any(held[label] for label in classes)
+        other += any(flag for label, flag in enumerate(held) if label not in classes)
     return own / len(rows) if own >= _TELLING * len(rows) and own > 5 * other else None

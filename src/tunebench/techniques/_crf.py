@@ -9,7 +9,8 @@ import numpy as np
 import pycrfsuite
 from safetensors.numpy import load_file, save_file
 
-from tunebench.tasks.examples import Example, TokensExample
+from tunebench.tasks.examples import Example
+from tunebench.tasks.problems.token_classification import TokensExample
 from tunebench.techniques.base import Predictor
 
 _FILE = "crf.safetensors"

@@ -45,12 +45,12 @@ class Linear(Predictor):
         return [folder / _TERMS, folder / _WEIGHTS]
 
 
-def fit_linear(train: Sequence[TextExample], objective: str, labels: Sequence[str], c: float, alpha: float) -> Linear:
+def fit_linear(train: Sequence[TextExample], form: str, labels: Sequence[str], c: float, alpha: float) -> Linear:
     """Logistic regression for classes, ridge regression for scores."""
     vectorizer = _vectorizer()
     vectorizer.fit([text for row in train for text in (row.text, row.pair) if text is not None])
     features, targets = _features(vectorizer, train), np.array([row.label for row in train])
-    if objective == "regression":
+    if form == "score":
         ridge = Ridge(alpha=alpha).fit(features, targets)
         return Linear(vectorizer, ridge.coef_.reshape(1, -1), np.atleast_1d(ridge.intercept_), ())
     model = LogisticRegression(C=c, max_iter=1000).fit(features, targets)
@@ -63,12 +63,12 @@ def fit_linear(train: Sequence[TextExample], objective: str, labels: Sequence[st
     return Linear(vectorizer, weights, bias, labels)
 
 
-def load_linear(folder: Path, objective: str, labels: Sequence[str]) -> Linear:
+def load_linear(folder: Path, form: str, labels: Sequence[str]) -> Linear:
     """What `Linear.save` wrote."""
     terms, numbers = json.loads((folder / _TERMS).read_text("utf-8")), load_file(folder / _WEIGHTS)
     vectorizer = _vectorizer(vocabulary={term: index for index, term in enumerate(terms)})
     vectorizer.idf_ = numbers["idf"]
-    return Linear(vectorizer, numbers["weights"], numbers["bias"], () if objective == "regression" else labels)
+    return Linear(vectorizer, numbers["weights"], numbers["bias"], () if form == "score" else labels)
 
 
 def _vectorizer(**options: Any) -> TfidfVectorizer:

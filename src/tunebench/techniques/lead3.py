@@ -11,6 +11,7 @@ from pydantic import Field
 
 from tunebench.families.base import Family
 from tunebench.tasks.examples import Example, PromptExample
+from tunebench.tasks.problems import problems
 from tunebench.techniques.base import Baseline, Predictor
 
 _FILE = "lead3.json"
@@ -27,7 +28,8 @@ class Lead3(Baseline):
 
     def not_applicable(self, family: Family, objective: str) -> str | None:
         """It answers with a part of the source."""
-        return None if objective == "text_to_text" else f"the beginning of a source is no answer to {objective}"
+        has_source = "source" in problems()[objective].roles
+        return None if has_source else f"the beginning of a source is no answer to {objective}"
 
     def fit(self, train: Sequence[Example], objective: str, labels: Sequence[str], seed: int) -> Predictor:
         """There is nothing to fit."""

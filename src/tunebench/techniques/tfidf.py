@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from pydantic import Field
 
 from tunebench.families.base import Family
-from tunebench.tasks.examples import Example, TextExample, TokensExample
+from tunebench.tasks.examples import Example
+from tunebench.tasks.problems import problems
 from tunebench.techniques.base import Baseline, Predictor
 
 
@@ -33,26 +34,28 @@ class Tfidf(Baseline):
 
     def not_applicable(self, family: Family, objective: str) -> str | None:
         """It answers with a class, a score or tags, not with text."""
-        if objective in ("sequence_classification", "regression", "token_classification"):
+        if problems()[objective].form in ("class", "score", "tags"):
             return None
         return f"a linear model on TF-IDF has no answer of the form that {objective} asks for"
 
     def fit(self, train: Sequence[Example], objective: str, labels: Sequence[str], seed: int) -> Predictor:
         """The linear model or the CRF."""
-        if objective == "token_classification":
+        form = problems()[objective].form
+        if form == "tags":
             from tunebench.techniques._crf import fit_crf
 
-            return fit_crf(cast(Sequence[TokensExample], train), labels, self.crf_iterations)
+            return fit_crf(cast(Any, train), labels, self.crf_iterations)
         from tunebench.techniques._linear import fit_linear
 
-        return fit_linear(cast(Sequence[TextExample], train), objective, labels, self.c, self.alpha)
+        return fit_linear(cast(Any, train), form, labels, self.c, self.alpha)
 
     def load(self, folder: Path, objective: str, labels: Sequence[str]) -> Predictor:
         """As it was saved in a run's folder."""
-        if objective == "token_classification":
+        form = problems()[objective].form
+        if form == "tags":
             from tunebench.techniques._crf import load_crf
 
             return load_crf(folder, labels)
         from tunebench.techniques._linear import load_linear
 
-        return load_linear(folder, objective, labels)
+        return load_linear(folder, form, labels)

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 from pydantic_core import to_json
 
+from tunebench._util.registry import definitions_in
 from tunebench.evaluation import bootstrap, entities, metrics, rouge
+from tunebench.evaluation.metrics import base
 from tunebench.records import read_json, write_json
 from tunebench.report.stats import draws, trials
 from tunebench.report.stats.trials import Outcome
@@ -60,7 +62,7 @@ def _plain(numbers: np.ndarray) -> list[Any]:
 
 @functools.cache
 def _code() -> bytes:
-    sources = [
-        Path(str(module.__file__)).read_bytes() for module in (metrics, entities, rouge, bootstrap, draws, trials)
-    ]
+    scoring = [found.module for found in definitions_in(metrics, "tunebench.metrics")]
+    modules = (*scoring, base, entities, rouge, bootstrap, draws, trials)
+    sources = [Path(str(module.__file__)).read_bytes() for module in modules]
     return b"".join([*sources, np.__version__.encode()])

@@ -36,7 +36,7 @@ def rescore(study: StudyResults) -> tuple[StudyResults, list[Change], list[str]]
             runs.append(run)
             continue
         answers = read_answers(study.folder, run.plan.id)
-        if answers is None or _uneven(*answers):
+        if answers is None or _uneven(run.result, *answers):
             unread.append(run.plan.id)
             runs.append(run)
             continue
@@ -67,9 +67,11 @@ def _again(result: Done, answers: list[Any], gold: list[Any]) -> Done:
     )
 
 
-def _uneven(answers: list[Any], gold: list[Any]) -> bool:
+def _uneven(result: Done, answers: list[Any], gold: list[Any]) -> bool:
     """Whether a sentence has another number of tags than of words: no metric of tags can be computed then."""
-    return any(isinstance(a, list) and len(a) != len(b) for a, b in zip(answers, gold, strict=True))
+    main = METRICS.get(result.main_metric.name)
+    tags = main is not None and main.form == "tags"
+    return tags and any(len(a) != len(b) for a, b in zip(answers, gold, strict=True))
 
 
 def _same(one: float | None, other: float | None) -> bool:

@@ -9,13 +9,12 @@ from torch import Tensor
 
 from tunebench._util.errors import UserError
 from tunebench.families.base import base_of
-from tunebench.objectives.base import Objective
+from tunebench.objectives.base import Features, Objective
 from tunebench.objectives.causal_lm import CausalLm
 from tunebench.objectives.text_to_text import TextToText
 from tunebench.serve import finished as serving
 from tunebench.study import Run
-from tunebench.tasks import words
-from tunebench.tasks.examples import Example, PromptExample
+from tunebench.tasks.examples import Example
 
 _UNCUT = 1 << 20  # tokens; longer than any text
 
@@ -65,31 +64,29 @@ def read(run: Run, folder: Path, model: Any, objective: Objective, example: Exam
 
 def _in_words(objective: CausalLm | TextToText, answer: Any, sure: Any) -> str:
     """An answer as it was written, or as the model writes the label or score that was ranked first."""
-    if isinstance(sure, dict) and "text" in sure:
-        return sure["text"]
-    if isinstance(objective, TextToText) and objective.labels:
-        return objective.verbalizer.get(answer, answer)
-    return answer if isinstance(answer, str) else words.score_as_text(answer)
+    return sure["text"] if isinstance(sure, dict) and "text" in sure else objective.task.in_words(answer)
 
 
 def _as_given(objective: Objective, example: Example) -> Read:
     features = objective.encode([example])
     batch = objective.collate(features, [0])
     ids = features.inputs[0]["input_ids"]
-    return Read(batch, _tokens(objective, ids), None, None, _length(objective, example, len(ids)))
+    return Read(
+        batch, _tokens(objective, ids), None, None, _length(_uncut(objective).encode([example]), objective, ids)
+    )
 
 
 def _with_answer(model: Any, objective: CausalLm | TextToText, example: Example, answer: str) -> Read:
-    posed = PromptExample(words.prompt_of(example, objective.prompt), answer)
-    features = objective.encode([posed])
+    posed = [objective.task.prompt_of(example)], [answer]
+    features, full = objective.encode_texts(*posed), _uncut(objective).encode_texts(*posed)
     ids, label = features.inputs[0]["input_ids"], features.labels[0]
     if isinstance(objective, TextToText):
         batch = objective.collate(features, [0])
         given = base_of(model).prepare_decoder_input_ids_from_labels(batch["labels"].to(model.device))  # type: ignore[operator]
         written = _tokens(objective, given[0].tolist(), answer_from=0)
-        length = f"{_length(objective, posed, len(ids))}; the decoder reads {len(written)}"
+        length = f"{_length(full, objective, ids)}; the decoder reads {len(written)}"
         return Read(batch, _tokens(objective, ids), written, answer, length)
-    length = _length(objective, posed, len(ids))
+    length = _length(full, objective, ids)
     if ids[-1] == objective.tokenizer.eos_token_id and len(ids) > label:  # a model never reads the end that it writes
         for column in features.inputs[0].values():
             column.pop()
@@ -114,9 +111,14 @@ def _shown(tokenizer: Any, number: int) -> str:
     return text if text and "\ufffd" not in text else tokenizer.convert_ids_to_tokens(number)
 
 
-def _length(objective: Objective, example: Example, count: int) -> str:
-    """How many tokens are read, and of how many."""
+def _uncut(objective: Any) -> Any:
+    """The same objective without a limit."""
     whole = copy.copy(objective)
     whole.max_tokens = _UNCUT
-    full = len(whole.encode([example]).inputs[0]["input_ids"])
+    return whole
+
+
+def _length(uncut: Features, objective: Objective, ids: list[int]) -> str:
+    """How many tokens are read, and of how many."""
+    count, full = len(ids), uncut.lengths[0]
     return f"{count}" if full <= count else f"{count} of {full}: cut at the run's limit of {objective.max_tokens}"

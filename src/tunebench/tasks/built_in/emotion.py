@@ -1,11 +1,11 @@
 """Six emotions in short English messages: https://huggingface.co/datasets/dair-ai/emotion (config `split`)."""
 
-from tunebench.tasks.base import HubData, Task
+from tunebench.tasks.base import HubData
+from tunebench.tasks.problems.sequence_classification import SequenceClassificationTask
 
-emotion = Task(
+emotion = SequenceClassificationTask(
     name="emotion",
     title="Emotion classification",
-    objective="sequence_classification",
     hub=HubData(id="dair-ai/emotion", files="split/{split}-*.parquet"),
     folder="emotion",
     labels=("sadness", "joy", "love", "anger", "fear", "surprise"),

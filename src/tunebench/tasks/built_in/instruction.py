@@ -1,11 +1,11 @@
 """Instructions with answers: Alpaca, https://huggingface.co/datasets/tatsu-lab/alpaca."""
 
-from tunebench.tasks.base import HubData, Task
+from tunebench.tasks.base import HubData
+from tunebench.tasks.problems.causal_lm import CausalLmTask
 
-instruction = Task(
+instruction = CausalLmTask(
     name="instruction",
     title="Following instructions",
-    objective="causal_lm",
     hub=HubData(id="tatsu-lab/alpaca", files="data/{split}-*.parquet"),
     folder="alpaca",
     columns={"instruction": "instruction", "input": "input", "response": "output"},

@@ -1,11 +1,11 @@
 """Named entities in Reuters news: CoNLL-2003, https://huggingface.co/datasets/eriktks/conll2003 in IOB2."""
 
-from tunebench.tasks.base import HubData, Task
+from tunebench.tasks.base import HubData
+from tunebench.tasks.problems.token_classification import TokenClassificationTask
 
-ner = Task(
+ner = TokenClassificationTask(
     name="ner",
     title="Named-entity recognition",
-    objective="token_classification",
     # The data set's own revision is a loading script, which datasets 4 no longer runs; this is the hub's conversion.
     hub=HubData(id="eriktks/conll2003", revision="refs/convert/parquet", files="conll2003/{split}/*.parquet"),
     folder="conll2003",

@@ -1,11 +1,11 @@
 """Questions about paragraphs of Wikipedia: SQuAD 1.1, https://huggingface.co/datasets/rajpurkar/squad."""
 
-from tunebench.tasks.base import HubData, Task
+from tunebench.tasks.base import HubData
+from tunebench.tasks.problems.question_answering import QuestionAnsweringTask
 
-question_answering = Task(
+question_answering = QuestionAnsweringTask(
     name="question_answering",
     title="Question answering",
-    objective="question_answering",
     hub=HubData(id="rajpurkar/squad", files="plain_text/{split}-*.parquet"),
     folder="squad",
     metrics=("token_f1", "exact_match"),

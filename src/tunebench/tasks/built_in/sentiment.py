@@ -1,11 +1,11 @@
 """Film reviews, for or against: IMDB, https://huggingface.co/datasets/stanfordnlp/imdb."""
 
-from tunebench.tasks.base import HubData, Task
+from tunebench.tasks.base import HubData
+from tunebench.tasks.problems.sequence_classification import SequenceClassificationTask
 
-sentiment = Task(
+sentiment = SequenceClassificationTask(
     name="sentiment",
     title="Sentiment of film reviews",
-    objective="sequence_classification",
     hub=HubData(id="stanfordnlp/imdb", files="plain_text/{split}-*.parquet"),
     folder="imdb",
     labels=("negative", "positive"),

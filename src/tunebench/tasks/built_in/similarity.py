@@ -1,11 +1,11 @@
 """How alike are two sentences, 0 to 5: STS-B, https://huggingface.co/datasets/nyu-mll/glue (config `stsb`)."""
 
-from tunebench.tasks.base import HubData, Task
+from tunebench.tasks.base import HubData
+from tunebench.tasks.problems.regression import RegressionTask
 
-similarity = Task(
+similarity = RegressionTask(
     name="similarity",
     title="Sentence similarity",
-    objective="regression",
     hub=HubData(id="nyu-mll/glue", files="stsb/{split}-*.parquet"),
     folder="stsb",
     columns={"text": "sentence1", "pair": "sentence2", "label": "label"},

@@ -1,11 +1,11 @@
 """News articles with highlights: CNN/DailyMail, https://huggingface.co/datasets/abisee/cnn_dailymail (3.0.0)."""
 
-from tunebench.tasks.base import HubData, Task
+from tunebench.tasks.base import HubData
+from tunebench.tasks.problems.text_to_text import TextToTextTask
 
-summarization = Task(
+summarization = TextToTextTask(
     name="summarization",
     title="Summarization of news",
-    objective="text_to_text",
     hub=HubData(id="abisee/cnn_dailymail", files="3.0.0/{split}-*.parquet"),
     folder="cnn_dailymail",
     columns={"source": "article", "target": "highlights"},

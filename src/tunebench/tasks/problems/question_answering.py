@@ -1,0 +1,113 @@
+"""Questions about a context, whose answers are parts of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pydantic import Field
+
+from tunebench._util.errors import UserError
+from tunebench.tasks.examples import Example, filled
+from tunebench.tasks.reading import as_list, full_texts
+from tunebench.tasks.written import AFTER_PROMPT, FROM_SOURCE, AfterPrompt, FromSource
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True, slots=True)
+class QuestionExample(Example):
+    """A question about a context, and the answers that people gave; `starts`: where each begins in it, or -1."""
+
+    question: str
+    context: str
+    answers: tuple[str, ...]
+    starts: tuple[int, ...]
+
+
+class QuestionAnsweringTask(FromSource, AfterPrompt):
+    """A part of the context answers each question.
+
+    Attributes:
+        stride: tokens that two windows over a long context share.
+    """
+
+    title_of_problem = "Question answering"
+    roles: ClassVar[Mapping[str, str | None]] = {"question": "question", "context": "context", "answers": "answers"}
+    gold = "answers"
+    form = "text"
+    poses: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "question_answering": ("stride",),
+        "text_to_text": FROM_SOURCE,
+        "causal_lm": AFTER_PROMPT,
+    }
+    default_metrics = ("token_f1", "exact_match")
+    second = "context"
+    asks = "question: {question}\ncontext: {context}"
+
+    objective: str = "question_answering"
+    stride: int = Field(default=128, ge=1)
+
+    def examples(self, frame: pd.DataFrame, labels: tuple[str, ...], place: str) -> list[QuestionExample]:
+        """Questions with contexts and answers."""
+        questions, contexts = (full_texts(frame, self.column(role), role, place) for role in ("question", "context"))
+        rows = zip(frame.index, questions, contexts, frame[self.column("answers")], strict=True)
+        return [
+            QuestionExample(question, context, *_answers(given, context, f"{place}, row {row}"))
+            for row, question, context, given in rows
+        ]
+
+    def asked(self, text: str, second: str) -> QuestionExample:
+        """A question about a context."""
+        return QuestionExample(text, second, ("",), (0,))
+
+    def input_of(self, example: QuestionExample) -> str:
+        """Question and context, a line each."""
+        return f"{example.question}\n{example.context}"
+
+    def shown(self, example: QuestionExample) -> str:
+        """Question and context in one line."""
+        return f"{example.question} / {example.context}"
+
+    def prompt_of(self, example: QuestionExample) -> str:
+        """The prompt around question and context."""
+        return filled(self.prompt, question=example.question, context=example.context)
+
+    def target_of(self, example: QuestionExample, labels: Sequence[str]) -> str:
+        """The first answer."""
+        return example.answers[0]
+
+    def references(self, examples: Sequence[QuestionExample], labels: Sequence[str]) -> list[list[str]]:
+        """All answers that people gave."""
+        return [list(example.answers) for example in examples]
+
+    def answered(self, text: str, answer: str, details: Any, labels: Sequence[str]) -> dict[str, Any]:
+        """The answer, and its score or what was written."""
+        return {**(details or {}), "text": text, "answer": answer}
+
+
+def _answers(value: Any, context: str, place: str) -> tuple[tuple[str, ...], tuple[int, ...]]:
+    """Answers and where they begin: SQuAD's form, {text: [...], answer_start: [...]}, or a text, or a list of texts."""
+    if isinstance(value, str) and value.startswith(("{", "[")):
+        try:
+            value = json.loads(value)
+        except ValueError as error:
+            raise UserError(f"{place}: the answers {value[:60]!r} are no JSON ({error}).") from error
+    given = value.get("text") if isinstance(value, dict) else value
+    texts = (given,) if isinstance(given, str) else tuple(map(str, as_list(given, place)))
+    if not texts or not all(text.strip() for text in texts):
+        raise UserError(
+            f"{place}: it has no answer, or an empty one. Give a text, or {{text: [...], answer_start: [...]}}."
+        )
+    starts = as_list(value.get("answer_start"), place) if isinstance(value, dict) else []
+    if not starts:
+        return texts, tuple(context.find(text) for text in texts)
+    if len(starts) != len(texts):
+        raise UserError(f"{place}: {len(texts)} answers but {len(starts)} places. Give one answer_start per answer.")
+    for text, start in zip(texts, starts, strict=True):
+        if context[start : start + len(text)] != text:
+            raise UserError(f"{place}: the context does not hold the answer {text[:60]!r} at {start}. Correct the row.")
+    return texts, tuple(int(start) for start in starts)

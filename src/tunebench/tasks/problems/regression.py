@@ -1,0 +1,67 @@
+"""One number for a text or a pair of texts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from tunebench._util.errors import UserError
+from tunebench.tasks.examples import TextExample
+from tunebench.tasks.problems._texts import TextTask
+from tunebench.tasks.reading import number
+from tunebench.tasks.written import FROM_SOURCE, HIGHEST, STEP, score_as_text, score_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class RegressionTask(TextTask):
+    """A score belongs to each text, or to each pair of texts.
+
+    Attributes:
+        answer: how a score is read off a model that writes: `rank` takes the fifth from 0 to 5 that it finds likeliest,
+            `generate` lets it write; an answer that is no number counts as the score -1.
+    """
+
+    title_of_problem = "Regression"
+    form = "score"
+    poses: ClassVar[Mapping[str, tuple[str, ...]]] = {"regression": (), "text_to_text": (*FROM_SOURCE, "answer")}
+    default_metrics = ("pearson", "spearman")
+    asks = "score: {text}\n{pair}"
+
+    objective: str = "regression"
+    answer: Literal["rank", "generate"] = "rank"
+
+    def examples(self, frame: pd.DataFrame, labels: tuple[str, ...], place: str) -> list[TextExample]:
+        """Texts with scores."""
+        rows = zip(frame.index, frame[self.column("label")].tolist(), strict=True)
+        return self._paired(frame, [number(value, f"{place}, row {row}") for row, value in rows], place)
+
+    def references(self, examples: Sequence[TextExample], labels: Sequence[str]) -> list[float]:
+        """Scores."""
+        return [float(example.label) for example in examples]  # type: ignore[arg-type]
+
+    def in_words(self, answer: float) -> str:
+        """The score rounded to fifths."""
+        return score_as_text(answer)
+
+    def ranked(self, labels: Sequence[str]) -> tuple[str, ...]:
+        """All fifths of 0 to 5, STS-B's scale."""
+        return tuple(f"{STEP * place:.1f}" for place in range(round(HIGHEST / STEP) + 1))
+
+    def check_ranked(self, examples: Sequence[TextExample]) -> None:
+        """Raises UserError where a score lies outside that scale."""
+        for example in examples:
+            if not 0 <= example.label <= HIGHEST:  # type: ignore[operator]
+                raise UserError(
+                    f"the score {example.label} lies outside 0 to {HIGHEST}, and only the fifths between are "
+                    "ranked. Give the task answer: generate, or bring its scores to this scale."
+                )
+
+    def answer_of(self, text: str, labels: Sequence[str]) -> float:
+        """The number that was written, or NO_NUMBER."""
+        return score_of(text)
+
+    def answered(self, text: str, answer: float, details: Any, labels: Sequence[str]) -> dict[str, Any]:
+        """The score."""
+        return {"text": text, "score": answer}
