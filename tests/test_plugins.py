@@ -1,4 +1,4 @@
-"""Plugins: an installed distribution adds a technique, a task and a family through entry points."""
+"""Plugins: an installed distribution adds a technique, a task, a metric and a family through entry points."""
 
 import json
 import os
@@ -40,7 +40,34 @@ class Biases(Trained):
 
 from tunebench.tasks.built_in import emotion
 
-moods = emotion.emotion.model_copy(update={"name": "moods", "title": "Moods"})
+moods = emotion.emotion.model_copy(
+    update={"name": "moods", "title": "Moods", "metrics": ("accuracy", "error_rate")}
+)
+''',
+    "error_rate": '''
+"""The share of wrong classes."""
+
+import numpy as np
+
+from tunebench.evaluation.metrics.base import Metric, ratio
+
+
+def _statistics(predictions, references):
+    wrong = [p != r for p, r in zip(predictions, references, strict=True)]
+    return np.stack([np.asarray(wrong, float), np.ones(len(wrong))], axis=-1)
+
+
+ERROR_RATE = Metric(
+    name="error_rate",
+    title="Error rate",
+    form="class",
+    unit="share",
+    higher_is_better=False,
+    compute=lambda predictions, references: float(_statistics(predictions, references)[:, 0].mean()),
+    statistics=_statistics,
+    combine=ratio,
+    source="1 - accuracy",
+)
 ''',
     "ernie": '''
 """ERNIE (Sun et al. 2019), of BERT's shape."""
@@ -63,6 +90,9 @@ biases = tiny_plugin.biases
 
 [tunebench.tasks]
 moods = tiny_plugin.moods
+
+[tunebench.metrics]
+error_rate = tiny_plugin.error_rate
 
 [tunebench.families]
 ernie = tiny_plugin.ernie
@@ -89,7 +119,9 @@ def tunebench(folder: Path, *arguments: object) -> subprocess.CompletedProcess[s
     )  # fmt: skip
 
 
-def test_a_study_runs_with_an_installed_plugins_technique_task_and_family(data_root: Path, tmp_path: Path) -> None:
+def test_a_study_runs_with_an_installed_plugins_technique_task_metric_and_family(
+    data_root: Path, tmp_path: Path
+) -> None:
     install(tmp_path / "site")
     model = make_backbone(tmp_path / "ernie", "ernie")
     study = tmp_path / "study.yaml"
@@ -103,6 +135,9 @@ def test_a_study_runs_with_an_installed_plugins_technique_task_and_family(data_r
     (result,) = [json.loads(path.read_text()) for path in out.glob("runs/*/result.json")]
     assert result["status"] == "done"
     assert [result["run"][key] for key in ("family", "task", "technique")] == ["ernie", "moods", "biases"]
+    test = result["metrics"]["test"]
+    assert test["error_rate"] == pytest.approx(1 - test["accuracy"])
+    assert result["intervals"]["error_rate"] is not None
     assert 0 < result["parameters"]["technique"] < 0.05 * result["parameters"]["total"]
 
 
