@@ -57,12 +57,15 @@ NAMED = {
     "matrix products": ("aten::addmm", "aten::mm", "aten::baddbmm", "aten::linear", "aten::matmul"),
     "casts, copies": ("aten::copy_", "aten::_to_copy", "aten::to", "aten::clone", "aten::contiguous"),
     "gelu, layer norm": (
-        "aten::gelu", "aten::gelu_backward", "aten::native_layer_norm", "aten::native_layer_norm_backward",
+        "aten::gelu",
+        "aten::gelu_backward",
+        "aten::native_layer_norm",
+        "aten::native_layer_norm_backward",
         "aten::layer_norm",
     ),
     "sums, products": ("aten::add", "aten::add_", "aten::mul", "aten::mul_", "aten::sum"),
     "Python, between": (STEP,),
-}  # fmt: skip
+}
 GROUP_OF = {name: group for group, names in NAMED.items() for name in names}
 
 

@@ -104,12 +104,20 @@ def main() -> None:
     check = sum(model.probabilities(a[:50], b[:50], np.full(50, token)) for token in range(model.size))
     assert np.allclose(check, 1, atol=1e-6), "the probabilities do not sum to 1"
     last = about["curve"][-1]
-    print(json.dumps({
-        "backbone": recipe.name, "backbone_perplexity": last["perplexity"],
-        "backbone_predictions": last["predictions"], "tokens_seen": last["tokens"],
-        "trigram_perplexity": math.exp(-np.log(p).mean()), "trigram_predictions": len(p),
-        "discounts": model.discounts,
-    }, indent=1))  # fmt: skip
+    print(
+        json.dumps(
+            {
+                "backbone": recipe.name,
+                "backbone_perplexity": last["perplexity"],
+                "backbone_predictions": last["predictions"],
+                "tokens_seen": last["tokens"],
+                "trigram_perplexity": math.exp(-np.log(p).mean()),
+                "trigram_predictions": len(p),
+                "discounts": model.discounts,
+            },
+            indent=1,
+        )
+    )
 
 
 if __name__ == "__main__":

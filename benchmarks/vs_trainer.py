@@ -123,10 +123,11 @@ class Bench:
         for split in ("train", "validation"):
             rows: list[Any] = found.splits[split]
             content[split] = [
-                [task.prompt_of(row), gap + row.answers[0], row.answers] if self.writes
+                [task.prompt_of(row), gap + row.answers[0], row.answers]
+                if self.writes
                 else [row.text, row.pair, row.label]
                 for row in rows
-            ]  # fmt: skip
+            ]
         (self.scratch / f"{name}.json").write_text(json.dumps(content), "utf-8")
         self.fingerprints[name] = found.fingerprint()
 
@@ -195,15 +196,38 @@ class Bench:
         for cell in cells:
             result = out / "result.json"
             command = [
-                sys.executable, HERE / ("seq2seq_cell.py" if self.writes else "trainer_cell.py"),
-                "--model", self.options.model, "--technique", cell.technique,
-                "--examples", self.scratch / f"{cell.task}.json", "--epochs", cell.epochs, "--seed", seed,
-                "--batch-size", budget.batch_size, "--warmup-fraction", budget.warmup_fraction,
-                "--weight-decay", budget.weight_decay, "--out", out / "checkpoints", "--result", result,
-                "--learning-rate", techniques()[cell.technique](**self.options.settings).learning_rate,  # type: ignore[attr-defined]
-                "--save", self.options.save, "--tokenizer", json.dumps(self.habits),
-                "--fresh", *self.fresh, *(["--bf16"] if self.bf16 else []),
-            ]  # fmt: skip
+                sys.executable,
+                HERE / ("seq2seq_cell.py" if self.writes else "trainer_cell.py"),
+                "--model",
+                self.options.model,
+                "--technique",
+                cell.technique,
+                "--examples",
+                self.scratch / f"{cell.task}.json",
+                "--epochs",
+                cell.epochs,
+                "--seed",
+                seed,
+                "--batch-size",
+                budget.batch_size,
+                "--warmup-fraction",
+                budget.warmup_fraction,
+                "--weight-decay",
+                budget.weight_decay,
+                "--out",
+                out / "checkpoints",
+                "--result",
+                result,
+                "--learning-rate",
+                techniques()[cell.technique](**self.options.settings).learning_rate,  # type: ignore[attr-defined]
+                "--save",
+                self.options.save,
+                "--tokenizer",
+                json.dumps(self.habits),
+                "--fresh",
+                *self.fresh,
+                *(["--bf16"] if self.bf16 else []),
+            ]
             total += self.timed(command, out / "log")
             figures[str(cell)] = json.loads(result.read_text())
             assert figures[str(cell)]["threads"] == self.threads, "another number of threads"

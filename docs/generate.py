@@ -59,16 +59,35 @@ def pages() -> dict[str, str]:
 def technique(name: str, entry: type[Entry], guide: Guide, drawn: bool, results: Sequence[Measured]) -> str:
     """What it trains, its equations, counts, uses, settings and figures."""
     picture = f"![What it trains, on {_DRAWN_ON}]({name}.svg)" if drawn else ""
-    return _joined([
-        f"# {entry.title} (`{name}`)", _NOTE, _doc(entry), _source(entry.paper),
-        *(["## What it trains", picture] if drawn else []),
-        "## Equations", f"```text\n{guide.equations.rstrip()}\n```",
-        *(["## How many numbers train", _counted(guide), _table(["model", "numbers", "closed form"], _counts(guide))]
-          if guide.counts else []),
-        "## When to use it", _bullets(guide.use), "## When not to use it", _bullets(guide.leave),
-        "## Settings", _settings(entry),
-        "## What our studies measured", _bullets(guide.notes), _results(results),
-    ])  # fmt: skip
+    return _joined(
+        [
+            f"# {entry.title} (`{name}`)",
+            _NOTE,
+            _doc(entry),
+            _source(entry.paper),
+            *(["## What it trains", picture] if drawn else []),
+            "## Equations",
+            f"```text\n{guide.equations.rstrip()}\n```",
+            *(
+                [
+                    "## How many numbers train",
+                    _counted(guide),
+                    _table(["model", "numbers", "closed form"], _counts(guide)),
+                ]
+                if guide.counts
+                else []
+            ),
+            "## When to use it",
+            _bullets(guide.use),
+            "## When not to use it",
+            _bullets(guide.leave),
+            "## Settings",
+            _settings(entry),
+            "## What our studies measured",
+            _bullets(guide.notes),
+            _results(results),
+        ]
+    )
 
 
 def _counted(guide: Guide) -> str:
@@ -87,10 +106,14 @@ def _counts(guide: Guide) -> list[list[str]]:
 
 def _settings(entry: type[Entry]) -> str:
     rows = [
-        [f"`{name}`", f"`{_plain(field.default)}`" if not field.is_required() else "must be given", _range(field),
-         field.description or ""]
+        [
+            f"`{name}`",
+            f"`{_plain(field.default)}`" if not field.is_required() else "must be given",
+            _range(field),
+            field.description or "",
+        ]
         for name, field in entry.model_fields.items()
-    ]  # fmt: skip
+    ]
     return _table(["setting", "default", "allowed", "meaning, and source of the default"], rows) if rows else "None."
 
 
@@ -195,12 +218,16 @@ def family_page(name: str, family: Family) -> str:
     """What it loads, how tasks are posed to it, its shapes and what techniques reach."""
     checkpoint = find(next(iter(family.shapes))) if family.shapes else None
     sections = [
-        f"# {family.title} (`{name}`)", _NOTE, _doc(type(family)),
+        f"# {family.title} (`{name}`)",
+        _NOTE,
+        _doc(type(family)),
         f"{'A' if family.architecture == 'decoder' else 'An'} {family.architecture} family. "
         "It loads checkpoints whose `model_type` is " + ", ".join(f"`{kind}`" for kind in family.model_types) + ".",
-        "## Tasks", _table(["task", "posed as", "class of transformers"], _posed(family)),
-        "## Techniques that do not apply", _bullets(_refused(family)),
-    ]  # fmt: skip
+        "## Tasks",
+        _table(["task", "posed as", "class of transformers"], _posed(family)),
+        "## Techniques that do not apply",
+        _bullets(_refused(family)),
+    ]
     if checkpoint is not None:
         posed = next(iter(family.auto_classes))
         model = base_of(family.skeleton(checkpoint.config, posed, objectives()[posed].head(_CLASSES)))
@@ -209,12 +236,15 @@ def family_page(name: str, family: Family) -> str:
         ]
         stages = ", ".join(stage.name for stage in family.stages(model))
         sections += [
-            "## Stages", f"Where a model can be cut, lowest first (`{checkpoint.name}`): {stages}.",
-            "## Targets", "What `targets` of LoRA and similar techniques select in each layer:",
+            "## Stages",
+            f"Where a model can be cut, lowest first (`{checkpoint.name}`): {stages}.",
+            "## Targets",
+            "What `targets` of LoRA and similar techniques select in each layer:",
             _table(["role", "modules"], inside),
-            "## Shapes known offline", "`tunebench plan` counts these without a network:",
+            "## Shapes known offline",
+            "`tunebench plan` counts these without a network:",
             _bullets([f"`{shape}`" for shape in family.shapes]),
-        ]  # fmt: skip
+        ]
     return _joined(sections)
 
 
@@ -254,22 +284,32 @@ def task_page(name: str, task: Task) -> str:
         for family, way in posed.items()
     ]
     prompt = task.prompt if isinstance(task, Written) else ""
-    metrics = [[f"`{metric}`" + (" (main)" if place == 0 else ""), METRICS[metric].title, METRICS[metric].source]
-               for place, metric in enumerate(task.metrics)]  # fmt: skip
+    metrics = [
+        [f"`{metric}`" + (" (main)" if place == 0 else ""), METRICS[metric].title, METRICS[metric].source]
+        for place, metric in enumerate(task.metrics)
+    ]
     hub = task.hub
     where = f"[{hub.id}](https://huggingface.co/datasets/{hub.id}), revision `{hub.revision}`." if hub else "none."
-    return _joined([
-        f"# {task.title} (`{name}`)", _NOTE,
-        f"Posed as `{task.objective}`, version {task.version}, at most {task.max_tokens} tokens.",
-        "## Data", f"Hub: {where}", f"Under `--data-root`: `{task.folder}/<split>.parquet`.",
-        f"Licence: {task.licence}.", _source(task.citation),
-        *([f"Labels: {', '.join(f'`{label}`' for label in task.labels)}."] if task.labels else []),
-        *([f"What a model that answers in words reads:\n\n```text\n{prompt}\n```"] if prompt else []),
-        *(["## What to know", _bullets(task.caveats)] if task.caveats else []),
-        "## Metrics", _table(["metric", "name", "source"], metrics),
-        "## Families", _table(["family", "posed as"], rows),
-        f"`tunebench show {name}` prints examples of the shipped data.",
-    ])  # fmt: skip
+    return _joined(
+        [
+            f"# {task.title} (`{name}`)",
+            _NOTE,
+            f"Posed as `{task.objective}`, version {task.version}, at most {task.max_tokens} tokens.",
+            "## Data",
+            f"Hub: {where}",
+            f"Under `--data-root`: `{task.folder}/<split>.parquet`.",
+            f"Licence: {task.licence}.",
+            _source(task.citation),
+            *([f"Labels: {', '.join(f'`{label}`' for label in task.labels)}."] if task.labels else []),
+            *([f"What a model that answers in words reads:\n\n```text\n{prompt}\n```"] if prompt else []),
+            *(["## What to know", _bullets(task.caveats)] if task.caveats else []),
+            "## Metrics",
+            _table(["metric", "name", "source"], metrics),
+            "## Families",
+            _table(["family", "posed as"], rows),
+            f"`tunebench show {name}` prints examples of the shipped data.",
+        ]
+    )
 
 
 # Markdown -------------------------------------------------------------------------------------------------------------

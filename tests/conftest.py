@@ -29,8 +29,10 @@ def backbones(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     from safetensors.numpy import load_file, save_file
 
     root = tmp_path_factory.mktemp("backbones")
-    folders = {kind: make_backbone(root / kind, "bert" if kind == "fresh_pooler" else kind)
-               for kind in (*KINDS, *ENCODER_DECODERS)}  # fmt: skip
+    folders = {
+        kind: make_backbone(root / kind, "bert" if kind == "fresh_pooler" else kind)
+        for kind in (*KINDS, *ENCODER_DECODERS)
+    }
     weights = load_file(folders["bert"] / "model.safetensors")
     weights["pooler.dense.bias"] = weights["pooler.dense.bias"] + 0.01
     save_file(weights, folders["bert"] / "model.safetensors", metadata={"format": "pt"})

@@ -93,11 +93,12 @@ def done(
         ]
         if trained
         else [],
-        data=DataInfo(rows={"train": 16000, "test": 2000}, source="dair-ai/emotion", fingerprint=fingerprint,
-                      notes=list(notes)),
+        data=DataInfo(
+            rows={"train": 16000, "test": 2000}, source="dair-ai/emotion", fingerprint=fingerprint, notes=list(notes)
+        ),
         environment={"python": "3.11", "torch": "2.8"},
         notices=list(notices),
-    )  # fmt: skip
+    )
 
 
 def paused(technique: str, reason: str, seed: int = 0) -> Paused:

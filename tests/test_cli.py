@@ -99,9 +99,7 @@ def test_a_mistake_is_one_line_on_standard_error_and_exit_code_2() -> None:
     )
 
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == (
-        "tunebench: study 'dmeo': no such file and no built-in study. Did you mean 'demo'?\n"
-    )  # fmt: skip
+    assert done.stderr == ("tunebench: study 'dmeo': no such file and no built-in study. Did you mean 'demo'?\n")
 
 
 # run ------------------------------------------------------------------------------------------------------------------
@@ -133,9 +131,7 @@ def test_an_unknown_tracker_is_told(shell: Shell, study: Path) -> None:
     )
 
 
-def test_a_tracker_that_is_not_installed_is_told(
-    shell: Shell, study: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:  # fmt: skip
+def test_a_tracker_that_is_not_installed_is_told(shell: Shell, study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
 
     assert shell.refusal("run", study, "--track", "wandb") == (
@@ -257,16 +253,27 @@ def test_a_plan_counts_every_cell_offline(shell: Shell) -> None:
     assert code == 0
     assert len(cells) == 44
     assert set(cells[0]) == {
-        "model", "family", "task", "technique", "label", "settings", "applicable", "reason", "parameters",
-    }  # fmt: skip
+        "model",
+        "family",
+        "task",
+        "technique",
+        "label",
+        "settings",
+        "applicable",
+        "reason",
+        "parameters",
+    }
     assert all(cell["applicable"] and cell["reason"] is None for cell in cells)
     (lora,) = [
         cell for cell in cells if (cell["family"], cell["technique"], cell["task"]) == ("bert", "lora", "emotion")
     ]
     head = 768 * 6 + 6
     assert lora["parameters"] == {
-        "total": 109_486_854 + 442_368, "trainable": 442_368 + head, "technique": 442_368, "head": head,
-    }  # fmt: skip
+        "total": 109_486_854 + 442_368,
+        "trainable": 442_368 + head,
+        "technique": 442_368,
+        "head": head,
+    }
 
 
 def test_a_plan_on_a_terminal_names_cells_seeds_and_runs(shell: Shell, known: tuple[Any, ...]) -> None:

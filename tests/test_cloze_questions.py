@@ -22,8 +22,10 @@ def tokenizer() -> T5Tokenizer:
     return of_whole_words(FREQUENT, RARE)
 
 
-TEXT = ("In 1066 Duke William crossed the Channel, near Hastings. Harold met him and 7 thousand men fell slowly. "
-        "Harold fought nine hours.")  # fmt: skip
+TEXT = (
+    "In 1066 Duke William crossed the Channel, near Hastings. Harold met him and 7 thousand men fell slowly. "
+    "Harold fought nine hours."
+)
 
 
 def ids(tokenizer: T5Tokenizer, text: str) -> np.ndarray:
@@ -47,8 +49,11 @@ def test_answers_are_names_numbers_and_some_words_of_one_sentence(tokenizer: T5T
 def test_a_question_has_its_answers_word_and_the_other_words_of_its_sentence(tokenizer: T5Tokenizer) -> None:
     sentences = [{word.strip(",") for word in sentence.split()} for sentence in TEXT.split(".")]
     for asked, answer in made(tokenizer, TEXT):
-        word = next(words for words in ("In what year", "What year", "How many", "How much", *FREQUENT[5:13])
-                    if asked.startswith(words))  # fmt: skip
+        word = next(
+            words
+            for words in ("In what year", "What year", "How many", "How much", *FREQUENT[5:13])
+            if asked.startswith(words)
+        )
         if answer == "1066":
             assert word in ("When", "In what year", "What year")
         if answer in ("Hastings", "Duke William"):

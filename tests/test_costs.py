@@ -64,9 +64,11 @@ def test_what_never_reaches_the_target_is_said_not_to(study: Write) -> None:
 
 def test_seeds_that_do_not_all_reach_the_target_have_no_mean(study: Write) -> None:
     out = study(
-        run("full", 0.9, [0.8, 0.8], 0), run("full", 0.9, [0.8, 0.8], 1),
-        run("lora", 0.9, [0.8, 0.8], 0), run("lora", 0.9, [0.5, 0.5], 1),
-    )  # fmt: skip
+        run("full", 0.9, [0.8, 0.8], 0),
+        run("full", 0.9, [0.8, 0.8], 1),
+        run("lora", 0.9, [0.8, 0.8], 0),
+        run("lora", 0.9, [0.5, 0.5], 1),
+    )
     (comparison,) = comparisons(read_study(out))
     assert to_target(comparison) == {"full": [pytest.approx(11.5)] * 2, "lora": [pytest.approx(11.5), None]}
     assert "1 of 2 seeds" in (out / "report.md").read_text()
@@ -76,9 +78,11 @@ def test_seeds_that_do_not_all_reach_the_target_have_no_mean(study: Write) -> No
 def test_a_low_perplexity_is_reached_from_above(study: Write) -> None:
     options = {"higher_is_better": False}
     comparison = only(
-        study, run("full", 20, [30, 20], options=options), run("lora", 21, [21, 25], options=options),
+        study,
+        run("full", 20, [30, 20], options=options),
+        run("lora", 21, [21, 25], options=options),
         run("head", 22, [22, 22], options=options),
-    )  # fmt: skip
+    )
     assert target(comparison) == pytest.approx(20 / 0.95)
     assert to_target(comparison) == {"full": [pytest.approx(21.5)], "lora": [pytest.approx(11.5)], "head": [None]}
 

@@ -133,9 +133,8 @@ def test_a_list_that_is_no_json_is_refused_not_split_at_its_blanks(tmp_path: Pat
     TAGGED.to_csv(path, index=False)  # pandas writes lists as Python does
 
     assert refusal(own(path, "token_classification")) == (
-        "task 'own': the list ['B-PER', 'O', 'O'] is no JSON. "
-        'Write ["like", "this"], or words separated by blanks.'
-    )  # fmt: skip
+        "task 'own': the list ['B-PER', 'O', 'O'] is no JSON. Write [\"like\", \"this\"], or words separated by blanks."
+    )
 
 
 def test_columns_are_mapped_by_role(tmp_path: Path) -> None:

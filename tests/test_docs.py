@@ -57,11 +57,15 @@ def shape(model: str) -> dict[str, Any]:
     config: Any = found.family.config(found.config)
     inner = [getattr(config, name, None) for name in ("intermediate_size", "n_inner", "d_ff")]
     return {
-        "hidden": config.hidden_size, "layers": config.num_hidden_layers, "heads": config.num_attention_heads,
-        "inner": next((width for width in inner if width), 4 * config.hidden_size), "vocabulary": config.vocab_size,
-        "positions": getattr(config, "max_position_embeddings", None), "classes": 6,
+        "hidden": config.hidden_size,
+        "layers": config.num_hidden_layers,
+        "heads": config.num_attention_heads,
+        "inner": next((width for width in inner if width), 4 * config.hidden_size),
+        "vocabulary": config.vocab_size,
+        "positions": getattr(config, "max_position_embeddings", None),
+        "classes": 6,
         "decoder_layers": getattr(config, "num_decoder_layers", None),
-    }  # fmt: skip
+    }
 
 
 COUNTED = [(name, model) for name, guide in guides().items() for model in guide.counts]

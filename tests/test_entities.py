@@ -15,8 +15,10 @@ IOB2, IOBES = "OBI", "OBIES"
 def test_entities_of_random_tags_are_seqevals(marks: str) -> None:
     draw, some = random.Random(0), 0
     for _ in range(3000):
-        tags = [mark if mark in "O." else f"{mark}-{draw.choice(['PER', 'LOC', 'a-b'])}"
-                for mark in draw.choices(marks, k=draw.randint(0, 9))]  # fmt: skip
+        tags = [
+            mark if mark in "O." else f"{mark}-{draw.choice(['PER', 'LOC', 'a-b'])}"
+            for mark in draw.choices(marks, k=draw.randint(0, 9))
+        ]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             expected = get_entities(tags)

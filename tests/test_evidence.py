@@ -100,8 +100,11 @@ def test_examples_that_divide_techniques_come_first_with_their_input_and_the_unt
     study: Write,
 ) -> None:
     gold = ["joy", "joy", "fear", "fear"]
-    runs = [result("full", 0.75, ["joy", "fear"]), result("lora", 0.5, ["joy", "fear"]),
-            result("untuned", 0.25, ["joy", "fear"], trainable=0)]  # fmt: skip
+    runs = [
+        result("full", 0.75, ["joy", "fear"]),
+        result("lora", 0.5, ["joy", "fear"]),
+        result("untuned", 0.25, ["joy", "fear"], trainable=0),
+    ]
     answers = {
         runs[0].run.id: rows_of(["joy", "joy", "fear", "joy"], gold),
         runs[1].run.id: rows_of(["joy", "fear", "fear", "joy"], gold),
@@ -133,15 +136,19 @@ def test_entities_are_shown_with_their_words(study: Write) -> None:
 def test_written_texts_stand_beside_their_reference_with_the_score_of_each(study: Write) -> None:
     gold = ["the cat sat", "a dog ran"]
     runs = [result(name, 0.5, [], "rouge_l") for name in ("full", "lora")]
-    answers = {runs[0].run.id: rows_of(["the cat sat", "a dog ran"], gold),
-               runs[1].run.id: rows_of(["the cat", "a dog ran"], gold)}  # fmt: skip
+    answers = {
+        runs[0].run.id: rows_of(["the cat sat", "a dog ran"], gold),
+        runs[1].run.id: rows_of(["the cat", "a dog ran"], gold),
+    }
     out = study(*runs, answers=answers)
     comparison, given = one(out)
     (differs,) = disagreements.disagreements(comparison, given, None)
     assert differs.caption == "Test example 0"
     assert texts(differs) == [
-        ["(reference)", "the cat sat", "-"], ["full", "the cat sat", "1.0000"], ["lora", "the cat", "0.8000"],
-    ]  # fmt: skip
+        ["(reference)", "the cat sat", "-"],
+        ["full", "the cat sat", "1.0000"],
+        ["lora", "the cat", "0.8000"],
+    ]
     assert len(disagreements.sample(comparison, given, None)) == 2
 
 
@@ -150,8 +157,10 @@ def test_likelihoods_are_compared_by_their_ratio(study: Write) -> None:
         return [{"response_nll": value, "response_tokens": 1, "nll": value, "tokens": 1} for value in values]
 
     runs = [result(name, 5.0, [], "perplexity", higher_is_better=False) for name in ("full", "lora")]
-    answers = {runs[0].run.id: rows_of(likelihoods(0.1, 7.0), ["a", "b"]),
-               runs[1].run.id: rows_of(likelihoods(2.1, 7.5), ["a", "b"])}  # fmt: skip
+    answers = {
+        runs[0].run.id: rows_of(likelihoods(0.1, 7.0), ["a", "b"]),
+        runs[1].run.id: rows_of(likelihoods(2.1, 7.5), ["a", "b"]),
+    }
     (table,) = disagreements.disagreements(*one(study(*runs, answers=answers)), None)
     assert [row[0] for row in texts(table)] == ["0", "1"]  # e^2 times as unlikely, though the second differs by more
     assert texts(table)[0][2:] == ["1.1052", "8.1662"]
@@ -217,8 +226,9 @@ def test_what_learned_without_a_model_has_no_share_of_one(study: Write) -> None:
     assert cells[cells.index("735,714") + 1] == "-"
 
 
-@pytest.mark.parametrize(("values", "ticks"), [([13.9, 1162], [20, 50, 100, 200, 500, 1000]),
-                                               ([0.0, 1, 101], [1, 10, 100])])  # fmt: skip
+@pytest.mark.parametrize(
+    ("values", "ticks"), [([13.9, 1162], [20, 50, 100, 200, 500, 1000]), ([0.0, 1, 101], [1, 10, 100])]
+)
 def test_a_log_axis_has_finer_ticks_within_two_decades(values: list[float], ticks: list[float]) -> None:
     shown = [tick for tick in cost_chart._ticks(values) if min(filter(None, values)) <= tick <= max(values)]
     assert shown == ticks

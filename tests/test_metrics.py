@@ -62,8 +62,14 @@ def likelihoods(rng: random.Random) -> Case:
     for _ in range(rng.randint(1, 40)):
         prompt, response = rng.randint(1, 30), rng.randint(1, 30)
         inside = rng.uniform(2, 4) * response
-        rows.append({"response_nll": inside, "response_tokens": response,
-                     "nll": inside + rng.uniform(2, 4) * prompt, "tokens": prompt + response})  # fmt: skip
+        rows.append(
+            {
+                "response_nll": inside,
+                "response_tokens": response,
+                "nll": inside + rng.uniform(2, 4) * prompt,
+                "tokens": prompt + response,
+            }
+        )
     return rows, [""] * len(rows)
 
 

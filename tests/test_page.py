@@ -32,8 +32,14 @@ def labelled(technique: str, place: int) -> tuple[Done, list[dict[str, Any]]]:
         for n in range(EXAMPLES)
     ]
     right = sum(row["prediction"] == row["reference"] for row in rows)
-    result = done(technique, right / EXAMPLES, model=END, trainable=10 ** (place + 1), train_seconds=3.0**place,
-                  id=f"emotion-{place}")  # fmt: skip
+    result = done(
+        technique,
+        right / EXAMPLES,
+        model=END,
+        trainable=10 ** (place + 1),
+        train_seconds=3.0**place,
+        id=f"emotion-{place}",
+    )
     data = DataInfo(rows={"test": EXAMPLES}, source=LINK, fingerprint="f", labels=LABELS)
     return result.model_copy(update={"data": data}), rows
 
@@ -120,8 +126,11 @@ def test_every_chart_is_drawn_and_nothing_is_asked_or_complained_of(opened: Open
 def test_hostile_texts_are_only_texts(opened: Opened) -> None:
     opened.draw_all()
     assert opened.page.locator("img, [onerror], iframe").count() == 0
-    assert not [href for href in opened.page.eval_on_selector_all("a", "all => all.map(a => a.getAttribute('href'))")
-                if href and not href.startswith("#")]  # fmt: skip
+    assert not [
+        href
+        for href in opened.page.eval_on_selector_all("a", "all => all.map(a => a.getAttribute('href'))")
+        if href and not href.startswith("#")
+    ]
     assert TAG in opened.page.locator("#comparison-1-1").inner_text()
     assert END in opened.page.locator("#comparison-1-1").inner_text()
     chart = opened.page.locator("figure.chart").first

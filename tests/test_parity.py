@@ -106,11 +106,23 @@ def trainer_losses(
             return torch.utils.data.SequentialSampler(self.train_dataset)
 
     arguments = TrainingArguments(
-        output_dir=str(folder / "trainer"), num_train_epochs=1, per_device_train_batch_size=BATCH, learning_rate=1e-3,
-        weight_decay=0.01, warmup_steps=2, lr_scheduler_type="linear", max_grad_norm=1.0, logging_steps=1,
-        save_strategy="no", report_to=[], disable_tqdm=True, remove_unused_columns=False, seed=SEED,
-        label_names=["labels"], use_cpu=not torch.cuda.is_available(),
-    )  # fmt: skip
+        output_dir=str(folder / "trainer"),
+        num_train_epochs=1,
+        per_device_train_batch_size=BATCH,
+        learning_rate=1e-3,
+        weight_decay=0.01,
+        warmup_steps=2,
+        lr_scheduler_type="linear",
+        max_grad_norm=1.0,
+        logging_steps=1,
+        save_strategy="no",
+        report_to=[],
+        disable_tqdm=True,
+        remove_unused_columns=False,
+        seed=SEED,
+        label_names=["labels"],
+        use_cpu=not torch.cuda.is_available(),
+    )
     trainer = InOrder(
         model=model,
         args=arguments,

@@ -115,8 +115,11 @@ def tunebench(folder: Path, *arguments: object) -> subprocess.CompletedProcess[s
     path = os.pathsep.join([str(folder), *filter(None, [os.environ.get("PYTHONPATH")])])
     return subprocess.run(
         [sys.executable, "-m", "tunebench.cli", *map(str, arguments)],
-        env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 def test_a_study_runs_with_an_installed_plugins_technique_task_metric_and_family(

@@ -68,17 +68,23 @@ def texts(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def recipe(objective: str, **training: Any) -> Recipe:
-    return Recipe.model_validate({
-        "name": "tiny",
-        "objective": objective,
-        "texts": [{"title": "made up", "train": "train.txt", "held_out": "held_out.txt", "licence": "none"}],
-        "shape": SHAPE,
-        "training": {
-            "tokens": 6000, "batch_tokens": 512, "evaluate_tokens": 2000, "held_out_tokens": 1000,
-            "sequences": [{"share": 0.8, "length": 32}, {"share": 0.2, "length": 64}],
-            "learning_rate": 2e-3, **training,
-        },
-    })  # fmt: skip
+    return Recipe.model_validate(
+        {
+            "name": "tiny",
+            "objective": objective,
+            "texts": [{"title": "made up", "train": "train.txt", "held_out": "held_out.txt", "licence": "none"}],
+            "shape": SHAPE,
+            "training": {
+                "tokens": 6000,
+                "batch_tokens": 512,
+                "evaluate_tokens": 2000,
+                "held_out_tokens": 1000,
+                "sequences": [{"share": 0.8, "length": 32}, {"share": 0.2, "length": 64}],
+                "learning_rate": 2e-3,
+                **training,
+            },
+        }
+    )
 
 
 def continued(objective: str, start: Path, **training: Any) -> Recipe:
@@ -226,8 +232,9 @@ def test_batches_made_ahead_by_other_processes_are_those_made_in_turn(
     tokenizer = objective.train_tokenizer(lambda: texts, 400)
     tokens = np.concatenate([tokenizer(line, add_special_tokens=False)["input_ids"] for line in texts])
     training = recipe(name).training
-    steps = Steps(Corpus(tokens.astype(np.uint16), np.asarray([len(tokens)]), ""), objective, tokenizer, training,
-                  training.plan())  # fmt: skip
+    steps = Steps(
+        Corpus(tokens.astype(np.uint16), np.asarray([len(tokens)]), ""), objective, tokenizer, training, training.plan()
+    )
     monkeypatch.setattr("tunebench.zoo.pretraining.batches.cpu_count", lambda: 3)
     ahead, in_turn = (list(steps.after(2, torch.device(kind))) for kind in ("cuda", "cpu"))
     assert len(ahead) == len(in_turn) == len(steps.plan) - 2
@@ -340,8 +347,11 @@ def test_the_loss_is_the_models_own(name: str) -> None:
     tokenizer = objective.train_tokenizer(lambda: prose(50, 0), 400)
     torch.manual_seed(0)
     model: Any = objective.new_model(Shape(**SHAPE), tokenizer).eval()
-    source = Corpus(np.asarray([i for t in prose(5, 1) for i in tokenizer(t, add_special_tokens=False)["input_ids"]]),
-                    np.asarray([10**6]), "")  # fmt: skip
+    source = Corpus(
+        np.asarray([i for t in prose(5, 1) for i in tokenizer(t, add_special_tokens=False)["input_ids"]]),
+        np.asarray([10**6]),
+        "",
+    )
     batch = batch_at(source, objective, tokenizer, 32, 4, (0, 0, 0))
     ours = torch.stack([part.total / part.count for part in objective.loss(model, batch).values()]).sum()
     labels = {"labels": batch["input_ids"]} if "labels" not in batch else {}
@@ -647,8 +657,15 @@ def test_products_of_muon_are_in_bf16_only_where_that_is_fast(
 def test_every_objective_has_a_shipped_recipe() -> None:
     assert sorted(objectives()) == OBJECTIVES
     recipes = {name: read_recipe(name)[0] for name in built_in_recipes()}
-    assert sorted(recipes) == ["pocket-bert", "pocket-gpt2", "pocket-t5", "pocket-t5-questions", "pocket-t5-selection",
-                               "pocket-t5-spans", "pocket-t5-verdicts"]  # fmt: skip
+    assert sorted(recipes) == [
+        "pocket-bert",
+        "pocket-gpt2",
+        "pocket-t5",
+        "pocket-t5-questions",
+        "pocket-t5-selection",
+        "pocket-t5-spans",
+        "pocket-t5-verdicts",
+    ]
     assert sorted(made.objective for made in recipes.values()) == OBJECTIVES
 
 

@@ -116,8 +116,17 @@ def test_failed_pending_and_not_applicable_rows_stay_in_the_table_with_their_rea
 
 
 def test_a_cell_of_the_plan_that_is_not_applicable_and_has_no_run_is_shown(study: Write) -> None:
-    cell = {"model": "tiny", "family": "bert", "task": "emotion", "technique": "t", "label": "t", "settings": {},
-            "applicable": False, "reason": "it has no decoder", "parameters": None}  # fmt: skip
+    cell = {
+        "model": "tiny",
+        "family": "bert",
+        "task": "emotion",
+        "technique": "t",
+        "label": "t",
+        "settings": {},
+        "applicable": False,
+        "reason": "it has no decoder",
+        "parameters": None,
+    }
     out = study(done("head", 0.9), cells=[cell])
     assert ["t", "not applicable: it has no decoder"] in page(out).tables[1]
 
@@ -214,8 +223,9 @@ def test_the_worth_of_pretraining_is_positive_where_lower_is_better_and_a_tie_is
     study: Write,
 ) -> None:
     low, high = (
-        done("full", 3.0, trainable=109_486_854, higher_is_better=False), scratched(4.5, higher_is_better=False)
-    )  # fmt: skip
+        done("full", 3.0, trainable=109_486_854, higher_is_better=False),
+        scratched(4.5, higher_is_better=False),
+    )
     (rows,) = comparisons(read_study(study(low, high)))
     for p, ending in ((0.2, "learning rate. The difference is not significant."), (0.01, "learning rate.")):
         tests = Pairs((Difference("full", "from_scratch", 1.5, None, p, p),), {}, (0,), {})
@@ -433,8 +443,9 @@ def test_answers_stand_beside_the_reference_best_technique_first(study: Write) -
     assert ["full", "0.2500", "0.1250", "1 of 2", "2 of 2", "0 s"] in rows
     at = rows.index(["(reference)", "the gold", "-"])
     assert [row[:2] for row in rows[at + 1 : at + 3]] == [
-        ["full", "hello there"], ["untuned", "&lt;script&gt;alert(1)&lt;/script&gt;"]
-    ]  # fmt: skip
+        ["full", "hello there"],
+        ["untuned", "&lt;script&gt;alert(1)&lt;/script&gt;"],
+    ]
     assert written.count("(reference)") == 2
     assert "Test prompt 4: “Say \\| it”:" in written
     assert SCRIPT not in (out / "report.html").read_text()

@@ -66,9 +66,17 @@ class Command:
         self.folder, self.out = folder, out or folder / "out"
         (folder / "study.yaml").write_text(text)
         self.arguments = [
-            "run", "study.yaml", "--out", str(self.out), "--workers", "2",
-            "--model", f"tiny-bert={backbone}", "--data-root", str(data_root),
-        ]  # fmt: skip
+            "run",
+            "study.yaml",
+            "--out",
+            str(self.out),
+            "--workers",
+            "2",
+            "--model",
+            f"tiny-bert={backbone}",
+            "--data-root",
+            str(data_root),
+        ]
         study, _ = read_study(str(folder / "study.yaml"))
         self.runs, self.places = study.runs(), study.places({"tiny-bert": str(backbone)}, str(data_root))
 
@@ -80,8 +88,11 @@ class Command:
         """Begin it in a process of its own."""
         return subprocess.Popen(
             [sys.executable, "-m", "tunebench.cli", *self.arguments],
-            cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        )  # fmt: skip
+            cwd=self.folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
 
     def run_dir(self, task: str, technique: str) -> Path:
         (run,) = [run for run in self.runs if (run.task.name, run.technique) == (task, technique)]
@@ -97,9 +108,7 @@ class Finished(Command):
 
 
 @pytest.fixture(scope="module")
-def finished(
-    backbones: dict[str, Path], data_root: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Finished:  # fmt: skip
+def finished(backbones: dict[str, Path], data_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Finished:
     """A study of which two runs fail: one has scores beyond float32, the other's data file is not there."""
     folder = tmp_path_factory.mktemp("finished")
     (folder / "scores.csv").write_text("text,label\n" + "i feel happy,1e30\n" * 40)
@@ -139,8 +148,12 @@ def test_a_run_leaves_its_record_and_nothing_to_resume(finished: Finished) -> No
     folder = finished.run_dir("emotion", "full")
 
     assert {path.name for path in folder.iterdir()} == {
-        "run.json", "events.jsonl", "best.safetensors", "predictions.jsonl", "result.json",
-    }  # fmt: skip
+        "run.json",
+        "events.jsonl",
+        "best.safetensors",
+        "predictions.jsonl",
+        "result.json",
+    }
     events = [json.loads(line) for line in (folder / "events.jsonl").read_text().splitlines()]
     assert [event["event"] for event in events] == ["epoch", "test"]
     rows = [json.loads(line) for line in (folder / "predictions.jsonl").read_text().splitlines()]
@@ -228,8 +241,7 @@ def test_predict_answers_as_the_run_did(technique: str, finished: Finished, data
 
 
 def test_predict_prints_a_line_a_text(finished: Finished) -> None:
-    code, out, _ = tunebench("predict", finished.run_dir("emotion", "tfidf"), "--text", "i feel happy"
-    )  # fmt: skip
+    code, out, _ = tunebench("predict", finished.run_dir("emotion", "tfidf"), "--text", "i feel happy")
 
     assert code == 0
     assert out.startswith("joy\tjoy ")
@@ -237,8 +249,7 @@ def test_predict_prints_a_line_a_text(finished: Finished) -> None:
 
 
 def test_predict_tags_words(finished: Finished) -> None:
-    code, out, _ = tunebench("predict", finished.run_dir("ner", "tfidf"), "--text", "today Maria met Reuters ."
-    )  # fmt: skip
+    code, out, _ = tunebench("predict", finished.run_dir("ner", "tfidf"), "--text", "today Maria met Reuters .")
 
     assert (code, out) == (0, "today/O Maria/B-PER met/O Reuters/B-ORG ./O\n")
 

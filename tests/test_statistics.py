@@ -148,9 +148,7 @@ def test_verdicts_follow_the_written_rule(study: Write, tmp_path: Path) -> None:
         answered(tmp_path, "ia3", 200),
         answered(tmp_path, "untuned", 200, trainable=0),
     )
-    assert judged(out) == {
-        "full": BEST, "lora": EQUAL, "dora": EQUAL, "freeze": WORSE, "ia3": FAILS, "untuned": WORSE,
-    }  # fmt: skip
+    assert judged(out) == {"full": BEST, "lora": EQUAL, "dora": EQUAL, "freeze": WORSE, "ia3": FAILS, "untuned": WORSE}
     written = (out / "report.md").read_text()
     assert "Statistically tied with full: lora, dora. The differences are not significant" in written
     assert "Trained, and no better than the untuned model: ia3." in written
@@ -180,9 +178,7 @@ def test_seeds_are_averaged_and_only_common_ones_are_compared(study: Write, tmp_
 
 
 def test_what_cannot_be_tested_is_said(study: Write, tmp_path: Path) -> None:
-    out = study(
-        answered(tmp_path, "full", 380), answered(tmp_path, "lora", 300), answered(tmp_path, "freeze", 200),
-    )  # fmt: skip
+    out = study(answered(tmp_path, "full", 380), answered(tmp_path, "lora", 300), answered(tmp_path, "freeze", 200))
     (tmp_path / "runs" / "tiny--emotion--freeze--s0" / "predictions.jsonl").write_text("{damaged")
     build(out)
     written = (out / "report.md").read_text()
@@ -227,8 +223,13 @@ def test_the_products_give_the_numbers_of_exchanging_and_drawing_one_by_one(name
     if name == "entity_f1":  # tags of a sentence fit its length
         runs = [[[tags_like(row, rng) for row in gold] for _ in seeds] for seeds in runs]
     if name == "perplexity":
-        runs = [[[{**row, "response_nll": row["response_nll"] * rng.uniform(0.9, 1.1)} for row in runs[0][0]]
-                 for _ in seeds] for seeds in runs]  # fmt: skip
+        runs = [
+            [
+                [{**row, "response_nll": row["response_nll"] * rng.uniform(0.9, 1.1)} for row in runs[0][0]]
+                for _ in seeds
+            ]
+            for seeds in runs
+        ]
     found = trials.outcome(metric, _statistics(metric, [[(run, gold) for run in seeds] for seeds in runs]), 25)
 
     def value(seeds: list[list[Any]], references: list[Any]) -> float:
@@ -363,9 +364,13 @@ def test_an_undefined_interval_is_kept_as_such(study: Write, tmp_path: Path) -> 
 def test_comparisons_examined_side_by_side_say_the_same_and_are_kept(
     study: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    out = study(*(answered(tmp_path, technique, right, task=task)
-                  for task in ("emotion", "sentiment", "ner")
-                  for technique, right in (("full", 380), ("lora", 300))))  # fmt: skip
+    out = study(
+        *(
+            answered(tmp_path, technique, right, task=task)
+            for task in ("emotion", "sentiment", "ner")
+            for technique, right in (("full", 380), ("lora", 300))
+        )
+    )
     before = {name: (out / name).read_bytes() for name in ("report.md", "report.html", ".tests.json")}
     (out / ".tests.json").unlink()
     calls = counted(monkeypatch)

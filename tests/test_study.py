@@ -285,8 +285,13 @@ def test_runs_come_by_experiment_then_technique_then_seed() -> None:
     )
 
     assert [(run.model, run.technique, run.seed) for run in study.runs()] == [
-        ("a", "lora", 5), ("a", "lora", 3), ("a", "full", 5), ("a", "full", 3), ("b", "tfidf", 5), ("b", "tfidf", 3),
-    ]  # fmt: skip
+        ("a", "lora", 5),
+        ("a", "lora", 3),
+        ("a", "full", 5),
+        ("a", "full", 3),
+        ("b", "tfidf", 5),
+        ("b", "tfidf", 3),
+    ]
     assert {run.seed for run in study.with_seeds(4).runs()} == {0, 1, 2, 3}
 
 

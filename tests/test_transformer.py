@@ -170,9 +170,10 @@ def as_torchs(model: Transformer) -> nn.Transformer:
         [*model.encoder.layers, *model.decoder.layers], [*theirs.encoder.layers, *theirs.decoder.layers], strict=True
     ):
         pairs: list[tuple[Any, Any]] = [
-            (layer.linear1, ours.feed_forward.inner), (layer.linear2, ours.feed_forward.outer),
+            (layer.linear1, ours.feed_forward.inner),
+            (layer.linear2, ours.feed_forward.outer),
             (layer.norm1, ours.after_self_attention.norm),
-        ]  # fmt: skip
+        ]
         attentions = [(layer.self_attn, ours.self_attention)]
         if hasattr(ours, "cross_attention"):
             attentions.append((layer.multihead_attn, ours.cross_attention))
@@ -182,8 +183,9 @@ def as_torchs(model: Transformer) -> nn.Transformer:
         for theirs_part, ours_part in pairs:
             theirs_part.load_state_dict(ours_part.state_dict())
         for attention, mine in attentions:
-            attention.load_state_dict({**of_torch(mine).state_dict(), "in_proj_bias": torch.zeros(48),
-                                       "out_proj.bias": torch.zeros(16)})  # fmt: skip
+            attention.load_state_dict(
+                {**of_torch(mine).state_dict(), "in_proj_bias": torch.zeros(48), "out_proj.bias": torch.zeros(16)}
+            )
     return theirs.eval()
 
 
@@ -289,9 +291,12 @@ def test_each_cached_step_has_the_logits_of_the_whole_text(model: Transformer, s
         states, cache = (model.encoder(**source).last_hidden_state,), None
         for start, end in ((0, 2), (2, 3), (3, 6)):
             step = model(
-                encoder_outputs=states, attention_mask=source["attention_mask"], past_key_values=cache, use_cache=True,
+                encoder_outputs=states,
+                attention_mask=source["attention_mask"],
+                past_key_values=cache,
+                use_cache=True,
                 decoder_input_ids=targets[:, start:end],
-            )  # fmt: skip
+            )
             cache = step.past_key_values
             close(step.logits, whole[:, start:end])
 

@@ -19,8 +19,10 @@ FREQUENT = ("the", "of", "and", "It", "was", "He", "not", "They", "This", "is", 
             "What", "like", "A", "one", "indeed", "!")  # fmt: skip
 RARE = ("Duke", "came", "fought", "walked", "home", "splendid", "kind", "brave", "dreadful", "cruel", "stupid", "good",
         "worst", "great", "fine", "wonderful", "excellent", "bad", "poor", "terrible", "worthless")  # fmt: skip
-TEXT = ("He came home. It was splendid and kind of the Duke. He was dreadful and cruel in all. They fought. "
-        "It was brave. It was not stupid.")  # fmt: skip
+TEXT = (
+    "He came home. It was splendid and kind of the Duke. He was dreadful and cruel in all. They fought. "
+    "It was brave. It was not stupid."
+)
 NONE = np.asarray([], dtype=int)
 
 
@@ -60,8 +62,12 @@ def test_no_word_speaks_for_both_sides_and_all_are_in_lower_case() -> None:
 
 def test_words_are_spelt_in_lower_case_without_punctuation(tokenizer: T5Tokenizer) -> None:
     assert Words(ids(tokenizer, "It was brave. He came."), NONE, Pieces.of(tokenizer)).spelt == [
-        "it", "was", "brave", "he", "came",
-    ]  # fmt: skip
+        "it",
+        "was",
+        "brave",
+        "he",
+        "came",
+    ]
 
 
 @pytest.mark.parametrize(

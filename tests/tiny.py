@@ -85,9 +85,12 @@ def make_decoder_tokenizer() -> Any:
     from transformers import PreTrainedTokenizerFast
 
     return PreTrainedTokenizerFast(
-        tokenizer_object=backend, model_max_length=POSITIONS, unk_token="[UNK]", eos_token="[SEP]",
+        tokenizer_object=backend,
+        model_max_length=POSITIONS,
+        unk_token="[UNK]",
+        eos_token="[SEP]",
         model_input_names=["input_ids", "attention_mask"],
-    )  # fmt: skip
+    )
 
 
 def make_seq2seq_tokenizer() -> Any:
@@ -100,9 +103,13 @@ def make_seq2seq_tokenizer() -> Any:
     backend.post_processor = processors.TemplateProcessing(single="$A [SEP]", special_tokens=[("[SEP]", end)])
     backend.decoder = decoders.WordPiece(cleanup=False)
     return PreTrainedTokenizerFast(
-        tokenizer_object=backend, model_max_length=POSITIONS, unk_token="[UNK]", eos_token="[SEP]", pad_token="[PAD]",
+        tokenizer_object=backend,
+        model_max_length=POSITIONS,
+        unk_token="[UNK]",
+        eos_token="[SEP]",
+        pad_token="[PAD]",
         model_input_names=["input_ids", "attention_mask"],
-    )  # fmt: skip
+    )
 
 
 def make_backbone(folder: Path, model_type: str = "bert", seed: int = 0) -> Path:
@@ -130,9 +137,13 @@ def make_backbone(folder: Path, model_type: str = "bert", seed: int = 0) -> Path
     pad = tokenizer.pad_token_id
     end = {"bos_token_id": tokenizer.eos_token_id, "eos_token_id": tokenizer.eos_token_id}
     bert = {
-        "hidden_size": HIDDEN, "num_hidden_layers": LAYERS, "num_attention_heads": HEADS,
-        "intermediate_size": 2 * HIDDEN, "max_position_embeddings": POSITIONS, "pad_token_id": pad,
-    }  # fmt: skip
+        "hidden_size": HIDDEN,
+        "num_hidden_layers": LAYERS,
+        "num_attention_heads": HEADS,
+        "intermediate_size": 2 * HIDDEN,
+        "max_position_embeddings": POSITIONS,
+        "pad_token_id": pad,
+    }
     shapes: dict[str, dict[str, Any]] = {
         "bert": bert,
         "ernie": bert,
@@ -273,14 +284,26 @@ def squad_rows(count: int, rng: np.random.Generator) -> pd.DataFrame:
         texts = [people[0]] * (1 + number % 2)
         rows.append((f"is {places[0]}", context, {"text": texts, "answer_start": [start] * len(texts)}))
     questions, contexts, answers = zip(*rows, strict=True)
-    return pd.DataFrame({"id": [str(n) for n in range(count)], "title": [""] * count, "context": contexts,
-                         "question": questions, "answers": answers})  # fmt: skip
+    return pd.DataFrame(
+        {
+            "id": [str(n) for n in range(count)],
+            "title": [""] * count,
+            "context": contexts,
+            "question": questions,
+            "answers": answers,
+        }
+    )
 
 
 _MAKERS = {
-    "emotion": emotion_rows, "conll2003": conll2003_rows, "stsb": stsb_rows, "alpaca": alpaca_rows,
-    "imdb": imdb_rows, "cnn_dailymail": cnn_rows, "squad": squad_rows,
-}  # fmt: skip
+    "emotion": emotion_rows,
+    "conll2003": conll2003_rows,
+    "stsb": stsb_rows,
+    "alpaca": alpaca_rows,
+    "imdb": imdb_rows,
+    "cnn_dailymail": cnn_rows,
+    "squad": squad_rows,
+}
 
 
 def write_data_root(folder: Path, seed: int = 0, rows: Mapping[str, int] = ROWS) -> Path:
@@ -322,7 +345,9 @@ def of_whole_words(frequent: Sequence[str], rare: Sequence[str]) -> Any:
     pieces = ["<pad>", "</s>", "<unk>", ".", ",", "?", *(f"▁{word}" for word in frequent), *fillers]
     pieces += [f"▁{word}" for word in rare]
     return T5Tokenizer(
-        vocab=[*((piece, -float(rank)) for rank, piece in enumerate(pieces)),
-               *((f"<extra_id_{index}>", 0.0) for index in reversed(range(100)))],
+        vocab=[
+            *((piece, -float(rank)) for rank, piece in enumerate(pieces)),
+            *((f"<extra_id_{index}>", 0.0) for index in reversed(range(100))),
+        ],
         extra_ids=100,
-    )  # fmt: skip
+    )

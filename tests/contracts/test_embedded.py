@@ -20,8 +20,15 @@ COLUMNS = {
     "similarity": {"sentence1", "sentence2", "label", "idx"},
     "summarization": {"article", "highlights", "id"},
 }
-INPUT = {"emotion": "text", "instruction": "text", "ner": "tokens", "question_answering": "context",
-         "sentiment": "text", "similarity": "sentence1", "summarization": "article"}  # fmt: skip
+INPUT = {
+    "emotion": "text",
+    "instruction": "text",
+    "ner": "tokens",
+    "question_answering": "context",
+    "sentiment": "text",
+    "similarity": "sentence1",
+    "summarization": "article",
+}
 
 # Changing a generator changes every figure measured on its rows: that is to be meant.
 FINGERPRINTS = {

@@ -21,9 +21,13 @@ from tunebench.zoo.checkpoints import find
 
 def test_the_folder_holds_the_objectives_that_are_promised() -> None:
     assert sorted(objectives()) == [
-        "causal_lm", "question_answering", "regression", "sequence_classification", "text_to_text",
+        "causal_lm",
+        "question_answering",
+        "regression",
+        "sequence_classification",
+        "text_to_text",
         "token_classification",
-    ]  # fmt: skip
+    ]
 
 
 def posed(task: str, backbone: Path, data_root: Path, **options: Any) -> Any:

@@ -27,8 +27,14 @@ CARVED = {
 
 def test_the_folder_holds_the_tasks_that_are_promised() -> None:
     assert sorted(tasks()) == [
-        "emotion", "instruction", "ner", "question_answering", "sentiment", "similarity", "summarization",
-    ]  # fmt: skip
+        "emotion",
+        "instruction",
+        "ner",
+        "question_answering",
+        "sentiment",
+        "similarity",
+        "summarization",
+    ]
 
 
 @pytest.mark.parametrize("name", sorted(tasks()))
@@ -51,8 +57,10 @@ def test_gold_scores_the_maximum(name: str, data_root: Path) -> None:
     if task.objective == "causal_lm":  # gold is certain of every token
         certain = {"response_nll": 0.0, "response_tokens": 1, "nll": 0.0, "tokens": 1}
         gold = [certain] * len(gold)
-    guess = [answers if isinstance(answers, str) or task.objective != "question_answering" else answers[-1]
-             for answers in gold]  # fmt: skip
+    guess = [
+        answers if isinstance(answers, str) or task.objective != "question_answering" else answers[-1]
+        for answers in gold
+    ]
     assert score(task.metrics, guess, gold) == pytest.approx(dict.fromkeys(task.metrics, 1.0))
 
 

@@ -36,9 +36,21 @@ LABELS = ("a", "b", "c", "d", "e", "f", "g", "h", "i")
 
 def test_the_folder_holds_the_techniques_that_are_promised() -> None:
     assert TRAINED == [
-        "adalora", "bottleneck_adapter", "classifier_head", "dora", "freeze", "from_scratch", "full", "ia3", "llrd",
-        "lora", "p_tuning_v2", "peft", "prefix_tuning", "prompt_tuning",
-    ]  # fmt: skip
+        "adalora",
+        "bottleneck_adapter",
+        "classifier_head",
+        "dora",
+        "freeze",
+        "from_scratch",
+        "full",
+        "ia3",
+        "llrd",
+        "lora",
+        "p_tuning_v2",
+        "peft",
+        "prefix_tuning",
+        "prompt_tuning",
+    ]
     assert BASELINES == ["lead3", "tfidf"]
     assert set(FOLDER) == {*TRAINED, *BASELINES, "untuned"}
 

@@ -71,9 +71,11 @@ def _task(task: Task) -> About:
     first = f"{task.objective}; main metric {task.metrics[0]}. Licence: {task.licence}."
     fields = [[k, str(v)] for k, v in task.model_dump(mode="json", exclude={"caveats"}).items()]
     return {
-        "title": task.title, "source": task.citation, "text": "\n".join([first, *task.caveats]),
+        "title": task.title,
+        "source": task.citation,
+        "text": "\n".join([first, *task.caveats]),
         "details": (["field", "value"], fields),
-    }  # fmt: skip
+    }
 
 
 def _examples(task: Task) -> list[dict[str, Any]]:

@@ -75,10 +75,16 @@ def _rank_sums(x: np.ndarray, y: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Sums of the moments of the ranks within each resample: halves of whole numbers, so that they are exact."""
     one, other = _ranks(x, weights), _ranks(y, weights)
     weighted = weights * one
-    return np.column_stack([
-        weights.sum(1), weighted.sum(1), (weights * other).sum(1), (weighted * one).sum(1),
-        (weights * other * other).sum(1), (weighted * other).sum(1),
-    ])  # fmt: skip
+    return np.column_stack(
+        [
+            weights.sum(1),
+            weighted.sum(1),
+            (weights * other).sum(1),
+            (weighted * one).sum(1),
+            (weights * other * other).sum(1),
+            (weighted * other).sum(1),
+        ]
+    )
 
 
 def _ranks(values: np.ndarray, weights: np.ndarray) -> np.ndarray:

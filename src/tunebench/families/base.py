@@ -61,8 +61,11 @@ class Family(ABC):
     auto_classes: ClassVar[Mapping[str, str]]
     """Objective -> transformers auto class."""
     fresh_heads: ClassVar[tuple[str, ...]] = (
-        "sequence_classification", "regression", "token_classification", "question_answering",
-    )  # fmt: skip
+        "sequence_classification",
+        "regression",
+        "token_classification",
+        "question_answering",
+    )
     """Objectives whose head is new; in others a pretrained one answers."""
     shapes: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     """Hub id -> configuration, known offline, so that `plan` needs no network."""

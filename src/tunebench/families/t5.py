@@ -13,9 +13,13 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 _T5 = {
-    "model_type": "t5", "vocab_size": 32128, "d_kv": 64, "pad_token_id": 0, "eos_token_id": 1,
+    "model_type": "t5",
+    "vocab_size": 32128,
+    "d_kv": 64,
+    "pad_token_id": 0,
+    "eos_token_id": 1,
     "decoder_start_token_id": 0,
-}  # fmt: skip
+}
 _FEED_FORWARD = ("layer.1.DenseReluDense", "layer.2.DenseReluDense")  # in an encoder's layer, in a decoder's
 
 

@@ -14,8 +14,13 @@ if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
 _BASE = {
-    "model_type": "transformer", "vocab_size": 37_000, "d_model": 512, "d_ff": 2048, "num_layers": 6, "num_heads": 8,
-}  # fmt: skip
+    "model_type": "transformer",
+    "vocab_size": 37_000,
+    "d_model": 512,
+    "d_ff": 2048,
+    "num_layers": 6,
+    "num_heads": 8,
+}
 
 
 class OriginalTransformer(EncoderDecoder):

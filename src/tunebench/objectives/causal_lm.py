@@ -91,8 +91,13 @@ class CausalLm(Objective):
         if not self.writes:
             return super().outputs(network, batch, features, indices)
         prompts = self.prompts(features, indices)
-        ids = _writing.write(network, {name: x.to(network.device) for name, x in prompts.items()}, self.tokenizer,
-                           self.new_tokens, self.beams)  # fmt: skip
+        ids = _writing.write(
+            network,
+            {name: x.to(network.device) for name, x in prompts.items()},
+            self.tokenizer,
+            self.new_tokens,
+            self.beams,
+        )
         width = prompts["input_ids"].shape[1]
         return _writing.widened(ids[:, width:], self.new_tokens, int(self.tokenizer.pad_token_id))  # type: ignore[arg-type]
 
@@ -109,10 +114,14 @@ class CausalLm(Objective):
         sums = []
         for row, index in zip(outputs.double(), indices, strict=True):
             tokens, start = len(features.inputs[index]["input_ids"]), features.labels[index]
-            sums.append({
-                "response_nll": float(row[start - 1 : tokens - 1].sum()), "response_tokens": tokens - start,
-                "nll": float(row[: tokens - 1].sum()), "tokens": tokens - 1,
-            })  # fmt: skip
+            sums.append(
+                {
+                    "response_nll": float(row[start - 1 : tokens - 1].sum()),
+                    "response_tokens": tokens - start,
+                    "nll": float(row[: tokens - 1].sum()),
+                    "tokens": tokens - 1,
+                }
+            )
         return sums, [None] * len(indices)
 
     def prompts(self, features: Features, indices: Sequence[int]) -> dict[str, Tensor]:

@@ -54,10 +54,15 @@ class QuestionAnswering(Objective):
         assert len(rows) == len(examples), "this objective takes QuestionExample"
         self._questions_fit(rows)
         encoded = self.tokenizer(
-            [row.question for row in rows], [row.context for row in rows], truncation="only_second",
-            max_length=self.max_tokens, stride=min(self.stride, self.max_tokens // 4), return_attention_mask=True,
-            return_overflowing_tokens=True, return_offsets_mapping=True,
-        )  # fmt: skip
+            [row.question for row in rows],
+            [row.context for row in rows],
+            truncation="only_second",
+            max_length=self.max_tokens,
+            stride=min(self.stride, self.max_tokens // 4),
+            return_attention_mask=True,
+            return_overflowing_tokens=True,
+            return_offsets_mapping=True,
+        )
         inputs, labels, windows = [], [], []
         names = [name for name in ("input_ids", "attention_mask", "token_type_ids") if name in encoded]
         for number, example in enumerate(encoded["overflow_to_sample_mapping"]):  # type: ignore[arg-type]

@@ -43,14 +43,11 @@ class Overlap:
             )
             found.append(("test_in_train", text))
         if self.contradictory:
-            found.append((
-                "contradictory",
-                f"{self.contradictory} training inputs stand there again with another answer: no method learns both.",
-            ))  # fmt: skip
+            text = f"{self.contradictory} training inputs stand there again with another answer: no method learns both."
+            found.append(("contradictory", text))
         if self.telling is not None:
-            found.append((
-                "label_in_input", f"{self.telling:.0%} of the test inputs hold the name of their own label as a word."
-            ))  # fmt: skip
+            text = f"{self.telling:.0%} of the test inputs hold the name of their own label as a word."
+            found.append(("label_in_input", text))
         return found
 
 

@@ -138,9 +138,12 @@ def _hub(task: Task, download: bool) -> tuple[dict[str, pd.DataFrame], str]:
     patterns = [task.hub.files.format(split=split) for split in SPLITS]
     try:
         found = snapshot_download(
-            task.hub.id, repo_type="dataset", revision=task.hub.revision, allow_patterns=patterns,
+            task.hub.id,
+            repo_type="dataset",
+            revision=task.hub.revision,
+            allow_patterns=patterns,
             local_files_only=not download,
-        )  # fmt: skip
+        )
         folder = Path(found)
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
         raise UserError(

@@ -67,11 +67,20 @@ def _features(tokens: Sequence[str]) -> list[list[str]]:
         lower, before, after = word.lower(), padded[position - 1], padded[position + 1]
         rows.append(
             [
-                "bias", f"word={lower}", f"exact={word}", f"prefix={lower[:3]}", f"suffix3={lower[-3:]}",
-                f"suffix2={lower[-2:]}", f"shape={_shape(word)}", f"before={before.lower()}", f"after={after.lower()}",
-                f"shape_before={_shape(before)}", f"shape_after={_shape(after)}", f"pair={before.lower()} {lower}",
+                "bias",
+                f"word={lower}",
+                f"exact={word}",
+                f"prefix={lower[:3]}",
+                f"suffix3={lower[-3:]}",
+                f"suffix2={lower[-2:]}",
+                f"shape={_shape(word)}",
+                f"before={before.lower()}",
+                f"after={after.lower()}",
+                f"shape_before={_shape(before)}",
+                f"shape_after={_shape(after)}",
+                f"pair={before.lower()} {lower}",
             ]
-        )  # fmt: skip
+        )
     return rows
 
 

@@ -15,9 +15,11 @@ from tunebench.families.base import Family, base_of
 from tunebench.techniques.base import freeze, train
 
 TASK_TYPES = {
-    "ForSequenceClassification": "SEQ_CLS", "ForTokenClassification": "TOKEN_CLS", "LMHeadModel": "CAUSAL_LM",
+    "ForSequenceClassification": "SEQ_CLS",
+    "ForTokenClassification": "TOKEN_CLS",
+    "LMHeadModel": "CAUSAL_LM",
     "ForCausalLM": "CAUSAL_LM",
-}  # fmt: skip
+}
 """End of a transformers class's name -> PEFT's task type."""
 
 

@@ -28,9 +28,16 @@ def _combine_perplexity(sums: np.ndarray) -> np.ndarray:
 
 def _metric(name: str, title: str, unit: str, nll: str, tokens: str, source: str) -> Metric:
     return Metric(
-        name, title, "likelihoods", unit, False, _perplexity(nll, tokens), _likelihoods(nll, tokens),
-        _combine_perplexity, source,
-    )  # fmt: skip
+        name,
+        title,
+        "likelihoods",
+        unit,
+        False,
+        _perplexity(nll, tokens),
+        _likelihoods(nll, tokens),
+        _combine_perplexity,
+        source,
+    )
 
 
 PERPLEXITY = _metric(

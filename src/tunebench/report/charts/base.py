@@ -58,11 +58,12 @@ PICK: Spec = {"name": "pick", "select": {"type": "point", "fields": [FIELD]}, "b
 ZOOM: Spec = {
     "name": "zoom",
     "select": {  # with Shift, so that a page is still scrolled over a chart
-        "type": "interval", "zoom": "wheel![event.shiftKey]",
+        "type": "interval",
+        "zoom": "wheel![event.shiftKey]",
         "translate": "[pointerdown[event.shiftKey], window:pointerup] > window:pointermove!",
     },
     "bind": "scales",
-}  # fmt: skip
+}
 SINGLED_OUT: Spec = {"condition": {"param": "pick", "value": 1}, "value": 0.15}
 
 

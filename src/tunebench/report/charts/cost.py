@@ -22,9 +22,7 @@ from tunebench.report.read.comparisons import Comparison, Row
 from tunebench.report.read.costs import PRICES, Price, fronts
 
 _SHORT = "datum.value < 1 ? format(datum.value, '.3~g') : format(datum.value, '~s')"  # 0.1, 20k, 5M
-_SAID: Mapping[str, Callable[[Any], str]] = {
-    "count": text.count, "seconds": text.latency, "bytes": text.megabytes,
-}  # fmt: skip
+_SAID: Mapping[str, Callable[[Any], str]] = {"count": text.count, "seconds": text.latency, "bytes": text.megabytes}
 _FIRST = "tuning"
 
 
@@ -40,8 +38,16 @@ def cost_chart(comparison: Comparison, look: Looks) -> Chart | None:
             continue
         low, high = score.interval or (None, None)
         interval = text.interval(score.interval) if score.interval else "none"
-        rows.append({FIELD: row.label, "value": score.mean, "low": low, "high": high, "interval": interval,
-                     **_prices(comparison, row, unbeaten[row.label])})  # fmt: skip
+        rows.append(
+            {
+                FIELD: row.label,
+                "value": score.mean,
+                "low": low,
+                "high": high,
+                "interval": interval,
+                **_prices(comparison, row, unbeaten[row.label]),
+            }
+        )
     y = f"{split.capitalize()} {text.metric_axis(name)}"
     prices = [price for price in PRICES if any((row[price.name] or 0) > 0 for row in rows)]
     prices.sort(key=lambda price: price.name != _FIRST)
@@ -68,41 +74,56 @@ def _cost_view(price: Price, prices: Sequence[Price], y: str, rows: Sequence[Map
     labels = [row[FIELD] for row in rows if row[cost] is not None]
     color, shape = color_of(labels, look), shape_of(labels, look)
     x = {
-        "field": cost, "type": "quantitative", "title": f"{price.title} ({price.unit}, log scale)",
+        "field": cost,
+        "type": "quantitative",
+        "title": f"{price.title} ({price.unit}, log scale)",
         "scale": {"type": "log", "nice": False, "padding": 12},
         "axis": {"labelExpr": _SHORT, "labelOverlap": True, "values": _ticks([row[cost] or 0 for row in rows])},
-    }  # fmt: skip
+    }
     height = {"type": "quantitative", "title": y, "scale": {"zero": False}}
     tooltip = [
-        {"field": FIELD, "title": "Technique"}, {"field": "value", "title": y, "format": ",.4f"},
+        {"field": FIELD, "title": "Technique"},
+        {"field": "value", "title": y, "format": ",.4f"},
         {"field": "interval", "title": "Interval"},
         *({"field": f"{other.name}, said", "title": other.title} for other in prices),
-    ]  # fmt: skip
+    ]
     costly = {"filter": f"datum['{cost}'] > 0"}
     shown = {"color": color, "opacity": SINGLED_OUT, "tooltip": tooltip}
     value = {"y": {"field": "value", **height}}
     # Each layer only where it has marks: without any, Vega complains of a scale that has no ends.
     layers: list[Spec] = []
     if sum(f"{cost}, front" in row and row[cost] > 0 for row in rows) > 1:
-        layers.append({
-            "transform": [costly, {"filter": f"datum['{cost}, front']"}],
-            "mark": {"type": "line", "interpolate": "step-after", "strokeWidth": 1, "color": GREY, "aria": False},
-            "encoding": {"x": x, **value, "order": {"field": cost}},
-        })  # fmt: skip
+        layers.append(
+            {
+                "transform": [costly, {"filter": f"datum['{cost}, front']"}],
+                "mark": {"type": "line", "interpolate": "step-after", "strokeWidth": 1, "color": GREY, "aria": False},
+                "encoding": {"x": x, **value, "order": {"field": cost}},
+            }
+        )
     if any(row["low"] is not None and (row[cost] or 0) > 0 for row in rows):
-        layers.append({
-            "transform": [costly], "mark": {"type": "rule", "strokeWidth": 1.5, "aria": False},
-            "encoding": {"x": x, "y": {"field": "low", **height}, "y2": {"field": "high"}, "color": color},
-        })  # fmt: skip
-    layers.append({
-        "transform": [costly], "mark": {"type": "point", "filled": True, "size": 80},
-        "encoding": {"x": x, **value, **shown, "shape": shape}, "params": [PICK, ZOOM],
-    })  # fmt: skip
+        layers.append(
+            {
+                "transform": [costly],
+                "mark": {"type": "rule", "strokeWidth": 1.5, "aria": False},
+                "encoding": {"x": x, "y": {"field": "low", **height}, "y2": {"field": "high"}, "color": color},
+            }
+        )
+    layers.append(
+        {
+            "transform": [costly],
+            "mark": {"type": "point", "filled": True, "size": 80},
+            "encoding": {"x": x, **value, **shown, "shape": shape},
+            "params": [PICK, ZOOM],
+        }
+    )
     if any(row[cost] is not None and row[cost] <= 0 for row in rows):
-        layers.append({
-            "transform": [{"filter": f"datum['{cost}'] === 0"}],
-            "mark": {"type": "rule", "strokeDash": [2, 3], "strokeWidth": 2}, "encoding": {**value, **shown},
-        })  # fmt: skip
+        layers.append(
+            {
+                "transform": [{"filter": f"datum['{cost}'] === 0"}],
+                "mark": {"type": "rule", "strokeDash": [2, 3], "strokeWidth": 2},
+                "encoding": {**value, **shown},
+            }
+        )
     return {"layer": layers}
 
 

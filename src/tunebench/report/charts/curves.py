@@ -29,11 +29,17 @@ def curve_chart(comparison: Comparison, look: Looks) -> Chart | None:
     name = comparison.main[0]
     rows = [
         {
-            FIELD: row.label, "run": f"{row.label}, seed {result.run.seed}", "epoch": epoch.epoch,
-            "metric": epoch.validation.get(name), "loss": epoch.train_loss, "best": epoch.epoch == result.best_epoch,
+            FIELD: row.label,
+            "run": f"{row.label}, seed {result.run.seed}",
+            "epoch": epoch.epoch,
+            "metric": epoch.validation.get(name),
+            "loss": epoch.train_loss,
+            "best": epoch.epoch == result.best_epoch,
         }
-        for row in comparison.ranked for result in row.done for epoch in result.history
-    ]  # fmt: skip
+        for row in comparison.ranked
+        for result in row.done
+        for epoch in result.history
+    ]
     measured = {"metric": f"validation {text.metric_title(name)}", "loss": "training loss"}
     axes = {"metric": f"Validation {text.metric_axis(name)}", "loss": "Training loss (mean of the epoch)"}
     shown = [field for field in measured if any(row[field] is not None for row in rows)]
@@ -41,8 +47,10 @@ def curve_chart(comparison: Comparison, look: Looks) -> Chart | None:
         return None
     levels = [
         {FIELD: row.label, "level": result.metrics.validation.get(name)}
-        for row in comparison.ranked for result in row.done[:1] if not result.history
-    ]  # fmt: skip
+        for row in comparison.ranked
+        for result in row.done[:1]
+        if not result.history
+    ]
     levels = [level for level in levels if level["level"] is not None]
     views = {
         measured[field]: _curve_view(field, axes[field], rows, levels if field == "metric" else [], look)
@@ -58,35 +66,49 @@ def _curve_view(
     color, dash, shape = color_of(labels, look), dash_of(labels, look), shape_of(labels, look)
     last = max(row["epoch"] for row in rows)
     x = {
-        "field": "epoch", "type": "quantitative", "title": "Epoch (passes over the training data)",
+        "field": "epoch",
+        "type": "quantitative",
+        "title": "Epoch (passes over the training data)",
         "scale": {"zero": False, "nice": False, "padding": 8},
         "axis": {"format": "d", "values": list(range(1, last + 1, -(-last // 10)))},
-    }  # fmt: skip
+    }
     height = {"field": field, "type": "quantitative", "title": y, "scale": {"zero": False}}
-    tooltip = [{"field": "run", "title": "Run"}, {"field": "epoch", "title": "Epoch"},
-               {"field": field, "title": y, "format": ",.4f"}]  # fmt: skip
+    tooltip = [
+        {"field": "run", "title": "Run"},
+        {"field": "epoch", "title": "Epoch"},
+        {"field": field, "title": y, "format": ",.4f"},
+    ]
     of_epochs = {"filter": "isValid(datum.epoch)"}
     base = {"x": x, "y": height, "color": color, "opacity": SINGLED_OUT}
     layers = [
         {
-            "transform": [of_epochs], "mark": {"type": "line", "strokeWidth": 1.6},
+            "transform": [of_epochs],
+            "mark": {"type": "line", "strokeWidth": 1.6},
             "encoding": {**base, "strokeDash": dash, "detail": {"field": "run", "type": "nominal"}},
         },
         {
-            "transform": [of_epochs], "mark": {"type": "point", "filled": True, "size": 36},
-            "encoding": {**base, "shape": shape, "tooltip": tooltip}, "params": [PICK, ZOOM],
+            "transform": [of_epochs],
+            "mark": {"type": "point", "filled": True, "size": 36},
+            "encoding": {**base, "shape": shape, "tooltip": tooltip},
+            "params": [PICK, ZOOM],
         },
-    ]  # fmt: skip
+    ]
     if any(row["best"] and row[field] is not None for row in rows):
         ring = {"type": "point", "filled": False, "size": 160, "color": "currentColor", "shape": "circle"}
         encoding = {"x": x, "y": height, "tooltip": tooltip}
         layers.append({"transform": [{"filter": "datum.best"}], "mark": ring, "encoding": encoding})
     if levels:
-        encoding = {"y": {**height, "field": "level"}, "color": color, "opacity": SINGLED_OUT,
-                    "tooltip": [{"field": FIELD, "title": "Technique"}, {"field": "level", "title": y,
-                                "format": ",.4f"}]}  # fmt: skip
-        layers.append({
-            "transform": [{"filter": "isValid(datum.level)"}],
-            "mark": {"type": "rule", "strokeDash": [2, 3], "strokeWidth": 2}, "encoding": encoding,
-        })  # fmt: skip
+        encoding = {
+            "y": {**height, "field": "level"},
+            "color": color,
+            "opacity": SINGLED_OUT,
+            "tooltip": [{"field": FIELD, "title": "Technique"}, {"field": "level", "title": y, "format": ",.4f"}],
+        }
+        layers.append(
+            {
+                "transform": [{"filter": "isValid(datum.level)"}],
+                "mark": {"type": "rule", "strokeDash": [2, 3], "strokeWidth": 2},
+                "encoding": encoding,
+            }
+        )
     return {"layer": layers}

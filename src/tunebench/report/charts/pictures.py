@@ -49,8 +49,9 @@ def pictures(charts: Sequence[Chart], where: str, before: int) -> tuple[Picture,
     place = re.sub(r"[^A-Za-z0-9]+", "-", where).strip("-").lower()[:80]
     return tuple(
         Picture(
-            chart, f"{number:03}-{place}-{chart.name}.svg",
+            chart,
+            f"{number:03}-{place}-{chart.name}.svg",
             vega.Drawn(chart, f"figure-{number}") if number <= MOST else None,
         )
         for number, chart in enumerate(charts, before + 1)
-    )  # fmt: skip
+    )

@@ -24,8 +24,11 @@ def scatter_chart(comparison: Comparison, look: Looks, answers: Mapping[str, Ans
         labels.append(row.label)
         step = -(-len(pairs) // _POINTS)
         left_out |= step > 1
-        rows += [{FIELD: row.label, "example": number, "predicted": predicted, "true": true}
-                 for number, (predicted, true) in enumerate(pairs) if number % step == 0]  # fmt: skip
+        rows += [
+            {FIELD: row.label, "example": number, "predicted": predicted, "true": true}
+            for number, (predicted, true) in enumerate(pairs)
+            if number % step == 0
+        ]
     if not rows:
         return None
     encoding = {
@@ -36,11 +39,18 @@ def scatter_chart(comparison: Comparison, look: Looks, answers: Mapping[str, Ans
         "tooltip": [{"field": name} for name in (FIELD, "example", "true", "predicted")],
     }
     view = {
-        "facet": {"field": FIELD, "type": "nominal", "title": None, "sort": labels,
-                  "header": {"labelColor": "currentColor", "labelLimit": 180, "labelFontSize": 12}},
+        "facet": {
+            "field": FIELD,
+            "type": "nominal",
+            "title": None,
+            "sort": labels,
+            "header": {"labelColor": "currentColor", "labelLimit": 180, "labelFontSize": 12},
+        },
         "columns": 3,
-        "spec": {"mark": {"type": "point", "filled": True, "size": 14, "opacity": 0.6, "aria": False},
-                 "encoding": encoding},
-    }  # fmt: skip
+        "spec": {
+            "mark": {"type": "point", "filled": True, "size": 14, "opacity": 0.6, "aria": False},
+            "encoding": encoding,
+        },
+    }
     note = f"Every n-th test example, so that at most {_POINTS} are shown." if left_out else ""
     return Chart("scatter", f"Predicted and true scores: {where(comparison)}", {"scores": view}, rows, note)

@@ -20,17 +20,28 @@ def html(report: Report) -> str:
     charts = bool(report.pictures)
     own = resources.files("tunebench.report").joinpath("templates/report.js").read_text("utf-8")
     scripts = [vega.javascript(), own] if charts else [own]
-    return environment().get_template("report.html.j2").render(
-        report=report, scripts=list(map(Markup, scripts)), policy=_policy(scripts),
-        licence=vega.licence() if charts else "",
-    )  # fmt: skip
+    return (
+        environment()
+        .get_template("report.html.j2")
+        .render(
+            report=report,
+            scripts=list(map(Markup, scripts)),
+            policy=_policy(scripts),
+            licence=vega.licence() if charts else "",
+        )
+    )
 
 
 @functools.cache
 def environment() -> Environment:
     """Templates in which every text is escaped, and which can show any block."""
-    made = Environment(loader=PackageLoader("tunebench.report"), autoescape=True, trim_blocks=True,
-                       lstrip_blocks=True, undefined=StrictUndefined)  # fmt: skip
+    made = Environment(
+        loader=PackageLoader("tunebench.report"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+    )
     made.globals |= {"show": show, "runs": _runs, "best": BEST}
     return made
 

@@ -25,11 +25,22 @@ def latex_table(table: Table) -> str:
     columns = "".join("r" if column.numeric else "l" for column in table.columns)
     titles = [escaped(column.title) + (f" ({escaped(column.note)})" if column.note else "") for column in table.columns]
     rows = [" & ".join(_fields(row)) + r" \\" for row in table.rows]
-    return "\n".join([
-        r"\begin{table}", rf"  \caption{{{escaped(table.caption)}}}", r"  \centering",
-        rf"  \begin{{tabular}}{{{columns}}}", r"    \toprule", f"    {' & '.join(titles)} \\\\", r"    \midrule",
-        *(f"    {row}" for row in rows), r"    \bottomrule", r"  \end{tabular}", r"\end{table}", "",
-    ])  # fmt: skip
+    return "\n".join(
+        [
+            r"\begin{table}",
+            rf"  \caption{{{escaped(table.caption)}}}",
+            r"  \centering",
+            rf"  \begin{{tabular}}{{{columns}}}",
+            r"    \toprule",
+            f"    {' & '.join(titles)} \\\\",
+            r"    \midrule",
+            *(f"    {row}" for row in rows),
+            r"    \bottomrule",
+            r"  \end{tabular}",
+            r"\end{table}",
+            "",
+        ]
+    )
 
 
 def _fields(row: Sequence[Entry]) -> list[str]:

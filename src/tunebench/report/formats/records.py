@@ -34,8 +34,22 @@ def as_csv(study: StudyResults) -> str:
 
 def _columns(study: StudyResults) -> list[str]:
     done = [run.result for run in study.runs if isinstance(run.result, Done)]
-    columns = ["id", "status", "model", "family", "task", "technique", "label", "seed", "main_metric", "main_split",
-               "higher_is_better", "main_value", "main_low", "main_high"]  # fmt: skip
+    columns = [
+        "id",
+        "status",
+        "model",
+        "family",
+        "task",
+        "technique",
+        "label",
+        "seed",
+        "main_metric",
+        "main_split",
+        "higher_is_better",
+        "main_value",
+        "main_low",
+        "main_high",
+    ]
     columns += dict.fromkeys(name for result in done for name in _test(result))
     columns += dict.fromkeys(name for result in done for name in _validation(result))
     columns += [f"parameters_{name}" for name in Parameters.model_fields]

@@ -11,18 +11,25 @@ def sections(whole: Whole) -> list[Section]:
     """Command, environment and study file, letter by letter."""
     study = whole.study
     blocks: list[Block] = [
-        Heading("Command"), Code(study.plan.command, "Command", "sh"),
-        Heading("Environment"), *(environment(study) or [Text("No run has recorded it yet.")]),
-        Heading("study.yaml"), Code(study.text, "study.yaml", "yaml"),
-    ]  # fmt: skip
+        Heading("Command"),
+        Code(study.plan.command, "Command", "sh"),
+        Heading("Environment"),
+        *(environment(study) or [Text("No run has recorded it yet.")]),
+        Heading("study.yaml"),
+        Code(study.text, "study.yaml", "yaml"),
+    ]
     return [Section("again", "Reproduce this study", tuple(blocks))]
 
 
 def environment(study: StudyResults) -> list[Table]:
     """Machine, and versions of the code and its libraries; where runs differ, each value with its runs."""
     records = [
-        (run.name, {k: v for k, v in run.result.environment.items() if k != "packages"}
-         | dict(run.result.environment.get("packages", {})))
-        for run in study.runs if isinstance(run.result, Done | Failed)
-    ]  # fmt: skip
+        (
+            run.name,
+            {k: v for k, v in run.result.environment.items() if k != "packages"}
+            | dict(run.result.environment.get("packages", {})),
+        )
+        for run in study.runs
+        if isinstance(run.result, Done | Failed)
+    ]
     return differences("Machines and versions that the runs used", records)

@@ -32,9 +32,12 @@ def _pairs(comparison: Comparison, tests: Pairs) -> Table:
     """Every pair of techniques: the difference, its interval, and how likely chance alone makes one as large."""
     assert comparison.main is not None
     columns = [
-        Column("Better", numeric=False), Column("Worse", numeric=False), Column("Difference"), Column("p"),
+        Column("Better", numeric=False),
+        Column("Worse", numeric=False),
+        Column("Difference"),
+        Column("p"),
         Column("p, corrected"),
-    ]  # fmt: skip
+    ]
     rows = [
         [
             first,
@@ -62,8 +65,20 @@ def _chance(p: float) -> str:
 
 
 def _runs(comparison: Comparison) -> Table:
-    titles = ("Main metric", "Best epoch", "Epochs", "Steps", "Train tokens", "Tokens/s", "Prefix", "Train", "Evaluate",
-              "Whole run", "Peak memory", "Saved")  # fmt: skip
+    titles = (
+        "Main metric",
+        "Best epoch",
+        "Epochs",
+        "Steps",
+        "Train tokens",
+        "Tokens/s",
+        "Prefix",
+        "Train",
+        "Evaluate",
+        "Whole run",
+        "Peak memory",
+        "Saved",
+    )
     columns = [
         Column("Run", numeric=False),
         *map(Column, titles),
@@ -92,11 +107,13 @@ def _figures(result: Done) -> list[Entry | str]:
         text.count(cost.steps),
         text.count(cost.train_tokens),
         text.ABSENT if cost.tokens_per_second is None else f"{cost.tokens_per_second:,.0f}",
-        *(Entry(text.seconds(spent), order=spent)
-          for spent in (cost.trunk_seconds, cost.train_seconds, cost.evaluation_seconds, cost.total_seconds)),
+        *(
+            Entry(text.seconds(spent), order=spent)
+            for spent in (cost.trunk_seconds, cost.train_seconds, cost.evaluation_seconds, cost.total_seconds)
+        ),
         *(Entry(text.megabytes(size), order=size) for size in (cost.peak_memory_bytes, cost.saved_bytes)),
         "yes" if cost.cached else "no",
-    ]  # fmt: skip
+    ]
 
 
 def _settings(comparison: Comparison) -> Table:

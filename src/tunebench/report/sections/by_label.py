@@ -92,13 +92,21 @@ def _matrix(row: Row, counts: Counter[tuple[str, str]], labels: Sequence[str]) -
     for true in labels:
         total = sum(counts[true, answer] for answer in [*labels, *others])
         fields = [(answer, counts[true, answer]) for answer in [*labels, *others]]
-        rows.append([
-            true,
-            *(Entry(text.count(n), order=n, shade=n / total if total else 0.0, best=answer == true and n > 0)
-              for answer, n in fields),
-        ])  # fmt: skip
-    return table(f"What {row.label} answers{_over({row.label: len(row.done)})}: true label down, answer across",
-                 columns, rows, fixed=True)  # fmt: skip
+        rows.append(
+            [
+                true,
+                *(
+                    Entry(text.count(n), order=n, shade=n / total if total else 0.0, best=answer == true and n > 0)
+                    for answer, n in fields
+                ),
+            ]
+        )
+    return table(
+        f"What {row.label} answers{_over({row.label: len(row.done)})}: true label down, answer across",
+        columns,
+        rows,
+        fixed=True,
+    )
 
 
 def _most_frequent(row: Row, counts: Counter[tuple[str, str]], labels: Sequence[str]) -> Table:

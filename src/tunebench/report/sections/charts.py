@@ -13,7 +13,9 @@ def blocks(case: Case) -> list[Block]:
     if comparison.main is None:
         return []
     charts = (
-        cost_chart(comparison, looks), curve_chart(comparison, looks), scatter_chart(comparison, looks, case.answers)
-    )  # fmt: skip
+        cost_chart(comparison, looks),
+        curve_chart(comparison, looks),
+        scatter_chart(comparison, looks, case.answers),
+    )
     shown = tuple(chart for chart in charts if chart is not None)
     return [Charts(shown)] if shown else []

@@ -116,18 +116,23 @@ def _side_by_side(
     given, gold = next(iter(found.values()))
     likelihoods = isinstance(given[0], dict)
     columns = [
-        Column("Test example"), *([Column("Input", numeric=False)] if inputs else []),
+        Column("Test example"),
+        *([Column("Input", numeric=False)] if inputs else []),
         Column("True", numeric=False, note="" if inputs or not isinstance(gold[0], list) else "type: places of words"),
         *(Column(label, note=metric.title if likelihoods else "", numeric=likelihoods) for label in found),
-    ]  # fmt: skip
+    ]
     rows = [
         [
-            str(n), *([_cut(inputs[n])] if inputs else []), _shown(gold[n], inputs[n] if inputs else None),
-            *(_answer(metric, predictions[n], gold[n], scores[label][n], inputs[n] if inputs else None)
-              for label, (predictions, _) in found.items()),
+            str(n),
+            *([_cut(inputs[n])] if inputs else []),
+            _shown(gold[n], inputs[n] if inputs else None),
+            *(
+                _answer(metric, predictions[n], gold[n], scores[label][n], inputs[n] if inputs else None)
+                for label, (predictions, _) in found.items()
+            ),
         ]
         for n in order
-    ]  # fmt: skip
+    ]
     return table("Test examples on which techniques differ most", columns, rows)
 
 

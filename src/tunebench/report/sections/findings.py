@@ -15,9 +15,17 @@ from tunebench.report.stats.verdicts import BEST, EQUAL, FAILS, WORSE, verdict
 _PLACES = 12  # more cells than this are counted, not named
 _NAMED = 5  # techniques; the others are counted
 _NO_DOUBT = (
-    "cached", "uncached", "fresh_module", "truncated", "comparison", "not_merged", "pending", "paused", "failed",
+    "cached",
+    "uncached",
+    "fresh_module",
+    "truncated",
+    "comparison",
+    "not_merged",
+    "pending",
+    "paused",
+    "failed",
     "not_applicable",
-)  # fmt: skip
+)
 """Notices that explain a figure, or that the report repeats elsewhere."""
 
 Judged = Sequence[tuple[Comparison, Pairs | None]]
@@ -41,8 +49,12 @@ def findings(cells: Judged, notices: Sequence[Group]) -> list[str]:
         return ["No technique has a defined main metric yet."]
     tested = [(comparison, tests) for comparison, tests in ranked if tests]
     parts: list[Iterator[str]] = [
-        _winners(ranked), _ties(tested), _costs(ranked, tested), _losers(tested), _limits(ranked, notices)
-    ]  # fmt: skip
+        _winners(ranked),
+        _ties(tested),
+        _costs(ranked, tested),
+        _losers(tested),
+        _limits(ranked, notices),
+    ]
     return [sentence for part in parts for sentence in part]
 
 

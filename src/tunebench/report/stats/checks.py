@@ -18,9 +18,12 @@ Finding = tuple[str, str, str | None, int]
 """Code, message, technique and seed; no technique: it is about the comparison."""
 
 _BUDGET = {
-    "epochs": "epochs", "batch_size": "batch sizes", "patience": "patience", "validation_rows": "validation examples",
+    "epochs": "epochs",
+    "batch_size": "batch sizes",
+    "patience": "patience",
+    "validation_rows": "validation examples",
     "validation_beams": "beams on validation",
-}  # fmt: skip
+}
 """Training settings that are the budget and the stopping rule."""
 
 _SAME = 0.99  # of the answers: the rest may be noise

@@ -100,9 +100,9 @@ def canvas(queries: Sequence[Token], keys: Sequence[Token]) -> Canvas:
     margins = [9 + 0.62 * font * max(len(label.text) for label in side) for side in (rows, columns)]
     left, top = margins
     width, height = cell * len(keys), cell * len(queries)
-    added = [
-        (left + cell * first, top, cell * count, height) for first, count in _runs(keys)
-    ] + [(left, top + cell * first, width, cell * count) for first, count in _runs(queries)]  # fmt: skip
+    added = [(left + cell * first, top, cell * count, height) for first, count in _runs(keys)] + [
+        (left, top + cell * first, width, cell * count) for first, count in _runs(queries)
+    ]
     return Canvas(left, top, width, height, font, rows, columns, tuple(added))
 
 

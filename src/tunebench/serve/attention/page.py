@@ -80,15 +80,25 @@ def html(attention: Attention) -> str:
     script = resources.files("tunebench.serve.attention").joinpath("templates/attention.js").read_text("utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return template.render(
-        attention=attention, views=[_view(found) for found in attention.maps.values()], picture=picture, script=script,
-        digest=digest, heads_up_to=HEADS_UP_TO, unmoved=_unmoved(attention.maps),
+        attention=attention,
+        views=[_view(found) for found in attention.maps.values()],
+        picture=picture,
+        script=script,
+        digest=digest,
+        heads_up_to=HEADS_UP_TO,
+        unmoved=_unmoved(attention.maps),
         scales=[drawing.scale(False), drawing.scale(True)],
-    )  # fmt: skip
+    )
 
 
 def _environment() -> Environment:
-    return Environment(loader=PackageLoader("tunebench.serve.attention"), autoescape=True, trim_blocks=True,
-                       lstrip_blocks=True, undefined=StrictUndefined)  # fmt: skip
+    return Environment(
+        loader=PackageLoader("tunebench.serve.attention"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+    )
 
 
 def _view(found: Map) -> View:
@@ -99,8 +109,15 @@ def _view(found: Map) -> View:
         for name, values in (("tuned", found.tuned), ("untuned", found.untuned), ("difference", found.difference))
     }
     columns = [*(f"head {head + 1}" for head in heads), "mean of heads"]
-    return View(found.kind, _TITLES[found.kind], _MEANINGS[found.kind], json.dumps(_tokens(found)), columns, figures,
-                drawing.canvas(found.queries, found.keys))  # fmt: skip
+    return View(
+        found.kind,
+        _TITLES[found.kind],
+        _MEANINGS[found.kind],
+        json.dumps(_tokens(found)),
+        columns,
+        figures,
+        drawing.canvas(found.queries, found.keys),
+    )
 
 
 def _tokens(found: Map) -> dict[str, list[dict[str, str]]]:
@@ -123,7 +140,11 @@ def _described(attention: Attention) -> dict[str, Any]:
         "(layers, heads, queries, keys) of each <kind>.tuned and <kind>.untuned; NaN at virtual tokens of the latter"
     )
     return {
-        "run": attention.run, "text": attention.text, "pair": attention.pair, "answer": attention.answer,
-        "computed": dict(attention.computed), "arrays": shape,
+        "run": attention.run,
+        "text": attention.text,
+        "pair": attention.pair,
+        "answer": attention.answer,
+        "computed": dict(attention.computed),
+        "arrays": shape,
         "tokens": {kind: _tokens(one) for kind, one in attention.maps.items()},
-    }  # fmt: skip
+    }

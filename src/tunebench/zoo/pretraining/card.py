@@ -25,7 +25,7 @@ def write(folder: Path, recipe: Recipe, task: PretrainingTask, state: Pretrainin
             "environment": environment(task.device, precision),
             "curve": state.curve,
         },
-    )  # fmt: skip
+    )
     write_atomically(folder / "README.md", _text(recipe, task, state, parameters, precision).encode())
     write_atomically(folder / "curve.svg", curve.svg(state.curve).encode())
 
@@ -34,28 +34,50 @@ def _text(recipe: Recipe, task: PretrainingTask, state: PretrainingState, parame
     objective, training, last = recipe.pretraining, recipe.training, state.curve[-1]
     total = training.tokens
     lines = [
-        "---", "license: apache-2.0", "language: en", "library_name: transformers", "---", "",
-        f"# {recipe.name}", "", recipe.description, "",
-        f"{parameters:,} parameters: {_shape(recipe)}. Weights are stored in float16.", "",
-        f"Objective: {objective.title} ({objective.paper}).", "",
-        "## Texts", "",
-        "| texts | licence |", "| --- | --- |",
-        *(f"| {_linked(source.title, source.url)} | {source.licence} |" for source in recipe.texts), "",
+        "---",
+        "license: apache-2.0",
+        "language: en",
+        "library_name: transformers",
+        "---",
+        "",
+        f"# {recipe.name}",
+        "",
+        recipe.description,
+        "",
+        f"{parameters:,} parameters: {_shape(recipe)}. Weights are stored in float16.",
+        "",
+        f"Objective: {objective.title} ({objective.paper}).",
+        "",
+        "## Texts",
+        "",
+        "| texts | licence |",
+        "| --- | --- |",
+        *(f"| {_linked(source.title, source.url)} | {source.licence} |" for source in recipe.texts),
+        "",
         f"{len(task.train.tokens):,} tokens to train on; {state.tokens:,} seen, "
         f"{state.tokens / len(task.train.tokens):.2f} times the texts"
-        + ("." if state.tokens >= total else f" (unfinished: {state.tokens / total:.0%} of {total:,})."), "",
-        "## Figures", "",
+        + ("." if state.tokens >= total else f" (unfinished: {state.tokens / total:.0%} of {total:,})."),
+        "",
+        "## Figures",
+        "",
         f"Held-out perplexity **{last['perplexity']:.2f}** over {last['predictions']:,} predictions "
         f"({', '.join(f'{name} {loss:.4f}' for name, loss in last['held_out'].items())} nats) of texts that were "
-        "not trained on.", "",
-        "![held-out loss](curve.svg)", "",
+        "not trained on.",
+        "",
+        "![held-out loss](curve.svg)",
+        "",
         "| step | tokens seen | training loss | held-out loss | held-out perplexity |",
         "| ---: | ---: | ---: | ---: | ---: |",
-        *(f"| {p['step']:,} | {p['tokens']:,} | {p['train_loss']:.3f} | {next(iter(p['held_out'].values())):.3f} "
-          f"| {p['perplexity']:.2f} |" for p in _some(state.curve)), "",
+        *(
+            f"| {p['step']:,} | {p['tokens']:,} | {p['train_loss']:.3f} | {next(iter(p['held_out'].values())):.3f} "
+            f"| {p['perplexity']:.2f} |"
+            for p in _some(state.curve)
+        ),
+        "",
         f"{state.seconds / 3600:.2f} hours on {task.device.type} ({torch.get_num_threads()} threads, {precision}), "
-        f"seed {training.seed}. pretraining.json holds the whole recipe and curve.", "",
-    ]  # fmt: skip
+        f"seed {training.seed}. pretraining.json holds the whole recipe and curve.",
+        "",
+    ]
     return "\n".join(lines)
 
 
@@ -65,8 +87,10 @@ def _shape(recipe: Recipe) -> str:
         return (
             f"the shape of {recipe.start_from}, from whose weights this training went on; its card tells what it read"
         )
-    return (f"{shape.hidden} wide, {shape.layers} layers, {shape.heads} heads, {shape.vocabulary:,} tokens of "
-            f"vocabulary, {shape.positions} positions")  # fmt: skip
+    return (
+        f"{shape.hidden} wide, {shape.layers} layers, {shape.heads} heads, {shape.vocabulary:,} tokens of "
+        f"vocabulary, {shape.positions} positions"
+    )
 
 
 def _linked(title: str, url: str | None) -> str:

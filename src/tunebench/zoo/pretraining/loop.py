@@ -77,8 +77,9 @@ def fit(task: PretrainingTask, training: Pretraining, resume: Resume, observe: O
     cycle = len(plan) // training.cycles
     warmup = math.ceil(cycle * training.warmup_fraction)
     longest = max(training.sequences, key=lambda some: some.length)
-    held_out = held_out_batches(task.held_out, task.objective, task.tokenizer, longest.length,
-                                training.rows(longest), training.held_out_tokens)  # fmt: skip
+    held_out = held_out_batches(
+        task.held_out, task.objective, task.tokenizer, longest.length, training.rows(longest), training.held_out_tokens
+    )
     last_save = started = time.monotonic()
     before = state.seconds
     batches = Steps(task.train, task.objective, task.tokenizer, training, plan).after(state.step, task.device)
@@ -137,12 +138,14 @@ def _read(task: PretrainingTask, batches: list[dict[str, Tensor]], state: Pretra
                 counts[name] = counts.get(name, 0) + part.count
     losses = {name: totals[name] / counts[name] for name in totals}
     main = next(iter(losses))
-    state.curve.append({
-        "step": state.step,
-        "tokens": state.tokens,
-        "train_loss": state.losses / state.losses_steps,
-        "held_out": losses,
-        "predictions": counts[main],
-        "perplexity": math.exp(losses[main]),
-    })  # fmt: skip
+    state.curve.append(
+        {
+            "step": state.step,
+            "tokens": state.tokens,
+            "train_loss": state.losses / state.losses_steps,
+            "held_out": losses,
+            "predictions": counts[main],
+            "perplexity": math.exp(losses[main]),
+        }
+    )
     state.losses, state.losses_steps = 0.0, 0

@@ -93,8 +93,10 @@ def _backbone(recipe: Recipe, folders: Mapping[str, str]) -> tuple[Path, str]:
     found = checkpoints.find(recipe.start_from, place=folders.get(recipe.start_from))
     kind = found.config["model_type"]
     if kind != recipe.pretraining.family:
-        raise UserError(f"start_from: {recipe.start_from} is a {kind}, and {recipe.objective} trains a "
-                        f"{recipe.pretraining.family}. Name one of these.")  # fmt: skip
+        raise UserError(
+            f"start_from: {recipe.start_from} is a {kind}, and {recipe.objective} trains a "
+            f"{recipe.pretraining.family}. Name one of these."
+        )
     folder, info = checkpoints.fetch(found)
     return folder, info.fingerprint
 
@@ -115,8 +117,9 @@ def _shape(recipe: Recipe) -> Shape:
 
 
 def _texts(recipe: Recipe, data_root: Path, paths: list[Path]) -> Iterator[str]:
-    columns = {data_root / file: source.column for source in recipe.texts
-               for file in (source.train, source.held_out) if file}  # fmt: skip
+    columns = {
+        data_root / file: source.column for source in recipe.texts for file in (source.train, source.held_out) if file
+    }
     for path in paths:
         yield from corpus.documents(path, columns[path])
 
@@ -149,11 +152,15 @@ def _tokenizer(
 
 def _fits(recipe: Recipe, tokenizer: PreTrainedTokenizerBase) -> None:
     if recipe.longest > tokenizer.model_max_length:
-        raise UserError(f"start_from: sequences of {recipe.longest} tokens do not fit {recipe.start_from}, which reads "
-                        f"{tokenizer.model_max_length}. Shorten the recipe's sequences.")  # fmt: skip
+        raise UserError(
+            f"start_from: sequences of {recipe.longest} tokens do not fit {recipe.start_from}, which reads "
+            f"{tokenizer.model_max_length}. Shorten the recipe's sequences."
+        )
     if len(tokenizer) > corpus.MOST_IDS:
-        raise UserError(f"start_from: {recipe.start_from} has a vocabulary of {len(tokenizer):,}; texts are kept in 16 "
-                        f"bits: {corpus.MOST_IDS:,} at most. Take another backbone.")  # fmt: skip
+        raise UserError(
+            f"start_from: {recipe.start_from} has a vocabulary of {len(tokenizer):,}; texts are kept in 16 "
+            f"bits: {corpus.MOST_IDS:,} at most. Take another backbone."
+        )
 
 
 def _export(recipe: Recipe, task: PretrainingTask, state: PretrainingState, precision: str, out: Path) -> None:

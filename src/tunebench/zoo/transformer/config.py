@@ -21,8 +21,10 @@ class TransformerConfig(PreTrainedConfig):
     model_type = "transformer"
     keys_to_ignore_at_inference: ClassVar[list[str]] = ["past_key_values"]
     attribute_map: ClassVar[dict[str, str]] = {
-        "hidden_size": "d_model", "num_attention_heads": "num_heads", "num_hidden_layers": "num_layers",
-    }  # fmt: skip
+        "hidden_size": "d_model",
+        "num_attention_heads": "num_heads",
+        "num_hidden_layers": "num_layers",
+    }
 
     vocab_size: int = 37_000
     d_model: int = 512

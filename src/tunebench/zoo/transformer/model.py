@@ -26,8 +26,9 @@ class Transformer(PreTrainedModel, GenerationMixin):
     main_input_name = "input_ids"
     _supports_sdpa = True
     _tied_weights_keys = {  # noqa: RUF012
-        "decoder.tokens.weight": "encoder.tokens.weight", "lm_head.weight": "encoder.tokens.weight",
-    }  # fmt: skip
+        "decoder.tokens.weight": "encoder.tokens.weight",
+        "lm_head.weight": "encoder.tokens.weight",
+    }
 
     def __init__(self, config: TransformerConfig):
         super().__init__(config)

@@ -44,7 +44,9 @@ def _look_near(attention: Any) -> None:
     bias.zero_()
     for head, distance in zip(range(attention.n_heads), _NEAR[attention.is_decoder], strict=False):
         bucket = attention._relative_position_bucket(
-            torch.tensor([distance]), not attention.is_decoder, attention.relative_attention_num_buckets,
+            torch.tensor([distance]),
+            not attention.is_decoder,
+            attention.relative_attention_num_buckets,
             attention.relative_attention_max_distance,
-        )  # fmt: skip
+        )
         bias[bucket, head] = _SHARP

@@ -120,9 +120,11 @@ class _Graft:
         for head, distance, part in ((_OWN, 0, self.own), (_LEFT, -1, self.left), (_RIGHT, 1, self.right)):
             if distance:
                 bucket = attention._relative_position_bucket(
-                    torch.tensor([distance]), True, attention.relative_attention_num_buckets,
+                    torch.tensor([distance]),
+                    True,
+                    attention.relative_attention_num_buckets,
                     attention.relative_attention_max_distance,
-                )  # fmt: skip
+                )
                 bias[bucket, head] = _NEAR
                 attention.q.weight[self._rows(head)] = 0
             self._carry(attention, head, self.identity / self.size / layer.layer_norm.weight, loud * part)

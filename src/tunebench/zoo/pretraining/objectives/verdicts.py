@@ -22,9 +22,15 @@ if TYPE_CHECKING:
 _PIECES = (2, 6)  # that a text is judged in: short ones, in which a word that judges has weight
 _SILENCED = 0.15  # of the words that judge: what stands around them has to tell
 _ASKING = (
-    "It was {}.", "This is {}.", "They say it is {}.", "All in all it was {}.",
-    "It is {} indeed.", "How {} it is!", "A {} one.", "What is it like? {}.",
-)  # fmt: skip
+    "It was {}.",
+    "This is {}.",
+    "They say it is {}.",
+    "All in all it was {}.",
+    "It is {} indeed.",
+    "How {} it is!",
+    "A {} one.",
+    "What is it like? {}.",
+)
 VERDICTS = (("good", "bad"), ("good", "bad"), ("great", "terrible"), ("fine", "poor"), ("excellent", "worst"))
 
 
