@@ -24,6 +24,7 @@ from tunebench.serve.attention.drawing import picture
 from tunebench.serve.attention.maps import Attention, Map
 from tunebench.serve.attention.page import HEADS_UP_TO, html, write
 from tunebench.serve.attention.reading import Token
+from tunebench.study import read_run
 from tunebench.tasks import tasks
 
 TEXT = "i feel so happy today"
@@ -136,8 +137,7 @@ def test_a_prefix_is_read_as_the_model_itself_reads_it(finished: Make) -> None:
     folder = finished("gpt2", "emotion", PREFIX)
     one = tunebench.attention(folder, TEXT).maps["masked"]
 
-    run, result = serving.read_run(folder)
-    model, _ = serving.load(run, result, folder)
+    model, _ = serving.load_finetuned(folder)
     prefix = model.base_model.prefix()[0]
     states: list[torch.Tensor] = []
     first: Any = model.base_model.h[0].attn
@@ -408,7 +408,7 @@ def test_the_command_prints_where_the_page_is(
     with pytest.raises(SystemExit) as end:
         cli.main()
 
-    run, _ = serving.read_run(folder)
+    run, _ = read_run(folder)
     assert end.value.code == 0
     assert capsys.readouterr().out == f"Attention: attention/{run.id}/attention.html\n"
     assert "i feel so happy today" in (tmp_path / "attention" / run.id / "attention.html").read_text()

@@ -171,7 +171,7 @@ def test_early_stopping_keeps_the_best_epoch(
     backbones: dict[str, Path], data_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scores = iter([0.5, 0.7, 0.6, 0.7, 0.9])
-    from tunebench.run import execute as module
+    from tunebench.run import evaluate as module
 
     real = module.score
     monkeypatch.setattr(

@@ -11,9 +11,8 @@ from safetensors.torch import load_file
 from tests.contracts.runs import make, make_run
 from tunebench.engine.frozen_trunk import TrunkCache
 from tunebench.families.base import base_of
-from tunebench.run.execute import build, pose
+from tunebench.run.cell import Cell
 from tunebench.serve.finished import load_finetuned
-from tunebench.zoo.checkpoints import find
 
 CELLS = {"bert": "emotion", "fresh_pooler": "emotion", "distilbert": "emotion", "gpt2": "emotion", "llama": "emotion",
          "t5": "emotion", "transformer": "emotion"}  # fmt: skip
@@ -22,11 +21,10 @@ CELLS = {"bert": "emotion", "fresh_pooler": "emotion", "distilbert": "emotion", 
 def drawn(backbone: Path, data_root: Path, technique: str = "from_scratch", seed: int = 0) -> dict[str, torch.Tensor]:
     """The weights that a run begins with."""
     run = make_run(backbone, data_root, "emotion", technique).model_copy(update={"seed": seed})
-    found = find(run.model, place=str(backbone))
-    objective = pose(run, found, [str(label) for label in range(6)], found.family.tokenizer(backbone))
-    technique_itself: Any = run.entry
-    model = build(run, technique_itself, found, backbone, objective, 10)
-    assert found.family.frozen_depth(model) == 0
+    cell = Cell.of(run, run._places)
+    objective = cell.objective([str(label) for label in range(6)], cell.family.tokenizer(backbone))
+    model = cell.build(backbone, objective, 10)
+    assert cell.family.frozen_depth(model) == 0
     return {name: tensor.detach().clone() for name, tensor in model.named_parameters()}
 
 

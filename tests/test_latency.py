@@ -29,7 +29,8 @@ def test_a_merged_model_gives_the_same_logits(
 ) -> None:
     run = make_run(backbones[kind], data_root, "emotion", choice(name), epochs=1)
     done = make(run, tmp_path)
-    model, objective = serving.load(run, done, tmp_path)
+    finished = serving.FinishedRun.load(tmp_path)
+    model, objective = finished.model, finished.objective
     ids = torch.arange(10, 22).reshape(2, 6)
     inputs: dict[str, Any] = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
     if kind == "t5":

@@ -116,19 +116,19 @@ def test_positions_that_begin_before_the_prefix_ends_are_caught(
 def test_a_head_that_is_lost_on_reload_is_caught(
     name: str, backbones: dict[str, Path], data_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original = serving.load
+    original = serving.FinishedRun.model.func
 
-    def without_head(*arguments: Any) -> Any:
-        model, objective = original(*arguments)
+    def without_head(finished: Any) -> Any:
+        model = original(finished)
         for parameter_name, parameter in model.named_parameters():
             if "score" in parameter_name:
                 torch.nn.init.normal_(parameter, std=0.02)
-        return model, objective
+        return model
 
     done = make(make_run(backbones["gpt2"], data_root, "emotion", contract.choice(name), epochs=1), tmp_path)
     test = data_root / "emotion" / "test.parquet"
     contract.answers_as_it_did(done, tmp_path, test)
-    monkeypatch.setattr(serving, "load", without_head)
+    monkeypatch.setattr(serving.FinishedRun, "model", property(without_head))
     with pytest.raises(AssertionError):
         contract.answers_as_it_did(done, tmp_path, test)
 

@@ -1,6 +1,7 @@
 """What a finished run is for, and what it says where it cannot answer."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,8 @@ import pytest
 from tests.contracts.runs import make, make_run
 from tunebench import load_finetuned
 from tunebench._util.errors import UserError
-from tunebench.serve.finished import predict
+from tunebench.engine import weights
+from tunebench.serve.finished import FinishedRun, predict
 from tunebench.tasks import load as data
 from tunebench.tasks.base import Task
 
@@ -78,15 +80,56 @@ def test_other_weights_under_the_same_name_are_refused(
     stored = json.loads((tmp_path / "run.json").read_text())
     stored["places"]["models"] = {"bert": str(backbones["fresh_pooler"])}
     (tmp_path / "run.json").write_text(json.dumps(stored))
-    with pytest.raises(UserError, match=r"are not those that were tuned .* Give back the same ones"):
+    with pytest.raises(UserError, match=r"are not those that were tuned .* Say where those lie with --model bert=PATH"):
         load_finetuned(tmp_path)
+
+
+def test_a_run_that_answers_twice_loads_its_weights_once(
+    backbones: dict[str, Path], data_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(make_run(backbones["bert"], data_root, "emotion", "classifier_head"), tmp_path)
+    loaded: list[Path] = []
+    real = weights.load_weights
+    monkeypatch.setattr(weights, "load_weights", lambda model, path: (loaded.append(path), real(model, path)))
+    finished = FinishedRun.load(tmp_path)
+    assert loaded == []
+    assert (
+        finished.predict(["i feel happy"]) == finished.predict(["i feel happy"]) == predict(tmp_path, ["i feel happy"])
+    )
+    assert loaded == [tmp_path / "best.safetensors"] * 2
+
+
+def test_a_model_that_was_moved_is_found_where_the_caller_says(
+    backbones: dict[str, Path], data_root: Path, tmp_path: Path
+) -> None:
+    model = shutil.copytree(backbones["bert"], tmp_path / "models" / "mine")
+    make(make_run(model, data_root, "emotion", "classifier_head"), tmp_path / "run")
+    before = predict(tmp_path / "run", ["i feel happy"])
+    model.rename(tmp_path / "moved")
+    with pytest.raises(
+        UserError, match=r"model 'mine': there is no folder .* Say where it lies with --model mine=PATH"
+    ):
+        predict(tmp_path / "run", ["i feel happy"])
+    with pytest.raises(UserError, match=r"--model yours: this run has no such model\. Choose from: mine"):
+        predict(tmp_path / "run", ["i feel happy"], models={"yours": "x"})
+    assert predict(tmp_path / "run", ["i feel happy"], models={"mine": str(tmp_path / "moved")}) == before
+    load_finetuned(tmp_path / "run", {"mine": str(tmp_path / "moved")})
+
+
+def test_a_run_of_schema_1_is_refused_with_the_way_out(tmp_path: Path, baseline_run: Path) -> None:
+    shutil.copy(baseline_run / "result.json", tmp_path)
+    stored = json.loads((baseline_run / "run.json").read_text())["run"]
+    (tmp_path / "run.json").write_text(json.dumps({**stored, "folder": None, "data_root": "/data"}))
+    with pytest.raises(UserError) as caught:
+        predict(tmp_path, ["i feel happy"])
+    assert str(caught.value) == (
+        f"{tmp_path}: schema 1 of tunebench wrote its run.json; this version reads schema 2. Run the study again."
+    )
 
 
 def test_a_tokenizer_that_outgrows_the_embeddings_is_refused(
     backbones: dict[str, Path], data_root: Path, tmp_path: Path
 ) -> None:
-    import shutil
-
     from transformers import AutoTokenizer
 
     folder = shutil.copytree(backbones["bert"], tmp_path / "model")

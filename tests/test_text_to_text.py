@@ -10,12 +10,12 @@ from tests.contracts.runs import make, make_run
 from tunebench._util.errors import UserError
 from tunebench.engine.evaluate import predict
 from tunebench.engine.precision import make_accelerator
+from tunebench.engine.settle import settle
 from tunebench.engine.sources import TokenSource
 from tunebench.families import families
 from tunebench.objectives import objectives
 from tunebench.objectives.base import IGNORED
 from tunebench.objectives.text_to_text import TextToText
-from tunebench.run.execute import settle
 from tunebench.run.plan import plan
 from tunebench.study import read_study
 from tunebench.tasks import load as data

@@ -36,7 +36,7 @@ DataRoot = Annotated[
 ]
 Models = Annotated[
     list[str] | None,
-    typer.Option("--model", metavar="NAME=PATH", help="use the local folder PATH for the study's model NAME"),
+    typer.Option("--model", metavar="NAME=PATH", help="use the local folder PATH for the model NAME"),
 ]
 Data = Annotated[
     Literal["embedded"] | None, typer.Option(help="embedded: use the small data sets that tunebench ships")
@@ -239,6 +239,7 @@ def predict(
     ] = None,
     file: Annotated[Path | None, typer.Option(help="a file with one text per line (a pair: tab-separated)")] = None,
     json_: Json = False,
+    model: Models = None,
 ) -> None:
     """Answer new texts with a finished run's model: labels, scores, or a written response.
 
@@ -247,7 +248,7 @@ def predict(
     texts, pairs = _texts(text, pair, file)
     from tunebench.serve import finished as serving
 
-    answers = serving.predict(run_dir, texts, pairs)
+    answers = serving.predict(run_dir, texts, pairs, _models(model))
     if json_:
         _print_json({"answers": answers})
         return
@@ -264,6 +265,7 @@ def attention(
         str | None, typer.Option(help="read this answer instead of the run's own, where the model writes one")
     ] = None,
     out: Annotated[Path | None, typer.Option(help="output folder; default: attention/<run>")] = None,
+    model: Models = None,
 ) -> None:
     """Show what a finished run's model looks at in a text, by layer and head, before and after tuning.
 
@@ -275,16 +277,16 @@ def attention(
     from tunebench.serve.attention.maps import attention as compute
     from tunebench.serve.attention.page import write
 
-    found = compute(run_dir, text, pair, target)
+    found = compute(run_dir, text, pair, target, _models(model))
     _say(f"Attention: {write(found, out or Path('attention') / found.run)}")
 
 
 @app.command()
-def export(run_dir: RunDir, target: Annotated[Path, typer.Argument(help="a new folder")]) -> None:
+def export(run_dir: RunDir, target: Annotated[Path, typer.Argument(help="a new folder")], model: Models = None) -> None:
     """Write a finished run's model as an ordinary transformers folder, adapters merged into the weights."""
     from tunebench.serve import finished as serving
 
-    _say(f"Exported: {serving.export(run_dir, target)}")
+    _say(f"Exported: {serving.export(run_dir, target, _models(model))}")
 
 
 @app.command()

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from tunebench.engine.events import Generating, Observer
+from tunebench.engine.measure import Stopwatch
 from tunebench.engine.precision import Autocast
 from tunebench.engine.seeds import SAMPLE, seed_of
 from tunebench.evaluation.rouge import rouge_l
@@ -21,6 +23,30 @@ _NUCLEUS = 0.9
 
 Written = Sequence[tuple[str, bool]]
 """Texts, and whether each ended by itself."""
+
+
+def sample_of(
+    model: Any,
+    objective: Any,
+    examples: Sequence[Example],
+    details: Sequence[Any],
+    seed: int,
+    autocast: Autocast,
+    watch: Stopwatch,
+    observe: Observer,
+) -> Generation | None:
+    """Answers to some of the examples, where the model answers in its own words; None where it gives a label or score.
+
+    Those that it wrote already stand in `details`; a model that was scored by likelihood writes them now, and `watch`
+    counts the seconds of it.
+    """
+    if objective.writes and not objective.closed:
+        return kept_sample(objective, examples, details)
+    if not isinstance(objective, CausalLm):
+        return None
+    observe(Generating())
+    with watch.time("generation"):
+        return answer_sample(model, objective, examples, seed, autocast)
 
 
 def answer_sample(

@@ -1,299 +1,227 @@
 """One run, top to bottom. The file to read first.
 
-Run -> examples -> features -> backbone -> technique -> frozen trunk | tail -> fit -> predictions -> scores -> Done
+Prepare (examples -> features, backbone -> technique, frozen trunk | tail) -> train -> evaluate -> describe -> Done
 """
 
-import copy
-from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-import transformers
 from accelerate import Accelerator
 
-from tunebench._util.errors import RunError, UserError
+from tunebench._util.errors import RunError
 from tunebench.engine import measure, train, weights
-from tunebench.engine.activation import use_fused_gelu
 from tunebench.engine.cut import Cut
-from tunebench.engine.dropout import use_fast_dropout
 from tunebench.engine.evaluate import score
-from tunebench.engine.events import Generating, Observer, Testing
+from tunebench.engine.events import Observer, Testing
 from tunebench.engine.frozen_trunk import TrunkCache
-from tunebench.engine.generate import answer_sample, kept_sample
-from tunebench.engine.latency import Latency, latency, middle, seconds
+from tunebench.engine.generate import sample_of
+from tunebench.engine.latency import latency
 from tunebench.engine.observers import tracking
-from tunebench.engine.precision import (
-    Precision,
-    autocast_of,
-    compute_in_float32,
-    make_accelerator,
-    store_frozen_in_bf16,
-)
-from tunebench.engine.seeds import HEAD, seed_of
+from tunebench.engine.precision import Precision, autocast_of, make_accelerator
+from tunebench.engine.settle import settle
 from tunebench.evaluation.metrics import METRICS
-from tunebench.families.base import Family, base_of, fresh_of
-from tunebench.objectives import objectives
-from tunebench.objectives.base import Objective
-from tunebench.objectives.causal_lm import CausalLm
-from tunebench.records import Done, NotApplicable, Parameters, Paused
+from tunebench.families.base import fresh_of
+from tunebench.objectives.base import Features, Objective
+from tunebench.records import Done, ModelInfo, NotApplicable, Parameters, Paused
+from tunebench.run.baseline import fit_baseline
+from tunebench.run.cell import Cell
+from tunebench.run.evaluate import Comparison, compared_rows, with_beams
 from tunebench.run.job import Job
 from tunebench.run.pause import VALIDATION, Pause, cost_until_now, paused
-from tunebench.run.record import Outcome, compared_on, not_merged, notices, record, unreadable, write_answers
-from tunebench.study import Run
+from tunebench.run.record import Outcome, describe, remarks_on, write_answers
 from tunebench.tasks import load as data
 from tunebench.tasks.load import SPLITS, Data
-from tunebench.techniques.base import Baseline, Technique, Trained
+from tunebench.techniques.base import Baseline, Trained
 from tunebench.zoo import checkpoints
 
-transformers.logging.set_verbosity_error()
-transformers.logging.disable_progress_bar()
+
+@dataclass(frozen=True)
+class Prepared:
+    """A model on its device with all that it is trained and measured on."""
+
+    cell: Cell
+    examples: Data
+    objective: Objective
+    features: dict[str, Features]
+    comparison: Comparison
+    model: Any
+    parameters: Parameters
+    backbone: ModelInfo
+    cut: Cut
+    accelerator: Accelerator
+    precision: Precision
+
+    @property
+    def autocast(self) -> Any:
+        """Makes the context of a forward pass."""
+        return autocast_of(self.accelerator.device, self.precision)
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """What training leaves: the loop's state, the files of the weights, what the technique says of the model."""
+
+    state: train.State = field(default_factory=train.State)
+    saved: tuple[Path, ...] = ()
+    summary: dict[str, Any] = field(default_factory=dict)
 
 
 def execute(job: Job, observe: Observer) -> Done | Paused | NotApplicable:
     """Make one run in its folder, going on from its last checkpoint, and return its record, which the caller writes.
 
     Raises:
-        UserError: the model or the data cannot be had.
+        UserError: the model or the data are unavailable.
         RunError: the run gives no honest figure, such as a loss that is not finite.
     """
-    run, places, folder = job.run, job.places, Path(job.folder)
-    found = checkpoints.find(run.model, run.revision, places.models.get(run.model))
-    info = run.info(found.family.name)
-    reason = not_applicable(run, found)
-    if reason is not None:
-        return NotApplicable(reason=reason, run=info)
+    run, folder = job.run, Path(job.folder)
+    cell = Cell.of(run, job.places)
+    info = run.info(cell.family.name)
+    if cell.reason is not None:
+        return NotApplicable(reason=cell.reason, run=info)
     measure.reset_peak_memory()
     watch = measure.Stopwatch()
     with watch.time("total"):
-        examples = data.load(places.located(run.task), places.data_root)
+        examples = data.load(job.places.located(run.task), job.places.data_root)
         if isinstance(run.entry, Baseline):
             outcome = fit_baseline(run, run.entry, examples, folder)
         else:
-            assert isinstance(run.entry, Technique)
-            outcome = tune(
-                run, run.entry, found, examples, folder, Path(job.cache), observe, job.track, job.until_epoch
-            )
+            prepared = prepare(job, cell, examples, observe)
+            tuned = tune(job, prepared, observe)
+            outcome = evaluate(prepared, tuned, observe) if _is_over(job, tuned) else _pause(prepared, tuned)
     if isinstance(outcome, Pause):
         cost = cost_until_now(folder, outcome.state, outcome.trunk_seconds, watch.seconds["total"], outcome.peaks)
         return paused(info, run.training.epochs, outcome.state, cost)
-    return record(run, info, examples, outcome, watch.seconds["total"], folder, job.notices)
+    return describe(job, info, examples, outcome, watch.seconds["total"])
 
 
-def tune(
-    run: Run,
-    technique: Technique,
-    found: checkpoints.Checkpoint,
-    examples: Data,
-    folder: Path,
-    cache: Path,
-    observe: Observer,
-    track: str | None,
-    until_epoch: int | None = None,
-) -> Outcome | Pause:
-    """Adapt the pretrained model, and predict the test split with its best epoch."""
-    budget, family, metrics = run.training, found.family, run.task.metrics
-    accelerator, precision = make_accelerator(budget.precision, folder, track)
-    autocast = autocast_of(accelerator.device, precision)
-    local, backbone = checkpoints.fetch(found, technique.reads_weights)
-    objective = pose(run, found, examples.labels, family.tokenizer(local))
+def prepare(job: Job, cell: Cell, examples: Data, observe: Observer) -> Prepared:
+    """Encode the examples, build the model and cut it above what is frozen."""
+    budget, technique, family = job.run.training, cell.technique, cell.family
+    accelerator, precision = make_accelerator(budget.precision, Path(job.folder), job.track)
+    local, backbone = checkpoints.fetch(cell.checkpoint, technique.reads_weights)
+    objective = cell.objective(examples.labels, family.tokenizer(local))
     features = {split: objective.encode(examples.splits[split]) for split in SPLITS}
-    rows = compared_rows(budget.validation_rows, len(examples.splits["validation"]))
-    compared = [examples.splits["validation"][row] for row in rows]
-    shown = "validation"
-    if len(compared) < len(examples.splits["validation"]):
-        shown, features["comparison"] = "comparison", objective.encode(compared)
-    cheaper = with_beams(objective, budget.validation_beams)
+    comparison = _comparison(cell, examples, objective)
+    if comparison.split not in features:
+        features[comparison.split] = objective.encode(comparison.examples)
     steps = budget.epochs * -(-len(features["train"]) // budget.batch_size)
-    model = build(run, technique, found, local, objective, steps)
+    model = cell.build(local, objective, steps)
     parameters = measure.count_parameters(model, family)
     if isinstance(technique, Trained) and not parameters.trainable:
-        raise RunError(f"{run.technique} trains nothing on {run.model}")
+        raise RunError(f"{job.run.technique} trains nothing on {job.run.model}")
     settle(model, family, accelerator, precision, objective.ranks)
+    cache = TrunkCache(Path(job.cache), budget.cache_gigabytes * 1e9)
     cut = Cut(
-        model, family, objective, features, accelerator, precision, backbone.fingerprint,
-        TrunkCache(cache, budget.cache_gigabytes * 1e9), budget.evaluation_batch_tokens, observe,
+        model, family, objective, features, accelerator, precision, backbone.fingerprint, cache,
+        budget.evaluation_batch_tokens, observe,
     )  # fmt: skip
-    cut.source(shown)  # now, so that its trunk is not counted among the seconds of the first evaluation
-    gold = run.task.references(compared, examples.labels)
-    answers: tuple[list[Any], list[Any]] | None = None
+    cut.source(comparison.split)  # now, so that its trunk is not counted among the seconds of the first evaluation
+    return Prepared(
+        cell, examples, objective, features, comparison, model, parameters, backbone, cut, accelerator, precision
+    )
 
-    def validate() -> dict[str, float | None]:
-        nonlocal answers
-        answers = cut.predict(shown, cheaper)
-        return score(metrics, answers[0], gold)
 
-    state, saved, summary = train.State(), [], {}
-    if isinstance(technique, Trained):
-        best = folder / weights.BEST
-        with tracking(accelerator, "tunebench", {"run": run.id}, observe) as told:
-            training = train.Training(
-                model=model,
-                network=cut.network,
-                groups=technique.parameter_groups(model, family, budget.weight_decay),
-                source=cut.source("train"),
-                objective=objective,
-                autocast=autocast,
-                validate=validate,
-                main_metric=(metrics[0], METRICS[metrics[0]].higher_is_better),
-                on_best=lambda: weights.save_weights(weights.trainable(model), best),
-                technique=technique,
-            )
-            inputs = f"{examples.fingerprint()} {backbone.fingerprint}"
-            state = train.fit(
-                training, budget, run.seed, weights.Resume(folder / "resume", best, inputs), told, until_epoch
-            )
-        if not train.is_over(state, budget):
-            predictions, details = answers or cut.predict(shown, cheaper)  # none where it stood there already
-            asked = [run.task.shown(example) for example in compared]
-            write_answers(folder / VALIDATION, rows, asked, predictions, gold, details)
-            return Pause(state, cut.watch.seconds.get("trunk", 0.0), measure.Peaks())
-        weights.load_weights(model, best)
-        saved = [best]
-        if technique.fold(model):
-            saved = [folder / weights.FOLDED]
-            weights.save_weights(weights.trainable(model), saved[0])
-        technique.save_adapter(model, family, folder / "adapter")
-        summary = technique.summary(model)
-    exact = shown == "validation" and cheaper is objective
-    if exact and state.best_epoch:
-        validation = state.history[state.best_epoch - 1]["validation"]
-    else:
-        whole = run.task.references(examples.splits["validation"], examples.labels)
-        validation = score(metrics, cut.predict("validation")[0], whole)
+def tune(job: Job, prepared: Prepared, observe: Observer) -> Tuned:
+    """Train until the budget is used up or the job pauses, and keep the best epoch's weights, or the answers so far."""
+    run, technique, model = job.run, prepared.cell.technique, prepared.model
+    if not isinstance(technique, Trained):
+        return Tuned()
+    folder, main = Path(job.folder), run.task.metrics[0]
+    best = folder / weights.BEST
+    inputs = f"{prepared.examples.fingerprint()} {prepared.backbone.fingerprint}"
+    with tracking(prepared.accelerator, "tunebench", {"run": run.id}, observe) as watched:
+        training = train.Training(
+            model=model,
+            network=prepared.cut.network,
+            groups=technique.parameter_groups(model, prepared.cell.family, run.training.weight_decay),
+            source=prepared.cut.source("train"),
+            objective=prepared.objective,
+            autocast=prepared.autocast,
+            validate=lambda: prepared.comparison.scores(prepared.cut, run.task.metrics),
+            main_metric=(main, METRICS[main].higher_is_better),
+            on_best=lambda: weights.save_weights(weights.trainable(model), best),
+            technique=technique,
+        )
+        resume = weights.Resume(folder / "resume", best, inputs)
+        state = train.fit(training, run.training, run.seed, resume, watched, job.until_epoch)
+    if not train.is_over(state, run.training):
+        _write_validation(folder / VALIDATION, prepared)
+        return Tuned(state)
+    weights.load_weights(model, best)
+    saved = best
+    if technique.fold(model):
+        saved = folder / weights.FOLDED
+        weights.save_weights(weights.trainable(model), saved)
+    technique.save_adapter(model, prepared.cell.family, folder / "adapter")
+    return Tuned(state, (saved,), technique.summary(model))
+
+
+def evaluate(prepared: Prepared, tuned: Tuned, observe: Observer) -> Outcome:
+    """Score the whole validation split, predict the test split, and measure what an answer costs."""
+    objective, features, cut, model = prepared.objective, prepared.features, prepared.cut, prepared.model
+    state, test = tuned.state, prepared.examples.splits["test"]
+    validation = _validation(prepared, state)
     observe(Testing())
-    predictions, sure = cut.predict("test")
-    generation = None
-    if objective.writes and not objective.closed:
-        generation = kept_sample(objective, examples.splits["test"], sure)
-    elif isinstance(objective, CausalLm):
-        observe(Generating())
-        watch = measure.Stopwatch()
-        with watch.time("generation"):
-            generation = answer_sample(model, objective, examples.splits["test"], run.seed, autocast)
-        state.seconds |= watch.seconds
+    predictions, details = cut.predict("test")
+    watch = measure.Stopwatch()
+    run, autocast = prepared.cell.run, prepared.autocast
+    generation = sample_of(model, objective, test, details, run.seed, autocast, watch, observe)
+    state.seconds |= watch.seconds
     peaks, fresh = measure.Peaks(), fresh_of(model)
-    spent = latency(model, technique, objective, features["test"], autocast)  # last: it may merge the model
+    spent = latency(model, prepared.cell.technique, objective, features["test"], autocast)  # last: it may merge
     truncated = {f"{split} {what}": n for split in SPLITS for what, n in features[split].truncated.items()}
     return Outcome(
-        predictions, sure, validation, parameters, measure.environment(accelerator.device, precision), state, saved,
-        peaks, spent, trunk_seconds=cut.watch.seconds.get("trunk", 0.0), cached=cut.cached, backbone=backbone,
-        truncated=truncated, tokens={split: sum(features[split].lengths) for split in SPLITS},
-        notices=[
-            *notices(cut, fresh, state, truncated, objective.max_tokens),
-            *([] if exact or not state.best_epoch else [compared_on(len(gold), cheaper)]),
-            *not_merged(spent),
-            *(unreadable(predictions) if objective.writes and objective.closed else []),
-        ],
-        summary=summary,
+        predictions=predictions,
+        details=details,
+        validation=validation,
+        parameters=prepared.parameters,
+        environment=measure.environment(prepared.accelerator.device, prepared.precision),
+        state=state,
+        saved=list(tuned.saved),
+        peaks=peaks,
+        latency=spent,
+        trunk_seconds=cut.watch.seconds.get("trunk", 0.0),
+        cached=cut.cached,
+        backbone=prepared.backbone,
+        truncated=truncated,
+        tokens={split: sum(features[split].lengths) for split in SPLITS},
+        notices=remarks_on(cut, fresh, state, truncated, objective, prepared.comparison, predictions, spent),
+        summary=tuned.summary,
         generation=generation,
-    )  # fmt: skip
-
-
-def pose(run: Run, found: checkpoints.Checkpoint, labels: Sequence[str], tokenizer: Any) -> Objective:
-    """The task's objective for this model, which may have fewer positions than the task allows tokens."""
-    known = found.family.config(found.config).vocab_size
-    if len(tokenizer) > known:
-        raise UserError(
-            f"model '{run.model}': its tokenizer has {len(tokenizer)} tokens, its embeddings {known}. "
-            "Give a model and a tokenizer that were saved together."
-        )
-    taken = run.entry.positions_taken(found.family) if isinstance(run.entry, Technique) else 0
-    room = min(found.family.positions(found.config), tokenizer.model_max_length) - taken
-    if room < 1:
-        raise UserError(f"{run.technique}: {taken} virtual tokens leave no position of '{run.model}' for a text.")
-    limit = min(run.task.max_tokens, room)
-    posed = posed_as(run, found.family)
-    return objectives()[posed](run.task, labels, tokenizer, max_tokens=limit)
-
-
-def posed_as(run: Run, family: Family) -> str:
-    """The objective that the run's task is posed as to this family."""
-    posed = run.task.objective_of(family.auto_classes)
-    assert posed is not None, "`not_applicable` comes first"
-    return posed
-
-
-def compared_rows(wanted: int | None, there: int) -> list[int]:
-    """The rows of the validation split that epochs are compared on."""
-    if wanted is None or wanted >= there:
-        return list(range(there))
-    return sorted(np.random.default_rng(0).permutation(there)[:wanted].tolist())
-
-
-def with_beams(objective: Objective, beams: int | None) -> Objective:
-    """The objective, or one that writes with fewer beams."""
-    if beams is None or not objective.writes or beams >= objective.beams:
-        return objective
-    cheaper = copy.copy(objective)
-    cheaper.beams = beams
-    return cheaper
-
-
-def build(
-    run: Run, technique: Technique, found: checkpoints.Checkpoint, folder: Path, objective: Objective, steps: int
-) -> Any:
-    """What the run begins with, with the technique applied."""
-    return technique.apply(begin(run, technique, found, folder, objective), found.family, steps)
-
-
-def begin(run: Run, technique: Technique, found: checkpoints.Checkpoint, folder: Path, objective: Objective) -> Any:
-    """The pretrained model under a head drawn from the run's seed, or all of it drawn."""
-    torch.manual_seed(seed_of(run.seed, HEAD))
-    head = objective.head(objective.labels)
-    if technique.reads_weights:
-        model = found.family.load(folder, objective.name, head)
-    else:
-        model = found.family.draw(found.config, objective.name, head)
-    model.name_or_path = str(found.folder or run.model)  # what PEFT names as the adapter's base
-    return model
-
-
-def settle(model: Any, family: Family, accelerator: Accelerator, precision: Precision, exact_logits: bool) -> None:
-    """Put a model on its device in its number formats, in evaluation mode.
-
-    `exact_logits`: a pretrained language-modelling head computes in float32, too.
-    """
-    use_fused_gelu(model)
-    head = [*family.head(model), *([base_of(model).get_output_embeddings()] if exact_logits else [])]
-    if precision == "bf16":
-        store_frozen_in_bf16(model, head)
-    if accelerator.device.type == "cpu":
-        use_fast_dropout(model, base_of(model))
-    for module in head:
-        compute_in_float32(module, accelerator.device.type)
-    model.to(accelerator.device).eval()
-
-
-def fit_baseline(run: Run, baseline: Baseline, examples: Data, folder: Path) -> Outcome:
-    """Fit a baseline on the training examples, and predict the test split."""
-    watch = measure.Stopwatch()
-    with watch.time("train"):
-        predictor = baseline.fit(examples.splits["train"], run.task.objective, examples.labels, run.seed)
-    saved = predictor.save(folder)
-    with watch.time("evaluation"):
-        guesses, _ = predictor.predict(examples.splits["validation"])
-        validation = score(
-            run.task.metrics, guesses, run.task.references(examples.splits["validation"], examples.labels)
-        )
-    predictions, sure = predictor.predict(examples.splits["test"])
-    parameters = Parameters(
-        total=predictor.parameters, trainable=predictor.parameters, technique=predictor.parameters, head=0
     )
-    environment, peaks = measure.environment(torch.device("cpu"), "float64"), measure.Peaks()
-    (index,) = middle([len(str(example)) for example in examples.splits["test"]])
-    spent = Latency(seconds=seconds(lambda: predictor.predict(examples.splits["test"][index : index + 1])))
-    state = train.State(seconds=watch.seconds)
-    return Outcome(predictions, sure, validation, parameters, environment, state, saved, peaks, spent)
 
 
-def not_applicable(run: Run, found: checkpoints.Checkpoint) -> str | None:
-    """Why a run has no meaning, or None."""
-    family = found.family
-    posed = run.task.objective_of(family.auto_classes)
-    if posed is None:
-        return f"the family {family.name} has no head for {run.task.objective}"
-    if not found.pretrained and isinstance(run.entry, Technique) and run.entry.reads_weights:
-        return f"{run.model} has no pretrained weights to begin with: from_scratch draws its own"
-    return run.entry.not_applicable(family, run.task.objective if isinstance(run.entry, Baseline) else posed)
+def _is_over(job: Job, tuned: Tuned) -> bool:
+    return not isinstance(job.run.entry, Trained) or train.is_over(tuned.state, job.run.training)
+
+
+def _pause(prepared: Prepared, tuned: Tuned) -> Pause:
+    return Pause(tuned.state, prepared.cut.watch.seconds.get("trunk", 0.0), measure.Peaks())
+
+
+def _comparison(cell: Cell, examples: Data, objective: Objective) -> Comparison:
+    budget, whole = cell.run.training, examples.splits["validation"]
+    rows = compared_rows(budget.validation_rows, len(whole))
+    compared = [whole[row] for row in rows]
+    split = "validation" if len(compared) == len(whole) else "comparison"
+    cheaper = with_beams(objective, budget.validation_beams)
+    gold = cell.run.task.references(compared, examples.labels)
+    return Comparison(split, rows, compared, gold, cheaper, split == "validation" and cheaper is objective)
+
+
+def _validation(prepared: Prepared, state: train.State) -> dict[str, float | None]:
+    """The best epoch's scores on the whole validation split; read off its history where they stand there."""
+    if prepared.comparison.exact and state.best_epoch:
+        return state.history[state.best_epoch - 1]["validation"]
+    task, examples = prepared.cell.run.task, prepared.examples
+    gold = task.references(examples.splits["validation"], examples.labels)
+    return score(task.metrics, prepared.cut.predict("validation")[0], gold)
+
+
+def _write_validation(path: Path, prepared: Prepared) -> None:
+    """Keep the answers of the epoch at which a job pauses; they are computed anew where it stood there already."""
+    comparison = prepared.comparison
+    predictions, details = comparison.answers or prepared.cut.predict(comparison.split, comparison.objective)
+    asked = [prepared.cell.run.task.shown(example) for example in comparison.examples]
+    write_answers(path, comparison.rows, asked, predictions, comparison.gold, details)

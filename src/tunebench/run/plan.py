@@ -6,20 +6,13 @@ No weights are loaded.
 import functools
 from collections.abc import Sequence
 
-import transformers
-
 from tunebench._util.errors import UserError
-from tunebench.engine.measure import count_parameters
-from tunebench.objectives import objectives
-from tunebench.records import Parameters, PlannedCell
-from tunebench.run.execute import not_applicable, posed_as
+from tunebench.records import PlannedCell
+from tunebench.run.cell import Cell
 from tunebench.study import Places, Run
 from tunebench.tasks import load as data
 from tunebench.tasks.base import Task
 from tunebench.techniques.base import Technique
-from tunebench.zoo import checkpoints
-
-transformers.logging.set_verbosity_error()
 
 _ON_THE_HUB = Places()
 
@@ -55,35 +48,20 @@ def _cell(run: Run, places: Places, earlier: Sequence[PlannedCell]) -> PlannedCe
 
 
 def _computed(run: Run, places: Places) -> PlannedCell:
-    found = checkpoints.find(run.model, run.revision, places.models.get(run.model))
-    reason = not_applicable(run, found)
+    cell = Cell.of(run, places)
+    counts = cell.reason is None and isinstance(run.entry, Technique)
     return PlannedCell(
         model=run.model,
-        family=found.family.name,
+        family=cell.family.name,
         task=run.task.name,
         technique=run.technique,
         label=run.label,
         title=run.entry.title,
         settings=run.entry.model_dump(mode="json"),
-        applicable=reason is None,
-        reason=reason,
-        parameters=None if reason else _parameters(run, places, found),
+        applicable=cell.reason is None,
+        reason=cell.reason,
+        parameters=cell.count(_labels(run.task, places)) if counts else None,
     )
-
-
-def _parameters(run: Run, places: Places, found: checkpoints.Checkpoint) -> Parameters | None:
-    """Counts on the meta device; None for a baseline, whose size depends on the data."""
-    if not isinstance(run.entry, Technique):
-        return None
-    family = found.family
-    posed = posed_as(run, family)
-    head = objectives()[posed].head(_labels(run.task, places))
-    model = family.skeleton(found.config, posed, head, found.folder if run.entry.reads_weights else None)
-    try:
-        model = run.entry.apply(model, family, total_steps=1000)
-    except UserError as error:
-        raise UserError(f"{run.model} x {run.task.name}: {error}") from None
-    return count_parameters(model, family)
 
 
 def _labels(task: Task, places: Places) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """What a run found, put together as its record: scores of the test split, costs, remarks."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,8 +28,10 @@ from tunebench.records import (
     Scores,
     write_atomically,
 )
+from tunebench.run.evaluate import Comparison
+from tunebench.run.job import Job
 from tunebench.run.pause import cost_until_now
-from tunebench.study import Run
+from tunebench.tasks.base import Task
 from tunebench.tasks.examples import shortened
 from tunebench.tasks.leakage import overlap
 from tunebench.tasks.load import SPLITS, Data
@@ -45,7 +47,7 @@ class Outcome:
     """
 
     predictions: list[Any]
-    sure: list[Any]
+    details: list[Any]
     validation: dict[str, float | None]
     parameters: Parameters
     environment: dict[str, Any]
@@ -63,41 +65,16 @@ class Outcome:
     generation: Generation | None = None
 
 
-def record(
-    run: Run,
-    info: RunInfo,
-    examples: Data,
-    outcome: Outcome,
-    total_seconds: float,
-    folder: Path,
-    given: Sequence[Notice] = (),
-) -> Done:
+def describe(job: Job, info: RunInfo, examples: Data, outcome: Outcome, total_seconds: float) -> Done:
     """Score the test predictions, keep them, and put all together."""
-    gold = run.task.references(examples.splits["test"], examples.labels)
-    test = score(run.task.metrics, outcome.predictions, gold)
+    task, folder = job.run.task, Path(job.folder)
+    asked = [task.shown(example) for example in examples.splits["test"]]
+    gold = task.references(examples.splits["test"], examples.labels)
+    test = score(task.metrics, outcome.predictions, gold)
     refuse_padding(outcome.predictions, outcome.tokens.get("test"))
-    asked = [run.task.shown(example) for example in examples.splits["test"]]
-    write_answers(folder / PREDICTIONS, range(len(asked)), asked, outcome.predictions, gold, outcome.sure)
-    spent = cost_until_now(folder, outcome.state, outcome.trunk_seconds, total_seconds, outcome.peaks)
-    main, state = METRICS[run.task.metrics[0]], outcome.state
-    train_seconds = state.seconds.get("train", 0.0)
-    remarks = [*given, *outcome.notices]
-    found = overlap(run.task, examples)
-    remarks += [Notice(code=code, message=message) for code, message in found.sentences(len(gold))]
-    kept = [n for n in range(len(gold)) if n not in found.all]
-    without = {}
-    if found.all and kept:
-        without = score(run.task.metrics, [outcome.predictions[n] for n in kept], [gold[n] for n in kept])
-        said = f"{main.title} is {_said(test[main.name])} with them, {_said(without[main.name])} without them."
-        remarks.append(Notice(code="test_in_train", message=f"Test inputs that stand in train: {said}"))
-    for name, value in test.items():
-        if value is None:
-            remarks.append(
-                Notice(
-                    code="undefined",
-                    message=f"{METRICS[name].title} on test is undefined: no finite number says it.",
-                )
-            )
+    write_answers(folder / PREDICTIONS, range(len(asked)), asked, outcome.predictions, gold, outcome.details)
+    without, overlapping = _without_overlap(task, examples, outcome.predictions, gold, test)
+    main, state = METRICS[task.metrics[0]], outcome.state
     return Done(
         run=info,
         backbone=outcome.backbone,
@@ -107,39 +84,79 @@ def record(
         metrics=Scores(validation=outcome.validation, test=test, test_without_overlap=without),
         intervals=bootstrap_intervals([METRICS[name] for name in test], outcome.predictions, gold),
         parameters=outcome.parameters,
-        cost=Cost(
-            trunk_seconds=spent.trunk_seconds,
-            train_seconds=train_seconds,
-            evaluation_seconds=spent.evaluation_seconds,
-            generation_seconds=state.seconds.get("generation", 0.0),
-            total_seconds=spent.total_seconds,
-            peak_memory_bytes=spent.peak_memory_bytes,
-            peak_gpu_memory_bytes=spent.peak_gpu_memory_bytes,
-            saved_bytes=sum(path.stat().st_size for path in outcome.saved),
-            epochs=state.epoch,
-            steps=state.step,
-            train_tokens=state.tokens,
-            tokens_per_second=state.tokens / train_seconds if state.tokens else None,
-            cached=outcome.cached,
-            latency_seconds=outcome.latency.seconds,
-            merged_latency_seconds=outcome.latency.merged_seconds,
-            latency_tokens=outcome.latency.tokens,
-        ),
+        cost=_cost(folder, outcome, total_seconds),
         best_epoch=state.best_epoch,
         summary=outcome.summary,
         generation=outcome.generation,
         history=[Epoch.model_validate(epoch) for epoch in state.history],
-        data=DataInfo(
-            rows={split: len(examples.splits[split]) for split in SPLITS},
-            source=examples.source,
-            fingerprint=examples.fingerprint(),
-            labels=list(examples.labels),
-            truncated=outcome.truncated,
-            tokens=outcome.tokens,
-            notes=list(examples.notes),
-        ),
+        data=_data_info(examples, outcome),
         environment=outcome.environment,
-        notices=remarks,
+        notices=[*job.notices, *outcome.notices, *overlapping, *_undefined(test)],
+    )
+
+
+def _without_overlap(
+    task: Task,
+    examples: Data,
+    predictions: Sequence[Any],
+    gold: Sequence[Any],
+    test: Mapping[str, float | None],
+) -> tuple[dict[str, float | None], list[Notice]]:
+    """The scores without test inputs that stand in train, and what a reader must know of these."""
+    found = overlap(task, examples)
+    notices = [Notice(code=code, message=message) for code, message in found.sentences(len(gold))]
+    kept = [n for n in range(len(gold)) if n not in found.all]
+    if not found.all or not kept:
+        return {}, notices
+    without = score(task.metrics, [predictions[n] for n in kept], [gold[n] for n in kept])
+    main = METRICS[task.metrics[0]]
+    said = f"{main.title} is {_said(test[main.name])} with them, {_said(without[main.name])} without them."
+    return without, [
+        *notices,
+        Notice(code="test_in_train", message=f"Test inputs that stand in train: {said}"),
+    ]
+
+
+def _undefined(test: Mapping[str, float | None]) -> list[Notice]:
+    return [
+        Notice(code="undefined", message=f"{METRICS[name].title} on test is undefined: no finite number says it.")
+        for name, value in test.items()
+        if value is None
+    ]
+
+
+def _cost(folder: Path, outcome: Outcome, total_seconds: float) -> Cost:
+    state = outcome.state
+    spent = cost_until_now(folder, state, outcome.trunk_seconds, total_seconds, outcome.peaks)
+    return Cost(
+        trunk_seconds=spent.trunk_seconds,
+        train_seconds=spent.train_seconds,
+        evaluation_seconds=spent.evaluation_seconds,
+        generation_seconds=state.seconds.get("generation", 0.0),
+        total_seconds=spent.total_seconds,
+        peak_memory_bytes=spent.peak_memory_bytes,
+        peak_gpu_memory_bytes=spent.peak_gpu_memory_bytes,
+        saved_bytes=sum(path.stat().st_size for path in outcome.saved),
+        epochs=state.epoch,
+        steps=state.step,
+        train_tokens=state.tokens,
+        tokens_per_second=state.tokens / spent.train_seconds if state.tokens else None,
+        cached=outcome.cached,
+        latency_seconds=outcome.latency.seconds,
+        merged_latency_seconds=outcome.latency.merged_seconds,
+        latency_tokens=outcome.latency.tokens,
+    )
+
+
+def _data_info(examples: Data, outcome: Outcome) -> DataInfo:
+    return DataInfo(
+        rows={split: len(examples.splits[split]) for split in SPLITS},
+        source=examples.source,
+        fingerprint=examples.fingerprint(),
+        labels=list(examples.labels),
+        truncated=outcome.truncated,
+        tokens=outcome.tokens,
+        notes=list(examples.notes),
     )
 
 
@@ -160,6 +177,26 @@ def write_answers(
     ]
     lines = "".join(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows)
     write_atomically(path, lines.encode())
+
+
+def remarks_on(
+    cut: Cut,
+    fresh: tuple[str, ...],
+    state: train.State,
+    truncated: dict[str, int],
+    objective: Objective,
+    comparison: Comparison,
+    predictions: list[Any],
+    latency: Latency,
+) -> list[Notice]:
+    """What a reader of the figures must know of how they came about."""
+    differs = not comparison.exact and bool(state.best_epoch)
+    return [
+        *notices(cut, fresh, state, truncated, objective.max_tokens),
+        *([compared_on(len(comparison.gold), comparison.objective)] if differs else []),
+        *not_merged(latency),
+        *(unreadable(predictions) if objective.writes and objective.closed else []),
+    ]
 
 
 def notices(

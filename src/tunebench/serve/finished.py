@@ -1,13 +1,15 @@
 """What a finished run is for: the tuned model, its answers, and a folder that other libraries load."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import transformers
 from safetensors import SafetensorError
 
-from tunebench._util.errors import UserError
+from tunebench._util.errors import UserError, did_you_mean
 from tunebench.engine import weights
 from tunebench.engine.evaluate import predict as run_network
 from tunebench.engine.generate import generate
@@ -16,9 +18,8 @@ from tunebench.engine.sources import TokenSource
 from tunebench.objectives.base import Objective
 from tunebench.objectives.causal_lm import CausalLm
 from tunebench.records import Done, read_result
-from tunebench.run.execute import build, pose
-from tunebench.study import RUN_FILE, Places, Run
-from tunebench.study import read_run as read_definition
+from tunebench.run.cell import Cell
+from tunebench.study import RUN_FILE, Places, Run, read_run
 from tunebench.tasks.examples import Example
 from tunebench.techniques.base import Baseline, Predictor, Technique, Trained
 from tunebench.zoo import checkpoints
@@ -30,20 +31,184 @@ transformers.logging.set_verbosity_error()
 transformers.logging.disable_progress_bar()
 
 
-def load_finetuned(run_dir: str | Path) -> "tuple[PreTrainedModel, PreTrainedTokenizerBase]":
+@dataclass(frozen=True)
+class FinishedRun:
+    """A finished run, read once; its model is loaded at its first use, and answers many times.
+
+    Attributes:
+        folder: the run's folder.
+        run: its definition.
+        places: where its model lies.
+        done: its record.
+    """
+
+    folder: Path
+    run: Run
+    places: Places
+    done: Done
+
+    @classmethod
+    def load(cls, folder: str | Path, models: Mapping[str, str] | None = None) -> "FinishedRun":
+        """The finished run in a folder.
+
+        Args:
+            folder: OUT/runs/<run>.
+            models: the model's name -> the folder where it lies now, if it was moved since.
+
+        Raises:
+            UserError: the folder holds no finished run, or `models` names another model.
+        """
+        folder = Path(folder)
+        result = read_result(folder)
+        if result is None or not (folder / RUN_FILE).is_file():
+            raise UserError(
+                f"{folder}: this is no folder of a finished run. Give OUT/runs/<run>, which holds a result.json."
+            )
+        if not isinstance(result, Done):
+            raise UserError(f"{folder}: this run is {result.status} ({result.reason}), so there is no model.")
+        run, places = read_run(folder)
+        for name in models or {}:
+            if name != run.model:
+                raise UserError(f"--model {name}: this run has no such model. {did_you_mean(name, [run.model])}")
+        moved = {name: str(Path(place).expanduser().absolute()) for name, place in (models or {}).items()}
+        return cls(folder, run, places.model_copy(update={"models": {**places.models, **moved}}), result)
+
+    @cached_property
+    def cell(self) -> Cell:
+        """The run's cell; a baseline has none.
+
+        Raises:
+            UserError: the run is a baseline, or its model is unavailable.
+        """
+        if not isinstance(self.run.entry, Technique):
+            raise UserError(
+                f"{self.folder}: {self.run.technique} is a baseline without a pretrained model. "
+                "'tunebench predict' answers with it."
+            )
+        return Cell.of(self.run, self.places)
+
+    @cached_property
+    def _files(self) -> Path:
+        """The folder of the backbone's files, which are those that were tuned."""
+        local, backbone = checkpoints.fetch(self.cell.checkpoint, self.cell.technique.reads_weights)
+        assert self.done.backbone is not None
+        was, now = self.done.backbone.fingerprint, backbone.fingerprint
+        if now != was:
+            raise UserError(
+                f"{self.folder}: the weights of '{self.run.model}' in {local} are not those that were tuned "
+                f"(fingerprint {now[:12]}, not {was[:12]}). Say where those lie with --model {self.run.model}=PATH."
+            )
+        return local
+
+    @cached_property
+    def objective(self) -> Objective:
+        """How the task is posed to the model; holds the tokenizer.
+
+        Raises:
+            UserError: the model is unavailable, or not the one that was tuned.
+        """
+        return self.cell.objective(self.done.data.labels, self.cell.family.tokenizer(self._files))
+
+    @cached_property
+    def model(self) -> Any:
+        """The model with its best weights, in evaluation mode and float32.
+
+        Raises:
+            UserError: as `objective`, or the weights of the run cannot be read.
+        """
+        model = self.cell.build(self._files, self.objective, max(1, self.done.cost.steps))
+        if isinstance(self.run.entry, Trained):
+            kept = weights.FOLDED if self.run.entry.fold(model) else weights.BEST
+            try:
+                weights.load_weights(model, self.folder / kept)
+            except ValueError as error:
+                raise UserError(f"{error}. Remove the folder and run the study again.") from error
+        return model.eval()
+
+    def forget_model(self) -> None:
+        """Free the model's memory; its next use loads it again."""
+        self.__dict__.pop("model", None)
+
+    def backbone(self) -> Any:
+        """The model before its technique was applied, in evaluation mode and float32; loaded at each call."""
+        return self.cell.backbone(self._files, self.objective).eval()
+
+    @cached_property
+    def _baseline(self) -> Predictor:
+        assert isinstance(self.run.entry, Baseline)
+        try:
+            return self.run.entry.load(self.folder, self.run.task.objective, self.done.data.labels)
+        except (OSError, ValueError, SafetensorError) as error:
+            raise UserError(
+                f"{self.folder}: the fitted {self.run.technique} cannot be read ({error}). "
+                "Remove the folder and run the study again."
+            ) from error
+
+    def predict(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> list[dict[str, Any]]:
+        """Answers to new texts, one dict per text; see `predict` of this module.
+
+        Raises:
+            UserError: as `model`, or there is nothing to answer.
+        """
+        _not_empty(texts, "predict")
+        examples = examples_of(self.run, texts, pairs, "predict")
+        answers, details = self.answers(examples)
+        labels = self.done.data.labels
+        rows = zip(texts, answers, details, strict=True)
+        return [self.run.task.answered(text, answer, detail, labels) for text, answer, detail in rows]
+
+    def answers(self, examples: Sequence[Example]) -> tuple[list[Any], list[Any]]:
+        """Answers in task space, and for each what `Objective.decode` knows besides."""
+        if isinstance(self.run.entry, Baseline):
+            return self._baseline.predict(examples)
+        objective = self.objective
+        accelerator, precision = make_accelerator("float32", self.folder, None)
+        autocast, model = autocast_of(accelerator.device, precision), self.model.to(accelerator.device)
+        if isinstance(objective, CausalLm) and not objective.writes:
+            answers = generate(model, objective, examples, autocast)
+            return [text for text, _ in answers], [ended for _, ended in answers]
+        source = TokenSource(objective, objective.encode(examples), accelerator.device)
+        return run_network(model, source, objective, autocast, self.run.training.evaluation_batch_tokens)
+
+    def export(self, target: str | Path) -> Path:
+        """Write model and tokenizer as an ordinary transformers folder, adapters merged into the weights.
+
+        The merged model takes the place of the tuned one: load the run again for more answers.
+
+        Raises:
+            UserError: as `model`, the target exists, or the technique cannot be merged.
+        """
+        folder = Path(target)
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise UserError(f"export {folder}: it exists and is no empty folder. Choose another one.")
+        merged: Any = self.cell.technique.merged(self.model)
+        merged.save_pretrained(folder)
+        self.objective.tokenizer.save_pretrained(folder)
+        return folder
+
+
+def load_finetuned(
+    run_dir: str | Path, models: Mapping[str, str] | None = None
+) -> "tuple[PreTrainedModel, PreTrainedTokenizerBase]":
     """The model of a finished run with its best weights, in evaluation mode and float32, and its tokenizer.
 
+    `models` says where the model lies now, {name: folder}, if it was moved since the run.
+
     Raises:
-        UserError: the folder holds no finished run, its backbone is not to be had or is not the one that was tuned,
+        UserError: the folder holds no finished run, its backbone is unavailable or is not the one that was tuned,
             or the run is a baseline without a model.
     """
-    run, places, done = read_run(Path(run_dir))
-    model, objective = load(run, places, done, Path(run_dir))
-    return model, objective.tokenizer
+    finished = FinishedRun.load(run_dir, models)
+    return finished.model, finished.objective.tokenizer
 
 
-def predict(run_dir: str | Path, texts: Sequence[str], pairs: Sequence[str] | None = None) -> list[dict[str, Any]]:
-    """A finished run's answers to new texts, one dict a text.
+def predict(
+    run_dir: str | Path,
+    texts: Sequence[str],
+    pairs: Sequence[str] | None = None,
+    models: Mapping[str, str] | None = None,
+) -> list[dict[str, Any]]:
+    """A finished run's answers to new texts, one dict per text.
 
     A class gives `label` and `scores` {label: probability}; a score gives `score`; tagging splits a text at blanks and
     gives `tokens`, `tags` and `scores`; an instruction gives `response`, the likeliest token each time, and `ended`,
@@ -52,16 +217,16 @@ def predict(run_dir: str | Path, texts: Sequence[str], pairs: Sequence[str] | No
     Raises:
         UserError: as `load_finetuned`, or there is nothing to answer.
     """
-    folder = Path(run_dir)
-    _not_empty(texts, "predict")
-    run, places, done = read_run(folder)
-    examples = examples_of(run, texts, pairs, "predict")
-    if isinstance(run.entry, Baseline):
-        answers, sure = _baseline(run.entry, run, done, folder).predict(examples)
-    else:
-        answers, sure = answers_of(run, folder, *load(run, places, done, folder), examples)
-    rows = zip(texts, answers, sure, strict=True)
-    return [run.task.answered(text, answer, details, done.data.labels) for text, answer, details in rows]
+    return FinishedRun.load(run_dir, models).predict(texts, pairs)
+
+
+def export(run_dir: str | Path, target: str | Path, models: Mapping[str, str] | None = None) -> Path:
+    """Write a finished run's model and tokenizer as an ordinary transformers folder, adapters merged into the weights.
+
+    Raises:
+        UserError: as `load_finetuned`, or the target exists.
+    """
+    return FinishedRun.load(run_dir, models).export(target)
 
 
 def _not_empty(texts: Sequence[str], command: str) -> None:
@@ -86,94 +251,3 @@ def examples_of(run: Run, texts: Sequence[str], pairs: Sequence[str] | None, com
     if pairs is not None and not task.second_is_optional and any(not pair.strip() for pair in pairs):
         raise UserError(f"{command}: a {second} is empty. Give at least one word with each --pair.")
     return [task.asked(text, pair) for text, pair in zip(texts, pairs or [""] * len(texts), strict=True)]
-
-
-def export(run_dir: str | Path, target: str | Path) -> Path:
-    """Write a finished run's model and tokenizer as an ordinary transformers folder, adapters merged into the weights.
-
-    Raises:
-        UserError: as `load_finetuned`, or the target exists.
-    """
-    folder = Path(target)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UserError(f"export {folder}: it exists and is no empty folder. Choose another one.")
-    run, places, done = read_run(Path(run_dir))
-    model, objective = load(run, places, done, Path(run_dir))
-    assert isinstance(run.entry, Technique)
-    merged: Any = run.entry.merged(model)
-    merged.save_pretrained(folder)
-    objective.tokenizer.save_pretrained(folder)
-    return folder
-
-
-def read_run(folder: Path) -> tuple[Run, Places, Done]:
-    """A finished run's definition, where its model lay, and its record.
-
-    Raises:
-        UserError: the folder holds no finished run.
-    """
-    result = read_result(folder)
-    if result is None or not (folder / RUN_FILE).is_file():
-        raise UserError(
-            f"{folder}: this is no folder of a finished run. Give OUT/runs/<run>, which holds a result.json."
-        )
-    if not isinstance(result, Done):
-        raise UserError(f"{folder}: this run is {result.status} ({result.reason}), so there is no model.")
-    return *read_definition(folder), result
-
-
-def load(run: Run, places: Places, done: Done, folder: Path) -> tuple[Any, Objective]:
-    """A finished run's model with its best weights, in evaluation mode and float32, and its objective.
-
-    Raises:
-        UserError: as `load_finetuned`.
-    """
-    if not isinstance(run.entry, Technique):
-        raise UserError(
-            f"{folder}: {run.technique} is a baseline without a pretrained model. 'tunebench predict' answers with it."
-        )
-    found = checkpoints.find(run.model, run.revision, places.models.get(run.model))
-    local, backbone = checkpoints.fetch(found, run.entry.reads_weights)
-    assert done.backbone is not None
-    if backbone.fingerprint != done.backbone.fingerprint:
-        raise UserError(
-            f"{folder}: the weights of '{run.model}' in {local} are not those that were tuned "
-            f"(fingerprint {backbone.fingerprint[:12]}, not {done.backbone.fingerprint[:12]}). Give back the same ones."
-        )
-    objective = pose(run, found, done.data.labels, found.family.tokenizer(local))
-    model = build(run, run.entry, found, local, objective, max(1, done.cost.steps))
-    if isinstance(run.entry, Trained):
-        kept = weights.FOLDED if run.entry.fold(model) else weights.BEST
-        try:
-            weights.load_weights(model, folder / kept)
-        except ValueError as error:
-            raise UserError(f"{error}. Remove the folder and run the study again.") from error
-    return model.eval(), objective
-
-
-def _baseline(baseline: Baseline, run: Run, done: Done, folder: Path) -> Predictor:
-    try:
-        return baseline.load(folder, run.task.objective, done.data.labels)
-    except (OSError, ValueError, SafetensorError) as error:
-        raise UserError(
-            f"{folder}: the fitted {run.technique} cannot be read ({error}). Remove the folder and run the study again."
-        ) from error
-
-
-def answers_of(
-    run: Run, folder: Path, model: Any, objective: Objective, examples: Sequence[Example]
-) -> tuple[list[Any], list[Any]]:
-    """A loaded model's answers in task space, and for each what `Objective.decode` knows besides."""
-    accelerator, precision = make_accelerator("float32", folder, None)
-    autocast = autocast_of(accelerator.device, precision)
-    if isinstance(objective, CausalLm) and not objective.writes:
-        answers = generate(model.to(accelerator.device), objective, examples, autocast)
-        return [text for text, _ in answers], [ended for _, ended in answers]
-    source = TokenSource(objective, objective.encode(examples), accelerator.device)
-    return run_network(
-        model.to(accelerator.device),
-        source,
-        objective,
-        autocast,
-        run.training.evaluation_batch_tokens,
-    )

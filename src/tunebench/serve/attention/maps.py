@@ -9,14 +9,12 @@ import numpy as np
 import transformers
 
 from tunebench._util.errors import UserError
-from tunebench.families.base import AttentionKind, Family, base_of
-from tunebench.run.execute import begin, posed_as
-from tunebench.serve import finished as serving
+from tunebench.families.base import AttentionKind, base_of
+from tunebench.run.cell import Cell
 from tunebench.serve.attention.reading import Read, Token, read
 from tunebench.serve.attention.weights import weights
-from tunebench.study import Run
+from tunebench.serve.finished import FinishedRun, examples_of
 from tunebench.techniques.base import Technique, Virtual
-from tunebench.zoo import checkpoints
 
 
 @dataclass(frozen=True)
@@ -74,7 +72,13 @@ class Attention:
     computed: Mapping[str, str]
 
 
-def attention(run_dir: str | Path, text: str, pair: str | None = None, target: str | None = None) -> Attention:
+def attention(
+    run_dir: str | Path,
+    text: str,
+    pair: str | None = None,
+    target: str | None = None,
+    models: Mapping[str, str] | None = None,
+) -> Attention:
     """Attention of a finished run's model and of its backbone over a text, per layer and head.
 
     A model that writes reads its own answer to the text, or `target`. Weights are computed in float32 on the CPU.
@@ -87,28 +91,26 @@ def attention(run_dir: str | Path, text: str, pair: str | None = None, target: s
         raise UserError("attention: the text is empty. Give at least one word with --text.")
     if target is not None and not target.strip():
         raise UserError("attention: the target is empty. Leave --target out: the run then reads its own answer.")
-    folder = Path(run_dir)
-    run, places, done = serving.read_run(folder)
+    finished = FinishedRun.load(run_dir, models)
+    run = finished.run
     if not isinstance(run.entry, Technique):
         raise UserError(
-            f"{folder}: {run.technique} is a baseline without attention. Give a run with a pretrained model."
+            f"{finished.folder}: {run.technique} is a baseline without attention. Give a run with a pretrained model."
         )
-    (example,) = serving.examples_of(run, [text], None if pair is None else [pair], "attention")
-    found = checkpoints.find(run.model, run.revision, places.models.get(run.model))
-    model, objective = serving.load(run, places, done, folder)
-    asked = read(run, folder, model, objective, example, target)
-    tuned = weights(model.cpu(), found.family, asked.batch)
+    (example,) = examples_of(run, [text], None if pair is None else [pair], "attention")
+    cell, family = finished.cell, finished.cell.family
+    asked = read(finished, example, target)
+    tuned = weights(finished.model.cpu(), family, asked.batch)
     virtual: dict[AttentionKind, Virtual | None] = {
-        kind: run.entry.virtual_tokens(model, found.family, kind) for kind in tuned
+        kind: run.entry.virtual_tokens(finished.model, family, kind) for kind in tuned
     }
-    how = str(base_of(model).config._attn_implementation)
-    del model  # the two of them need not fit in memory at once
-    local, _ = checkpoints.fetch(found, run.entry.reads_weights)
-    untuned = weights(begin(run, run.entry, found, local, objective).eval(), found.family, asked.batch)
+    how = str(base_of(finished.model).config._attn_implementation)
+    finished.forget_model()  # the two of them need not fit in memory at once
+    untuned = weights(finished.backbone(), family, asked.batch)
     maps: dict[AttentionKind, Map] = {
         kind: _map(kind, asked, virtual[kind], tuned[kind], untuned[kind]) for kind in tuned
     }
-    return Attention(run.id, text, pair, asked.answer, maps, _computed(run, found.family, asked, maps, virtual, how))
+    return Attention(run.id, text, pair, asked.answer, maps, _computed(cell, asked, maps, virtual, how))
 
 
 def _map(kind: AttentionKind, asked: Read, virtual: Virtual | None, tuned: np.ndarray, untuned: np.ndarray) -> Map:
@@ -125,20 +127,20 @@ def _map(kind: AttentionKind, asked: Read, virtual: Virtual | None, tuned: np.nd
 
 
 def _computed(
-    run: Run,
-    family: Family,
+    cell: Cell,
     asked: Read,
     maps: Mapping[AttentionKind, Map],
     virtual: Mapping[AttentionKind, Virtual | None],
     how: str,
 ) -> dict[str, str]:
     """What a reader of the maps must know, in words."""
+    run = cell.run
     settings = ", ".join(f"{name}={value}" for name, value in run.entry.model_dump(mode="json").items())
     added = [f"{kind}: {some.count} of a {some.name}" for kind, some in virtual.items() if some is not None]
     return {
-        "Model": f"{run.model} ({family.name})",
+        "Model": f"{run.model} ({cell.family.name})",
         "Technique": f"{run.technique} ({settings or 'no settings'}), seed {run.seed}",
-        "Task": f"{run.task.name}, posed as {posed_as(run, family)}",
+        "Task": f"{run.task.name}, posed as {cell.posed}",
         "Layers and heads": "; ".join(
             "{}: {} layers, {} heads".format(kind, *one.tuned.shape[:2]) for kind, one in maps.items()
         ),

@@ -2,7 +2,6 @@
 
 import copy
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 from torch import Tensor
@@ -12,8 +11,7 @@ from tunebench.families.base import base_of
 from tunebench.objectives.base import Features, Objective
 from tunebench.objectives.causal_lm import CausalLm
 from tunebench.objectives.text_to_text import TextToText
-from tunebench.serve import finished as serving
-from tunebench.study import Run
+from tunebench.serve.finished import FinishedRun
 from tunebench.tasks.examples import Example
 
 _UNCUT = 1 << 20  # tokens; longer than any text
@@ -46,25 +44,26 @@ class Read:
     length: str
 
 
-def read(run: Run, folder: Path, model: Any, objective: Objective, example: Example, target: str | None) -> Read:
+def read(finished: FinishedRun, example: Example, target: str | None) -> Read:
     """The text with its answer, where the model writes one: `target`, or what the model writes itself.
 
     Raises:
         UserError: a target is given, and the model writes nothing.
     """
+    objective = finished.objective
     if not isinstance(objective, CausalLm | TextToText):
         if target is not None:
             raise UserError(f"attention: {objective.name} has no written answer to read. Leave --target out.")
         return _as_given(objective, example)
     if target is None:
-        (answer,), (sure,) = serving.answers_of(run, folder, model, objective, [example])
-        target = _in_words(objective, answer, sure)
-    return _with_answer(model, objective, example, target)
+        (answer,), (details,) = finished.answers([example])
+        target = _in_words(objective, answer, details)
+    return _with_answer(finished.model, objective, example, target)
 
 
-def _in_words(objective: CausalLm | TextToText, answer: Any, sure: Any) -> str:
+def _in_words(objective: CausalLm | TextToText, answer: Any, details: Any) -> str:
     """An answer as it was written, or as the model writes the label or score that was ranked first."""
-    return sure["text"] if isinstance(sure, dict) and "text" in sure else objective.task.in_words(answer)
+    return details["text"] if isinstance(details, dict) and "text" in details else objective.task.in_words(answer)
 
 
 def _as_given(objective: Objective, example: Example) -> Read:

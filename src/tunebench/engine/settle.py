@@ -1,0 +1,26 @@
+"""A model on its device, in the number formats and with the fast parts that it computes with."""
+
+from typing import Any
+
+from accelerate import Accelerator
+
+from tunebench.engine.activation import use_fused_gelu
+from tunebench.engine.dropout import use_fast_dropout
+from tunebench.engine.precision import Precision, compute_in_float32, store_frozen_in_bf16
+from tunebench.families.base import Family, base_of
+
+
+def settle(model: Any, family: Family, accelerator: Accelerator, precision: Precision, exact_logits: bool) -> None:
+    """Put a model on its device in its number formats, in evaluation mode.
+
+    `exact_logits`: a pretrained language-modelling head computes in float32, too.
+    """
+    use_fused_gelu(model)
+    head = [*family.head(model), *([base_of(model).get_output_embeddings()] if exact_logits else [])]
+    if precision == "bf16":
+        store_frozen_in_bf16(model, head)
+    if accelerator.device.type == "cpu":
+        use_fast_dropout(model, base_of(model))
+    for module in head:
+        compute_in_float32(module, accelerator.device.type)
+    model.to(accelerator.device).eval()
