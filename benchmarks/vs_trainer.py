@@ -156,7 +156,7 @@ class Bench:
         assert len(results) == len(cells), "a cell has no result"
         measured = Measured(
             seconds,
-            sum(r["cost"][f"{part}_seconds"] for _, r in results for part in ("prefix", "train", "evaluation")),
+            sum(r["cost"][f"{part}_seconds"] for _, r in results for part in ("trunk", "train", "evaluation")),
             sum(saving_seconds(folder, result["history"]) for folder, result in results),
             {cell_of(r): r["metrics"]["validation"][r["main_metric"]["name"]] for _, r in results},
             {cell_of(r): r["parameters"]["trainable"] for _, r in results},
@@ -195,39 +195,25 @@ class Bench:
         budget = Training()
         for cell in cells:
             result = out / "result.json"
-            command = [
-                sys.executable,
-                HERE / ("seq2seq_cell.py" if self.writes else "trainer_cell.py"),
-                "--model",
-                self.options.model,
-                "--technique",
-                cell.technique,
-                "--examples",
-                self.scratch / f"{cell.task}.json",
-                "--epochs",
-                cell.epochs,
-                "--seed",
-                seed,
-                "--batch-size",
-                budget.batch_size,
-                "--warmup-fraction",
-                budget.warmup_fraction,
-                "--weight-decay",
-                budget.weight_decay,
-                "--out",
-                out / "checkpoints",
-                "--result",
-                result,
-                "--learning-rate",
-                techniques()[cell.technique](**self.options.settings).learning_rate,  # type: ignore[attr-defined]
-                "--save",
-                self.options.save,
-                "--tokenizer",
-                json.dumps(self.habits),
-                "--fresh",
-                *self.fresh,
-                *(["--bf16"] if self.bf16 else []),
-            ]
+            technique: Any = techniques()[cell.technique](**self.options.settings)
+            given = {
+                "model": self.options.model,
+                "technique": cell.technique,
+                "examples": self.scratch / f"{cell.task}.json",
+                "epochs": cell.epochs,
+                "seed": seed,
+                "batch-size": budget.batch_size,
+                "warmup-fraction": budget.warmup_fraction,
+                "weight-decay": budget.weight_decay,
+                "learning-rate": technique.learning_rate,
+                "save": self.options.save,
+                "tokenizer": json.dumps(self.habits),
+                "out": out / "checkpoints",
+                "result": result,
+            }
+            command = [sys.executable, HERE / "trainer_cell.py", "--fresh", *self.fresh]
+            command += [str(part) for name, value in given.items() for part in (f"--{name}", value)]
+            command += ["--bf16"] if self.bf16 else []
             total += self.timed(command, out / "log")
             figures[str(cell)] = json.loads(result.read_text())
             assert figures[str(cell)]["threads"] == self.threads, "another number of threads"
@@ -263,7 +249,7 @@ def saving_seconds(folder: Path, history: list[dict[str, Any]]) -> float:
 
 
 def pairs_of(ours: Callable[[int], Measured], theirs: Callable[[int], Measured], seeds: Sequence[int]) -> list[Pair]:
-    """Alternate the two sides, seed by seed; in odd pairs Trainer goes first. Each pair is told when it is done."""
+    """Alternate the two sides, seed by seed; in odd pairs Trainer goes first. Each pair is printed when it is done."""
     pairs = []
     for seed in seeds:
         if seed % 2:
@@ -406,7 +392,7 @@ def main() -> None:
             f"{options.model}: {options.rows} training and {options.validation_rows} validation rows, "
             f"batch {Training().batch_size}, {'bf16' if bench.bf16 else 'float32'}, {bench.device}, {bench.threads} "
             "threads a side.\n"
-            "Ratios are Trainer's seconds over tunebench's: above 1, tunebench is quicker."
+            "Ratios are Trainer's seconds over tunebench's: above 1, tunebench is faster."
         )
         found = compare(bench)
     if options.json:
