@@ -89,9 +89,7 @@ def test_the_weights_are_those_that_transformers_gives(
     ("bert", "emotion", PREFIX), ("bert", "emotion", PROMPT), ("gpt2", "emotion", PREFIX), ("gpt2", "emotion", PROMPT),
     ("t5", "emotion", PREFIX), ("t5", "emotion", PROMPT), ("gpt2", "instruction", PREFIX),
 ])  # fmt: skip
-def test_rows_sum_to_one_and_masked_maps_look_back_only(
-    kind: str, task: str, technique: Any, finished: Make
-) -> None:  # fmt: skip
+def test_rows_sum_to_one_and_masked_maps_look_back_only(kind: str, task: str, technique: Any, finished: Make) -> None:
     for name, one in tunebench.attention(finished(kind, task, technique), TEXT).maps.items():
         for weights in (one.tuned, one.backbone):
             assert (weights >= 0).all()
@@ -226,8 +224,14 @@ def by_hand(tokens: int, added: int = 0, word: str = "word", **changes: Any) -> 
     tuned, backbone = (rng.random((2, 3, tokens, width)).astype("float32") for width in (tokens + added, tokens))
     tuned, backbone = (weights / weights.sum(-1, keepdims=True) for weights in (tuned, backbone))
     one = Map("self", words, (*virtual, *words), tuned, backbone)
-    values = {"run": "a-run", "text": "a text", "pair": None, "answer": None, "maps": {"self": one},
-              "computed": {"Technique": "full"}}  # fmt: skip
+    values = {
+        "run": "a-run",
+        "text": "a text",
+        "pair": None,
+        "answer": None,
+        "maps": {"self": one},
+        "computed": {"Technique": "full"},
+    }
     return Attention(**{**values, **changes})
 
 
@@ -254,8 +258,16 @@ HOSTILE = f'{SCRIPT}" onload="alert(1)\' & </svg></style><img src=x onerror=aler
 
 
 def test_hostile_text_stays_text_on_the_page_and_in_the_figures(tmp_path: Path) -> None:
-    hostile = by_hand(3, 1, HOSTILE, run=HOSTILE, text=HOSTILE, pair=HOSTILE, answer=HOSTILE,
-                      computed={"Technique": HOSTILE, HOSTILE: HOSTILE})  # fmt: skip
+    hostile = by_hand(
+        3,
+        1,
+        HOSTILE,
+        run=HOSTILE,
+        text=HOSTILE,
+        pair=HOSTILE,
+        answer=HOSTILE,
+        computed={"Technique": HOSTILE, HOSTILE: HOSTILE},
+    )
     harmless, page = (
         Page(html(by_hand(3, 1, pair="a", answer="b", computed={"Technique": "", "a": "b"}))),
         Page(html(hostile)),

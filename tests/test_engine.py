@@ -99,8 +99,10 @@ def test_the_inverse_square_root_schedule_is_that_of_the_paper() -> None:
 
 
 def test_a_study_may_choose_its_schedule(backbones: dict[str, Path], data_root: Path, tmp_path: Path) -> None:
-    runs = [make_run(backbones["bert"], data_root, "emotion", "full", schedule=s, warmup_fraction=0.5, epochs=1)
-            for s in ("linear", "inverse_square_root")]  # fmt: skip
+    runs = [
+        make_run(backbones["bert"], data_root, "emotion", "full", schedule=s, warmup_fraction=0.5, epochs=1)
+        for s in ("linear", "inverse_square_root")
+    ]
     losses = [make(run, tmp_path / str(number)).history[0].train_loss for number, run in enumerate(runs)]
     assert losses[0] != losses[1]
     assert runs[0].id != runs[1].id

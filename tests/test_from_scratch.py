@@ -14,8 +14,15 @@ from tunebench.families.base import base_of
 from tunebench.run.cell import Cell
 from tunebench.serve.finished import load_finetuned
 
-CELLS = {"bert": "emotion", "fresh_pooler": "emotion", "distilbert": "emotion", "gpt2": "emotion", "llama": "emotion",
-         "t5": "emotion", "transformer": "emotion"}  # fmt: skip
+CELLS = {
+    "bert": "emotion",
+    "fresh_pooler": "emotion",
+    "distilbert": "emotion",
+    "gpt2": "emotion",
+    "llama": "emotion",
+    "t5": "emotion",
+    "transformer": "emotion",
+}
 
 
 def drawn(backbone: Path, data_root: Path, technique: str = "from_scratch", seed: int = 0) -> dict[str, torch.Tensor]:

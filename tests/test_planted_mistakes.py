@@ -35,14 +35,17 @@ def padding_counted(patch: pytest.MonkeyPatch) -> None:
         "decode",
         lambda self, outputs, features, indices: (
             [
-                {"response_nll": float(row[features.labels[i] - 1 :].sum()),
-                 "response_tokens": outputs.shape[1] + 1 - features.labels[i],
-                 "nll": float(row.sum()), "tokens": outputs.shape[1]}
+                {
+                    "response_nll": float(row[features.labels[i] - 1 :].sum()),
+                    "response_tokens": outputs.shape[1] + 1 - features.labels[i],
+                    "nll": float(row.sum()),
+                    "tokens": outputs.shape[1],
+                }
                 for row, i in zip(outputs, indices, strict=True)
             ],
             [None] * len(indices),
         ),
-    )  # fmt: skip
+    )
 
 
 def end_of_text_masked(patch: pytest.MonkeyPatch) -> None:

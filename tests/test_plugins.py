@@ -159,14 +159,20 @@ def test_a_plugins_entries_are_listed_and_shown_without_a_guide(tmp_path: Path) 
     ("files", "entry_points", "message"),
     [
         ({}, "[tunebench.techniques]\nlora = tiny_plugin.biases\n", "tunebench.techniques.lora has this name already"),
-        ({"biases": "import nowhere"}, ENTRY_POINTS,
-         "it cannot be imported (ModuleNotFoundError: No module named 'nowhere')"),
+        (
+            {"biases": "import nowhere"},
+            ENTRY_POINTS,
+            "it cannot be imported (ModuleNotFoundError: No module named 'nowhere')",
+        ),
         ({"biases": "x = 1"}, ENTRY_POINTS, "it defines 0 of Entry, where one module defines one"),
-        ({}, "[tunebench.techniques]\nbitfit = tiny_plugin.biases\n",
-         "it is found as 'bitfit', and defines 'biases'; use one name"),
+        (
+            {},
+            "[tunebench.techniques]\nbitfit = tiny_plugin.biases\n",
+            "it is found as 'bitfit', and defines 'biases'; use one name",
+        ),
     ],
     ids=["taken", "broken", "empty", "misnamed"],
-)  # fmt: skip
+)
 def test_a_plugin_that_cannot_be_used_is_refused_by_name(
     files: dict[str, str], entry_points: str, message: str, tmp_path: Path
 ) -> None:

@@ -146,8 +146,10 @@ def test_the_lower_layers_of_either_stack_may_be_frozen(
     trains = [stage.name for stage in T5.stages(model) if stage.trains()]
     encoder, decoder = settings["frozen_layers"], settings.get("frozen_decoder_layers", 0)
     assert trains == [
-        *(f"encoder layer {n}" for n in range(encoder, 4)), *(f"decoder layer {n}" for n in range(decoder, 3)), "norm",
-    ]  # fmt: skip
+        *(f"encoder layer {n}" for n in range(encoder, 4)),
+        *(f"decoder layer {n}" for n in range(decoder, 3)),
+        "norm",
+    ]
 
 
 def test_a_stack_that_a_model_has_not_is_told(backbones: dict[str, Path], data_root: Path, tmp_path: Path) -> None:
@@ -248,9 +250,9 @@ def test_ranking_takes_the_label_whose_loss_is_the_smallest(
         rows = [TextExample(row.text, index) for row in texts[:8]]
         features = objective.encode(rows)
         with torch.no_grad():
-            losses.append([
-                float(model(**objective.collate(features, [at])).loss) * len(features.labels[at]) for at in range(8)
-            ])  # fmt: skip
+            losses.append(
+                [float(model(**objective.collate(features, [at])).loss) * len(features.labels[at]) for at in range(8)]
+            )
     best = [labels[int(column.argmin())] for column in torch.tensor(losses).T]
     assert answers(model, objective, texts[:8], 4096)[0] == best
 
@@ -269,8 +271,10 @@ def test_a_label_is_posed_and_read_as_the_word_that_stands_for_it(backbones: dic
     objective = asked(backbones["t5"], ("negative", "positive"), answer="generate", verbalizer={"positive": "happy"})
     features = objective.encode([TextExample("so so", 1), TextExample("so so", 0)])
     posed = [objective.tokenizer.decode(row, skip_special_tokens=True) for row in features.labels]
-    assert posed == [objective.tokenizer.decode(objective.tokenizer(word)["input_ids"], skip_special_tokens=True)
-                     for word in ("happy", "negative")]  # fmt: skip
+    assert posed == [
+        objective.tokenizer.decode(objective.tokenizer(word)["input_ids"], skip_special_tokens=True)
+        for word in ("happy", "negative")
+    ]
     assert objective.decode(torch.tensor(features.labels[:1]), features, [0])[0] == ["positive"]
     ranked = asked(backbones["t5"], ("negative", "positive"), verbalizer={"positive": "happy"})
     assert ranked.decode(torch.tensor([[0.0, 1.0]]), features, [0])[0] == ["positive"]

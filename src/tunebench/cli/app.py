@@ -443,7 +443,7 @@ def _guided(guide: dict[str, Any] | None) -> list[tuple[str, list[str]]]:
         f"Numbers that train, with {given or 'the defaults'}": counts,
         "Use it when": [f"- {line}" for line in guide["use"]],
         "Avoid it when": [f"- {line}" for line in guide["leave"]],
-    }  # fmt: skip
+    }
     return [(title, lines) for title, lines in sections.items() if lines]
 
 

@@ -130,8 +130,12 @@ def generate(
         device = next(model.parameters()).device
         with torch.inference_mode(), autocast():
             ids = write(
-                model, {name: tensor.to(device) for name, tensor in batch.items()}, objective.tokenizer,
-                objective.new_tokens, 1, **drawing,
-            )  # fmt: skip
+                model,
+                {name: tensor.to(device) for name, tensor in batch.items()},
+                objective.tokenizer,
+                objective.new_tokens,
+                1,
+                **drawing,
+            )
         found += [text_of(row, objective.tokenizer) for row in ids[:, width:].tolist()]
     return found

@@ -113,9 +113,17 @@ def prepare(job: Job, cell: Cell, examples: Data, observe: Observer) -> Prepared
     settle(model, family, accelerator, precision, objective.ranks)
     cache = TrunkCache(Path(job.cache), budget.cache_gigabytes * 1e9)
     cut = Cut(
-        model, family, objective, features, accelerator, precision, backbone.fingerprint, cache,
-        budget.evaluation_batch_tokens, observe,
-    )  # fmt: skip
+        model,
+        family,
+        objective,
+        features,
+        accelerator,
+        precision,
+        backbone.fingerprint,
+        cache,
+        budget.evaluation_batch_tokens,
+        observe,
+    )
     cut.source(comparison.split)  # now, so that its trunk is not counted among the seconds of the first evaluation
     return Prepared(
         cell, examples, objective, features, comparison, model, parameters, backbone, cut, accelerator, precision

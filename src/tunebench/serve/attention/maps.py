@@ -149,4 +149,4 @@ def _computed(
         "Attention implementation": how.replace("_", " "),
         "Numbers": "float32 on the CPU, without dropout",
         "Libraries": f"transformers {transformers.__version__}",
-    }  # fmt: skip
+    }

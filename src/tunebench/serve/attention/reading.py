@@ -98,8 +98,12 @@ def _tokens(objective: Objective, ids: list[int], answer_from: int | None = None
     found = []
     for place, number in enumerate(ids):
         answered = answer_from is not None and place >= answer_from
-        found.append(Token(_shown(objective.tokenizer, number),
-                           "special" if number in special else "answer" if answered else "text"))  # fmt: skip
+        found.append(
+            Token(
+                _shown(objective.tokenizer, number),
+                "special" if number in special else "answer" if answered else "text",
+            )
+        )
     return tuple(found)
 
 
