@@ -31,7 +31,6 @@ from tunebench.report import build
 from tunebench.report.read.predictions import Answers, read_answers
 
 SCRIPT = "<script>alert(1)</script>"
-SIZES = {"full": 109_486_854, "head": 4_614, "nothing": 0}
 
 
 def run_info(technique: str, seed: int = 0, task: str = "emotion", **changes: Any) -> RunInfo:

@@ -21,7 +21,7 @@ from rouge_score.tokenize import tokenize
 
 from tunebench.engine.evaluate import score
 from tunebench.evaluation import rouge
-from tunebench.evaluation.bootstrap import _sums, bootstrap_interval
+from tunebench.evaluation.bootstrap import _sums, bootstrap_intervals
 from tunebench.evaluation.metrics import METRICS, Metric
 from tunebench.evaluation.rouge import sentences_on_lines
 from tunebench.evaluation.unreadable import NO_LABEL
@@ -32,6 +32,10 @@ LABELS = ("sadness", "joy", "love", "anger")
 TAGS = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC")
 
 Case = tuple[list[Any], list[Any]]
+
+
+def bootstrap_interval(metric: Metric, predictions: Any, references: Any, **options: int) -> Any:
+    return bootstrap_intervals([metric], predictions, references, **options)[metric.name]
 
 
 def classes(rng: random.Random) -> Case:

@@ -9,19 +9,12 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from tests.records import done, failed, not_applicable, paused, run_info
 from tunebench import records
 from tunebench.records import (
-    Cost,
-    DataInfo,
-    Done,
-    Epoch,
     Failed,
     MainMetric,
-    ModelInfo,
-    NotApplicable,
     Notice,
-    Parameters,
-    RunInfo,
     Scores,
     read_json,
     read_result,
@@ -30,55 +23,11 @@ from tunebench.records import (
     write_result,
 )
 
-
-def run_info() -> RunInfo:
-    return RunInfo(
-        id="tiny--emotion--full--s0--12345678",
-        model="tiny",
-        family="bert",
-        task="emotion",
-        task_version=1,
-        technique="full",
-        label="full",
-        settings={"learning_rate": 2e-5},
-        seed=0,
-        training={"epochs": 2},
-    )
-
-
-def done() -> Done:
-    return Done(
-        run=run_info(),
-        backbone=ModelInfo(source="tiny", commit=None, fingerprint="ab"),
-        main_metric=MainMetric(name="pearson", split="test", value=None, higher_is_better=True),
-        metrics=Scores(validation={"pearson": 0.5}, test={"pearson": None}),
-        intervals={"pearson": None, "spearman": (0.1, 0.2)},
-        parameters=Parameters(total=10, trainable=3, technique=1, head=2),
-        cost=Cost(
-            trunk_seconds=0.1,
-            train_seconds=1.5,
-            evaluation_seconds=0.2,
-            total_seconds=2.0,
-            peak_memory_bytes=10**9,
-            saved_bytes=100,
-            epochs=2,
-            steps=4,
-            train_tokens=50,
-            tokens_per_second=None,
-            cached=True,
-        ),
-        best_epoch=1,
-        history=[Epoch(epoch=1, train_loss=0.7, validation={"pearson": None}, seconds=1.0)],
-        data=DataInfo(rows={"train": 1}, source="a.csv", fingerprint="cd", labels=["naïve", "日本"]),
-        environment={"cores": 2},
-        notices=[Notice(code="cached", message="kept")],
-    )
-
-
 RECORDS = [
-    done(),
-    Failed(reason="broke", run=run_info(), environment={}),
-    NotApplicable(reason="no such head", run=run_info()),
+    done("full", None, interval=(0.1, 0.2), notices=(Notice(code="cached", message="naïve, 日本"),)),
+    paused("full", "a budget"),
+    failed("full", "broke"),
+    not_applicable("full", "no such head"),
 ]
 
 
@@ -119,7 +68,7 @@ def test_a_damaged_result_counts_as_none(content: bytes, tmp_path: Path) -> None
 
 
 def test_every_truncation_of_a_result_counts_as_none(tmp_path: Path) -> None:
-    write_result(tmp_path, done())
+    write_result(tmp_path, done("full", None))
     path = tmp_path / "result.json"
     whole = path.read_bytes()
 
@@ -129,7 +78,7 @@ def test_every_truncation_of_a_result_counts_as_none(tmp_path: Path) -> None:
 
 
 def test_a_result_with_a_field_too_many_counts_as_none(tmp_path: Path) -> None:
-    write_result(tmp_path, done())
+    write_result(tmp_path, done("full", None))
     path = tmp_path / "result.json"
     path.write_text(json.dumps({**json.loads(path.read_text("utf-8")), "novelty": 1}))
 
@@ -154,13 +103,13 @@ def test_a_json_file_never_holds_nan(tmp_path: Path) -> None:
         write_json(tmp_path / "value.json", {"deep": [{"load": math.nan}]})
     assert list(tmp_path.iterdir()) == []
 
-    write_result(tmp_path, Failed(reason="broke", run=run_info(), environment={"load": math.nan}))
+    write_result(tmp_path, Failed(reason="broke", run=run_info("full"), environment={"load": math.nan}))
     assert json.loads((tmp_path / "result.json").read_text())["environment"] == {"load": None}
 
 
 def test_a_record_cannot_be_changed() -> None:
     with pytest.raises(ValidationError, match="frozen"):
-        done().best_epoch = 2  # type: ignore[misc]
+        done("full", None).best_epoch = 2  # type: ignore[misc]
 
 
 # Writing --------------------------------------------------------------------------------------------------------------
@@ -241,9 +190,9 @@ def test_a_json_file_without_an_object_reads_as_none(content: bytes, tmp_path: P
 
 
 def test_a_record_from_before_latency_was_measured_still_reads(tmp_path: Path) -> None:
-    write_result(tmp_path, done())
+    write_result(tmp_path, done("full", None))
     stored = json.loads((tmp_path / "result.json").read_text("utf-8"))
     for name in ("latency_seconds", "merged_latency_seconds", "latency_tokens"):
         assert stored["cost"].pop(name) is None
     (tmp_path / "result.json").write_text(json.dumps(stored))
-    assert read_result(tmp_path) == done()
+    assert read_result(tmp_path) == done("full", None)

@@ -18,13 +18,6 @@ Interval = tuple[float, float]
 Weights = Callable[[int, int, int], Iterable[np.ndarray]]
 
 
-def bootstrap_interval(
-    metric: Metric, predictions: Predictions, references: Predictions, *, resamples: int = RESAMPLES, seed: int = 0
-) -> Interval | None:
-    """The 95 % percentile interval over examples (Efron and Tibshirani 1993, ch. 13), or None where it is undefined."""
-    return bootstrap_intervals([metric], predictions, references, resamples=resamples, seed=seed)[metric.name]
-
-
 def resample_weights(examples: int, resamples: int = RESAMPLES, seed: int = 0) -> Iterator[np.ndarray]:
     """How often each example stands in each resample, (at most 500, examples) at a time."""
     rng = np.random.default_rng(seed)
@@ -43,8 +36,9 @@ def bootstrap_intervals(
     seed: int = 0,
     weights: Weights = resample_weights,
 ) -> dict[str, Interval | None]:
-    """`bootstrap_interval` of several metrics by name, from one set of resamples.
+    """Each metric's 95 % percentile interval over examples, from one set of resamples; None where it is undefined.
 
+    Efron and Tibshirani 1993, ch. 13.
     `weights` takes examples, resamples and seed, as `resample_weights` does; another one may keep what it drew.
     """
     sums = {metric: _sums(metric, predictions, references) for metric in metrics}

@@ -27,12 +27,10 @@ SPLITS = get_args(Split)
 EMBEDDED = "embedded"
 """`data` of a built-in task on the small data set that tunebench ships for it."""
 
+# A missing validation split is 10 % of train. A missing test split is the validation split if there is one, else 10 %
+# of the rows. Rows are drawn by a shuffle seeded with 0 and leave the split they come from.
 CARVED = 0.1
 CARVING_SEED = 0
-CARVING_RULE = (
-    "A missing validation split is 10 % of train. A missing test split is the validation split if there is one, "
-    "else 10 % of the rows. Rows are drawn by a shuffle seeded with 0 and leave the split they come from."
-)
 
 
 class _Record(BaseModel):
@@ -67,7 +65,6 @@ class Task(_Record, ABC):
     """
 
     # What a problem type declares.
-    title_of_problem: ClassVar[str]
     roles: ClassVar[Mapping[str, str | None]]
     """Role -> the column that plays it unless `columns` says otherwise; None: no column unless one is named."""
     several: ClassVar[tuple[str, ...]] = ()

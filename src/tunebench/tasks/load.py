@@ -1,6 +1,6 @@
 """From a task to its examples: the hub, a data root, or the user's own files.
 
-Missing splits are carved by the stated rule.
+Missing splits are carved by the rule above `CARVED` in `tasks/base.py`.
 """
 
 import hashlib

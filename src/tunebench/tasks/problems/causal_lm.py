@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 class CausalLmTask(AfterPrompt):
     """A response follows an instruction, which may have an input."""
 
-    title_of_problem = "Language modelling"
     roles: ClassVar[Mapping[str, str | None]] = {"instruction": "instruction", "input": None, "response": "response"}
     gold = "response"
     form = "likelihoods"

@@ -35,7 +35,6 @@ class QuestionAnsweringTask(FromSource, AfterPrompt):
         stride: tokens that two windows over a long context share.
     """
 
-    title_of_problem = "Question answering"
     roles: ClassVar[Mapping[str, str | None]] = {"question": "question", "context": "context", "answers": "answers"}
     gold = "answers"
     form = "text"

@@ -23,7 +23,6 @@ class RegressionTask(TextTask):
             `generate` lets it write; an answer that is no number counts as the score -1.
     """
 
-    title_of_problem = "Regression"
     form = "score"
     poses: ClassVar[Mapping[str, tuple[str, ...]]] = {"regression": (), "text_to_text": (*FROM_SOURCE, "answer")}
     default_metrics = ("pearson", "spearman")

@@ -27,7 +27,6 @@ class SequenceClassificationTask(TextTask):
             lets it write; an answer that is no label is wrong, and counted.
     """
 
-    title_of_problem = "Text classification"
     form = "class"
     poses: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "sequence_classification": (),

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 class TextToTextTask(FromSource, AfterPrompt):
     """A target text belongs to each source text: a summary, a translation, an answer."""
 
-    title_of_problem = "Text to text"
     roles: ClassVar[Mapping[str, str | None]] = {"source": "source", "target": "target"}
     gold = "target"
     form = "text"

@@ -30,7 +30,6 @@ class TokenClassificationTask(Task):
         label_subwords: whether each sub-word of a word carries its label in the loss, or the first only.
     """
 
-    title_of_problem = "Token classification"
     roles: ClassVar[Mapping[str, str | None]] = {"tokens": "tokens", "label": "tags"}
     typed = ("label",)
     form = "tags"
