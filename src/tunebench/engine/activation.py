@@ -1,7 +1,7 @@
 """GPT-2's GELU in one kernel.
 
-transformers writes the tanh approximation (Hendrycks and Gimpel 2016) as eight operations, whose results
-are each rounded to the model's number format and, in training, kept for the backward pass. torch has it as one.
+transformers computes the tanh approximation (Hendrycks and Gimpel 2016) in eight operations. Each result is rounded to
+the model's number format and, in training, kept for the backward pass. torch has one kernel for it.
 """
 
 from torch import nn
@@ -9,7 +9,7 @@ from transformers.activations import NewGELUActivation
 
 
 def use_fused_gelu(model: nn.Module) -> None:
-    """Replace every `gelu_new` of a model; its last bits change, by less than the rounding that is left out."""
+    """Replace every `gelu_new` of a model. Outputs change by less than the rounding that is saved."""
     for module in list(model.modules()):
         for name, child in list(module.named_children()):
             if type(child) is NewGELUActivation:

@@ -1,4 +1,4 @@
-"""A model cut above its frozen stages: what trains is the tail, and what lies below is computed once and kept."""
+"""A model cut above its frozen stages: the tail trains; the outputs of the trunk are computed once and kept."""
 
 import hashlib
 from collections.abc import Callable, Mapping
@@ -17,8 +17,8 @@ from tunebench.engine.sources import Batch, CachedSource, CachedVectorSource, Co
 from tunebench.families.base import Family
 from tunebench.objectives.base import Features, Objective
 
-_COMPUTATION = 2  # counted up when this package computes frozen outputs otherwise, if only in their last bits
-_WORTH_KEEPING = 2  # stages: embeddings and a layer. An embedding lookup alone costs no more than reading its output.
+_COMPUTATION = 2  # raised when this package changes how frozen outputs are computed, even in their last bits only
+_WORTH_KEEPING = 2  # stages: embeddings and a layer. An embedding lookup alone costs no more than reading what was kept
 
 
 class Cut:
@@ -27,12 +27,12 @@ class Cut:
     Args:
         model: with `requires_grad` set; in evaluation mode, so that the frozen stages run without dropout.
         identity: the backbone's fingerprint.
-        batch_tokens: padded tokens a batch where nothing trains.
+        batch_tokens: padded tokens per batch where nothing trains.
 
     Attributes:
-        network: what batches go through: the model itself, or its tail.
+        network: what takes the batches: the model itself, or its tail.
         cached: whether any split is read from kept states.
-        over_budget: whether any split had to be computed each time for want of room.
+        over_budget: whether any split exceeds the cache's budget and is computed each time.
         watch: seconds spent on trunks.
     """
 
@@ -70,14 +70,14 @@ class Cut:
             self._trunk = Trunk(self._compute, hashlib.sha256(key.encode()).hexdigest(), split.one_vector)
 
     def source(self, split: str) -> Source:
-        """The batches of a split; made at its first use, so that the test split is not touched before the end."""
+        """The batches of a split; made at first use, so that the test split is not read before the end."""
         if split not in self._sources:
             tokens = TokenSource(self._objective, self._features[split], self._accelerator.device)
             self._sources[split] = self._above_trunk(split, tokens) if self.depth else tokens
         return self._sources[split]
 
     def predict(self, split: str, objective: Objective | None = None) -> tuple[list[Any], list[Any]]:
-        """Predictions for a split, and the scores behind them; `objective` may read answers more cheaply."""
+        """Predictions for a split and their details; `objective` may decode in a cheaper way than the run's."""
         objective = objective or self._objective
         whole = objective.reads_prompts
         return predict(
@@ -115,4 +115,4 @@ class Cut:
 
 
 def _silent(done: int, total: int) -> None:
-    """A pass of seconds needs no progress of its own."""
+    """A pass of a few seconds reports no progress."""

@@ -1,9 +1,9 @@
-"""Dropout masks at a fifth of the price on a CPU.
+"""Dropout masks that are five times faster on a CPU.
 
-torch draws a CPU mask one Bernoulli number at a time on one thread: 5 ns an element, 10 % (full fine-tuning) to 23 %
-(LoRA) of a training step. Here four 16-bit numbers are cut from each 64-bit draw of the same generator. The rate is
+torch draws a CPU mask one Bernoulli number at a time on one thread: 5 ns per element, 10 % (full fine-tuning) to 23 %
+(LoRA) of a training step. Here each 64-bit draw of the same generator gives four 16-bit numbers. The rate is
 rounded to 1/65,536 and the scale is that of the rounded rate, so the expectation is exact. The masks differ from
-torch's own, as they do between two seeds; on a GPU torch's own are used.
+torch's as those of two seeds do. On a GPU torch's own are used.
 """
 
 from typing import Any
@@ -52,7 +52,8 @@ def attention(
 ) -> tuple[Tensor, Tensor | None]:
     """Scaled dot-product attention; (batch, heads, tokens, width) in, (batch, tokens, heads, width) out.
 
-    With dropout torch's own CPU kernel also falls back to these matrix products; without, torch's fast one is used.
+    With dropout, torch's own CPU kernel also falls back to these matrix products. Without dropout, torch's fast kernel
+    is used.
     """
     texts = key.shape[2]
     key, value, attention_mask = with_prefix(module, query, key, value, attention_mask)

@@ -1,4 +1,4 @@
-"""Predictions of a network for a split, in the examples' order, and their scores."""
+"""A network's predictions for a split, in the examples' order, and their scores."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -23,7 +23,7 @@ def predict(
     batch_tokens: int,
     on_batch: Callable[[int, int], None] = lambda done, total: None,
 ) -> tuple[list[Any], list[Any]]:
-    """Predictions in task space and the scores behind them, without dropout; batches are sorted by length.
+    """Predictions in task space and their details, without dropout; batches are sorted by length.
 
     Raises:
         RunError: the network gives logits that are not finite.
@@ -31,7 +31,7 @@ def predict(
     network.eval()
     features = source.features
     predictions: list[Any] = [None] * len(features)
-    scores: list[Any] = [None] * len(features)
+    details: list[Any] = [None] * len(features)
     plan = plan_evaluation(features.lengths, batch_tokens)
     for number, indices in enumerate(plan):
         batch = source.batch(indices)
@@ -39,19 +39,19 @@ def predict(
         with torch.inference_mode(), autocast():
             outputs = objective.outputs(network, batch, features, indices)
         if not bool(torch.isfinite(outputs).all()):
-            raise RunError(f"the model's outputs for example {indices[0]} and those of like length are not finite")
-        decoded, sure = objective.decode(outputs.cpu(), features, indices)
-        for index, prediction, score in zip(indices, decoded, sure, strict=True):
-            predictions[index], scores[index] = prediction, score
+            raise RunError(f"the model's outputs for example {indices[0]} and others of similar length are not finite")
+        decoded, decoded_details = objective.decode(outputs.cpu(), features, indices)
+        for index, prediction, detail in zip(indices, decoded, decoded_details, strict=True):
+            predictions[index], details[index] = prediction, detail
         on_batch(number + 1, len(plan))
-    return objective.joined(predictions, scores, features)
+    return objective.joined(predictions, details, features)
 
 
 def score(metrics: Sequence[str], predictions: Sequence[Any], references: Sequence[Any]) -> dict[str, float | None]:
-    """Each metric's value; None where no number says it: a correlation of constant predictions, an infinity.
+    """Each metric's value; None where it is undefined or infinite, such as the correlation of constant predictions.
 
     Raises:
-        RunError: a sentence has another number of predicted tags than of words, so that padding would be scored.
+        RunError: a sentence's numbers of predicted tags and of words differ, so that padding would be scored.
     """
     tags = any(METRICS[name].form == "tags" for name in metrics)
     for number, (prediction, reference) in enumerate(zip(predictions, references, strict=True)):
@@ -65,14 +65,14 @@ def score(metrics: Sequence[str], predictions: Sequence[Any], references: Sequen
 
 
 def refuse_padding(predictions: Sequence[Any], tokens: int | None) -> None:
-    """Likelihoods must count every token that has one before it, and no padding.
+    """Check that likelihoods count every token except each text's first, and no padding.
 
     Args:
         predictions: of a split.
-        tokens: what its inputs hold, without padding.
+        tokens: the number of tokens in the split's inputs, without padding.
 
     Raises:
-        RunError: they count others.
+        RunError: they count other tokens.
     """
     counts = [row["tokens"] for row in predictions if isinstance(row, dict) and "tokens" in row]
     if counts and tokens is not None and sum(counts) != tokens - len(counts):

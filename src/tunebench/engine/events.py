@@ -1,4 +1,4 @@
-"""What happens in a run, in a worker and in a pretraining: one type for each event, JSON at the process border only."""
+"""Events of a run, a worker and a pretraining: one type for each event, JSON only between processes and on disk."""
 
 import json
 import time
@@ -13,7 +13,7 @@ from tunebench.records import Epoch, Record
 
 
 class Resumed(Record):
-    """Training goes on from a kept state: a run's after `epoch` whole epochs, a pretraining's after `tokens`."""
+    """Training resumes from a kept state: a run's after `epoch` whole epochs, a pretraining's after `tokens`."""
 
     event: Literal["resumed"] = "resumed"
     step: int
@@ -33,7 +33,7 @@ class Step(Record):
 
 
 class BatchDone(Record):
-    """One batch of a long pass without training, such as that through the frozen layers."""
+    """One batch of a long pass without training, such as the pass through the frozen layers."""
 
     event: Literal["batch"] = "batch"
     phase: str
@@ -65,7 +65,7 @@ class Generating(Record):
 
 
 class LearningTokenizer(Record):
-    """The tokenizer is learnt from the training texts."""
+    """The tokenizer is trained on the training texts."""
 
     event: Literal["tokenizer"] = "tokenizer"
 
@@ -78,7 +78,7 @@ class Tokenising(Record):
 
 
 class Reading(Record):
-    """The held-out texts were read: nats per prediction by part, and the main part's perplexity."""
+    """The held-out texts were scored: nats per prediction by part, and the main part's perplexity."""
 
     event: Literal["reading"] = "reading"
     step: int
@@ -107,7 +107,7 @@ class ResultWritten(Record):
 
 
 class Unwritable(Record):
-    """The output folder cannot be written, so that no run can go on."""
+    """The output folder cannot be written, so no run can continue."""
 
     event: Literal["unwritable"] = "unwritable"
     reason: str

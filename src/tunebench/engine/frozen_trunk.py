@@ -1,9 +1,9 @@
-"""Outputs of frozen stages: computed once, kept on disk, read in every epoch by every run that shares them.
+"""Outputs of frozen stages: computed once, kept on disk and read in every epoch of every run that shares them.
 
-The key holds the backbone, the depth, the tokenised texts and the number format, and neither technique nor seed: seeds,
-learning rates and techniques share an entry. The trunk runs without dropout whether its outputs are kept or not. Kept
-outputs come from batches sorted by length, so their last bits can differ from those of a training batch (a matrix
-product's rounding depends on its shape); the result carries a notice.
+The key is made of the backbone, the depth, the tokenised texts and the number format. Technique and seed are not part
+of it, so seeds, learning rates and techniques share an entry. The trunk runs without dropout whether its outputs are
+kept or not. Kept outputs come from batches sorted by length, so their last bits can differ from those of a training
+batch (a matrix product's rounding depends on its shape); the result carries a notice.
 """
 
 import hashlib
@@ -29,9 +29,9 @@ class Trunk:
     """The frozen part of a cut model.
 
     Attributes:
-        compute: inputs -> states, without gradients, in the number format that is kept.
+        compute: inputs -> states, without gradients, in the number format in which they are kept.
         identity: hash of backbone, depth and number format.
-        one_vector: one vector a text is enough.
+        one_vector: whether the head reads one vector per text, so that only this one is kept.
     """
 
     compute: Callable[[Batch], Tensor]
@@ -40,7 +40,7 @@ class Trunk:
 
 
 class TrunkCache:
-    """A folder of kept states with a budget in bytes; the least recently used entries make room."""
+    """A folder of kept states with a budget in bytes; the least recently used entries are deleted first."""
 
     def __init__(self, folder: Path, budget: float):
         self.folder, self.budget = folder, budget
@@ -54,14 +54,14 @@ class TrunkCache:
     ) -> Tensor | None:
         """All states of a split, (tokens, hidden) or (examples, hidden); None where they would exceed the budget.
 
-        A damaged entry is made again. A disk that is too full for an entry counts as a budget that is too small.
+        A damaged entry is computed again. A full disk counts as a budget that is too small.
         """
         if self.budget <= 0:
             return None
         path = self.folder / f"{entry_key(trunk, tokens.features)}.safetensors"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            with FileLock(path.with_suffix(".lock")):  # a second worker waits for the first one's work
+            with FileLock(path.with_suffix(".lock")):  # a second worker waits for the first one's result
                 states = _read(path)
                 if states is None:
                     states = self._compute(trunk, tokens, batch_tokens, on_batch)
@@ -93,12 +93,12 @@ class TrunkCache:
         return kept
 
     def _write(self, path: Path, states: Tensor) -> bool:
-        """Keep an entry within the budget; says whether the disk had room."""
+        """Write an entry within the budget; returns whether the disk had room."""
         entries = sorted(self.folder.glob("*.safetensors"), key=lambda entry: entry.stat().st_mtime)
         used = sum(entry.stat().st_size for entry in entries)
         while entries and used + states.nbytes > self.budget:
             used -= entries[0].stat().st_size
-            entries.pop(0).unlink()  # who has it mapped keeps it
+            entries.pop(0).unlink()  # a process that has it mapped keeps it
         temporary = path.with_suffix(".tmp")
         try:
             save_file({"states": states}, temporary, metadata={"crc32": str(_checksum(states))})

@@ -1,4 +1,4 @@
-"""Answers in the model's own words to a sample of prompts, kept in the result beside the references."""
+"""Generated answers to a sample of prompts, kept in the result with the references."""
 
 from collections.abc import Mapping, Sequence
 from statistics import fmean
@@ -17,12 +17,12 @@ from tunebench.objectives.causal_lm import CausalLm
 from tunebench.records import Answer, Generation
 from tunebench.tasks.examples import Example
 
-_CHOICE_SEED = 0  # of the prompts: the same for every technique and seed
+_CHOICE_SEED = 0  # chooses the prompts: the same ones for every technique and seed
 _BATCH = 16
 _NUCLEUS = 0.9
 
 Written = Sequence[tuple[str, bool]]
-"""Texts, and whether each ended by itself."""
+"""Texts, and whether each ended with end-of-text."""
 
 
 def sample_of(
@@ -35,10 +35,10 @@ def sample_of(
     watch: Stopwatch,
     observe: Observer,
 ) -> Generation | None:
-    """Answers to some of the examples, where the model answers in its own words; None where it gives a label or score.
+    """Generated answers to some of the examples; None where the model answers with a label or score.
 
-    Those that it wrote already stand in `details`; a model that was scored by likelihood writes them now, and `watch`
-    counts the seconds of it.
+    A model that generates its predictions has them in `details`. One that is scored by likelihood generates them here,
+    and `watch` counts the seconds.
     """
     if objective.writes and not objective.closed:
         return kept_sample(objective, examples, details)
@@ -56,9 +56,9 @@ def answer_sample(
     seed: int,
     autocast: Autocast,
 ) -> Generation:
-    """The model's answers to some of the examples: the most probable token each time, and drawn ones.
+    """The model's answers to some of the examples, decoded greedily and sampled.
 
-    `seed` is that of the drawn answers, which also depend on which prompts share a batch: always the same ones.
+    `seed` is that of the sampled answers. They also depend on which prompts share a batch: always the same ones.
     """
     chosen = _chosen(len(examples), objective.samples)
     asked = [examples[index] for index in chosen]
@@ -69,11 +69,11 @@ def answer_sample(
     return _generation(objective, chosen, asked, ways, objective.new_tokens)
 
 
-def kept_sample(objective: Any, examples: Sequence[Example], sure: Sequence[Any]) -> Generation:
-    """Some of the predictions of an objective that writes; `sure` is what its `decode` gave beside them."""
+def kept_sample(objective: Any, examples: Sequence[Example], details: Sequence[Any]) -> Generation:
+    """Some of the predictions of an objective that generates; `details` are those of its `decode`."""
     chosen = _chosen(len(examples), objective.samples)
     way = "greedy" if objective.beams == 1 else f"{objective.beams} beams"
-    written = [(sure[index]["text"], sure[index]["ended"]) for index in chosen]
+    written = [(details[index]["text"], details[index]["ended"]) for index in chosen]
     asked = [examples[index] for index in chosen]
     return _generation(objective, chosen, asked, {way: written}, objective.new_tokens)
 
@@ -114,13 +114,13 @@ def generate(
     autocast: Autocast,
     seed: int | None = None,
 ) -> list[tuple[str, bool]]:
-    """Each prompt's answer, and whether it ended by itself.
+    """Each prompt's answer, and whether it ended with end-of-text.
 
-    With a seed, tokens are drawn from the likeliest ones that hold 90 % of the probability (Holtzman et al. 2020).
-    Prompt and answer share the tokens that a training text may have.
+    With a seed, tokens are drawn from the nucleus that holds 90 % of the probability (Holtzman et al. 2020). Prompt and
+    answer together are limited to the tokens of a training text.
     """
     model.eval()
-    features, found = objective.encode(examples), []
+    features, answers = objective.encode(examples), []
     if seed is not None:
         torch.manual_seed(seed)
     drawing = {} if seed is None else {"do_sample": True, "temperature": 1.0, "top_k": 0, "top_p": _NUCLEUS}
@@ -137,5 +137,5 @@ def generate(
                 1,
                 **drawing,
             )
-        found += [text_of(row, objective.tokenizer) for row in ids[:, width:].tolist()]
-    return found
+        answers += [text_of(row, objective.tokenizer) for row in ids[:, width:].tolist()]
+    return answers

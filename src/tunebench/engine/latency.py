@@ -1,4 +1,4 @@
-"""How long one answer takes a tuned model, as it was trained and with the technique merged into the weights."""
+"""Latency of one answer of a tuned model, as trained and with the technique merged into the weights."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -19,9 +19,9 @@ _SECONDS, _FEWEST, _MOST = 0.25, 3, 30
 
 @dataclass(frozen=True)
 class Latency:
-    """Median seconds of an answer to a text of so many tokens; a baseline reads no tokens.
+    """Median seconds of an answer to a text of `tokens` tokens; None for a baseline, which reads none.
 
-    `not_merged` says why there is no merged model, where the technique has one by rights.
+    `not_merged`: why there is no merged model, where the technique is one that merges.
     """
 
     seconds: float
@@ -31,7 +31,7 @@ class Latency:
 
 
 class Mergeable(Protocol):
-    """What is asked of a technique (see `techniques.base.Technique`)."""
+    """What is needed of a technique (see `techniques.base.Technique`)."""
 
     def merges(self, model: Any) -> bool:
         """Whether it can be merged."""
@@ -49,10 +49,10 @@ def latency(
     features: Features,
     autocast: Autocast,
 ) -> Latency:
-    """From the token ids of the split's text of median length, alone in its batch, to what its answer is read from.
+    """Measure from the token ids of the split's text of median length, alone in its batch, to its outputs.
 
     The whole model runs, in evaluation mode, without kept states of frozen layers. Merging changes the model in place,
-    so this comes last.
+    so this is called last.
     """
     (index,) = middle(features.lengths)
     batch = TokenSource(objective, features, next(model.parameters()).device).batch([index])
@@ -75,7 +75,7 @@ def latency(
         return spent
     try:
         network = technique.merged(model)
-    except UserError as error:  # what was trained stands: a method that cannot be merged is no failed run
+    except UserError as error:  # a method that cannot be merged is not a failed run
         return replace(spent, not_merged=str(error))
     return replace(spent, merged_seconds=seconds_of(network))
 

@@ -1,4 +1,4 @@
-"""What a run costs: parameters, seconds, memory; and where it ran."""
+"""The cost of a run, in parameters, seconds and memory, and its environment."""
 
 import ctypes
 import gc
@@ -23,7 +23,7 @@ _PACKAGES = ("tunebench", "torch", "transformers", "peft", "accelerate", "tokeni
 
 
 def count_parameters(model: nn.Module, family: Family) -> Parameters:
-    """Each tensor once, tied ones too. PEFT's frozen original of a trained head is no part of the model that runs."""
+    """Count each tensor once, tied ones too, but not PEFT's frozen original of a trained head, which never runs."""
     idle = {id(p) for name, m in model.named_modules() if name.endswith("original_module") for p in m.parameters()}
     head = {id(p) for module in family.head(model) for p in module.parameters()}
     counted = [p for p in model.parameters() if id(p) not in idle]
@@ -57,9 +57,9 @@ def reset_peak_memory() -> None:
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
-    with suppress(OSError, AttributeError):  # glibc keeps freed memory; elsewhere there is no such call
+    with suppress(OSError, AttributeError):  # glibc keeps freed memory; other systems have no such call
         ctypes.CDLL(None).malloc_trim(0)
-    with suppress(OSError):  # not Linux, or not allowed: the peak is then the process's
+    with suppress(OSError):  # not Linux, or not allowed: the peak is then that of the whole process
         Path("/proc/self/clear_refs").write_text("5")
 
 
@@ -80,7 +80,7 @@ def peak_gpu_memory() -> int | None:
 
 @dataclass(frozen=True)
 class Peaks:
-    """`peak_memory` and `peak_gpu_memory` at some moment."""
+    """`peak_memory` and `peak_gpu_memory` at one moment."""
 
     memory: int = field(default_factory=peak_memory)
     gpu_memory: int | None = field(default_factory=peak_gpu_memory)

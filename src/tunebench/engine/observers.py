@@ -1,4 +1,4 @@
-"""Who hears what happens in a run: a file of events, a tracker, the display of the parent process."""
+"""Observers of a run's events: a file, a tracker, the display of the parent process."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -10,7 +10,7 @@ from accelerate import Accelerator
 
 from tunebench.engine.events import BatchDone, EpochEnded, Event, Observer, Step, line_of
 
-_STEP_SECONDS = 0.2  # between two steps that are passed on: the loop must not wait for its audience
+_STEP_SECONDS = 0.2  # between two steps that are passed on: the loop must not wait for its observers
 
 
 def to_all(observers: Sequence[Observer]) -> Observer:

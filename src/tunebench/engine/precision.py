@@ -1,4 +1,4 @@
-"""Which numbers are computed in bf16, and which never are."""
+"""What is computed in bf16, and what always in float32."""
 
 import functools
 from collections.abc import Callable, Sequence
@@ -36,7 +36,7 @@ def _fast_bf16(device: torch.device) -> bool:
 
 
 def store_frozen_in_bf16(model: nn.Module, head: Sequence[nn.Module]) -> None:
-    """Keep frozen matrices below the head in bf16: half the memory, and no cast at every step.
+    """Store frozen matrices below the head in bf16: half the memory, and no cast per step.
 
     Trained weights stay float32, and so do norms and biases, whose small changes bf16 would lose.
     """
@@ -47,7 +47,7 @@ def store_frozen_in_bf16(model: nn.Module, head: Sequence[nn.Module]) -> None:
 
 
 def compute_in_float32(module: nn.Module, device_type: str) -> None:
-    """Take a head out of autocast: bf16 logits have three digits, too few for a score or a ranking."""
+    """Exclude a head from autocast: bf16 logits have three digits, too few for a score or a ranking."""
     inner = module.forward
 
     @functools.wraps(inner)
@@ -61,7 +61,7 @@ def compute_in_float32(module: nn.Module, device_type: str) -> None:
 def autocast_of(device: torch.device, precision: Precision) -> Autocast:
     """Makes the context in which matrix products are computed in bf16, where that is the precision.
 
-    accelerate's `autocast` gives the same one, and looks up its settings each time: a twentieth of a head's step.
+    accelerate's `autocast` gives the same context, but looks up its settings each time: 5 % of a head's step.
     """
     return functools.partial(torch.autocast, device.type, torch.bfloat16, enabled=precision == "bf16")
 

@@ -22,7 +22,7 @@ def inverse_square_root(step: int, warmup: int) -> float:
     """min(n / warmup, sqrt(warmup / n)) at the n-th step (Vaswani et al. 2017, equation 3).
 
     The paper's rate, min(n^-0.5, n warmup^-1.5) / sqrt(d_model), is this share of its peak, 1 / sqrt(d_model warmup):
-    7e-4 for the base model and 4,000 steps. It knows no end: training may stop at any step.
+    7e-4 for the base model and 4,000 steps. It has no end: training may stop at any step.
     """
     number, warmup = step + 1, max(1, warmup)
     return min(number / warmup, math.sqrt(warmup / number))

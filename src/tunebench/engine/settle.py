@@ -1,4 +1,4 @@
-"""A model on its device, in the number formats and with the fast parts that it computes with."""
+"""Places a model on its device, in its number formats and with the faster modules."""
 
 from typing import Any
 

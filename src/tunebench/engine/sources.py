@@ -1,4 +1,4 @@
-"""Where a network's batches come from: token ids, or the outputs of the frozen stages below it."""
+"""Sources of a network's batches: token ids, or the outputs of the frozen stages below it."""
 
 from collections.abc import Callable, Sequence
 from typing import Protocol
@@ -13,7 +13,7 @@ Batch = dict[str, Tensor]
 
 
 class Source(Protocol):
-    """A split, ready to be fed."""
+    """The batches of a split."""
 
     features: Features
 
@@ -34,7 +34,7 @@ class TokenSource:
 
 
 class ComputedSource:
-    """Batches whose frozen trunk is computed each time: above the cache's budget, or no layer is frozen."""
+    """Batches whose trunk is computed each time: it exceeds the cache's budget, or only embeddings are frozen."""
 
     def __init__(self, tokens: TokenSource, trunk: Callable[[Batch], Tensor], one_vector: bool):
         self.features, self._tokens, self._trunk, self._one_vector = tokens.features, tokens, trunk, one_vector
@@ -70,7 +70,7 @@ class CachedSource:
 
 
 class CachedVectorSource:
-    """Batches gathered where one vector a text is kept.
+    """Batches gathered from one kept vector per text.
 
     Args:
         states: (examples, hidden); may be memory-mapped.

@@ -1,6 +1,6 @@
 """The training loop: one for all techniques, AdamW with a warm-up and a decay, early stopping on validation.
 
-It never smooths: a loss or gradient that is not finite ends the run at its step.
+A loss or gradient that is not finite ends the run at its step.
 """
 
 import math
@@ -26,7 +26,7 @@ from tunebench.records import Epoch
 
 
 class Budget(Protocol):
-    """What the loop reads of a study's training settings."""
+    """The training settings that the loop reads."""
 
     epochs: int
     batch_size: int
@@ -40,7 +40,7 @@ class Budget(Protocol):
 
 @dataclass
 class State:
-    """Where the loop stands; kept in checkpoints."""
+    """The state of the loop; kept in checkpoints."""
 
     epoch: int = 0
     step_in_epoch: int = 0
@@ -54,14 +54,14 @@ class State:
 
 
 class Adaptation(Protocol):
-    """What the loop asks of a technique (see `techniques.base.Trained`)."""
+    """What the loop needs of a technique (see `techniques.base.Trained`)."""
 
     def penalty(self, model: nn.Module) -> torch.Tensor | None:
         """Added to each batch's loss."""
         ...
 
     def after_step(self, model: nn.Module, step: int) -> None:
-        """Called with the step's gradients still there."""
+        """Called while the step's gradients are still available."""
         ...
 
     def extra_state(self, model: nn.Module) -> dict[str, torch.Tensor]:
@@ -69,7 +69,7 @@ class Adaptation(Protocol):
         ...
 
     def load_extra_state(self, model: nn.Module, state: dict[str, torch.Tensor]) -> None:
-        """Go on from that."""
+        """Restore what `extra_state` gave."""
         ...
 
 
@@ -79,11 +79,11 @@ class Training:
 
     Attributes:
         model: the whole model, whose trainable weights are kept.
-        network: what the batches go through: the model, or its tail above the frozen trunk.
+        network: what takes the batches: the model, or its tail above the frozen trunk.
         groups: the optimizer's groups, each with its peak rate `lr`.
-        validate: the validation scores now.
+        validate: computes the validation scores of the current weights.
         main_metric: its name among the scores, and whether higher is better.
-        on_best: called when an epoch is the best so far, before the next one changes the weights.
+        on_best: called when an epoch is the best so far, before the next epoch changes the weights.
     """
 
     model: nn.Module
@@ -104,12 +104,12 @@ def fit(
     """Train until the epochs or the patience are used up, from the newest checkpoint where there is one.
 
     Args:
-        training: what is trained.
-        budget: how long.
-        seed: of the order of the examples and of dropout.
-        resume: where checkpoints lie.
+        training: what trains.
+        budget: how long it trains.
+        seed: determines the order of the examples and dropout.
+        resume: the run's checkpoints.
         observe: called with each event.
-        until_epoch: pause at the end of this epoch, with a checkpoint from which training goes on with the same bits.
+        until_epoch: pause at the end of this epoch, with a checkpoint from which training resumes bit for bit.
 
     Returns:
         The final state; `on_best` has kept the weights of `best_epoch`. Training paused unless `is_over`.
@@ -191,7 +191,7 @@ def _step(training: Training, optimizer: torch.optim.Optimizer, indices: list[in
         nn.utils.clip_grads_with_norm_(parameters, budget.max_gradient_norm, norm)
     optimizer.step()
     training.technique.after_step(training.model, step)
-    for parameter in parameters:  # `zero_grad` does the same, and tells the profiler of it: 3 % of a head's step
+    for parameter in parameters:  # `zero_grad` does the same, and reports it to the profiler: 3 % of a head's step
         parameter.grad = None
     return loss
 

@@ -1,4 +1,4 @@
-"""Weights and training state on disk: safetensors and JSON, written whole or not at all, checked when read."""
+"""Weights and training state on disk: safetensors and JSON, written atomically, checked when read."""
 
 import errno
 import hashlib
@@ -18,7 +18,7 @@ from tunebench.records import read_json
 
 BEST = "best.safetensors"
 FOLDED = "folded.safetensors"
-"""The best weights without what only training needed, where a technique has such."""
+"""The best weights without those that only training needs, where a technique has such."""
 
 
 def trainable(model: nn.Module) -> dict[str, Tensor]:
@@ -69,12 +69,12 @@ def _copy_into(current: dict[str, Tensor], saved: dict[str, Tensor], path: Path)
 
 
 class Resume:
-    """The `resume/` folder of a run: the newest state from which training goes on with the same bits.
+    """The `resume/` folder of a run: the newest state, from which training resumes bit for bit.
 
     Args:
-        folder: the states.
-        best: the weights of the best epoch so far; a state is of no use without those that it speaks of.
-        inputs: what data and backbone were; a state that was made from others is ignored.
+        folder: holds the states.
+        best: the file of the best epoch's weights; a state whose best weights cannot be read is ignored.
+        inputs: identifies data and backbone; a state made from others is ignored.
     """
 
     def __init__(self, folder: Path, best: Path, inputs: str):
@@ -83,8 +83,8 @@ class Resume:
     def save(
         self, model: nn.Module, optimizer: torch.optim.Optimizer, state: dict[str, Any], extra: dict[str, Tensor]
     ) -> None:
-        """Keep weights, optimizer, loop state and a technique's own; the older one goes once the new one is whole."""
-        # The state at the end of an epoch must not take the place of the one at its last step before it is whole.
+        """Keep weights, optimizer, loop and technique state; the older one is deleted once the new one is whole."""
+        # The state at the end of an epoch must not replace the one at its last step before it is whole.
         target = self.folder / f"step-{state['step']:08d}-{state.get('epoch', 0):04d}"
         partial = self.folder / "partial"
         shutil.rmtree(partial, ignore_errors=True)
@@ -106,7 +106,7 @@ class Resume:
     def load(
         self, model: nn.Module, optimizer: torch.optim.Optimizer, load_extra: Callable[[dict[str, Tensor]], None]
     ) -> dict[str, Any] | None:
-        """Restore the newest whole state and return the loop's; None if there is none, or it is damaged."""
+        """Restore the newest whole state and return the loop's part; None if there is none."""
         for folder in reversed(self._kept()):
             state = read_json(folder / "state.json")
             path = folder / "tensors.safetensors"

@@ -1,4 +1,4 @@
-"""What classification and regression of texts share: encoding one text, or a pair."""
+"""Encoding of one text or a pair of texts, shared by classification and regression."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""Answers written token by token."""
+"""Answers generated token by token."""
 
 import itertools
 from collections.abc import Sequence
@@ -10,16 +10,16 @@ from transformers import DynamicCache, EncoderDecoderCache, PreTrainedTokenizerB
 
 
 def text_of(ids: Sequence[int], tokenizer: PreTrainedTokenizerBase) -> tuple[str, bool]:
-    """Generated tokens as text up to end-of-text, and whether that came."""
+    """Generated tokens as text up to end-of-text, and whether end-of-text was generated."""
     end = tokenizer.eos_token_id
     kept = list(itertools.takewhile(lambda token: token != end, ids))
     return str(tokenizer.decode(kept, skip_special_tokens=True)).strip(), end in ids
 
 
 class _OneSource(EncoderDecoderCache):
-    """Keys and values whose part for the source stays where it is: beams of a text only ever change places among them.
+    """A cache that does not reorder the source's keys and values: all beams of a text share the same ones.
 
-    Moving it at every step took a third of the time of a beam search.
+    Reordering them at every step took a third of the time of a beam search.
     """
 
     def reorder_cache(self, beam_idx: Tensor) -> None:
@@ -35,9 +35,9 @@ def write(
     beams: int,
     **drawing: Any,
 ) -> Tensor:
-    """Token ids, (batch, at most new_tokens and those that `generate` begins with).
+    """Generated token ids, (batch, at most `new_tokens` after those that `generate` begins with).
 
-    All that a checkpoint's own generation settings could say otherwise is said here.
+    Every generation setting is given here, so that none comes from the checkpoint.
     """
     if network.config.is_encoder_decoder:
         batch = {**batch, "past_key_values": _OneSource(DynamicCache(), DynamicCache())}
@@ -58,5 +58,5 @@ def write(
 
 
 def widened(ids: Tensor, width: int, fill: int) -> Tensor:
-    """(batch, tokens) filled up to `width` tokens."""
+    """Token ids, (batch, tokens), padded with `fill` to at least `width` tokens."""
     return torch.nn.functional.pad(ids, (0, max(0, width - ids.shape[1])), value=fill)

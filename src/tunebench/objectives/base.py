@@ -22,12 +22,12 @@ class Features:
     """Encoded examples, in the examples' order.
 
     Attributes:
-        inputs: the tokenizer's output, one dict of unpadded lists an example.
-        labels: what `collate` turns into the batch's `labels`.
+        inputs: the tokenizer's output, one dict of unpadded lists per example.
+        labels: one per example; `collate` turns them into the batch's `labels`.
         truncated: counts of what the token limit cut off, for the result.
-        words: for tagging, the position of each word's first sub-word, None where it was cut off.
-        prompts: for generation by one model that reads and writes, the prompts' token ids.
-        windows: for windows over long contexts, what each feature shows.
+        words: for tagging, the position of each word's first sub-word; None where the word was cut off.
+        prompts: for generation by a decoder, the prompts' token ids.
+        windows: for long contexts, the window that each feature covers.
     """
 
     inputs: list[dict[str, list[int]]]
@@ -42,11 +42,11 @@ class Features:
 
     @functools.cached_property
     def lengths(self) -> list[int]:
-        """Tokens of each example."""
+        """Number of tokens of each example."""
         return [len(row["input_ids"]) for row in self.inputs]
 
     def lengths_of(self, indices: Sequence[int]) -> list[int]:
-        """Tokens of these examples."""
+        """Number of tokens of these examples."""
         return [self.lengths[index] for index in indices]
 
 
@@ -54,7 +54,7 @@ class Objective(ABC):
     """One way to pose a task. Its name is its file's name.
 
     Args:
-        task: what is posed; its fields are the objective's settings.
+        task: the task to pose; its fields are the objective's settings.
         labels: class or tag names; empty where there are none.
         tokenizer: the backbone's.
         max_tokens: longer inputs are cut, and counted.
@@ -64,13 +64,13 @@ class Objective(ABC):
     pooled: ClassVar[bool]
     """Whether the head reads one token only: the first of an encoder, the last of a decoder."""
     beams: int = 1
-    """Width of the beam search, where answers are written."""
+    """Width of the beam search, where answers are generated."""
     writes: bool = False
     """Whether predictions are generated token by token."""
     closed: bool = False
-    """Whether a written answer must be one of a known list, or a number."""
+    """Whether a generated answer must be one of a known list, or a number."""
     reads_prompts: bool = False
-    """Whether predictions need the whole model and its token ids, not a tail above a frozen trunk."""
+    """Whether predictions need the whole model and token ids; a tail above a frozen trunk is not enough."""
     ranks: bool = False
     """Whether predictions compare the likelihoods of given answers, for which bf16 logits are too coarse."""
 
@@ -105,16 +105,16 @@ class Objective(ABC):
         """What `decode` needs of a batch's logits."""
         return logits
 
-    def joined(self, answers: list[Any], sure: list[Any], features: Features) -> tuple[list[Any], list[Any]]:
-        """Predictions by example, of those by feature: they are the same unless an example has several features."""
-        return answers, sure
+    def joined(self, answers: list[Any], details: list[Any], features: Features) -> tuple[list[Any], list[Any]]:
+        """Predictions and details per example from those per feature; the same unless an example has several."""
+        return answers, details
 
     @abstractmethod
     def decode(self, outputs: Tensor, features: Features, indices: Sequence[int]) -> tuple[list[Any], list[Any]]:
-        """What `reduce` gave to predictions in task space, and for each the scores that a user may see (or None)."""
+        """Predictions in task space from `outputs`, and for each its details: scores or texts for the user, or None."""
 
     def loss_terms(self, labels: Tensor) -> int:
-        """How many terms the loss of a batch averages over: micro-batches are weighted by it."""
+        """How many terms the loss of a batch averages over; the weight of a micro-batch."""
         return int((labels != IGNORED).sum())
 
     def collate(self, features: Features, indices: Sequence[int]) -> dict[str, Tensor]:

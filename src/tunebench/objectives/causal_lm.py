@@ -1,4 +1,4 @@
-"""A response, written token by token after a prompt."""
+"""A response generated token by token after a prompt."""
 
 import functools
 from collections.abc import Sequence
@@ -15,11 +15,11 @@ from tunebench.tasks.examples import Example
 
 
 class CausalLm(Objective):
-    """The next token of prompt, response and end-of-text; cross entropy over the response's, or over all (`loss_on`).
+    """Next-token prediction on prompt, response and end-of-text; cross entropy on the response, or on all (`loss_on`).
 
-    End-of-text is told from padding by its place, never by its number: in GPT-2 both are the same token. A prompt and
-    response that are too long lose the prompt's beginning first, down to half the limit, then the response's end; a
-    prompt with a cue loses what stands before the cue. Where the task asks for texts, predictions are written.
+    End-of-text and padding differ by position, never by id: in GPT-2 both are the same token. A prompt and response
+    that are too long lose the prompt's beginning first, down to half the limit, then the response's end; a prompt with
+    a cue loses what precedes the cue. Where the task asks for texts, predictions are generated.
     """
 
     name = "causal_lm"
@@ -34,12 +34,12 @@ class CausalLm(Objective):
 
     @property
     def writes(self) -> bool:  # type: ignore[override]
-        """A task of another kind asks for texts."""
+        """Predictions are texts for every task but language modelling."""
         return self.task.objective != self.name
 
     @staticmethod
     def head(labels: Sequence[str]) -> dict[str, Any]:
-        """The pretrained head stays."""
+        """The pretrained head is used."""
         return {}
 
     def encode(self, examples: Sequence[Example]) -> Features:
@@ -48,7 +48,7 @@ class CausalLm(Objective):
         return self.encode_texts(prompts, [self.task.target_of(example, self.labels) for example in examples])
 
     def encode_texts(self, asked: Sequence[str], answers: Sequence[str]) -> Features:
-        """Prompts and responses in words to the same."""
+        """Like `encode`, from prompts and responses as texts."""
         rows, starts, cut = [], [], {"prompts": 0, "responses": 0}
         prompts, responses = self._ids(asked, answers)
         for prompt, response in zip(prompts, responses, strict=True):
@@ -64,11 +64,11 @@ class CausalLm(Objective):
 
     @property
     def reads_prompts(self) -> bool:  # type: ignore[override]
-        """A prompt is continued by the whole model."""
+        """The whole model continues a prompt."""
         return self.writes
 
     def collate_labels(self, features: Features, indices: Sequence[int], width: int) -> Tensor:
-        """Token ids, (batch, tokens), ignored where the loss does not look; the model itself shifts them."""
+        """Token ids, (batch, tokens), -100 where the loss ignores them; the model itself shifts them."""
         starts = [features.labels[index] if self.loss_on == "response" else 0 for index in indices]
         return _targets(features, indices, width, starts)
 
@@ -87,7 +87,7 @@ class CausalLm(Objective):
         return torch.stack(rows)
 
     def outputs(self, network: Any, batch: dict[str, Tensor], features: Features, indices: Sequence[int]) -> Tensor:
-        """As `reduce` says, or written token ids, (batch, new_tokens)."""
+        """The negative log-likelihoods of `reduce`, or generated token ids, (batch, new_tokens)."""
         if not self.writes:
             return super().outputs(network, batch, features, indices)
         prompts = self.prompts(features, indices)
@@ -103,11 +103,11 @@ class CausalLm(Objective):
 
     @property
     def new_tokens(self) -> int:
-        """The most tokens an answer may have: the task's, or half of what a text may have."""
+        """The largest number of tokens of an answer: the task's limit, at most half the limit of a text."""
         return min(self.max_new_tokens, self.max_tokens // 2)
 
     def decode(self, outputs: Tensor, features: Features, indices: Sequence[int]) -> tuple[list[Any], list[Any]]:
-        """Summed negative log-likelihoods in nats, with how many tokens were counted, or texts."""
+        """Summed negative log-likelihoods in nats with their token counts, or texts."""
         if self.writes:
             written = [_writing.text_of(row, self.tokenizer) for row in outputs.tolist()]
             return [text for text, _ in written], [{"text": text, "ended": ended} for text, ended in written]
@@ -125,7 +125,7 @@ class CausalLm(Objective):
         return sums, [None] * len(indices)
 
     def prompts(self, features: Features, indices: Sequence[int]) -> dict[str, Tensor]:
-        """A batch to be continued: prompts that leave room for the answer, padded on the left, (batch, tokens)."""
+        """A batch to continue: prompts cut to leave room for the answer, padded on the left, (batch, tokens)."""
         ids = [self._fitted(features.prompts[index], self.max_tokens - self.new_tokens) for index in indices]
         width = max(map(len, ids))
         batch = np.full((2, len(ids), width), self.tokenizer.pad_token_id, dtype=np.int64)
@@ -147,9 +147,9 @@ class CausalLm(Objective):
         return self.tokenizer(self.cue, add_special_tokens=False)["input_ids"] if self.cue else []  # type: ignore[return-value]
 
     def _fitted(self, ids: list[int], room: int) -> list[int]:
-        """A prompt in `room` tokens: its end and the cue, or without a cue its beginning, makes place.
+        """A prompt cut to `room` tokens: at its end if a cue follows, which is kept, else at its beginning.
 
-        A token that begins every text stays.
+        The token that begins every text is kept.
         """
         if self._cue:
             return ids[: max(0, room - len(self._cue))] + self._cue

@@ -13,7 +13,7 @@ from tunebench.tasks.examples import Example
 from tunebench.tasks.problems.question_answering import QuestionExample
 
 _LONGEST = 30  # tokens of an answer, as in the authors' released BERT code
-_BEST = 20  # starts and ends that are combined, as there
+_BEST = 20  # starts and ends that are combined, as in the same code
 
 
 @dataclass(frozen=True)
@@ -22,8 +22,8 @@ class Window:
 
     Attributes:
         example: which example it belongs to.
-        context: that example's.
-        offsets: for each token the characters of the context that it stands for; None for any other token.
+        context: the example's whole context.
+        offsets: for each token of the context its character span there; None for any other token.
     """
 
     example: int
@@ -34,8 +34,8 @@ class Window:
 class QuestionAnswering(Objective):
     """Two softmaxes over the tokens of question and context (Devlin et al. 2019, section 4.2).
 
-    A context that is too long is read in windows, `stride` tokens of one standing in the next as well; a training
-    window without the answer points at its first token, and the best span of all windows answers.
+    A context that is too long is read in windows that overlap by `stride` tokens. The label of a training window
+    without the answer is its first token; the prediction is the best span of all windows.
     """
 
     name = "question_answering"
@@ -45,11 +45,11 @@ class QuestionAnswering(Objective):
 
     @staticmethod
     def head(labels: Sequence[str]) -> dict[str, Any]:
-        """Two outputs a token."""
+        """Two outputs per token."""
         return {"num_labels": 2}
 
     def encode(self, examples: Sequence[Example]) -> Features:
-        """A feature a window; labels are the answer's first and last token."""
+        """One feature per window; labels are the answer's first and last token."""
         rows = [example for example in examples if isinstance(example, QuestionExample)]
         assert len(rows) == len(examples), "this objective takes QuestionExample"
         self._questions_fit(rows)
@@ -90,18 +90,18 @@ class QuestionAnswering(Objective):
         return torch.tensor([features.labels[index] for index in indices], dtype=torch.long)
 
     def loss_terms(self, labels: Tensor) -> int:
-        """One a window."""
+        """One per window."""
         return len(labels)
 
     def decode(self, outputs: Tensor, features: Features, indices: Sequence[int]) -> tuple[list[Any], list[Any]]:
         """Each window's best span as text, and its score, the sum of two logits."""
-        found = [_best_span(row, features.windows[index]) for row, index in zip(outputs, indices, strict=True)]
-        return [text for text, _ in found], [score for _, score in found]
+        spans = [_best_span(row, features.windows[index]) for row, index in zip(outputs, indices, strict=True)]
+        return [text for text, _ in spans], [score for _, score in spans]
 
-    def joined(self, answers: list[Any], sure: list[Any], features: Features) -> tuple[list[Any], list[Any]]:
-        """Of an example's windows the one with the highest score answers."""
+    def joined(self, answers: list[Any], details: list[Any], features: Features) -> tuple[list[Any], list[Any]]:
+        """Each example's answer is that of its window with the highest score."""
         best: dict[int, tuple[float, str]] = {}
-        for text, score, window in zip(answers, sure, features.windows, strict=True):
+        for text, score, window in zip(answers, details, features.windows, strict=True):
             if window.example not in best or score > best[window.example][0]:
                 best[window.example] = (score, text)
         rows = [best[example] for example in sorted(best)]
@@ -121,7 +121,7 @@ def _span(window: Window, example: QuestionExample) -> tuple[int, int]:
     if start < 0:
         raise UserError(
             f"question {example.question[:60]!r}: the context does not hold its answer {example.answers[0][:60]!r}, so "
-            "that no span can be learnt. Correct the row, or take a model that writes its answers."
+            "that there is no span to train on. Correct the row, or use a model that generates its answers."
         )
     end = start + len(example.answers[0])
     covering = [at for at, place in enumerate(window.offsets) if place and place[0] < end and place[1] > start]
@@ -134,9 +134,9 @@ def _span(window: Window, example: QuestionExample) -> tuple[int, int]:
 
 
 def _best_span(logits: Tensor, window: Window) -> tuple[str, float]:
-    """The likeliest span of the context that does not end before it begins and has at most 30 tokens."""
+    """The most probable span of the context of 1 to 30 tokens, and its score."""
     inside = torch.tensor([place is not None and place[1] > place[0] for place in window.offsets])
-    if not bool(inside.any()):  # a context of which the tokenizer keeps nothing: the score of having no answer
+    if not bool(inside.any()):  # no token of the context is left: the score of having no answer
         return "", float(logits[0].float().sum())
     starts, ends = (logits[: len(inside), side].float().masked_fill(~inside, -torch.inf) for side in (0, 1))
     count = min(_BEST, int(inside.sum()))
@@ -146,7 +146,7 @@ def _best_span(logits: Tensor, window: Window) -> tuple[str, float]:
             score = float(starts[start] + ends[end])
             if start <= end < start + _LONGEST and (best is None or score > best[0]):
                 best = (score, start, end)
-    if best is None:  # no two of the best fit together: the likeliest single token
+    if best is None:  # no start and end of the best form a span: the most probable single token
         both = starts + ends
         at = int(both.argmax())
         best = (float(both[at]), at, at)

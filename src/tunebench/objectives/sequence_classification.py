@@ -17,7 +17,7 @@ class SequenceClassification(TextObjective):
 
     @staticmethod
     def head(labels: Sequence[str]) -> dict[str, Any]:
-        """One output a class."""
+        """One output per class."""
         return {
             "num_labels": len(labels),
             "id2label": dict(enumerate(labels)),

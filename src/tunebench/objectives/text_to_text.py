@@ -1,4 +1,4 @@
-"""Words in, words out: an encoder reads the source, a decoder writes the answer."""
+"""Text to text: an encoder reads the source, a decoder generates the answer."""
 
 import functools
 from collections.abc import Mapping, Sequence
@@ -19,9 +19,9 @@ from tunebench.tasks.written import BLANK
 class TextToText(Objective):
     """Cross entropy over the target's tokens and end-of-text (Raffel et al. 2020, section 2.4).
 
-    Classes are posed as their names or as the words that stand for them, scores as numbers rounded to fifths. Such an
-    answer is either ranked, each label scored by one decoder pass over one reading of the source, or written and
-    compared with the labels. A prompt with a gap (`<extra_id_0>`) is answered behind that sentinel, as in pretraining.
+    Classes are posed as their names or as their verbalizer's words, scores as numbers rounded to fifths. Such an answer
+    is either ranked, where the source is encoded once and each label scored by one decoder pass, or generated and
+    compared with the labels. A prompt with a gap (`<extra_id_0>`) is answered after that sentinel, as in pretraining.
     """
 
     name = "text_to_text"
@@ -37,35 +37,35 @@ class TextToText(Objective):
 
     @staticmethod
     def head(labels: Sequence[str]) -> dict[str, Any]:
-        """The pretrained head stays."""
+        """The pretrained head is used."""
         return {}
 
     @property
     def closed(self) -> bool:  # type: ignore[override]
-        """As the task says."""
+        """Whether the task has a closed set of answers."""
         return self.task.closed
 
     @property
     def ranks(self) -> bool:  # type: ignore[override]
-        """The likelihoods of all answers are compared, where they are few and the task does not have them written."""
+        """Whether the likelihoods of all answers are compared: they are few, and `answer` is `rank`."""
         return bool(self._ranked) and self.answer == "rank"
 
     @property
     def new_tokens(self) -> int:
-        """The most tokens an answer may have; a gap's sentinel is not one of its own."""
+        """The largest number of tokens of an answer; the sentinel of a gap comes on top."""
         return self.max_new_tokens + (BLANK in self.prompt)
 
     @property
     def writes(self) -> bool:  # type: ignore[override]
-        """Everything else is written."""
+        """Answers that are not ranked are generated."""
         return not self.ranks
 
     def encode(self, examples: Sequence[Example]) -> Features:
         """Sources to token ids, cut at their end; labels are the targets' ids.
 
         Raises:
-            UserError: scores are to be ranked, and one lies outside the scale that is ranked; or a prompt's gap is cut
-                off with the end of its text.
+            UserError: scores are ranked, and one lies outside their scale; or a prompt's gap is cut off with the end
+                of its text.
         """
         if self.ranks:
             self.task.check_ranked(examples)
@@ -73,7 +73,7 @@ class TextToText(Objective):
         return self.encode_texts(sources, [self.task.target_of(example, self.labels) for example in examples])
 
     def encode_texts(self, sources: Sequence[str], answers: Sequence[str]) -> Features:
-        """Sources and targets in words to the same."""
+        """Like `encode`, from sources and targets as texts."""
         encoded = self._tokenize(list(sources))
         full = [text for text, ids in zip(sources, encoded["input_ids"], strict=True) if len(ids) >= self.max_tokens]
         cut = {"sources": self._count_cut(full) if full else 0}
@@ -89,7 +89,7 @@ class TextToText(Objective):
         if lost:
             raise UserError(
                 f"prompt: {lost:,} of {len(sources):,} texts are cut at max_tokens ({self.max_tokens}), before the gap "
-                f"{BLANK}. Put it in front of the field that is long, or raise max_tokens."
+                f"{BLANK}. Put it before the long field, or raise max_tokens."
             )
 
     @functools.cached_property
@@ -113,7 +113,7 @@ class TextToText(Objective):
         return torch.from_numpy(padded)
 
     def outputs(self, network: Any, batch: dict[str, Tensor], features: Features, indices: Sequence[int]) -> Tensor:
-        """Log-likelihoods of all labels, (batch, labels), or written token ids, (batch, max_new_tokens)."""
+        """Log-likelihoods of all labels, (batch, labels), or generated token ids, (batch, max_new_tokens)."""
         if self.ranks:
             return self._likelihoods(network, batch)
         ids = _writing.write(network, batch, self.tokenizer, self.new_tokens, self.beams)
@@ -134,11 +134,11 @@ class TextToText(Objective):
         return torch.stack(scores, dim=1)
 
     def decode(self, outputs: Tensor, features: Features, indices: Sequence[int]) -> tuple[list[Any], list[Any]]:
-        """Answers in task space; beside them every label's probability, or the text that was written."""
+        """Answers in task space, with every label's probability or the generated text."""
         if self.ranks:
             best = [self._ranked[index] for index in outputs.argmax(-1).tolist()]
             answers = [self.task.answer_of(text, self.labels) for text in best]
             return answers, outputs.double().softmax(-1).tolist() if self.labels else [None] * len(best)
         written = [_writing.text_of(row, self.tokenizer) for row in outputs.tolist()]
-        sure = [{"text": text, "ended": ended} for text, ended in written]
-        return [self.task.answer_of(text, self.labels) for text, _ in written], sure
+        details = [{"text": text, "ended": ended} for text, ended in written]
+        return [self.task.answer_of(text, self.labels) for text, _ in written], details

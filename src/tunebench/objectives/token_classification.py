@@ -17,8 +17,8 @@ OUTSIDE = "O"
 class TokenClassification(Objective):
     """A softmax over tags at each token; cross entropy over labelled tokens.
 
-    A word's tag stands on all its sub-words in the loss, or on the first only (`label_subwords`). The prediction is
-    read at the first sub-word. A word that the token limit cut off is predicted O and counted.
+    In the loss a word's tag labels all its sub-words or the first only (`label_subwords`). The prediction is read at
+    the first sub-word. A word that the token limit cuts off is predicted O and counted.
     """
 
     name = "token_classification"
@@ -28,7 +28,7 @@ class TokenClassification(Objective):
 
     @staticmethod
     def head(labels: Sequence[str]) -> dict[str, Any]:
-        """One output a tag."""
+        """One output per tag."""
         return {
             "num_labels": len(labels),
             "id2label": dict(enumerate(labels)),
@@ -73,12 +73,12 @@ class TokenClassification(Objective):
         return torch.from_numpy(padded)
 
     def decode(self, outputs: Tensor, features: Features, indices: Sequence[int]) -> tuple[list[Any], list[Any]]:
-        """Tag names of all words, and the probability of each word's tag (None for a word that the model never saw)."""
+        """Tag names of all words, and the probability of each word's tag (None for a word that was cut off)."""
         best = outputs.argmax(-1).tolist()
-        sure = outputs.double().softmax(-1).max(-1).values.tolist()
+        probability = outputs.double().softmax(-1).max(-1).values.tolist()
         predictions, scores = [], []
         for row, index in enumerate(indices):
             first = features.words[index]
             predictions.append([OUTSIDE if at is None else self.labels[best[row][at]] for at in first])
-            scores.append([None if at is None else sure[row][at] for at in first])
+            scores.append([None if at is None else probability[row][at] for at in first])
         return predictions, scores
