@@ -302,10 +302,12 @@ def test_an_exported_run_is_loaded_by_transformers_alone(
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "model")
     texts = pandas.read_parquet(data_root / "emotion" / "test.parquet")["text"].tolist()
     with torch.inference_mode():
-        sure = model(**tokenizer(texts, padding=True, return_tensors="pt")).logits.softmax(-1)
+        probabilities = model(**tokenizer(texts, padding=True, return_tensors="pt")).logits.softmax(-1)
     rows = predictions(folder)
-    assert torch.allclose(sure, torch.tensor([row["scores"] for row in rows]), atol=1e-4)
-    assert [model.config.id2label[index] for index in sure.argmax(-1).tolist()] == [row["prediction"] for row in rows]
+    assert torch.allclose(probabilities, torch.tensor([row["scores"] for row in rows]), atol=1e-4)
+    assert [model.config.id2label[index] for index in probabilities.argmax(-1).tolist()] == [
+        row["prediction"] for row in rows
+    ]
 
 
 def test_a_baseline_cannot_be_exported(finished: Finished, tmp_path: Path) -> None:

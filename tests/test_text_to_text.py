@@ -110,12 +110,12 @@ def test_dropout_in_training_touches_no_frozen_stage(model: Any, backbones: dict
 
 def test_the_published_t5_counts_are_the_closed_form_ones() -> None:
     cells = [cell for cell in plan(read_study("published")[0].runs()) if cell.family == "t5"]
-    counted = {(c["task"], c["technique"]): c["parameters"]["trainable"] for c in cells if c["parameters"]}
+    counted = {(cell.task, cell.technique): cell.parameters.trainable for cell in cells if cell.parameters}
     embeddings, attention, feed_forward = 32128 * 512, 4 * 512 * 512, 2 * 512 * 2048
     encoder = 6 * (attention + feed_forward + 2 * 512) + 32 * 8 + 512
     decoder = 6 * (2 * attention + feed_forward + 3 * 512) + 32 * 8 + 512
     assert counted["sentiment", "full"] == embeddings + encoder + decoder == 60_506_624
-    assert {c["parameters"]["total"] for c in cells if c["technique"] == "full"} == {60_506_624}
+    assert {c.parameters.total for c in cells if c.parameters and c.technique == "full"} == {60_506_624}
     assert {n for (_, technique), n in counted.items() if technique == "lora"} == {294_912}
     assert {n for (_, technique), n in counted.items() if technique == "freeze"} == {decoder}
     assert counted["question_answering", "p_tuning_v2"] == 20 * 12 * 2 * 512
@@ -406,8 +406,8 @@ def test_windows_cover_a_long_context_and_the_best_one_answers(backbones: dict[s
     for at in held:
         outputs[at, features.labels[at][0], 0] = outputs[at, features.labels[at][1], 1] = 9.0
     outputs[-1, features.labels[-1][0], 0] = outputs[-1, features.labels[-1][1], 1] = 5.0
-    found, sure = objective.decode(outputs, features, range(len(features)))
-    assert objective.joined(found, sure, features)[0] == ["john", "won"]
+    answers, details = objective.decode(outputs, features, range(len(features)))
+    assert objective.joined(answers, details, features)[0] == ["john", "won"]
 
 
 def test_a_span_never_ends_before_it_begins(backbones: dict[str, Path]) -> None:

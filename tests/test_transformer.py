@@ -12,7 +12,7 @@ from torch.nn import functional
 from tests.contracts.runs import make, make_run
 from tunebench._util.errors import UserError
 from tunebench.families import families
-from tunebench.records import Parameters
+from tunebench.records import Parameters, PlannedCell
 from tunebench.run.plan import plan
 from tunebench.serve.finished import export
 from tunebench.study import Study
@@ -427,7 +427,7 @@ def test_a_cached_encoder_gives_what_an_uncached_one_gives(
     assert made[1.0].metrics == made[0.0].metrics
 
 
-def planned(model: str, *chosen: Any, task: Any = "sentiment") -> list[dict[str, Any]]:
+def planned(model: str, *chosen: Any, task: Any = "sentiment") -> tuple[PlannedCell, ...]:
     experiment = {"model": model, "task": task, "techniques": list(chosen)}
     return plan(Study.model_validate({"name": "a", "data": "embedded", "experiments": [experiment]}).runs())
 
@@ -446,11 +446,12 @@ def test_the_shipped_shape_has_no_weights_and_says_what_can_be_done_with_it() ->
     scratch, full, untuned, tfidf = planned("pocket-transformer", "from_scratch", "full", "untuned", "tfidf")
     v, d, f = 8193, 256, 1024
     count = v * d + 4 * (4 * d**2 + 2 * d * f + f + 5 * d) + 4 * (8 * d**2 + 2 * d * f + f + 7 * d)
-    assert scratch["parameters"]["trainable"] == count == 9_457_920
+    assert scratch.parameters is not None
+    assert scratch.parameters.trainable == count == 9_457_920
     assert f"{count:,} parameters" in (embedded.backbones()["pocket-transformer"] / "README.md").read_text()
     reason = "pocket-transformer has no pretrained weights to begin with: from_scratch draws its own"
     assert [cell.reason for cell in (full, untuned)] == [reason, reason]
-    assert tfidf["applicable"]
+    assert tfidf.applicable
     assert not list(embedded.backbones()["pocket-transformer"].glob("*.safetensors"))
 
 
