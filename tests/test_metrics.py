@@ -52,6 +52,26 @@ def tags(rng: random.Random) -> Case:
     return guess, gold
 
 
+def sets(rng: random.Random) -> Case:
+    """Sets of labels, many of them empty; some labels occur on one side only, or nowhere."""
+    known = rng.sample(LABELS, rng.randint(1, len(LABELS)))
+    gold = [sorted(label for label in known if rng.random() < 0.4) for _ in range(rng.randint(1, 40))]
+    guess = [[label for label in LABELS if (label in row) == (rng.random() < 0.7)] for row in gold]
+    return [sorted(row) for row in guess], gold
+
+
+def multi_label(score: Callable[..., float], **options: Any) -> Callable[[Any, Any], float]:
+    """scikit-learn's score over the labels that occur; a column that is not counted keeps a single label apart."""
+
+    def evaluate(predictions: Any, references: Any) -> float:
+        labels = sorted({label for row in (*predictions, *references) for label in row})
+        rows = [[[name in row for name in [*labels, "?"]] for row in side] for side in (references, predictions)]
+        counted = {"labels": range(len(labels)), **options} if options else {}
+        return score(*(np.array(side, dtype=int) for side in rows), **counted) if labels else 0.0
+
+    return evaluate
+
+
 def scores(rng: random.Random) -> Case:
     """Scores with ties, far from zero, more or less correlated."""
     gold = [float(rng.randint(0, 5)) for _ in range(rng.randint(3, 40))]
@@ -156,6 +176,9 @@ KINDS: dict[str, tuple[Callable[[random.Random], Case], Callable[[Any, Any], flo
     "accuracy": (classes, lambda p, r: sklearn.metrics.accuracy_score(r, p)),
     "weighted_f1": (classes, lambda p, r: sklearn.metrics.f1_score(r, p, average="weighted", zero_division=0)),
     "macro_f1": (classes, lambda p, r: sklearn.metrics.f1_score(r, p, average="macro", zero_division=0)),
+    "micro_f1": (sets, multi_label(sklearn.metrics.f1_score, average="micro", zero_division=0)),
+    "label_macro_f1": (sets, multi_label(sklearn.metrics.f1_score, average="macro", zero_division=0)),
+    "subset_accuracy": (sets, multi_label(sklearn.metrics.accuracy_score)),
     "entity_f1": (tags, lambda p, r: seqeval.metrics.f1_score(r, p)),
     "entity_precision": (tags, lambda p, r: seqeval.metrics.precision_score(r, p)),
     "entity_recall": (tags, lambda p, r: seqeval.metrics.recall_score(r, p)),
@@ -261,6 +284,13 @@ def test_predictions_without_any_entity_score_zero_not_nan() -> None:
     for name in ("entity_f1", "entity_precision", "entity_recall"):
         assert METRICS[name].compute(guess, gold) == 0
         assert additive(METRICS[name], guess, gold) == 0
+
+
+def test_texts_without_any_label_on_either_side_score_zero_and_their_sets_are_right() -> None:
+    empty: list[Any] = [[], []]
+    for name, expected in (("micro_f1", 0), ("label_macro_f1", 0), ("subset_accuracy", 1)):
+        assert METRICS[name].compute(empty, empty) == expected
+        assert additive(METRICS[name], empty, empty) == expected
 
 
 def test_a_perplexity_beyond_all_numbers_is_infinite_not_an_error() -> None:

@@ -22,6 +22,7 @@ from tunebench.zoo.checkpoints import find
 def test_the_folder_holds_the_objectives_that_are_promised() -> None:
     assert sorted(objectives()) == [
         "causal_lm",
+        "multi_label_classification",
         "question_answering",
         "regression",
         "sequence_classification",

@@ -421,6 +421,8 @@ def _texts(text: list[str] | None, pair: list[str] | None, file: Path | None) ->
 def _shown(answer: dict[str, Any]) -> str:
     if "tags" in answer:
         return " ".join(f"{word}/{tag}" for word, tag in zip(answer["tokens"], answer["tags"], strict=True))
+    if "labels" in answer:
+        return f"{', '.join(answer['labels']) or '(no label)'}\t{answer['text']}"
     if "label" in answer:
         scores = sorted(answer["scores"].items(), key=lambda item: -item[1])
         return f"{answer['label']}\t{', '.join(f'{label} {value:.3f}' for label, value in scores)}\t{answer['text']}"

@@ -39,6 +39,7 @@ class Decoder(Family):
     architecture = "decoder"
     auto_classes: ClassVar[Mapping[str, str]] = {
         "sequence_classification": "AutoModelForSequenceClassification",
+        "multi_label_classification": "AutoModelForSequenceClassification",
         "regression": "AutoModelForSequenceClassification",
         "token_classification": "AutoModelForTokenClassification",
         "causal_lm": "AutoModelForCausalLM",

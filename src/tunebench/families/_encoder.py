@@ -18,6 +18,7 @@ class Encoder(Family):
     architecture = "encoder"
     auto_classes: ClassVar[Mapping[str, str]] = {
         "sequence_classification": "AutoModelForSequenceClassification",
+        "multi_label_classification": "AutoModelForSequenceClassification",
         "regression": "AutoModelForSequenceClassification",
         "token_classification": "AutoModelForTokenClassification",
         "question_answering": "AutoModelForQuestionAnswering",

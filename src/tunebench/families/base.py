@@ -62,6 +62,7 @@ class Family(ABC):
     """Objective -> transformers auto class."""
     fresh_heads: ClassVar[tuple[str, ...]] = (
         "sequence_classification",
+        "multi_label_classification",
         "regression",
         "token_classification",
         "question_answering",

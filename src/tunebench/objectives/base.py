@@ -73,6 +73,8 @@ class Objective(ABC):
     """Whether predictions need the whole model and token ids; a tail above a frozen trunk is not enough."""
     ranks: bool = False
     """Whether predictions compare the likelihoods of given answers, for which bf16 logits are too coarse."""
+    settles: bool = False
+    """Whether the validation split settles, with the final weights, how answers are read off the outputs."""
 
     def __init__(self, task: Task, labels: Sequence[str], tokenizer: PreTrainedTokenizerBase, *, max_tokens: int):
         assert self.name in task.poses, f"{task.objective} is not posed as {self.name}"
@@ -112,6 +114,22 @@ class Objective(ABC):
     @abstractmethod
     def decode(self, outputs: Tensor, features: Features, indices: Sequence[int]) -> tuple[list[Any], list[Any]]:
         """Predictions in task space from `outputs`, and for each its details: scores or texts for the user, or None."""
+
+    def settle(self, details: Sequence[Any], references: Sequence[Any]) -> tuple[dict[str, Any], str]:
+        """Settle on the validation split what the task leaves open, where `settles`.
+
+        Args:
+            details: what `decode` gave beside the answers.
+            references: the gold answers.
+
+        Returns:
+            What was settled, for the record's summary, and a sentence on it.
+        """
+        raise NotImplementedError(f"{self.name} settles nothing")
+
+    def settled(self, summary: dict[str, Any]) -> None:
+        """Take over what a finished run has settled, from its record's summary."""
+        assert not self.settles, f"{self.name} must take over what it settled"
 
     def loss_terms(self, labels: Tensor) -> int:
         """How many terms the loss of a batch averages over; the weight of a micro-batch."""

@@ -23,7 +23,7 @@ from tunebench.engine.settle import settle
 from tunebench.evaluation.metrics import METRICS
 from tunebench.families.base import fresh_of
 from tunebench.objectives.base import Features, Objective
-from tunebench.records import Done, ModelInfo, NotApplicable, Parameters, Paused
+from tunebench.records import Done, ModelInfo, NotApplicable, Notice, Parameters, Paused
 from tunebench.run.baseline import fit_baseline
 from tunebench.run.cell import Cell
 from tunebench.run.evaluate import Comparison, compared_rows, with_beams
@@ -170,6 +170,7 @@ def evaluate(prepared: Prepared, tuned: Tuned, observe: Observer) -> Outcome:
     objective, features, cut, model = prepared.objective, prepared.features, prepared.cut, prepared.model
     state, test = tuned.state, prepared.examples.splits["test"]
     validation = _validation(prepared, state)
+    settled, remarks = _settled(prepared)
     observe(Testing())
     predictions, details = cut.predict("test")
     watch = measure.Stopwatch()
@@ -194,8 +195,11 @@ def evaluate(prepared: Prepared, tuned: Tuned, observe: Observer) -> Outcome:
         backbone=prepared.backbone,
         truncated=truncated,
         tokens={split: sum(features[split].lengths) for split in SPLITS},
-        notices=remarks_on(cut, fresh, state, truncated, objective, prepared.comparison, predictions, spent),
-        summary=tuned.summary,
+        notices=[
+            *remarks_on(cut, fresh, state, truncated, objective, prepared.comparison, (predictions, details), spent),
+            *remarks,
+        ],
+        summary=tuned.summary | settled,
         generation=generation,
     )
 
@@ -225,6 +229,17 @@ def _validation(prepared: Prepared, state: train.State) -> dict[str, float | Non
     task, examples = prepared.cell.run.task, prepared.examples
     gold = task.references(examples.splits["validation"], examples.labels)
     return score(task.metrics, prepared.cut.predict("validation")[0], gold)
+
+
+def _settled(prepared: Prepared) -> tuple[dict[str, Any], list[Notice]]:
+    """What the validation split settles of how answers are read off the tuned model's outputs."""
+    objective, examples = prepared.objective, prepared.examples
+    if not objective.settles:
+        return {}, []
+    _, details = prepared.cut.predict("validation")
+    gold = prepared.cell.run.task.references(examples.splits["validation"], examples.labels)
+    settled, text = objective.settle(details, gold)
+    return settled, [Notice(code="settled", message=text)]
 
 
 def _write_validation(path: Path, prepared: Prepared) -> None:

@@ -12,7 +12,6 @@ from tunebench.engine.evaluate import refuse_padding, score
 from tunebench.engine.latency import Latency
 from tunebench.evaluation.bootstrap import bootstrap_intervals
 from tunebench.evaluation.metrics import METRICS
-from tunebench.evaluation.unreadable import NO_LABEL, NO_NUMBER
 from tunebench.objectives.base import Objective
 from tunebench.records import (
     Cost,
@@ -186,16 +185,16 @@ def remarks_on(
     truncated: dict[str, int],
     objective: Objective,
     comparison: Comparison,
-    predictions: list[Any],
+    answers: tuple[list[Any], list[Any]],
     latency: Latency,
 ) -> list[Notice]:
-    """What a reader of the figures must know of how they came about."""
+    """What a reader of the figures must know of how they came about; `answers` with their details."""
     differs = not comparison.exact and bool(state.best_epoch)
     return [
         *notices(cut, fresh, state, truncated, objective.max_tokens),
         *([compared_on(len(comparison.gold), comparison.objective)] if differs else []),
         *not_merged(latency),
-        *(unreadable(predictions) if objective.writes and objective.closed else []),
+        *unreadable(objective, answers),
     ]
 
 
@@ -249,14 +248,10 @@ def not_merged(latency: Latency) -> list[Notice]:
     return [Notice(code="not_merged", message=text)]
 
 
-def unreadable(predictions: list[Any]) -> list[Notice]:
-    """How many written answers of the test split were none of those that there are."""
-    count = sum(prediction in (NO_LABEL, NO_NUMBER) for prediction in predictions)
-    text = (
-        f"{count} of {len(predictions)} test answers were no label or no number. They count as wrong (as the score "
-        f"{NO_NUMBER}, where scores are asked for)."
-    )
-    return [Notice(code="unreadable", message=text)] if count else []
+def unreadable(objective: Objective, answers: tuple[list[Any], list[Any]]) -> list[Notice]:
+    """How many written answers of the test split were none of those asked for."""
+    text = objective.task.unreadable(*answers, objective.labels) if objective.writes and objective.closed else ""
+    return [Notice(code="unreadable", message=text)] if text else []
 
 
 def _said(value: float | None) -> str:

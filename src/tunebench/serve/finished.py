@@ -107,7 +107,9 @@ class FinishedRun:
         Raises:
             UserError: the model is unavailable, or not the one that was tuned.
         """
-        return self.cell.objective(self.done.data.labels, self.cell.family.tokenizer(self._files))
+        objective = self.cell.objective(self.done.data.labels, self.cell.family.tokenizer(self._files))
+        objective.settled(self.done.summary)
+        return objective
 
     @cached_property
     def model(self) -> Any:
@@ -210,9 +212,10 @@ def predict(
 ) -> list[dict[str, Any]]:
     """A finished run's answers to new texts, one dict per text.
 
-    A class gives `label` and `scores` {label: probability}; a score gives `score`; tagging splits a text at blanks and
-    gives `tokens`, `tags` and `scores`; an instruction gives `response`, the likeliest token each time, and `ended`,
-    whether it ended by itself; a text to be summarized, or a question with its context as the pair, gives `answer`.
+    A class gives `label` and `scores` {label: probability}, any number of labels `labels` and `scores`; a score gives
+    `score`; tagging splits a text at blanks and gives `tokens`, `tags` and `scores`; an instruction gives `response`,
+    the likeliest token each time, and `ended`, whether it ended by itself; a text to be summarized, or a question with
+    its context as the pair, gives `answer`.
 
     Raises:
         UserError: as `load_finetuned`, or there is nothing to answer.

@@ -89,6 +89,18 @@ class Written(Task):
         """
         return ()
 
+    def unreadable(self, answers: Sequence[Any], details: Sequence[Any], labels: Sequence[str]) -> str:
+        """A sentence on the written answers to the test split that were none of those asked for; empty: there are none.
+
+        `details` holds the `text` that was written for each.
+        """
+        count = sum(answer in (NO_LABEL, NO_NUMBER) for answer in answers)
+        text = (
+            f"{count} of {len(answers)} test answers were no label or no number. They count as wrong (as the score "
+            f"{NO_NUMBER}, where scores are asked for)."
+        )
+        return text if count else ""
+
     def check_ranked(self, examples: Sequence[Any]) -> None:
         """Raises UserError where a reference is none of the answers that are ranked."""
 

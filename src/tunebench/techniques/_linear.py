@@ -8,13 +8,16 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import load_file, save_file
 from scipy import sparse
+from scipy.special import expit
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression, Ridge
 
 from tunebench.tasks.examples import Example, TextExample
+from tunebench.tasks.problems.multi_label_classification import labels_from
 from tunebench.techniques.base import Predictor
 
 _TERMS, _WEIGHTS = "terms.json", "tfidf.safetensors"
+_NEVER = -1e9
 
 
 class Linear(Predictor):
@@ -22,17 +25,24 @@ class Linear(Predictor):
 
     Args:
         weights: (outputs, features); one output for regression, else one a class.
+        form: what an answer is (see `tasks.base.Task.form`).
     """
 
-    def __init__(self, vectorizer: TfidfVectorizer, weights: np.ndarray, bias: np.ndarray, labels: Sequence[str]):
-        self._vectorizer, self._weights, self._bias, self._labels = vectorizer, weights, bias, labels
+    def __init__(
+        self, vectorizer: TfidfVectorizer, weights: np.ndarray, bias: np.ndarray, form: str, labels: Sequence[str]
+    ):
+        self._vectorizer, self._weights, self._bias = vectorizer, weights, bias
+        self._form, self._labels = form, labels
         self.parameters = weights.size + bias.size
 
     def predict(self, examples: Sequence[Example]) -> tuple[list[Any], list[Any]]:
-        """Class names and probabilities, or scores and None."""
+        """Class names, or lists of them, and probabilities; or scores and None."""
         scores = _features(self._vectorizer, examples) @ self._weights.T + self._bias
-        if not self._labels:
+        if self._form == "score":
             return scores[:, 0].tolist(), [None] * len(examples)
+        if self._form == "classes":
+            single = expit(scores).tolist()
+            return [labels_from(row, self._labels, 0.5) for row in single], single
         probabilities = np.exp(scores - scores.max(axis=1, keepdims=True))
         probabilities /= probabilities.sum(axis=1, keepdims=True)
         return [self._labels[best] for best in probabilities.argmax(axis=1)], probabilities.tolist()
@@ -46,21 +56,39 @@ class Linear(Predictor):
 
 
 def fit_linear(train: Sequence[TextExample], form: str, labels: Sequence[str], c: float, alpha: float) -> Linear:
-    """Logistic regression for classes, ridge regression for scores."""
+    """Logistic regression for classes, one a label where there may be several; ridge regression for scores."""
     vectorizer = _vectorizer()
     vectorizer.fit([text for row in train for text in (row.text, row.pair) if text is not None])
-    features, targets = _features(vectorizer, train), np.array([row.label for row in train])
+    features = _features(vectorizer, train)
+    if form == "classes":
+        return Linear(vectorizer, *_one_versus_rest(features, train, len(labels), c), form, labels)
+    targets = np.array([row.label for row in train])
     if form == "score":
         ridge = Ridge(alpha=alpha).fit(features, targets)
-        return Linear(vectorizer, ridge.coef_.reshape(1, -1), np.atleast_1d(ridge.intercept_), ())
+        return Linear(vectorizer, ridge.coef_.reshape(1, -1), np.atleast_1d(ridge.intercept_), form, ())
     model = LogisticRegression(C=c, max_iter=1000).fit(features, targets)
     coef, intercept = model.coef_, model.intercept_
     if len(model.classes_) == 2:  # scikit-learn keeps one row for two classes; halved, two rows give the same odds
         coef, intercept = np.vstack([-coef, coef]) / 2, np.concatenate([-intercept, intercept]) / 2
     weights = np.zeros((len(labels), features.shape[1]))
-    bias = np.full(len(labels), -1e9)  # a class that never occurs in training is never predicted
+    bias = np.full(len(labels), _NEVER)  # a class that never occurs in training is never predicted
     weights[model.classes_], bias[model.classes_] = coef, intercept
-    return Linear(vectorizer, weights, bias, labels)
+    return Linear(vectorizer, weights, bias, form, labels)
+
+
+def _one_versus_rest(
+    features: Any, train: Sequence[TextExample], labels: int, c: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Weights and bias of one logistic regression a label; one that all or no texts have is always or never given."""
+    weights, bias = np.zeros((labels, features.shape[1])), np.zeros(labels)
+    for label in range(labels):
+        targets = np.array([label in row.label for row in train])  # type: ignore[operator]
+        if targets.all() or not targets.any():
+            bias[label] = -_NEVER if targets.all() else _NEVER
+            continue
+        model = LogisticRegression(C=c, max_iter=1000).fit(features, targets)
+        weights[label], bias[label] = model.coef_[0], model.intercept_[0]
+    return weights, bias
 
 
 def load_linear(folder: Path, form: str, labels: Sequence[str]) -> Linear:
@@ -68,7 +96,7 @@ def load_linear(folder: Path, form: str, labels: Sequence[str]) -> Linear:
     terms, numbers = json.loads((folder / _TERMS).read_text("utf-8")), load_file(folder / _WEIGHTS)
     vectorizer = _vectorizer(vocabulary={term: index for index, term in enumerate(terms)})
     vectorizer.idf_ = numbers["idf"]
-    return Linear(vectorizer, numbers["weights"], numbers["bias"], () if form == "score" else labels)
+    return Linear(vectorizer, numbers["weights"], numbers["bias"], form, labels)
 
 
 def _vectorizer(**options: Any) -> TfidfVectorizer:

@@ -17,7 +17,8 @@ from tunebench.techniques.base import Baseline, Predictor
 class Tfidf(Baseline):
     """Word 1- and 2-grams with TF-IDF, then logistic or ridge regression (scikit-learn); for tags a CRF (CRFsuite).
 
-    A pair of texts becomes the cosine of its vectors, their absolute difference and their product.
+    A pair of texts becomes the cosine of its vectors, their absolute difference and their product. Several labels are
+    one logistic regression per label, at the threshold 0.5.
     """
 
     name = "tfidf"
@@ -33,8 +34,8 @@ class Tfidf(Baseline):
     crf_iterations: int = Field(100, ge=1, description="L-BFGS iterations of the CRF")
 
     def not_applicable(self, family: Family, objective: str) -> str | None:
-        """It answers with a class, a score or tags, not with text."""
-        if problems()[objective].form in ("class", "score", "tags"):
+        """It answers with classes, a score or tags, not with text."""
+        if problems()[objective].form in ("class", "classes", "score", "tags"):
             return None
         return f"a linear model on TF-IDF has no answer of the form that {objective} asks for"
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tunebench.evaluation.entities import entities
+from tunebench.evaluation.metrics import METRICS
 from tunebench.report import text
 from tunebench.report.blocks import Block, Column, Details, Entry, Table, table
 from tunebench.report.read.comparisons import Comparison, Row
@@ -17,7 +18,7 @@ _LABELS = 20
 
 Given = Mapping[str, Answers | None]
 Pairs = Counter[tuple[Any, Any]]
-"""How often each (truth, answer) stands in all seeds of a technique; a sentence's tags as a tuple."""
+"""How often each (truth, answer) stands in all seeds of a technique; tags, or a set of labels, as a tuple."""
 Found = tuple[Row, Pairs]
 
 
@@ -29,7 +30,7 @@ def blocks(case: Case) -> list[Block]:
 
 
 def labelled(comparison: Comparison, answers: Given) -> list[Found]:
-    """Techniques whose answers are labels, or tags, best technique first."""
+    """Techniques whose answers are labels, sets of labels, or tags, best technique first."""
     found = []
     for row in comparison.ranked:
         given = [answers.get(result.run.id) for result in row.done]
@@ -56,13 +57,14 @@ def by_label(found: Sequence[Found]) -> list[Table]:
     """F1 of each technique on each label (on tags: each entity type); nothing where answers are no labels."""
     if not found:
         return []
-    tags = _of_tags(found[0][1])
-    counts = {row.label: (_entities if tags else _labels)(pairs) for row, pairs in found}
+    form = _form(*found[0])
+    counting = {"class": _labels, "classes": _sets, "tags": _entities}[form]
+    counts = {row.label: counting(pairs) for row, pairs in found}
     names = sorted({name for count in counts.values() for name in count})
     seeds = {row.label: len(row.done) for row, _ in found}
     first = found[0][0].label
     columns = [
-        Column("Entity type" if tags else "Label", numeric=False),
+        Column("Entity type" if form == "tags" else "Label", numeric=False),
         Column("In test"),
         *(Column(row.label, note="F1") for row, _ in found),
     ]
@@ -73,13 +75,13 @@ def by_label(found: Sequence[Found]) -> list[Table]:
         there = counts[first].get(name, (0, 0, 0))[2] // seeds[first]
         shown = [Entry(f"{value:.3f}", best=0 < value == best, order=value) for value in scores.values()]
         rows.append([name, text.count(there), *shown])
-    what = "entity type" if tags else "label"
+    what = "entity type" if form == "tags" else "label"
     return [table(f"F1 on each {what}{_over(seeds)}", columns, rows)]
 
 
 def confusions(found: Sequence[Found]) -> list[Table]:
     """One matrix a technique, best technique first: true labels down, answers across; nothing but for labels."""
-    found = [(row, pairs) for row, pairs in found if not _of_tags(pairs)]
+    found = [(row, pairs) for row, pairs in found if _form(row, pairs) == "class"]
     labels = list(dict.fromkeys(label for row, _ in found for result in row.done for label in result.data.labels))
     matrix: Callable[..., Table] = _matrix if len(labels) <= _LABELS else _most_frequent
     return [matrix(row, pairs, labels) for row, pairs in found]
@@ -118,8 +120,12 @@ def _most_frequent(row: Row, counts: Counter[tuple[str, str]], labels: Sequence[
     return table(f"{shown} ({len(labels)} labels){_over({row.label: len(row.done)})}", columns, rows)
 
 
-def _of_tags(pairs: Pairs) -> bool:
-    return not isinstance(next(iter(pairs))[0], str)
+def _form(row: Row, pairs: Pairs) -> str:
+    """What answers are (`Metric.form`): a label, a set of labels, or tags."""
+    if isinstance(next(iter(pairs))[0], str):
+        return "class"
+    metric = METRICS.get(row.done[0].main_metric.name)
+    return "classes" if metric is not None and metric.form == "classes" else "tags"
 
 
 def _labels(pairs: Pairs) -> dict[str, tuple[int, int, int]]:
@@ -131,15 +137,26 @@ def _labels(pairs: Pairs) -> dict[str, tuple[int, int, int]]:
     return {label: (pairs[label, label], answered[label], there[label]) for label in there}
 
 
+def _sets(pairs: Pairs) -> dict[str, tuple[int, int, int]]:
+    """The same of sets of labels."""
+    return _in_common(pairs, frozenset)
+
+
 def _entities(pairs: Pairs) -> dict[str, tuple[int, int, int]]:
     """By type of entity, the same."""
+    return _in_common(pairs, entities, lambda span: span[0])
+
+
+def _in_common(
+    pairs: Pairs, members: Callable[[Any], frozenset[Any]], name: Callable[[Any], str] = str
+) -> dict[str, tuple[int, int, int]]:
     hits, answered, there = Counter(), Counter(), Counter()
-    for (true_tags, predicted_tags), times in pairs.items():
-        predicted, true = entities(predicted_tags), entities(true_tags)
+    for (true_answer, predicted_answer), times in pairs.items():
+        predicted, true = members(predicted_answer), members(true_answer)
         for counts, found in ((hits, predicted & true), (answered, predicted), (there, true)):
-            for kind, _, _ in found:
-                counts[kind] += times
-    return {str(kind): (hits[kind], answered[kind], there[kind]) for kind in there}
+            for member in found:
+                counts[name(member)] += times
+    return {kind: (hits[kind], answered[kind], there[kind]) for kind in there}
 
 
 def _f1(counts: tuple[int, int, int]) -> float:

@@ -118,14 +118,14 @@ def _side_by_side(
     columns = [
         Column("Test example"),
         *([Column("Input", numeric=False)] if inputs else []),
-        Column("True", numeric=False, note="" if inputs or not isinstance(gold[0], list) else "type: places of words"),
+        Column("True", numeric=False, note="" if inputs or metric.form != "tags" else "type: places of words"),
         *(Column(label, note=metric.title if likelihoods else "", numeric=likelihoods) for label in found),
     ]
     rows = [
         [
             str(n),
             *([_cut(inputs[n])] if inputs else []),
-            _shown(gold[n], inputs[n] if inputs else None),
+            _shown(metric, gold[n], inputs[n] if inputs else None),
             *(
                 _answer(metric, predictions[n], gold[n], scores[label][n], inputs[n] if inputs else None)
                 for label, (predictions, _) in found.items()
@@ -142,10 +142,12 @@ def _answer(metric: Metric, prediction: Any, true: Any, score: float, words: str
     if isinstance(prediction, float | int):
         return Entry(f"{prediction:.2f}", f"off by {score:.2f}", order=float(score))
     mark = RIGHT if prediction == true else WRONG
-    return Entry(f"{mark} {_shown(prediction, words)}")
+    return Entry(f"{mark} {_shown(metric, prediction, words)}")
 
 
-def _shown(answer: Any, words: str | None) -> str:
+def _shown(metric: Metric, answer: Any, words: str | None) -> str:
+    if metric.form == "classes":
+        return _cut(", ".join(answer) or "no label")
     if isinstance(answer, list):
         return _entities(answer, words.split(" ") if words else [])
     return f"{answer:.2f}" if isinstance(answer, float) else _cut(str(answer))

@@ -69,7 +69,9 @@ def _padded(result: Done, given: Answers | None) -> Iterator[tuple[str, str]]:
     if not given or not given[0] or not isinstance(given[0][0], list | dict):  # one answer a text has no positions
         return
     rows = list(zip(*given, strict=True))
-    wrong = sum(isinstance(answer, list) and len(answer) != len(gold) for answer, gold in rows)
+    metric = METRICS.get(result.main_metric.name)
+    sets = metric is not None and metric.form == "classes"  # of labels: they have no positions
+    wrong = sum(isinstance(answer, list) and len(answer) != len(gold) for answer, gold in rows if not sets)
     if wrong:
         yield (
             "padded_positions",

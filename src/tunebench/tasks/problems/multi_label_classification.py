@@ -1,0 +1,164 @@
+"""Any number of labels for a text or a pair of texts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+
+import numpy as np
+from pydantic import model_validator
+
+from tunebench._util.errors import UserError
+from tunebench.evaluation.unreadable import NO_LABEL
+from tunebench.tasks.examples import TextExample
+from tunebench.tasks.problems._texts import TextTask
+from tunebench.tasks.reading import as_list, class_names, label_index, lookup
+from tunebench.tasks.written import FROM_SOURCE, label_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+NONE = "none"
+"""What stands for no label where answers are written."""
+
+
+class MultiLabelClassificationTask(TextTask):
+    """Any number of labels from a list belongs to each text, or to each pair of texts; none is an answer as well.
+
+    `labels` is a column of lists, or several columns of 0 and 1 whose names are the labels. An empty field of a column
+    of lists means no label. An answer is a sorted list of label names.
+
+    Attributes:
+        threshold: a label belongs to a text from this probability on; `validation`: the one of 0.05, 0.10, ..., 0.95
+            that is best for the main metric on the validation split, with the best epoch's weights. Epochs are then
+            compared at 0.5. A model that writes its answers has no threshold.
+    """
+
+    roles: ClassVar[Mapping[str, str | None]] = {"text": "text", "pair": None, "labels": "labels"}
+    several = ("labels",)
+    gold = "labels"
+    typed = ()
+    form = "classes"
+    poses: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "multi_label_classification": ("threshold",),
+        "text_to_text": FROM_SOURCE,
+    }
+    default_metrics = ("micro_f1", "label_macro_f1", "subset_accuracy")
+    asks = "labels: {text}\n{pair}"
+
+    objective: str = "multi_label_classification"
+    threshold: float | Literal["validation"] = 0.5
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if not isinstance(self.threshold, str) and not 0 < self.threshold < 1:
+            raise ValueError(f"threshold: {self.threshold} is not between 0 and 1. Give a probability, or validation.")
+        columns = self._indicators
+        if columns and self.labels and set(self.labels) != set(columns):
+            raise ValueError(f"labels: {list(self.labels)} are not the columns {list(columns)}. Leave labels out.")
+        if self.hidden_label is not None:
+            raise ValueError(f"hidden_label: {self.objective} has none. Leave the split whose labels are withheld out.")
+        return self
+
+    @property
+    def _indicators(self) -> tuple[str, ...]:
+        """The columns of 0 and 1; none where one column holds lists."""
+        return () if isinstance(self.columns["labels"], str) else self.columns_of("labels")
+
+    def labels_in(self, train: pd.DataFrame, place: str) -> tuple[str, ...]:
+        """The columns' names, or the distinct labels, sorted."""
+        if self._indicators:
+            return class_names(self._indicators, place)
+        return class_names((label for row in train[self.column("labels")] for label in _listed(row, place)), place)
+
+    def examples(self, frame: pd.DataFrame, labels: tuple[str, ...], place: str) -> list[TextExample]:
+        """Texts with sorted class indices."""
+        rows = self._from_columns(frame, place) if self._indicators else self._from_lists(frame, place)
+        index = label_index(bool(self.labels), labels, [label for row in rows for label in row])
+        answers = [
+            tuple(sorted({lookup(index, label, f"{place}, row {number}") for label in row}))
+            for number, row in zip(frame.index, rows, strict=True)
+        ]
+        return self._paired(frame, answers, place)
+
+    def _from_lists(self, frame: pd.DataFrame, place: str) -> list[list[Any]]:
+        column = frame[self.column("labels")]
+        return [_listed(row, f"{place}, row {number}") for number, row in zip(frame.index, column, strict=True)]
+
+    def _from_columns(self, frame: pd.DataFrame, place: str) -> list[list[Any]]:
+        rows: list[list[Any]] = [[] for _ in frame.index]
+        for column in self._indicators:
+            for row, number, value in zip(rows, frame.index, frame[column], strict=True):
+                if _is_set(value, column, f"{place}, row {number}"):
+                    row.append(column)
+        return rows
+
+    def asked(self, text: str, second: str) -> TextExample:
+        """The text, or both."""
+        return TextExample(text, (), second if self.column("pair") else None)
+
+    def classes_of(self, example: TextExample) -> tuple[int, ...]:
+        """All of its classes."""
+        assert isinstance(example.label, tuple)
+        return example.label
+
+    def references(self, examples: Sequence[TextExample], labels: Sequence[str]) -> list[list[str]]:
+        """Sorted label names of each text."""
+        return [sorted(labels[index] for index in self.classes_of(example)) for example in examples]
+
+    def target_of(self, example: TextExample, labels: Sequence[str]) -> str:
+        """The labels' names, or `none`.
+
+        Raises:
+            UserError: a label's name cannot be told from several labels, or from none.
+        """
+        for label in labels:
+            if "," in label or label.strip().casefold() == NONE:
+                raise UserError(
+                    f"task '{self.name}': a model that writes cannot answer with the label '{label}', because labels "
+                    f"are separated by commas and '{NONE}' means no label. Rename it."
+                )
+        return super().target_of(example, labels)
+
+    def in_words(self, answer: Sequence[str]) -> str:
+        """The labels' names, separated by commas."""
+        return ", ".join(answer) or NONE
+
+    def answer_of(self, text: str, labels: Sequence[str]) -> list[str]:
+        """The labels that were written; parts that are no label are left out."""
+        return sorted({label for part in text.split(",") if (label := label_of(part, labels)) != NO_LABEL})
+
+    def unreadable(self, answers: Sequence[Any], details: Sequence[Any], labels: Sequence[str]) -> str:
+        """How many answers held a part that is no label."""
+        known = (*labels, NONE)
+        count = sum(NO_LABEL in [label_of(part, known) for part in row["text"].split(",")] for row in details)
+        return f"{count} of {len(answers)} test answers held a part that is no label; it was ignored." if count else ""
+
+    def answered(self, text: str, answer: list[str], details: Any, labels: Sequence[str]) -> dict[str, Any]:
+        """The labels, and every label's probability, or what was written."""
+        scores = dict(zip(labels, details, strict=True)) if isinstance(details, list) else details
+        return {"text": text, "labels": answer, "scores": scores}
+
+
+def labels_from(probabilities: Sequence[float], labels: Sequence[str], threshold: float) -> list[str]:
+    """The sorted names of the labels whose probability reaches the threshold."""
+    return sorted(label for label, value in zip(labels, probabilities, strict=True) if value >= threshold)
+
+
+def _listed(value: Any, place: str) -> list[Any]:
+    """A row's labels; an empty field holds none."""
+    if value is None or (isinstance(value, float) and np.isnan(value)):
+        return []
+    if not isinstance(value, str | list | tuple | np.ndarray):
+        raise UserError(f"{place}: the labels {value!r} are no list. Write a list, or words separated by blanks.")
+    return as_list(value, place)
+
+
+def _is_set(value: Any, column: str, place: str) -> bool:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = float("nan")
+    if number not in (0, 1):
+        raise UserError(f"{place}: the column '{column}' holds {value!r}, not 0 or 1. Write 1 where the label applies.")
+    return number == 1
