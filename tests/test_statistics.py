@@ -151,14 +151,14 @@ def test_verdicts_follow_the_written_rule(study: Write, tmp_path: Path) -> None:
     assert judged(out) == {"full": BEST, "lora": EQUAL, "dora": EQUAL, "freeze": WORSE, "ia3": FAILS, "untuned": WORSE}
     written = (out / "report.md").read_text()
     assert "Statistically tied with full: lora, dora. The differences are not significant" in written
-    assert "Trained, and no better than the untuned model: ia3." in written
+    assert "Not significantly better than the untuned model after training: ia3." in written
     assert "Every pair of techniques" in written
 
 
 def test_the_best_technique_fails_too_where_it_is_no_better_than_untuned(study: Write, tmp_path: Path) -> None:
     out = study(answered(tmp_path, "full", 203), answered(tmp_path, "untuned", 200, trainable=0))
     assert judged(out) == {"full": FAILS, "untuned": EQUAL}
-    assert "Trained, and no better than the untuned model: full." in (out / "report.md").read_text()
+    assert "Not significantly better than the untuned model after training: full." in (out / "report.md").read_text()
 
 
 def test_a_small_difference_that_is_real_is_close(study: Write, tmp_path: Path) -> None:
@@ -182,7 +182,7 @@ def test_what_cannot_be_tested_is_said(study: Write, tmp_path: Path) -> None:
     (tmp_path / "runs" / "tiny--emotion--freeze--s0" / "predictions.jsonl").write_text("{damaged")
     build(out)
     written = (out / "report.md").read_text()
-    assert "freeze was not tested: its predictions cannot be read." in written
+    assert "Not tested: freeze, because its predictions cannot be read." in written
     assert "Clearly worse than full: lora." in written
 
 

@@ -2,8 +2,8 @@
 
 The way of the data: `read/` (what files say, as comparisons and rows) -> `stats/` (paired tests, verdicts, checks,
 notices) and `charts/` (Vega-Lite) -> `sections/` (one file each; they yield the blocks of `blocks.py`) -> `formats/`
-(HTML, Markdown, LaTeX render any block; CSV, JSON and data frames are made of the records). `assemble.py` joins them and
-examines the comparisons of a large study in parallel processes.
+(HTML, Markdown, LaTeX render any block; CSV, JSON and data frames are made of the records). `assemble.py` joins them
+and examines the comparisons of a large study in parallel processes.
 
 To add a section: one file in `sections/` and one line in its `__init__.py`. No format and no template changes.
 """
