@@ -6,7 +6,7 @@ import gc
 import json
 import shlex
 import sys
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -46,7 +46,22 @@ RunDir = Annotated[Path, typer.Argument(help="the folder of a finished run: OUT/
 Kind = Literal["techniques", "tasks", "families", "studies", "recipes"]
 
 
+def _told_when_stopped(command: Callable[..., None]) -> Callable[..., None]:
+    """The command, which ends with one sentence and exit code 130 where Ctrl-C comes before or after its runs."""
+
+    @functools.wraps(command)
+    def told(*arguments: Any, **options: Any) -> None:
+        try:
+            command(*arguments, **options)
+        except KeyboardInterrupt:
+            _say("Stopped. Finished runs are kept; the same command continues.")
+            raise typer.Exit(130) from None
+
+    return told
+
+
 @app.command()
+@_told_when_stopped
 def run(
     study: StudyArgument,
     out: Annotated[Path | None, typer.Option(help="output folder; default: runs/<study>")] = None,
@@ -66,7 +81,7 @@ def run(
 ) -> None:
     """Make all runs of a study that have no result yet, then write its report.
 
-    Stop it at any moment: the same command continues. Exit code: 0 all done, 1 a run failed, 2 wrong use.
+    Stop it at any moment: the same command continues. Exit code: 0 all done, 1 a run failed, 2 wrong use, 130 stopped.
 
     Example: tunebench run my-study.yaml --workers auto --only 'bert/emotion/*'
     """
@@ -107,7 +122,7 @@ def run(
     for name, reason in failed:
         _say(f"failed: {name}: {reason}")
     if failed:
-        _say("The same command makes failed runs again; each run's error.txt contains the traceback.")
+        _say("The same command makes failed runs again; each run's error.txt has the details.")
         raise typer.Exit(1)
 
 

@@ -7,8 +7,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from tunebench.engine.events import Generating, Observer
-from tunebench.engine.measure import Stopwatch
 from tunebench.engine.precision import Autocast
 from tunebench.engine.seeds import SAMPLE, seed_of
 from tunebench.evaluation.rouge import rouge_l
@@ -23,30 +21,6 @@ _NUCLEUS = 0.9
 
 Written = Sequence[tuple[str, bool]]
 """Texts, and whether each ended with end-of-text."""
-
-
-def sample_of(
-    model: Any,
-    objective: Any,
-    examples: Sequence[Example],
-    details: Sequence[Any],
-    seed: int,
-    autocast: Autocast,
-    watch: Stopwatch,
-    observe: Observer,
-) -> Generation | None:
-    """Generated answers to some of the examples; None where the model answers with a label or score.
-
-    A model that generates its predictions has them in `details`. One that is scored by likelihood generates them here,
-    and `watch` counts the seconds.
-    """
-    if objective.writes and not objective.closed:
-        return kept_sample(objective, examples, details)
-    if not isinstance(objective, CausalLm):
-        return None
-    observe(Generating())
-    with watch.time("generation"):
-        return answer_sample(model, objective, examples, seed, autocast)
 
 
 def answer_sample(

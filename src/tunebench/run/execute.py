@@ -13,9 +13,9 @@ from tunebench._util.errors import RunError
 from tunebench.engine import measure, train, weights
 from tunebench.engine.cut import Cut
 from tunebench.engine.evaluate import score
-from tunebench.engine.events import Observer, Testing
+from tunebench.engine.events import Generating, Observer, Testing
 from tunebench.engine.frozen_trunk import TrunkCache
-from tunebench.engine.generate import sample_of
+from tunebench.engine.generate import answer_sample, kept_sample
 from tunebench.engine.latency import latency
 from tunebench.engine.observers import tracking
 from tunebench.engine.precision import Precision, autocast_of, make_accelerator
@@ -23,13 +23,15 @@ from tunebench.engine.settle import settle
 from tunebench.evaluation.metrics import METRICS
 from tunebench.families.base import fresh_of
 from tunebench.objectives.base import Features, Objective
-from tunebench.records import Done, ModelInfo, NotApplicable, Notice, Parameters, Paused
+from tunebench.objectives.causal_lm import CausalLm
+from tunebench.records import Done, Generation, ModelInfo, NotApplicable, Notice, Parameters, Paused
+from tunebench.run import remarks
 from tunebench.run.baseline import fit_baseline
 from tunebench.run.cell import Cell
 from tunebench.run.evaluate import Comparison, compared_rows, with_beams
 from tunebench.run.job import Job
 from tunebench.run.pause import VALIDATION, Pause, cost_until_now, paused
-from tunebench.run.record import Outcome, describe, remarks_on, write_answers
+from tunebench.run.record import Outcome, describe, write_answers
 from tunebench.tasks import load as data
 from tunebench.tasks.load import SPLITS, Data
 from tunebench.techniques.base import Baseline, Trained
@@ -168,17 +170,18 @@ def tune(job: Job, prepared: Prepared, observe: Observer) -> Tuned:
 def evaluate(prepared: Prepared, tuned: Tuned, observe: Observer) -> Outcome:
     """Score the whole validation split, predict the test split, and measure what an answer costs."""
     objective, features, cut, model = prepared.objective, prepared.features, prepared.cut, prepared.model
-    state, test = tuned.state, prepared.examples.splits["test"]
+    state = tuned.state
     validation = _validation(prepared, state)
-    settled, remarks = _settled(prepared)
+    settled, remark = _settled(prepared)
     observe(Testing())
     predictions, details = cut.predict("test")
     watch = measure.Stopwatch()
-    run, autocast = prepared.cell.run, prepared.autocast
-    generation = sample_of(model, objective, test, details, run.seed, autocast, watch, observe)
+    generation = _sample(prepared, details, watch, observe)
     state.seconds |= watch.seconds
     peaks, fresh = measure.Peaks(), fresh_of(model)
-    spent = latency(model, prepared.cell.technique, objective, features["test"], autocast)  # last: it may merge
+    spent = latency(
+        model, prepared.cell.technique, objective, features["test"], prepared.autocast
+    )  # last: it may merge
     truncated = {f"{split} {what}": n for split in SPLITS for what, n in features[split].truncated.items()}
     return Outcome(
         predictions=predictions,
@@ -196,8 +199,13 @@ def evaluate(prepared: Prepared, tuned: Tuned, observe: Observer) -> Outcome:
         truncated=truncated,
         tokens={split: sum(features[split].lengths) for split in SPLITS},
         notices=[
-            *remarks_on(cut, fresh, state, truncated, objective, prepared.comparison, (predictions, details), spent),
-            *remarks,
+            *remarks.on_features(truncated, objective.max_tokens),
+            *remarks.on_model(cut, fresh),
+            *remarks.on_training(state),
+            *remarks.on_comparison(prepared.comparison, state),
+            *remarks.on_latency(spent),
+            *remarks.on_answers(objective, predictions, details),
+            *remark,
         ],
         summary=tuned.summary | settled,
         generation=generation,
@@ -240,6 +248,21 @@ def _settled(prepared: Prepared) -> tuple[dict[str, Any], list[Notice]]:
     gold = prepared.cell.run.task.references(examples.splits["validation"], examples.labels)
     settled, text = objective.settle(details, gold)
     return settled, [Notice(code="settled", message=text)]
+
+
+def _sample(prepared: Prepared, details: list[Any], watch: measure.Stopwatch, observe: Observer) -> Generation | None:
+    """Answers to some test prompts, where the model answers in its own words; None where it gives a label or score.
+
+    Those that it wrote already stand in `details`; a model that was scored by likelihood writes them now.
+    """
+    objective, test = prepared.objective, prepared.examples.splits["test"]
+    if objective.writes and not objective.closed:
+        return kept_sample(objective, test, details)
+    if not isinstance(objective, CausalLm):
+        return None
+    observe(Generating())
+    with watch.time("generation"):
+        return answer_sample(prepared.model, objective, test, prepared.cell.run.seed, prepared.autocast)
 
 
 def _write_validation(path: Path, prepared: Prepared) -> None:

@@ -7,12 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from tunebench.engine import measure, train
-from tunebench.engine.cut import Cut
 from tunebench.engine.evaluate import refuse_padding, score
 from tunebench.engine.latency import Latency
 from tunebench.evaluation.bootstrap import bootstrap_intervals
 from tunebench.evaluation.metrics import METRICS
-from tunebench.objectives.base import Objective
 from tunebench.records import (
     Cost,
     DataInfo,
@@ -27,7 +25,6 @@ from tunebench.records import (
     Scores,
     write_atomically,
 )
-from tunebench.run.evaluate import Comparison
 from tunebench.run.job import Job
 from tunebench.run.pause import cost_until_now
 from tunebench.tasks.base import Task
@@ -176,82 +173,6 @@ def write_answers(
     ]
     lines = "".join(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows)
     write_atomically(path, lines.encode())
-
-
-def remarks_on(
-    cut: Cut,
-    fresh: tuple[str, ...],
-    state: train.State,
-    truncated: dict[str, int],
-    objective: Objective,
-    comparison: Comparison,
-    answers: tuple[list[Any], list[Any]],
-    latency: Latency,
-) -> list[Notice]:
-    """What a reader of the figures must know of how they came about; `answers` with their details."""
-    differs = not comparison.exact and bool(state.best_epoch)
-    return [
-        *notices(cut, fresh, state, truncated, objective.max_tokens),
-        *([compared_on(len(comparison.gold), comparison.objective)] if differs else []),
-        *not_merged(latency),
-        *unreadable(objective, answers),
-    ]
-
-
-def notices(
-    cut: Cut, fresh: tuple[str, ...], state: train.State, truncated: dict[str, int], limit: int
-) -> list[Notice]:
-    """What a reader of the figures must know of how they came about."""
-    found = [
-        Notice(code="truncated", message=f"{count} {what} were cut at {limit} tokens.")
-        for what, count in truncated.items()
-    ]
-    if cut.cached:
-        text = (
-            f"The outputs of {cut.depth} frozen stages were computed once and kept. They come from batches sorted by "
-            "length, so scores can differ in their last digits from a run that computes them at every step."
-        )
-        found.append(Notice(code="cached", message=text))
-    if cut.over_budget:
-        text = (
-            "The frozen stages' outputs exceed training.cache_gigabytes, or the disk is full: computed at every step."
-        )
-        found.append(Notice(code="uncached", message=text))
-    if fresh:
-        text = (
-            f"The checkpoint's {', '.join(fresh)} was never trained, or is missing: "
-            "it belongs to the head, and trains with it."
-        )
-        found.append(Notice(code="fresh_module", message=text))
-    losses = [epoch["train_loss"] for epoch in state.history]
-    if len(losses) > 1 and losses[-1] > losses[0]:
-        text = f"The training loss rose from {losses[0]:.3g} to {losses[-1]:.3g}: the learning rate may be too high."
-        found.append(Notice(code="diverged", message=text))
-    return found
-
-
-def compared_on(rows: int, objective: Objective) -> Notice:
-    """How epochs were compared, where it was not as the final figures are made."""
-    way = f", answers written with {objective.beams} beam{'s' * (objective.beams > 1)}" if objective.writes else ""
-    text = (
-        f"Epochs were compared on {rows} validation examples{way}. The figures are of the whole split, with "
-        "the task's own way of answering."
-    )
-    return Notice(code="comparison", message=text)
-
-
-def not_merged(latency: Latency) -> list[Notice]:
-    """Why an answer of the merged model was not timed, where one would expect it."""
-    if latency.not_merged is None:
-        return []
-    text = f"The latency of the merged model could not be measured. {latency.not_merged}"
-    return [Notice(code="not_merged", message=text)]
-
-
-def unreadable(objective: Objective, answers: tuple[list[Any], list[Any]]) -> list[Notice]:
-    """How many written answers of the test split were none of those asked for."""
-    text = objective.task.unreadable(*answers, objective.labels) if objective.writes and objective.closed else ""
-    return [Notice(code="unreadable", message=text)] if text else []
 
 
 def _said(value: float | None) -> str:

@@ -38,6 +38,8 @@ def make(job: Job, observe: Observer) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     write_run(folder, job.run, job.places)
     (folder / "error.txt").unlink(missing_ok=True)
+    if job.notices:  # an earlier result is made again: its figures are not those of the weights that come now
+        (folder / "result.json").unlink(missing_ok=True)
     watched = to_all([event_file(folder / "events.jsonl"), seldom(observe)])
     try:
         result = execute(job, watched)
