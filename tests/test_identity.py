@@ -159,7 +159,7 @@ def test_a_run_that_is_made_again_leaves_no_old_figures_if_it_is_stopped(
 # Whole studies --------------------------------------------------------------------------------------------------------
 
 
-def test_a_moved_study_goes_on_and_notices_other_data(places: Places, tmp_path: Path) -> None:
+def test_a_moved_study_goes_on_without_a_run_made_again(places: Places, tmp_path: Path) -> None:
     study = tmp_path / "study.yaml"
     study.write_text(yaml.safe_dump(CONTENT))
 
@@ -180,14 +180,6 @@ def test_a_moved_study_goes_on_and_notices_other_data(places: Places, tmp_path: 
     assert (code, "2 runs in" in printed, "1 to make." in printed) == (0, True, True)
     assert made.stat().st_mtime_ns == before
     assert {path.name for path in (elsewhere / "out" / "runs").iterdir()} == {UNTUNED.id, TFIDF.id}
-
-    change_a_letter(str(elsewhere / "data"))
-    code, printed, _ = run(elsewhere, "--only", "*/*/tfidf")
-    assert code == 0
-    assert "The data of 'emotion' are not those of one finished run: made again with today's." in printed
-    record = read_result(made.parent)
-    assert isinstance(record, Done)
-    assert "made_again" in [notice.code for notice in record.notices]
 
 
 def test_ctrl_c_before_the_first_run_ends_with_a_sentence(
