@@ -156,11 +156,17 @@ def _download(name: str, revision: str | None, files: Sequence[str], download: b
         ) from error
 
 
-@functools.cache
 def _fingerprint(folder: Path, weights: bool) -> str:
     """SHA-256 over the configuration of a folder, and all its weights if they count."""
+    paths = sorted([folder / "config.json", *(folder.glob("*.safetensors") if weights else ())])
+    return _digest(tuple((path, path.stat().st_size, path.stat().st_mtime_ns) for path in paths))
+
+
+@functools.cache
+def _digest(files: tuple[tuple[Path, int, int], ...]) -> str:
+    """Of files as they stand: size and time are there so that a changed file is read again."""
     digest = hashlib.sha256()
-    for path in sorted([folder / "config.json", *(folder.glob("*.safetensors") if weights else ())]):
+    for path, _, _ in files:
         with path.open("rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()
