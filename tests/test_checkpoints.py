@@ -66,7 +66,6 @@ def test_a_folder_made_by_save_pretrained_is_loaded_in_float32(kind: str, backbo
 
 def test_a_folder_is_identified_by_its_weights_and_configuration(folder: Path, backbones: dict[str, Path]) -> None:
     def fingerprint(place: Path) -> str:
-        checkpoints._fingerprint.cache_clear()
         return checkpoints.fetch(checkpoints.find(str(place)))[1].fingerprint
 
     original = fingerprint(backbones["bert"])
