@@ -179,9 +179,8 @@ def evaluate(prepared: Prepared, tuned: Tuned, observe: Observer) -> Outcome:
     generation = _sample(prepared, details, watch, observe)
     state.seconds |= watch.seconds
     peaks, fresh = measure.Peaks(), fresh_of(model)
-    spent = latency(
-        model, prepared.cell.technique, objective, features["test"], prepared.autocast
-    )  # last: it may merge
+    technique = prepared.cell.technique
+    spent = latency(model, technique, objective, features["test"], prepared.autocast)  # last: it may merge
     truncated = {f"{split} {what}": n for split in SPLITS for what, n in features[split].truncated.items()}
     return Outcome(
         predictions=predictions,
