@@ -258,6 +258,7 @@ def test_a_plan_counts_every_cell_offline(shell: Shell) -> None:
         "task",
         "technique",
         "label",
+        "title",
         "settings",
         "applicable",
         "reason",

@@ -60,15 +60,14 @@ def make_run(backbone: Path, data_root: Path, task: Any, technique: Any, **train
     return located
 
 
-def job_of(run: LocatedRun, folder: Path, **changes: Any) -> Job:
+def job_of(run: Run, folder: Path, **changes: Any) -> Job:
     """The run as a job in a folder."""
-    options = {"places": run._places, "family": "bert", "folder": str(folder), "cache": str(folder / "cache")}
+    places = run._places if isinstance(run, LocatedRun) else Places()
+    options = {"places": places, "family": "bert", "folder": str(folder), "cache": str(folder / "cache")}
     return Job(run=run, **{**options, **changes})
 
 
-def make(
-    run: LocatedRun, folder: Path, observe: Any = lambda event: None, cache: Path | None = None, **changes: Any
-) -> Done:
+def make(run: Run, folder: Path, observe: Any = lambda event: None, cache: Path | None = None, **changes: Any) -> Done:
     """Execute a run in a folder, as a worker does."""
     result = make_until(None, run, folder, observe, cache, **changes)
     assert isinstance(result, Done)
@@ -77,7 +76,7 @@ def make(
 
 def make_until(
     epoch: int | None,
-    run: LocatedRun,
+    run: Run,
     folder: Path,
     observe: Any = lambda event: None,
     cache: Path | None = None,

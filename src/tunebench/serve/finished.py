@@ -180,9 +180,7 @@ class FinishedRun:
         Raises:
             UserError: as `model`, the target exists, or the technique cannot be merged.
         """
-        folder = Path(target)
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise UserError(f"export {folder}: it exists and is no empty folder. Choose another one.")
+        folder = _free(target)
         merged: Any = self.cell.technique.merged(self.model)
         merged.save_pretrained(folder)
         self.objective.tokenizer.save_pretrained(folder)
@@ -220,6 +218,7 @@ def predict(
     Raises:
         UserError: as `load_finetuned`, or there is nothing to answer.
     """
+    _not_empty(texts, "predict")  # before anything is read
     return FinishedRun.load(run_dir, models).predict(texts, pairs)
 
 
@@ -229,7 +228,15 @@ def export(run_dir: str | Path, target: str | Path, models: Mapping[str, str] | 
     Raises:
         UserError: as `load_finetuned`, or the target exists.
     """
+    _free(target)  # before anything is read
     return FinishedRun.load(run_dir, models).export(target)
+
+
+def _free(target: str | Path) -> Path:
+    folder = Path(target)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UserError(f"export {folder}: it exists and is no empty folder. Choose another one.")
+    return folder
 
 
 def _not_empty(texts: Sequence[str], command: str) -> None:
