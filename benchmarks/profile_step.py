@@ -72,14 +72,14 @@ GROUP_OF = {name: group for group, names in NAMED.items() for name in names}
 class Caught(Exception):  # noqa: N818
     """Carries what a run would train, out of the run."""
 
-    def __init__(self, training: train.Training):
+    def __init__(self, training: train.TrainingSetup):
         self.training = training
 
 
-def training_of(technique: str, model: Path, table: Path, scratch: Path) -> train.Training:
+def training_of(technique: str, model: Path, table: Path, scratch: Path) -> train.TrainingSetup:
     """What `execute` hands to the loop for a technique on these texts."""
 
-    def catch(training: train.Training, *_: Any) -> train.State:
+    def catch(training: train.TrainingSetup, *_: Any) -> train.State:
         raise Caught(training)
 
     task = {"objective": "sequence_classification", "data": str(table)}
@@ -167,7 +167,7 @@ def quickest(action: Callable[[], Any], seconds: float) -> float:
     return best
 
 
-def measure(training: train.Training, batch: int, steps: int) -> dict[str, Any]:
+def measure(training: train.TrainingSetup, batch: int, steps: int) -> dict[str, Any]:
     """Times of a step, shares of its parts, and its floating-point operations."""
     training.network.train()
     optimizer = torch.optim.AdamW(training.groups, fused=True)

@@ -8,7 +8,7 @@ from transformers import T5Tokenizer
 from tests.tiny import of_whole_words
 from tunebench.zoo.pretraining.objectives import objectives
 from tunebench.zoo.pretraining.objectives._questions import Pieces, question
-from tunebench.zoo.pretraining.objectives.base import Shape, Text
+from tunebench.zoo.pretraining.objectives.base import Passage, Shape
 from tunebench.zoo.pretraining.objectives.cloze_questions import ask
 
 FREQUENT = ("the", "of", "and", "him", "were", "What", "Who", "Which", "Where", "When", "In", "Why", "How", "what",
@@ -91,9 +91,8 @@ def test_input_and_target_hold_question_text_and_answer(tokenizer: T5Tokenizer) 
     tokens = ids(tokenizer, " ".join([TEXT] * 4))
     first, end = int(tokenizer.convert_tokens_to_ids("<extra_id_0>")), 1
     for seed in range(50):
-        source, target = ask(
-            Text(tokens, np.asarray([], dtype=int)), 64, np.random.default_rng(seed), Pieces.of(tokenizer), first, end
-        )
+        passage = Passage(tokens, np.asarray([], dtype=int))
+        source, target = ask(passage, 64, np.random.default_rng(seed), Pieces.of(tokenizer), first, end)
         assert len(source) == 64
         (gap,) = np.flatnonzero(source == first)
         assert gap <= 64 // 5
@@ -106,7 +105,7 @@ def test_input_and_target_hold_question_text_and_answer(tokenizer: T5Tokenizer) 
 def test_half_of_the_texts_are_asked_about_and_padding_counts_for_nothing(tokenizer: T5Tokenizer) -> None:
     objective, plain = objectives()["cloze_questions"], objectives()["span_corruption"]
     tokens = ids(tokenizer, " ".join([TEXT] * 4))
-    some = [Text(tokens[row : row + objective.window(64)], np.asarray([], dtype=int)) for row in range(9)]
+    some = [Passage(tokens[row : row + objective.window(64)], np.asarray([], dtype=int)) for row in range(9)]
     batch = objective.batch(some, tokenizer, np.random.default_rng(0))
     alone = plain.batch(some[:5], tokenizer, np.random.default_rng(0))
     assert torch.equal(batch["input_ids"], alone["input_ids"])

@@ -67,7 +67,7 @@ def test_twenty_steps_have_the_losses_of_hf_trainer(
     assert isinstance(technique, Trained)
     losses: list[float] = []
     train.fit(
-        train.Training(
+        train.TrainingSetup(
             model=ours,
             network=ours,
             groups=technique.parameter_groups(ours, family, budget.weight_decay),

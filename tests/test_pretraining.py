@@ -21,7 +21,7 @@ from tunebench.zoo.pretraining.cross_entropy import CHUNK, summed_cross_entropy
 from tunebench.zoo.pretraining.curve import svg
 from tunebench.zoo.pretraining.muon import Muon
 from tunebench.zoo.pretraining.objectives import objectives
-from tunebench.zoo.pretraining.objectives.base import Shape, Text
+from tunebench.zoo.pretraining.objectives.base import Passage, Shape
 from tunebench.zoo.pretraining.objectives.masked_language_modelling import IGNORED, mask, pairs_of
 from tunebench.zoo.pretraining.objectives.span_corruption import corrupt, noise_spans
 from tunebench.zoo.pretraining.objectives.span_selection import ask
@@ -45,8 +45,8 @@ def silent(event: Event) -> None:
     """Nobody watches."""
 
 
-def text(*tokens: int, ends: tuple[int, ...] = ()) -> Text:
-    return Text(np.asarray(tokens), np.asarray(ends, dtype=int))
+def text(*tokens: int, ends: tuple[int, ...] = ()) -> Passage:
+    return Passage(np.asarray(tokens), np.asarray(ends, dtype=int))
 
 
 def prose(documents: int, seed: int) -> list[str]:

@@ -74,7 +74,7 @@ def test_a_row_shows_quality_with_its_interval_and_cost_in_human_units(study: Wr
     assert row["Macro F1"] == "0.5000 no interval"
     assert row["Trainable parameters"] == "4,614"
     assert row["Share"] == "0.00421 %"
-    assert (row["Prefix"], row["Train"], row["Whole run"]) == ("1.5 s", "12.3 s", "4 min 05 s")
+    assert (row["Trunk"], row["Train"], row["Whole run"]) == ("1.5 s", "12.3 s", "4 min 05 s")
     assert (row["Peak memory"], row["Saved"]) == ("1,235 MB", "0.02 MB")
     assert (row["Epochs"], row["Best epoch"], row["Seeds"]) == ("2", "2", "1 of 1")
 

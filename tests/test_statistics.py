@@ -353,7 +353,7 @@ def test_rescoring_believes_nothing_that_was_kept(
 
 def test_an_undefined_interval_is_kept_as_such(study: Write, tmp_path: Path) -> None:
     kept = Kept(tmp_path)
-    undefined = trials.Outcome(np.array([0.1]), np.array([1.0]), np.array([[np.nan, np.nan]]))
+    undefined = trials.TrialOutcome(np.array([0.1]), np.array([1.0]), np.array([[np.nan, np.nan]]))
     kept.outcome(["a"], lambda: undefined)
     kept.save()
     again = Kept(tmp_path).outcome(["a"], lambda: pytest.fail("it was kept"))

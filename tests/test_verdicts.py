@@ -12,7 +12,7 @@ from tunebench._util.errors import RunError
 from tunebench.zoo.pretraining.objectives import objectives
 from tunebench.zoo.pretraining.objectives._questions import Pieces, Words
 from tunebench.zoo.pretraining.objectives._valence import BAD, GOOD, valences
-from tunebench.zoo.pretraining.objectives.base import Shape, Text
+from tunebench.zoo.pretraining.objectives.base import Passage, Shape
 from tunebench.zoo.pretraining.objectives.verdicts import VERDICTS, judge
 
 FREQUENT = ("the", "of", "and", "It", "was", "He", "not", "They", "This", "is", "say", "it", "All", "in", "all", "How",
@@ -77,7 +77,7 @@ def test_words_are_spelt_in_lower_case_without_punctuation(tokenizer: T5Tokenize
 def test_a_judged_text_is_of_the_mind_that_is_asked_for(
     good: bool, theirs: tuple[str, ...], left_out: str, tokenizer: T5Tokenizer
 ) -> None:
-    given, pieces = Text(ids(tokenizer, TEXT), NONE), Pieces.of(tokenizer)
+    given, pieces = Passage(ids(tokenizer, TEXT), NONE), Pieces.of(tokenizer)
     judged = [judge(given, good, np.random.default_rng(seed), pieces) for seed in range(200)]
     texts = [str(tokenizer.decode(tokens)) for tokens in judged if tokens is not None]
     assert len(texts) == 200
@@ -89,18 +89,18 @@ def test_a_judged_text_is_of_the_mind_that_is_asked_for(
 def test_a_text_without_a_sentence_of_that_mind_is_not_judged(tokenizer: T5Tokenizer) -> None:
     pieces = Pieces.of(tokenizer)
     for text, good in (("He came home.", True), ("It was splendid.", False), ("It was brave and bad.", True)):
-        assert judge(Text(ids(tokenizer, text), NONE), good, np.random.default_rng(0), pieces) is None
+        assert judge(Passage(ids(tokenizer, text), NONE), good, np.random.default_rng(0), pieces) is None
 
 
 def test_a_text_of_nothing_but_verdicts_may_be_left_without_a_word(tokenizer: T5Tokenizer) -> None:
-    text, pieces = Text(ids(tokenizer, "brave splendid"), NONE), Pieces.of(tokenizer)
+    text, pieces = Passage(ids(tokenizer, "brave splendid"), NONE), Pieces.of(tokenizer)
     assert [] in [judge(text, True, np.random.default_rng(seed), pieces) for seed in range(200)]
 
 
 def batch(tokenizer: T5Tokenizer, text: str, rows: int, length: int) -> dict[str, torch.Tensor]:
     objective = objectives()["verdicts"]
     tokens = ids(tokenizer, text)[: objective.window(length)]
-    return objective.batch([Text(tokens, NONE)] * rows, tokenizer, np.random.default_rng(0))
+    return objective.batch([Passage(tokens, NONE)] * rows, tokenizer, np.random.default_rng(0))
 
 
 def test_a_batch_asks_for_good_and_bad_in_turn(tokenizer: T5Tokenizer) -> None:
@@ -152,7 +152,7 @@ def test_texts_that_say_nothing_are_refused_in_words(tokenizer: T5Tokenizer) -> 
 def test_a_mixture_has_the_parts_of_both_and_their_losses(tokenizer: T5Tokenizer) -> None:
     known = objectives()
     tokens = ids(tokenizer, " ".join([TEXT] * 12))
-    texts = [Text(tokens[row : row + known["mixture"].window(128)], NONE) for row in range(12)]
+    texts = [Passage(tokens[row : row + known["mixture"].window(128)], NONE) for row in range(12)]
     found = known["mixture"].batch(texts, tokenizer, np.random.default_rng(0))
     assert len(found["input_ids"]) == len(found["question_input_ids"]) == 3
     assert 12 <= len(found["judged_input_ids"]) <= 36  # six texts in two to six pieces
@@ -171,5 +171,5 @@ def test_a_mixture_has_the_parts_of_both_and_their_losses(tokenizer: T5Tokenizer
 def test_a_mixture_of_one_text_judges_nothing(tokenizer: T5Tokenizer) -> None:
     objective = objectives()["mixture"]
     tokens = ids(tokenizer, " ".join([TEXT] * 12))[: objective.window(64)]
-    found = objective.batch([Text(tokens, NONE)], tokenizer, np.random.default_rng(0))
+    found = objective.batch([Passage(tokens, NONE)], tokenizer, np.random.default_rng(0))
     assert not [name for name in found if name.startswith("judged_")]

@@ -74,7 +74,7 @@ class Adaptation(Protocol):
 
 
 @dataclass(frozen=True)
-class Training:
+class TrainingSetup:
     """What one run trains.
 
     Attributes:
@@ -99,7 +99,12 @@ class Training:
 
 
 def fit(
-    training: Training, budget: Budget, seed: int, resume: Resume, observe: Observer, until_epoch: int | None = None
+    training: TrainingSetup,
+    budget: Budget,
+    seed: int,
+    resume: Resume,
+    observe: Observer,
+    until_epoch: int | None = None,
 ) -> State:
     """Train until the epochs or the patience are used up, from the newest checkpoint where there is one.
 
@@ -167,7 +172,9 @@ def is_over(state: State, budget: Budget) -> bool:
     return state.epoch >= budget.epochs or state.epoch - (state.best_epoch or 0) >= budget.patience
 
 
-def _step(training: Training, optimizer: torch.optim.Optimizer, indices: list[int], budget: Budget, step: int) -> float:
+def _step(
+    training: TrainingSetup, optimizer: torch.optim.Optimizer, indices: list[int], budget: Budget, step: int
+) -> float:
     """One optimizer step; returns the batch's mean loss."""
     loss = 0.0
     for part, weight in _micro_batches(training, indices, budget.micro_batch_size):
@@ -197,7 +204,7 @@ def _step(training: Training, optimizer: torch.optim.Optimizer, indices: list[in
 
 
 def _micro_batches(
-    training: Training, indices: list[int], size: int | None
+    training: TrainingSetup, indices: list[int], size: int | None
 ) -> Iterator[tuple[dict[str, torch.Tensor], float]]:
     """Parts of a batch, each weighted by its share of the loss's terms: the gradient is that of the whole batch."""
     if size is None or size >= len(indices):
@@ -210,7 +217,9 @@ def _micro_batches(
             yield training.source.batch(part), count / sum(terms)
 
 
-def _end_epoch(state: State, training: Training, scores: dict[str, float | None], steps: int, watch: Stopwatch) -> None:
+def _end_epoch(
+    state: State, training: TrainingSetup, scores: dict[str, float | None], steps: int, watch: Stopwatch
+) -> None:
     name, higher_is_better = training.main_metric
     value = scores[name]
     state.epoch += 1

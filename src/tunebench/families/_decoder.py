@@ -33,7 +33,7 @@ class Names:
     dropout: str | None = None
 
 
-class Decoder(Family):
+class DecoderFamily(Family):
     """Embeddings, N layers that see earlier tokens only, and a final norm. A classifier reads the last real token."""
 
     architecture = "decoder"

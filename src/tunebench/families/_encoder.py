@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 
-class Encoder(Family):
+class EncoderFamily(Family):
     """Embeddings, N layers and, in some, a pooler that reads the first token."""
 
     architecture = "encoder"

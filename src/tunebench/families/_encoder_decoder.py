@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 
-class EncoderDecoder(Family):
+class EncoderDecoderFamily(Family):
     """Two stacks over shared embeddings, and no new head. A cut lies within or above the encoder."""
 
     architecture = "encoder-decoder"

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from tunebench._util.errors import UserError
-from tunebench.families._encoder import Encoder
+from tunebench.families._encoder import EncoderFamily
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -24,7 +24,7 @@ _BERT_BASE = {
 _POSITIONS_AFTER_PADDING = ("roberta", "xlm-roberta", "camembert")
 
 
-class Bert(Encoder):
+class Bert(EncoderFamily):
     """Embeddings, N layers and, in all but ELECTRA, a pooler that reads the first token."""
 
     name = "bert"

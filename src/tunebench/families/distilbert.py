@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from tunebench.families._encoder import Encoder
+from tunebench.families._encoder import EncoderFamily
 
 if TYPE_CHECKING:
     from torch import nn
 
 
-class DistilBert(Encoder):
+class DistilBert(EncoderFamily):
     """Embeddings and N layers. The head's own first layer pools the first token.
 
     The layers take no keys and values from outside, so that the top one cannot be computed for one token only.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from tunebench.families._decoder import Decoder, Names, last_real
+from tunebench.families._decoder import DecoderFamily, Names, last_real
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 _GPT2 = {"model_type": "gpt2", "vocab_size": 50257, "n_embd": 768, "n_layer": 12, "n_head": 12, "n_positions": 1024}
 
 
-class Gpt2(Decoder):
+class Gpt2(DecoderFamily):
     """Embeddings of tokens and positions, N layers that see earlier tokens only, and a final norm.
 
     A classifier reads the last real token. One module computes query, key and value.

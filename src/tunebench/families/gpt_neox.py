@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
-from tunebench.families._decoder import Decoder, Names
+from tunebench.families._decoder import DecoderFamily, Names
 
 
-class GptNeoX(Decoder):
+class GptNeoX(DecoderFamily):
     """Embeddings, N layers that see earlier tokens only, with rotary positions, and a final norm.
 
     A classifier reads the last real token. One module computes query, key and value; layers rotate their own keys, so

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from tunebench.families._decoder import Decoder, Names
+from tunebench.families._decoder import DecoderFamily, Names
 from tunebench.families.base import base_of
 
 if TYPE_CHECKING:
     from torch import nn
 
 
-class Llama(Decoder):
+class Llama(DecoderFamily):
     """Embeddings, N layers that see earlier tokens only, with rotary positions, and a final norm.
 
     A classifier reads the last real token. Layers rotate their own keys, so that the top one cannot be computed for one

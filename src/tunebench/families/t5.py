@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from tunebench.families._encoder_decoder import EncoderDecoder
+from tunebench.families._encoder_decoder import EncoderDecoderFamily
 from tunebench.families.base import Split, Stage, base_of
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ _T5 = {
 _FEED_FORWARD = ("layer.1.DenseReluDense", "layer.2.DenseReluDense")  # in an encoder's layer, in a decoder's
 
 
-class T5(EncoderDecoder):
+class T5(EncoderDecoderFamily):
     """An encoder and a decoder over shared embeddings, with learnt biases of relative positions and no new head.
 
     Stages are the embeddings, the encoder's layers (its norm belongs to the last), the decoder's layers, and the

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from tunebench.families._encoder_decoder import EncoderDecoder
+from tunebench.families._encoder_decoder import EncoderDecoderFamily
 from tunebench.families.base import Split, Stage, base_of
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ _BASE = {
 }
 
 
-class OriginalTransformer(EncoderDecoder):
+class OriginalTransformer(EncoderDecoderFamily):
     """An encoder and a decoder over shared embeddings, with sinusoids for positions and a norm behind each sub-layer.
 
     Nobody has pretrained one: `pocket-transformer` is shipped as a shape with a tokenizer, which from_scratch trains,

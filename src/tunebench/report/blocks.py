@@ -25,7 +25,7 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Entry:
+class TableEntry:
     """One field: a text, a smaller note, the mark of the best, and how many columns it takes.
 
     `order` is the number that it is sorted by, where the text is no bare number; `shade` (0 to 1) colours it.
@@ -50,7 +50,7 @@ class Table:
 
     caption: str
     columns: tuple[Column, ...]
-    rows: tuple[tuple[Entry, ...], ...]
+    rows: tuple[tuple[TableEntry, ...], ...]
     fixed: bool = False
     paper: bool = False
 
@@ -171,10 +171,10 @@ def walk(blocks: Sequence[Block]) -> Iterator[Block]:
 
 
 def table(
-    caption: str, columns: Sequence[Column], rows: Sequence[Sequence[Entry | str]], *, fixed: bool = False
+    caption: str, columns: Sequence[Column], rows: Sequence[Sequence[TableEntry | str]], *, fixed: bool = False
 ) -> Table:
     """A table whose plain strings become entries."""
-    entries = [tuple(Entry(entry) if isinstance(entry, str) else entry for entry in row) for row in rows]
+    entries = [tuple(TableEntry(entry) if isinstance(entry, str) else entry for entry in row) for row in rows]
     return Table(caption, tuple(columns), tuple(entries), fixed)
 
 

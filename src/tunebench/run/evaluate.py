@@ -13,7 +13,7 @@ from tunebench.objectives.base import Objective
 
 
 @dataclass
-class Comparison:
+class EpochComparison:
     """The validation examples that epochs are compared on, and the answers to them after the newest epoch.
 
     Attributes:

@@ -28,7 +28,7 @@ from tunebench.records import Done, Generation, ModelInfo, NotApplicable, Notice
 from tunebench.run import remarks
 from tunebench.run.baseline import fit_baseline
 from tunebench.run.cell import Cell
-from tunebench.run.evaluate import Comparison, compared_rows, with_beams
+from tunebench.run.evaluate import EpochComparison, compared_rows, with_beams
 from tunebench.run.job import Job
 from tunebench.run.pause import VALIDATION, Pause, cost_until_now, paused
 from tunebench.run.record import Outcome, describe, write_answers
@@ -46,7 +46,7 @@ class Prepared:
     examples: Data
     objective: Objective
     features: dict[str, Features]
-    comparison: Comparison
+    comparison: EpochComparison
     model: Any
     parameters: Parameters
     backbone: ModelInfo
@@ -141,7 +141,7 @@ def tune(job: Job, prepared: Prepared, observe: Observer) -> Tuned:
     best = folder / weights.BEST
     inputs = f"{prepared.examples.fingerprint()} {prepared.backbone.fingerprint}"
     with tracking(prepared.accelerator, "tunebench", {"run": run.id}, observe) as watched:
-        training = train.Training(
+        training = train.TrainingSetup(
             model=model,
             network=prepared.cut.network,
             groups=technique.parameter_groups(model, prepared.cell.family, run.training.weight_decay),
@@ -219,14 +219,14 @@ def _pause(prepared: Prepared, tuned: Tuned) -> Pause:
     return Pause(tuned.state, prepared.cut.watch.seconds.get("trunk", 0.0), measure.Peaks())
 
 
-def _comparison(cell: Cell, examples: Data, objective: Objective) -> Comparison:
+def _comparison(cell: Cell, examples: Data, objective: Objective) -> EpochComparison:
     budget, whole = cell.run.training, examples.splits["validation"]
     rows = compared_rows(budget.validation_rows, len(whole))
     compared = [whole[row] for row in rows]
     split = "validation" if len(compared) == len(whole) else "comparison"
     cheaper = with_beams(objective, budget.validation_beams)
     gold = cell.run.task.references(compared, examples.labels)
-    return Comparison(split, rows, compared, gold, cheaper, split == "validation" and cheaper is objective)
+    return EpochComparison(split, rows, compared, gold, cheaper, split == "validation" and cheaper is objective)
 
 
 def _validation(prepared: Prepared, state: train.State) -> dict[str, float | None]:

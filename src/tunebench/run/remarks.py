@@ -8,7 +8,7 @@ from tunebench.engine.cut import Cut
 from tunebench.engine.latency import Latency
 from tunebench.objectives.base import Objective
 from tunebench.records import Notice
-from tunebench.run.evaluate import Comparison
+from tunebench.run.evaluate import EpochComparison
 
 
 def on_features(truncated: Mapping[str, int], limit: int) -> list[Notice]:
@@ -51,7 +51,7 @@ def on_training(state: train.State) -> list[Notice]:
     return [Notice(code="diverged", message=text)]
 
 
-def on_comparison(comparison: Comparison, state: train.State) -> list[Notice]:
+def on_comparison(comparison: EpochComparison, state: train.State) -> list[Notice]:
     """How epochs were compared, where it was not as the final figures are made."""
     if comparison.exact or not state.best_epoch:
         return []

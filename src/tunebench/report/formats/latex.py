@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from tunebench.report.blocks import Entry, Report, Table, walk
+from tunebench.report.blocks import Report, Table, TableEntry, walk
 
 _SPECIAL = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
@@ -43,7 +43,7 @@ def latex_table(table: Table) -> str:
     )
 
 
-def _fields(row: Sequence[Entry]) -> list[str]:
+def _fields(row: Sequence[TableEntry]) -> list[str]:
     fields = []
     for entry in row:
         shown = escaped(entry.text)

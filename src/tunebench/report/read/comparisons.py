@@ -101,7 +101,7 @@ class Row:
 
     @property
     def train_seconds(self) -> float | None:
-        """Mean seconds of prefix and training together: what tuning takes."""
+        """Mean seconds of trunk and training together: what tuning takes."""
         spent = [result.cost.trunk_seconds + result.cost.train_seconds for result in self.done]
         return sum(spent) / len(spent) if spent else None
 

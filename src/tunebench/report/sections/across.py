@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from tunebench.report import text
-from tunebench.report.blocks import BEST, Column, Columns, Entry, Heading, Section, Table, Text, for_paper, table
+from tunebench.report.blocks import BEST, Column, Columns, Heading, Section, Table, TableEntry, Text, for_paper, table
 from tunebench.report.read.comparisons import Comparison
 from tunebench.report.sections.base import Whole
 from tunebench.report.stats.paired import Pairs
@@ -36,14 +36,14 @@ def family_table(group: Sequence[tuple[Comparison, Pairs | None]]) -> Table:
     return table("Main metric and verdict of each technique on each task", columns, rows)
 
 
-def _verdict(comparison: Comparison, label: str, tests: Pairs | None) -> Entry:
+def _verdict(comparison: Comparison, label: str, tests: Pairs | None) -> TableEntry:
     row = next((row for row in comparison.rows if row.label == label), None)
     if row is None:
-        return Entry(text.ABSENT)
+        return TableEntry(text.ABSENT)
     if not row.done:
         statuses = dict.fromkeys(run.status.replace("_", " ") for run in row.runs)
-        return Entry(", ".join(statuses) or row.troubles[0].partition(":")[0])
+        return TableEntry(", ".join(statuses) or row.troubles[0].partition(":")[0])
     notes = [verdict(comparison, row, tests) or ""]
     notes += [f"{len(row.done)} of {len(row.runs)} seeds"] if len(row.done) < len(row.runs) else []
     mean = comparison.main_score(row).mean
-    return Entry(text.score(mean), ", ".join(filter(None, notes)), row in comparison.best, order=mean)
+    return TableEntry(text.score(mean), ", ".join(filter(None, notes)), row in comparison.best, order=mean)

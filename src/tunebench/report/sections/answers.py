@@ -2,7 +2,7 @@
 
 from tunebench.records import Done, Generation
 from tunebench.report import text
-from tunebench.report.blocks import Block, Column, Entry, Table, table
+from tunebench.report.blocks import Block, Column, Table, TableEntry, table
 from tunebench.report.read.comparisons import Comparison
 from tunebench.report.sections.base import Case
 
@@ -41,8 +41,8 @@ def _closeness(written: list[tuple[str, Done, Generation]]) -> Table:
     rows = [
         [
             label,
-            *(Entry(text.score(sample.rouge_l[way]), order=sample.rouge_l[way]) for way in ways),
-            *(Entry(f"{sample.ended[way]} of {len(sample.answers)}", order=sample.ended[way]) for way in ways),
+            *(TableEntry(text.score(sample.rouge_l[way]), order=sample.rouge_l[way]) for way in ways),
+            *(TableEntry(f"{sample.ended[way]} of {len(sample.answers)}", order=sample.ended[way]) for way in ways),
             *([_seconds(result.cost.generation_seconds)] if len(ways) > 1 else []),
         ]
         for label, result, sample in written
@@ -54,8 +54,8 @@ def _closeness(written: list[tuple[str, Done, Generation]]) -> Table:
     )
 
 
-def _seconds(spent: float) -> Entry:
-    return Entry(text.seconds(spent), order=spent)
+def _seconds(spent: float) -> TableEntry:
+    return TableEntry(text.seconds(spent), order=spent)
 
 
 def _texts(written: list[tuple[str, Done, Generation]], number: int) -> Table:

@@ -5,7 +5,7 @@ from typing import Any
 
 from tunebench.records import Done
 from tunebench.report import text
-from tunebench.report.blocks import Block, Column, Details, Entry, Heading, Section, Table, Text, table
+from tunebench.report.blocks import Block, Column, Details, Heading, Section, Table, TableEntry, Text, table
 from tunebench.report.read.comparisons import Comparison
 from tunebench.report.sections._differences import differences
 from tunebench.report.sections.base import Whole
@@ -42,11 +42,11 @@ def _pairs(comparison: Comparison, tests: Pairs) -> Table:
         [
             first,
             second,
-            Entry(
+            TableEntry(
                 text.score(abs(d.value)), text.interval(_turned(d)) if d.interval else "no interval", order=abs(d.value)
             ),
-            Entry(_chance(d.p), order=d.p),
-            Entry(_chance(d.adjusted), order=d.adjusted),
+            TableEntry(_chance(d.p), order=d.p),
+            TableEntry(_chance(d.adjusted), order=d.adjusted),
         ]
         for d in tests.differences
         for first, second in [(d.first, d.second) if d.value >= 0 else (d.second, d.first)]
@@ -72,7 +72,7 @@ def _runs(comparison: Comparison) -> Table:
         "Steps",
         "Train tokens",
         "Tokens/s",
-        "Prefix",
+        "Trunk",
         "Train",
         "Evaluate",
         "Whole run",
@@ -82,7 +82,7 @@ def _runs(comparison: Comparison) -> Table:
     columns = [
         Column("Run", numeric=False),
         *map(Column, titles),
-        Column("Prefix cached", numeric=False),
+        Column("Trunk cached", numeric=False),
         Column("Folder", numeric=False),
     ]
     rows = []
@@ -93,25 +93,25 @@ def _runs(comparison: Comparison) -> Table:
                 rows.append([name, *_figures(run.result), run.plan.id])
             else:
                 words = text.one_line(f": {run.result.reason}", 300) if run.result else ""
-                rows.append([name, Entry(f"{run.status.replace('_', ' ')}{words}", span=len(columns) - 1)])
+                rows.append([name, TableEntry(f"{run.status.replace('_', ' ')}{words}", span=len(columns) - 1)])
     return table(f"{comparison.task} with {comparison.model}", columns, rows)
 
 
-def _figures(result: Done) -> list[Entry | str]:
+def _figures(result: Done) -> list[TableEntry | str]:
     main, cost = result.main_metric, result.cost
     bounds = result.intervals.get(main.name)
     return [
-        Entry(text.score(main.value), text.interval(bounds) if bounds else "no interval", order=main.value),
+        TableEntry(text.score(main.value), text.interval(bounds) if bounds else "no interval", order=main.value),
         text.ABSENT if result.best_epoch is None else str(result.best_epoch),
         str(cost.epochs),
         text.count(cost.steps),
         text.count(cost.train_tokens),
         text.ABSENT if cost.tokens_per_second is None else f"{cost.tokens_per_second:,.0f}",
         *(
-            Entry(text.seconds(spent), order=spent)
+            TableEntry(text.seconds(spent), order=spent)
             for spent in (cost.trunk_seconds, cost.train_seconds, cost.evaluation_seconds, cost.total_seconds)
         ),
-        *(Entry(text.megabytes(size), order=size) for size in (cost.peak_memory_bytes, cost.saved_bytes)),
+        *(TableEntry(text.megabytes(size), order=size) for size in (cost.peak_memory_bytes, cost.saved_bytes)),
         "yes" if cost.cached else "no",
     ]
 

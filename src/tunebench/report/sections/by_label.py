@@ -8,7 +8,7 @@ from typing import Any
 from tunebench.evaluation.entities import entities
 from tunebench.evaluation.metrics import METRICS
 from tunebench.report import text
-from tunebench.report.blocks import Block, Column, Details, Entry, Table, table
+from tunebench.report.blocks import Block, Column, Details, Table, TableEntry, table
 from tunebench.report.read.comparisons import Comparison, Row
 from tunebench.report.read.predictions import Answers
 from tunebench.report.sections.base import Case
@@ -73,7 +73,7 @@ def by_label(found: Sequence[Found]) -> list[Table]:
         scores = {label: _f1(count.get(name, (0, 0, 0))) for label, count in counts.items()}
         best = max(scores.values())
         there = counts[first].get(name, (0, 0, 0))[2] // seeds[first]
-        shown = [Entry(f"{value:.3f}", best=0 < value == best, order=value) for value in scores.values()]
+        shown = [TableEntry(f"{value:.3f}", best=0 < value == best, order=value) for value in scores.values()]
         rows.append([name, text.count(there), *shown])
     what = "entity type" if form == "tags" else "label"
     return [table(f"F1 on each {what}{_over(seeds)}", columns, rows)]
@@ -98,7 +98,7 @@ def _matrix(row: Row, counts: Counter[tuple[str, str]], labels: Sequence[str]) -
             [
                 true,
                 *(
-                    Entry(text.count(n), order=n, shade=n / total if total else 0.0, best=answer == true and n > 0)
+                    TableEntry(text.count(n), order=n, shade=n / total if total else 0.0, best=answer == true and n > 0)
                     for answer, n in fields
                 ),
             ]

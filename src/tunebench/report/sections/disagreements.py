@@ -8,7 +8,7 @@ import numpy as np
 from tunebench.evaluation.entities import spans
 from tunebench.evaluation.metrics import METRICS, Metric
 from tunebench.report import text
-from tunebench.report.blocks import Block, Column, Details, Entry, Table, table
+from tunebench.report.blocks import Block, Column, Details, Table, TableEntry, table
 from tunebench.report.read.comparisons import Comparison, Row
 from tunebench.report.read.predictions import Answers
 from tunebench.report.sections.base import Case
@@ -136,13 +136,13 @@ def _side_by_side(
     return table("Test examples on which techniques differ most", columns, rows)
 
 
-def _answer(metric: Metric, prediction: Any, true: Any, score: float, words: str | None) -> Entry:
+def _answer(metric: Metric, prediction: Any, true: Any, score: float, words: str | None) -> TableEntry:
     if isinstance(prediction, dict):  # likelihoods
-        return Entry(text.score(float(score)), order=float(score))
+        return TableEntry(text.score(float(score)), order=float(score))
     if isinstance(prediction, float | int):
-        return Entry(f"{prediction:.2f}", f"off by {score:.2f}", order=float(score))
+        return TableEntry(f"{prediction:.2f}", f"off by {score:.2f}", order=float(score))
     mark = RIGHT if prediction == true else WRONG
-    return Entry(f"{mark} {_shown(metric, prediction, words)}")
+    return TableEntry(f"{mark} {_shown(metric, prediction, words)}")
 
 
 def _shown(metric: Metric, answer: Any, words: str | None) -> str:
@@ -167,12 +167,12 @@ def _texts(
 ) -> Table:
     gold = next(iter(found.values()))[1][n]
     columns = [Column("Technique", numeric=False), Column("Text", numeric=False), Column(metric.title)]
-    rows: list[list[Entry | str]] = [
+    rows: list[list[TableEntry | str]] = [
         ["(reference)", _cut(gold if isinstance(gold, str) else " / ".join(gold)), text.ABSENT]
     ]
     for label, (predictions, _) in found.items():
         value = float(scores[label][n])
-        rows.append([label, _cut(predictions[n]) or "(nothing)", Entry(text.score(value), order=value)])
+        rows.append([label, _cut(predictions[n]) or "(nothing)", TableEntry(text.score(value), order=value)])
     asked = f": “{_cut(inputs[n])}”" if inputs and n < len(inputs) else ""
     return table(f"Test example {n}{asked}", columns, rows, fixed=True)
 

@@ -5,7 +5,7 @@ from statistics import fmean
 
 from tunebench.records import Cost, Done
 from tunebench.report import text
-from tunebench.report.blocks import BEST, Block, Column, Entry, Table, Text, for_paper, items, table
+from tunebench.report.blocks import BEST, Block, Column, Table, TableEntry, Text, for_paper, items, table
 from tunebench.report.read.comparisons import Comparison, Row, Score
 from tunebench.report.read.costs import TARGET, fronts, latencies, seconds_to_target
 from tunebench.report.sections.base import Case
@@ -52,43 +52,43 @@ def _caption(comparison: Comparison) -> str:
     return f"{split.capitalize()} split, sorted by {text.metric_title(name)}, {'highest' if higher else 'lowest'} first"
 
 
-def _name(row: Row) -> Entry:
+def _name(row: Row) -> TableEntry:
     notes = ["baseline: no weights tuned"] if row.baseline else []
     if 0 < len(row.done) < len(row.runs):
         notes.append(f"only {len(row.done)} of {len(row.runs)} seeds")
-    return Entry(row.label, ", ".join(notes))
+    return TableEntry(row.label, ", ".join(notes))
 
 
-def _parameters(row: Row) -> list[Entry]:
+def _parameters(row: Row) -> list[TableEntry]:
     if row.parameters is None:
-        return [Entry(text.ABSENT), Entry(text.ABSENT)]
+        return [TableEntry(text.ABSENT), TableEntry(text.ABSENT)]
     trainable, total = row.parameters.trainable, row.parameters.total
     if row.without_backbone:  # all of its own are no share of a model
-        return [Entry(text.count(trainable), order=trainable), Entry(text.ABSENT)]
-    part = Entry(text.share(trainable, total), order=trainable / total if total else None)
-    return [Entry(text.count(trainable), order=trainable), part]
+        return [TableEntry(text.count(trainable), order=trainable), TableEntry(text.ABSENT)]
+    part = TableEntry(text.share(trainable, total), order=trainable / total if total else None)
+    return [TableEntry(text.count(trainable), order=trainable), part]
 
 
-CostColumn = tuple[Column, Callable[[Sequence[Done]], Entry]]
+CostColumn = tuple[Column, Callable[[Sequence[Done]], TableEntry]]
 
 
 def _cost_columns(comparison: Comparison) -> list[CostColumn]:
-    def mean_seconds(of: Callable[[Cost], float]) -> Callable[[Sequence[Done]], Entry]:
-        def shown(done: Sequence[Done]) -> Entry:
+    def mean_seconds(of: Callable[[Cost], float]) -> Callable[[Sequence[Done]], TableEntry]:
+        def shown(done: Sequence[Done]) -> TableEntry:
             mean = fmean(of(result.cost) for result in done)
-            return Entry(text.seconds(mean), order=mean)
+            return TableEntry(text.seconds(mean), order=mean)
 
         return shown
 
-    def most(of: Callable[[Cost], int | None]) -> Callable[[Sequence[Done]], Entry]:
-        def shown(done: Sequence[Done]) -> Entry:
+    def most(of: Callable[[Cost], int | None]) -> Callable[[Sequence[Done]], TableEntry]:
+        def shown(done: Sequence[Done]) -> TableEntry:
             known = [size for result in done if (size := of(result.cost)) is not None]
-            return Entry(text.megabytes(max(known)), order=max(known)) if known else Entry(text.ABSENT)
+            return TableEntry(text.megabytes(max(known)), order=max(known)) if known else TableEntry(text.ABSENT)
 
         return shown
 
     columns: list[CostColumn] = [
-        (Column("Prefix"), mean_seconds(lambda cost: cost.trunk_seconds)),
+        (Column("Trunk"), mean_seconds(lambda cost: cost.trunk_seconds)),
         (Column("Train"), mean_seconds(lambda cost: cost.train_seconds)),
         (Column("To target", note=f"{100 * TARGET:g} % of the best"), lambda done: _to_target(comparison, done)),
         (Column("Whole run"), mean_seconds(lambda cost: cost.total_seconds)),
@@ -109,24 +109,24 @@ def _cost_columns(comparison: Comparison) -> list[CostColumn]:
     return [pair for pair in columns if measured.get(pair[0].title, True)]
 
 
-def _to_target(comparison: Comparison, done: Sequence[Done]) -> Entry:
+def _to_target(comparison: Comparison, done: Sequence[Done]) -> TableEntry:
     found = seconds_to_target(comparison, done)
     reached = [spent for spent in found if spent is not None]
     if len(reached) == len(found):
-        return Entry(text.seconds(fmean(reached)), order=fmean(reached))
-    return Entry(f"{len(reached)} of {len(found)} seeds" if reached else "not reached")
+        return TableEntry(text.seconds(fmean(reached)), order=fmean(reached))
+    return TableEntry(f"{len(reached)} of {len(found)} seeds" if reached else "not reached")
 
 
-def _latency(seconds: float | None) -> Entry:
-    return Entry(text.latency(seconds), order=seconds)
+def _latency(seconds: float | None) -> TableEntry:
+    return TableEntry(text.latency(seconds), order=seconds)
 
 
-def _best_epoch(done: Sequence[Done]) -> Entry:
+def _best_epoch(done: Sequence[Done]) -> TableEntry:
     return _span([result.best_epoch for result in done if result.best_epoch is not None])
 
 
-def _span(values: list[int]) -> Entry:
-    return Entry(text.span(values), order=max(values)) if values else Entry(text.ABSENT)
+def _span(values: list[int]) -> TableEntry:
+    return TableEntry(text.span(values), order=max(values)) if values else TableEntry(text.ABSENT)
 
 
 def _outcome(
@@ -137,10 +137,10 @@ def _outcome(
     unbeaten: Sequence[str],
     troubled: bool,
     width: int,
-) -> list[Entry]:
+) -> list[TableEntry]:
     troubles = text.one_line("; ".join(row.troubles))
     if not row.done:
-        return [Entry(troubles, span=width)]
+        return [TableEntry(troubles, span=width)]
     first, *others = comparison.metrics
     entries = [
         _score(row.score(first), best=row in comparison.best),
@@ -148,26 +148,26 @@ def _outcome(
         *(_judged(row, comparison, tests) if tests else []),
         *_parameters(row),
         *(shown(row.done) for _, shown in costs),
-        Entry(", ".join(unbeaten) or text.ABSENT),
-        Entry(f"{len(row.done)} of {len(row.runs)}", order=len(row.done)),
+        TableEntry(", ".join(unbeaten) or text.ABSENT),
+        TableEntry(f"{len(row.done)} of {len(row.runs)}", order=len(row.done)),
     ]
-    return [*entries, Entry(troubles or "done")] if troubled else entries
+    return [*entries, TableEntry(troubles or "done")] if troubled else entries
 
 
-def _judged(row: Row, comparison: Comparison, tests: Pairs) -> list[Entry]:
+def _judged(row: Row, comparison: Comparison, tests: Pairs) -> list[TableEntry]:
     if row.label not in tests.groups:
-        return [Entry("not tested", tests.left_out.get(row.label, "")), Entry(text.ABSENT)]
-    return [Entry(verdict(comparison, row, tests) or text.ABSENT), Entry(tests.groups[row.label])]
+        return [TableEntry("not tested", tests.left_out.get(row.label, "")), TableEntry(text.ABSENT)]
+    return [TableEntry(verdict(comparison, row, tests) or text.ABSENT), TableEntry(tests.groups[row.label])]
 
 
-def _score(score: Score, best: bool = False) -> Entry:
+def _score(score: Score, best: bool = False) -> TableEntry:
     if not score.values:
-        return Entry(text.ABSENT)
+        return TableEntry(text.ABSENT)
     missing = sum(value is None for value in score.values)
     if missing:
-        return Entry(text.UNDEFINED, f"in {missing} of {len(score.values)} seeds" if len(score.values) > 1 else "")
+        return TableEntry(text.UNDEFINED, f"in {missing} of {len(score.values)} seeds" if len(score.values) > 1 else "")
     if len(score.values) > 1 and score.range:
         note = f"{text.score(score.range[0])}..{text.score(score.range[1])}"
     else:
         note = text.interval(score.interval) if score.interval else "no interval"
-    return Entry(text.score(score.mean), note, best, order=score.mean)
+    return TableEntry(text.score(score.mean), note, best, order=score.mean)

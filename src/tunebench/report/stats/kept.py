@@ -14,7 +14,7 @@ from tunebench.evaluation import bootstrap, entities, metrics, rouge
 from tunebench.evaluation.metrics import base
 from tunebench.records import read_json, write_json
 from tunebench.report.stats import draws, trials
-from tunebench.report.stats.trials import Outcome
+from tunebench.report.stats.trials import TrialOutcome
 
 FILE = ".tests.json"
 
@@ -34,7 +34,7 @@ class Kept:
         self._before = dict(read_json(self._path) or {}) if self._path else {}
         self.used: dict[str, Any] = {}
 
-    def outcome(self, content: Iterable[Any], test: Callable[[], Outcome]) -> Outcome:
+    def outcome(self, content: Iterable[Any], test: Callable[[], TrialOutcome]) -> TrialOutcome:
         """The kept outcome of this content, else the test's."""
         digest = hashlib.sha256(_code())
         for part in content:
@@ -42,7 +42,7 @@ class Kept:
         key = digest.hexdigest()
         if key in self._before:
             self.used[key] = self._before[key]
-            return Outcome(*(np.array(side, dtype=float) for side in self._before[key]))
+            return TrialOutcome(*(np.array(side, dtype=float) for side in self._before[key]))
         found = test()
         self.used[key] = [_plain(side) for side in found]
         return found

@@ -18,7 +18,7 @@ from tunebench.report.read.comparisons import Comparison, Interval, Row
 from tunebench.report.read.predictions import Answers
 from tunebench.report.stats import trials
 from tunebench.report.stats.kept import Kept
-from tunebench.report.stats.trials import Outcome
+from tunebench.report.stats.trials import TrialOutcome
 
 TRIALS = 10_000
 LEVEL = 0.05
@@ -137,7 +137,7 @@ def _statistics(metric: Metric, answers: Sequence[Sequence[Answers]]) -> np.ndar
     return counted.reshape(len(answers), len(answers[0]), len(gold), -1)
 
 
-def _differences(metric: Metric, labels: Sequence[str], outcome: Outcome) -> tuple[Difference, ...]:
+def _differences(metric: Metric, labels: Sequence[str], outcome: TrialOutcome) -> tuple[Difference, ...]:
     found = []
     pairs = itertools.combinations(labels, 2)
     for (first, second), value, p, adjusted, ends in zip(

@@ -20,7 +20,7 @@ from tunebench.report.stats import draws
 _EXACT = 2**24  # whole numbers up to it are exact in float32
 
 
-class Outcome(NamedTuple):
+class TrialOutcome(NamedTuple):
     """Of the pairs (0, 1), (0, 2), ..., (1, 2), ... of techniques.
 
     Attributes:
@@ -34,7 +34,7 @@ class Outcome(NamedTuple):
     intervals: np.ndarray
 
 
-def outcome(metric: Metric, statistics: np.ndarray, trials: int) -> Outcome:
+def outcome(metric: Metric, statistics: np.ndarray, trials: int) -> TrialOutcome:
     """What is observed, and what chance does.
 
     Args:
@@ -49,7 +49,7 @@ def outcome(metric: Metric, statistics: np.ndarray, trials: int) -> Outcome:
     product = _Product(statistics)
     with _threads().limit(limits=1, user_api="blas"):
         ps = _chances(metric, totals, product, observed, trials)
-        return Outcome(observed, ps, _intervals(metric, product, trials))
+        return TrialOutcome(observed, ps, _intervals(metric, product, trials))
 
 
 _threads = functools.cache(ThreadpoolController)
@@ -101,7 +101,7 @@ class _Product:
         self._place = [known.setdefault(row.tobytes(), len(known)) for row in rows]
         chosen = np.array([self._place.index(number) for number in range(len(known))])
         groups = [np.flatnonzero(chosen % k == n) for n in range(k)] if whole else [np.arange(len(chosen))]
-        self._parts = [_Part(group, rows[chosen[group]], whole) for group in groups if len(group)]
+        self._parts = [_Share(group, rows[chosen[group]], whole) for group in groups if len(group)]
         self._type = rows.dtype
 
     def sums(self, weights: np.ndarray) -> np.ndarray:
@@ -113,7 +113,7 @@ class _Product:
         return found[self._place].reshape(self._shape)
 
 
-class _Part:
+class _Share:
     """Rows that are multiplied together, and the examples in which any of them is not zero."""
 
     def __init__(self, place: np.ndarray, rows: np.ndarray, fewer: bool):

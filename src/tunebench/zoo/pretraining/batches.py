@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 from transformers import PreTrainedTokenizerBase
 
 from tunebench.zoo.pretraining.corpus import Corpus
-from tunebench.zoo.pretraining.objectives.base import PretrainingObjective, Text
+from tunebench.zoo.pretraining.objectives.base import Passage, PretrainingObjective
 from tunebench.zoo.pretraining.recipe import Pretraining
 
 _ORDER, _OFFSET, _NOISE, _HELD_OUT = range(4)
@@ -109,7 +109,7 @@ def held_out_batches(
     ]
 
 
-def spread_texts(corpus: Corpus, objective: PretrainingObjective, length: int, tokens: int) -> list[Text]:
+def spread_texts(corpus: Corpus, objective: PretrainingObjective, length: int, tokens: int) -> list[Passage]:
     """Windows of about so many tokens together, evenly spread over the texts."""
     size = objective.window(length)
     windows = corpus.windows(size)

@@ -11,7 +11,7 @@ from transformers import PreTrainedTokenizerBase
 
 from tunebench._util.errors import UserError
 from tunebench.records import read_json, write_json
-from tunebench.zoo.pretraining.objectives.base import Text
+from tunebench.zoo.pretraining.objectives.base import Passage
 
 _DOCUMENTS_AT_ONCE = 256
 _ID = np.uint16
@@ -32,11 +32,11 @@ class Corpus:
     ends: np.ndarray
     fingerprint: str
 
-    def text(self, start: int, size: int) -> Text:
+    def text(self, start: int, size: int) -> Passage:
         """`size` tokens from `start`."""
         first, last = np.searchsorted(self.ends, [start, start + size], side="right")
         ends = self.ends[first:last] - start
-        return Text(self.tokens[start : start + size].astype(np.int64), ends)
+        return Passage(self.tokens[start : start + size].astype(np.int64), ends)
 
     def windows(self, size: int) -> int:
         """How many texts of `size` tokens lie in it side by side.

@@ -38,7 +38,7 @@ class Shape(BaseModel):
 
 
 @dataclass(frozen=True)
-class Text:
+class Passage:
     """A stretch of the corpus.
 
     Attributes:
@@ -97,7 +97,7 @@ class PretrainingObjective(ABC):
 
     @abstractmethod
     def batch(
-        self, texts: Sequence[Text], tokenizer: PreTrainedTokenizerBase, rng: np.random.Generator
+        self, texts: Sequence[Passage], tokenizer: PreTrainedTokenizerBase, rng: np.random.Generator
     ) -> dict[str, Tensor]:
         """The model's inputs and labels; a function of its arguments, `rng`'s state included."""
 

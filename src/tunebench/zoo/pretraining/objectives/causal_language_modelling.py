@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tunebench.zoo.pretraining.objectives.base import Part, PretrainingObjective, Shape, Text
+from tunebench.zoo.pretraining.objectives.base import Part, Passage, PretrainingObjective, Shape
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -72,7 +72,7 @@ class CausalLanguageModelling(PretrainingObjective):
         return length
 
     def batch(
-        self, texts: Sequence[Text], tokenizer: PreTrainedTokenizerBase, rng: np.random.Generator
+        self, texts: Sequence[Passage], tokenizer: PreTrainedTokenizerBase, rng: np.random.Generator
     ) -> dict[str, Tensor]:
         """input_ids (batch, tokens); every token but the first of a sequence is guessed."""
         import torch

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tunebench.zoo.pretraining.objectives.base import Part, Text
+from tunebench.zoo.pretraining.objectives.base import Part, Passage
 from tunebench.zoo.pretraining.objectives.span_corruption import SpanCorruption, sentinels_and_end
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class ClozeQuestions(SpanCorruption):
     shortest = 32
 
     def batch(
-        self, texts: Sequence[Text], tokenizer: PreTrainedTokenizerBase, rng: np.random.Generator
+        self, texts: Sequence[Passage], tokenizer: PreTrainedTokenizerBase, rng: np.random.Generator
     ) -> dict[str, Tensor]:
         """input_ids and labels of span corruption, question_input_ids and question_labels of the rest.
 
@@ -62,7 +62,7 @@ class ClozeQuestions(SpanCorruption):
 
 
 def ask(
-    text: Text, length: int, rng: np.random.Generator, pieces: Any, first_sentinel: int, end: int
+    text: Passage, length: int, rng: np.random.Generator, pieces: Any, first_sentinel: int, end: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """The encoder's input of `length` tokens, and the decoder's target."""
     from tunebench.zoo.pretraining.objectives._questions import question

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tunebench.zoo.pretraining.objectives.base import Part, PretrainingObjective, Shape, Text
+from tunebench.zoo.pretraining.objectives.base import Part, Passage, PretrainingObjective, Shape
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -85,7 +85,7 @@ class MaskedLanguageModelling(PretrainingObjective):
         return length - 3
 
     def batch(
-        self, texts: Sequence[Text], tokenizer: PreTrainedTokenizerBase, rng: np.random.Generator
+        self, texts: Sequence[Passage], tokenizer: PreTrainedTokenizerBase, rng: np.random.Generator
     ) -> dict[str, Tensor]:
         """input_ids, token_type_ids, labels (batch, tokens) and next_sentence_label (batch,), 1 where B is random."""
         import torch
@@ -133,7 +133,7 @@ def _ids(tokenizer: PreTrainedTokenizerBase, *tokens: str) -> np.ndarray:
 
 
 def pairs_of(
-    texts: Sequence[Text], sentence_ends: np.ndarray, rng: np.random.Generator
+    texts: Sequence[Passage], sentence_ends: np.ndarray, rng: np.random.Generator
 ) -> list[tuple[np.ndarray, np.ndarray, bool]]:
     """(A, B, whether B is from another text), each pair as long as its text.
 
@@ -155,7 +155,7 @@ def pairs_of(
     return pairs
 
 
-def _cut(text: Text, sentence_ends: np.ndarray, rng: np.random.Generator) -> int:
+def _cut(text: Passage, sentence_ends: np.ndarray, rng: np.random.Generator) -> int:
     size = len(text.tokens)
     wanted = int(rng.integers(size // 4, size - size // 4))
     places = np.flatnonzero(np.isin(text.tokens[:-1], sentence_ends)) + 1

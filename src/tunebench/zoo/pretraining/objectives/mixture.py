@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tunebench.zoo.pretraining.objectives.base import Part, Text
+from tunebench.zoo.pretraining.objectives.base import Part, Passage
 from tunebench.zoo.pretraining.objectives.cloze_questions import ClozeQuestions
 from tunebench.zoo.pretraining.objectives.verdicts import Verdicts
 
@@ -33,7 +33,7 @@ class Mixture(ClozeQuestions):
     shortest = max(ClozeQuestions.shortest, Verdicts.shortest)
 
     def batch(
-        self, texts: Sequence[Text], tokenizer: PreTrainedTokenizerBase, rng: np.random.Generator
+        self, texts: Sequence[Passage], tokenizer: PreTrainedTokenizerBase, rng: np.random.Generator
     ) -> dict[str, Tensor]:
         """What both have; the names of the verdicts' tensors begin with judged_."""
         judged = int(JUDGED * len(texts))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tunebench.zoo.pretraining.objectives.base import Part, PretrainingObjective, Shape, Text
+from tunebench.zoo.pretraining.objectives.base import Part, Passage, PretrainingObjective, Shape
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -89,7 +89,7 @@ class SpanCorruption(PretrainingObjective):
         return size
 
     def batch(
-        self, texts: Sequence[Text], tokenizer: PreTrainedTokenizerBase, rng: np.random.Generator
+        self, texts: Sequence[Passage], tokenizer: PreTrainedTokenizerBase, rng: np.random.Generator
     ) -> dict[str, Tensor]:
         """input_ids and labels, (batch, tokens) each; texts of one length need no padding."""
         import torch

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tunebench.zoo.pretraining.objectives.base import Part, Text
+from tunebench.zoo.pretraining.objectives.base import Part, Passage
 from tunebench.zoo.pretraining.objectives.span_corruption import MEAN_SPAN, SpanCorruption, segments, sentinels_and_end
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class SpanSelection(SpanCorruption):
         graft(model, texts)
 
     def batch(
-        self, texts: Sequence[Text], tokenizer: PreTrainedTokenizerBase, rng: np.random.Generator
+        self, texts: Sequence[Passage], tokenizer: PreTrainedTokenizerBase, rng: np.random.Generator
     ) -> dict[str, Tensor]:
         """input_ids and labels of span corruption, query_input_ids and query_labels of the rest; (batch, tokens)."""
         import torch

@@ -10,7 +10,7 @@ import numpy as np
 
 from tunebench._util.errors import RunError
 from tunebench.zoo.pretraining.objectives._valence import valences
-from tunebench.zoo.pretraining.objectives.base import Part, Text
+from tunebench.zoo.pretraining.objectives.base import Part, Passage
 from tunebench.zoo.pretraining.objectives.span_corruption import SpanCorruption, sentinels_and_end
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class Verdicts(SpanCorruption):
     shortest = 32
 
     def batch(
-        self, texts: Sequence[Text], tokenizer: PreTrainedTokenizerBase, rng: np.random.Generator
+        self, texts: Sequence[Passage], tokenizer: PreTrainedTokenizerBase, rng: np.random.Generator
     ) -> dict[str, Tensor]:
         """input_ids, (pieces, tokens), padded with 0; decoder_input_ids, up to the gap, and verdicts, (pieces, 2) each.
 
@@ -103,16 +103,16 @@ class Verdicts(SpanCorruption):
         return {"verdicts": Part(total, len(words))}
 
 
-def _cut(text: Text, rng: np.random.Generator) -> list[Text]:
+def _cut(text: Passage, rng: np.random.Generator) -> list[Passage]:
     count = int(rng.integers(_PIECES[0], _PIECES[1] + 1))
     bounds = np.linspace(0, len(text.tokens), count + 1).astype(int)
     return [
-        Text(text.tokens[start:stop], text.ends[(text.ends > start) & (text.ends <= stop)] - start)
+        Passage(text.tokens[start:stop], text.ends[(text.ends > start) & (text.ends <= stop)] - start)
         for start, stop in itertools.pairwise(bounds)
     ]
 
 
-def judge(text: Text, good: bool, rng: np.random.Generator, pieces: Pieces) -> list[int] | None:
+def judge(text: Passage, good: bool, rng: np.random.Generator, pieces: Pieces) -> list[int] | None:
     """The sentences that speak for it, or against it, or neither, and some of the words that judge left out.
 
     None where no sentence is of the mind that is asked for.
