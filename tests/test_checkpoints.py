@@ -64,7 +64,9 @@ def test_a_folder_made_by_save_pretrained_is_loaded_in_float32(kind: str, backbo
     assert tokenizer.tokenize("Johnson") == ["john", "##son"]
 
 
-def test_a_folder_is_identified_by_its_weights_and_configuration(folder: Path, backbones: dict[str, Path]) -> None:
+def test_a_folder_is_identified_by_its_weights_configuration_and_tokenizer(
+    folder: Path, backbones: dict[str, Path]
+) -> None:
     def fingerprint(place: Path) -> str:
         return checkpoints.fetch(checkpoints.find(str(place)))[1].fingerprint
 
@@ -76,7 +78,11 @@ def test_a_folder_is_identified_by_its_weights_and_configuration(folder: Path, b
     changed = fingerprint(folder)
     assert changed != original
     change_weights(folder, lambda weights: {**weights, "pooler.dense.bias": weights["pooler.dense.bias"] + 1})
-    assert fingerprint(folder) not in (original, changed)
+    other_weights = fingerprint(folder)
+    assert other_weights not in (original, changed)
+    tokenizer = folder / "tokenizer.json"
+    tokenizer.write_text(tokenizer.read_text("utf-8").replace("happy", "hapqy"), "utf-8")
+    assert fingerprint(folder) not in (original, changed, other_weights)
 
 
 @pytest.mark.parametrize("content", [None, "{", "[]", "{}"], ids=["absent", "damaged", "list", "no model_type"])

@@ -15,6 +15,7 @@ from tunebench.zoo import embedded
 
 _SHAPE = ["*.json", "*.txt", "*.model"]  # configuration and tokenizer
 _WEIGHTS = ["*.safetensors"]  # never pickled ones
+_TOKENIZER = ["tokenizer*.json", "special_tokens_map.json", "added_tokens.json", "vocab.*", "merges.txt", "*.model"]
 _WAYS_OUT = "Give a local folder (--model NAME=PATH), or run once with network access so that the hub's files are kept."
 
 
@@ -157,8 +158,9 @@ def _download(name: str, revision: str | None, files: Sequence[str], download: b
 
 
 def _fingerprint(folder: Path, weights: bool) -> str:
-    """SHA-256 over the configuration of a folder, and all its weights if they count."""
-    paths = sorted([folder / "config.json", *(folder.glob("*.safetensors") if weights else ())])
+    """SHA-256 over the configuration and tokenizer of a folder, and all its weights if they count."""
+    patterns = ["config.json", *_TOKENIZER, *(_WEIGHTS if weights else ())]
+    paths = sorted({path for pattern in patterns for path in folder.glob(pattern)})
     return _digest(tuple((path, path.stat().st_size, path.stat().st_mtime_ns) for path in paths))
 
 
@@ -167,6 +169,7 @@ def _digest(files: tuple[tuple[Path, int, int], ...]) -> str:
     """Of files as they stand: size and time are there so that a changed file is read again."""
     digest = hashlib.sha256()
     for path, _, _ in files:
+        digest.update(path.name.encode())
         with path.open("rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()
