@@ -352,7 +352,10 @@ def test_a_wrong_column_is_told_with_the_closest_one(tmp_path: Path) -> None:
 
 
 def test_a_missing_file_is_told(tmp_path: Path) -> None:
-    assert refusal(own(tmp_path / "no.csv")) == f"task 'own': there is no file {tmp_path / 'no.csv'}."
+    assert (
+        refusal(own(tmp_path / "no.csv"))
+        == f"task 'own': there is no file {tmp_path / 'no.csv'}. Check the path under data."
+    )
 
 
 def test_an_unknown_ending_is_told_with_the_known_ones(tmp_path: Path) -> None:

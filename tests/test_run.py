@@ -131,7 +131,7 @@ def test_a_failing_run_stops_no_other_and_the_exit_code_is_1(finished: Finished)
 def test_a_failed_run_says_why_in_its_result_its_error_file_and_on_the_screen(finished: Finished) -> None:
     lost, scores = finished.run_dir("lost", "full"), finished.run_dir("scores", "full")
 
-    reason = "task 'lost': there is no file lost.csv."
+    reason = "task 'lost': there is no file lost.csv. Check the path under data."
     result = read_result(lost)
     assert isinstance(result, Failed)
     assert result.reason == reason
@@ -280,7 +280,8 @@ def test_predict_with_a_failed_run_is_told(finished: Finished) -> None:
 
     assert code == 2
     assert err == (
-        f"tunebench: {folder}: this run is failed (task 'lost': there is no file lost.csv.), so there is no model.\n"
+        f"tunebench: {folder}: this run is failed (task 'lost': there is no file lost.csv. "
+        "Check the path under data.), so there is no model.\n"
     )
 
 

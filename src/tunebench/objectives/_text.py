@@ -26,3 +26,13 @@ class TextObjective(Objective):
             candidates = [[text for text, is_full in zip(side, full, strict=True) if is_full] for side in texts]
             cut = self._count_cut(*candidates)
         return Features(rows_of(encoded), [row.label for row in rows], {"texts": cut} if cut else {})
+
+
+def class_head(labels: Sequence[str], problem_type: str) -> dict[str, Any]:
+    """Configuration fields of a head with one output per label; transformers chooses the loss by `problem_type`."""
+    return {
+        "num_labels": len(labels),
+        "id2label": dict(enumerate(labels)),
+        "label2id": {label: index for index, label in enumerate(labels)},
+        "problem_type": problem_type,
+    }

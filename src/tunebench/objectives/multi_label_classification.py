@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from tunebench.evaluation.metrics import METRICS
-from tunebench.objectives._text import TextObjective
+from tunebench.objectives._text import TextObjective, class_head
 from tunebench.objectives.base import Features
 from tunebench.tasks.problems.multi_label_classification import labels_from
 
@@ -27,12 +27,7 @@ class MultiLabelClassification(TextObjective):
     @staticmethod
     def head(labels: Sequence[str]) -> dict[str, Any]:
         """One output per label."""
-        return {
-            "num_labels": len(labels),
-            "id2label": dict(enumerate(labels)),
-            "label2id": {label: index for index, label in enumerate(labels)},
-            "problem_type": "multi_label_classification",
-        }
+        return class_head(labels, "multi_label_classification")
 
     def collate_labels(self, features: Features, indices: Sequence[int], width: int) -> Tensor:
         """1 where a label belongs to a text, (batch, labels), float."""

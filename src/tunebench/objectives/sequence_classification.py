@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tunebench.objectives._text import TextObjective
+from tunebench.objectives._text import TextObjective, class_head
 from tunebench.objectives.base import Features
 
 
@@ -18,12 +18,7 @@ class SequenceClassification(TextObjective):
     @staticmethod
     def head(labels: Sequence[str]) -> dict[str, Any]:
         """One output per class."""
-        return {
-            "num_labels": len(labels),
-            "id2label": dict(enumerate(labels)),
-            "label2id": {label: index for index, label in enumerate(labels)},
-            "problem_type": "single_label_classification",
-        }
+        return class_head(labels, "single_label_classification")
 
     def collate_labels(self, features: Features, indices: Sequence[int], width: int) -> Tensor:
         """Class indices, (batch,)."""

@@ -163,7 +163,7 @@ def _hub(task: Task, download: bool) -> tuple[dict[str, pd.DataFrame], str]:
 def _read(path: Path, task: Task) -> pd.DataFrame:
     path = path.expanduser()
     if not path.is_file():
-        raise UserError(f"task '{task.name}': there is no file {path}.")
+        raise UserError(f"task '{task.name}': there is no file {path}. Check the path under data.")
     ending = path.suffix.lower()
     if ending not in _READERS and ending not in task.formats:
         known = ", ".join([*_READERS, *task.formats])
