@@ -14,6 +14,7 @@ import pytest
 from tunebench._util.errors import UserError
 from tunebench.cli import app as cli
 from tunebench.cli import catalogue as entries
+from tunebench.cli.commands import COMMANDS
 from tunebench.run import drive, folder
 from tunebench.run.executors.local import Local
 
@@ -95,11 +96,19 @@ def test_workers_are_started_before_torch_is_loaded(known: tuple[Any, ...], tmp_
 
 def test_a_mistake_is_one_line_on_standard_error_and_exit_code_2() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "tunebench.cli", "run", "dmeo"], capture_output=True, text=True, check=False
+        [sys.executable, "-m", "tunebench", "run", "dmeo"], capture_output=True, text=True, check=False
     )
 
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == ("tunebench: study 'dmeo': no such file and no built-in study. Did you mean 'demo'?\n")
+
+
+def test_python_m_tunebench_offers_every_command() -> None:
+    done = subprocess.run([sys.executable, "-m", "tunebench", "--help"], capture_output=True, text=True, check=False)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    listed = [line.split()[0] for line in done.stdout.partition("Commands:")[2].splitlines() if line[:3].strip()]
+    assert listed == list(COMMANDS)
 
 
 # run ------------------------------------------------------------------------------------------------------------------

@@ -114,7 +114,7 @@ def tunebench(folder: Path, *arguments: object) -> subprocess.CompletedProcess[s
     """The command in a process of its own, with the plugin installed."""
     path = os.pathsep.join([str(folder), *filter(None, [os.environ.get("PYTHONPATH")])])
     return subprocess.run(
-        [sys.executable, "-m", "tunebench.cli", *map(str, arguments)],
+        [sys.executable, "-m", "tunebench", *map(str, arguments)],
         env={**os.environ, "PYTHONPATH": path},
         capture_output=True,
         text=True,

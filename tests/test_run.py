@@ -87,7 +87,7 @@ class Command:
     def start(self) -> subprocess.Popen[str]:
         """Begin it in a process of its own."""
         return subprocess.Popen(
-            [sys.executable, "-m", "tunebench.cli", *self.arguments],
+            [sys.executable, "-m", "tunebench", *self.arguments],
             cwd=self.folder,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -1,1 +1,1 @@
-"""The commands, the catalogue behind `list` and `show`, and the display of progress."""
+"""The command line: commands (one file each), what they share, the catalogue of `list` and `show`, and progress."""

@@ -1,4 +1,4 @@
-"""`python -m tunebench.cli`."""
+"""`python -m tunebench`."""
 
 from tunebench.cli.app import main
 

@@ -1,0 +1,23 @@
+"""The commands: one file per command, and the order in which help lists them.
+
+To add a command, write a file with a function and add one line to `COMMANDS`. The function's parameters are the command's
+arguments and options, its docstring is the help. Imports of anything slow stand inside functions here, so that help
+and listings are instant.
+"""
+
+from collections.abc import Callable
+
+from tunebench.cli.commands import attention, env, export, listing, plan, predict, pretrain, report, run, show
+
+COMMANDS: dict[str, Callable[..., None]] = {
+    "run": run.run,
+    "plan": plan.plan,
+    "report": report.report,
+    "list": listing.list_,
+    "show": show.show,
+    "predict": predict.predict,
+    "attention": attention.attention,
+    "export": export.export,
+    "pretrain": pretrain.pretrain,
+    "env": env.env,
+}

@@ -1,0 +1,33 @@
+"""`tunebench attention`: what a finished run's model looks at."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tunebench.cli.options import Models, RunDir, model_folders
+from tunebench.cli.printing import say
+
+
+def attention(
+    run_dir: RunDir,
+    text: Annotated[str, typer.Option(help="the text that is read")],
+    pair: Annotated[str | None, typer.Option(help="the second text, where the task takes two")] = None,
+    target: Annotated[
+        str | None, typer.Option(help="read this answer instead of the run's own, where the model writes one")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="output folder; default: attention/<run>")] = None,
+    model: Models = None,
+) -> None:
+    """Show what a finished run's model looks at in a text, by layer and head, before and after tuning.
+
+    Writes a page (attention.html), two figures per kind of attention (svg), the weights (attention.safetensors) and
+    their tokens (attention.json).
+
+    Example: tunebench attention runs/demo/runs/<run> --text "i feel wonderful today"
+    """
+    from tunebench.serve.attention.maps import attention as compute
+    from tunebench.serve.attention.page import write
+
+    maps = compute(run_dir, text, pair, target, model_folders(model))
+    say(f"Attention: {write(maps, out or Path('attention') / maps.run)}")

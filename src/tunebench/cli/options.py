@@ -1,0 +1,76 @@
+"""Arguments and options that several commands take, and what they mean."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from tunebench._util.errors import UserError
+
+if TYPE_CHECKING:
+    from tunebench.study import Places, Run, Study
+
+StudyName = Annotated[str, typer.Argument(help="a built-in name (tunebench list studies) or a YAML file")]
+DataRoot = Annotated[
+    Path | None, typer.Option(help="read built-in tasks' data from DIR/<data set>/<split>.parquet instead of the hub")
+]
+Models = Annotated[
+    list[str] | None,
+    typer.Option("--model", metavar="NAME=PATH", help="use the local folder PATH for the model NAME"),
+]
+Data = Annotated[
+    Literal["embedded"] | None, typer.Option(help="embedded: use the small data sets that tunebench ships")
+]
+Json = Annotated[bool, typer.Option("--json", help="print JSON, for programs")]
+RunDir = Annotated[Path, typer.Argument(help="the folder of a finished run: OUT/runs/<run>")]
+
+
+@dataclass(frozen=True)
+class OpenedStudy:
+    """A study as the options change it, with its YAML text, its runs, and where models and data lie."""
+
+    study: "Study"
+    text: str
+    runs: "list[Run]"
+    places: "Places"
+
+
+def opened_study(
+    name: str, models: list[str] | None, data_root: Path | None, data: str | None, seeds: int | None = None
+) -> OpenedStudy:
+    """The study of this name or file.
+
+    Raises:
+        UserError: the study has a mistake, or an option has one.
+    """
+    from tunebench.study import read_study
+
+    study, text = read_study(name)
+    if seeds is not None:
+        study = study.with_seeds(seeds)
+    if data is not None and data_root is not None:
+        raise UserError("--data embedded and --data-root name two sources of data. Give one of them.")
+    study = study.on_embedded_data() if data else study.on_data_root() if data_root else study
+    runs = study.runs()
+    places = study.places(model_folders(models), _absolute(data_root) if data_root else None)
+    return OpenedStudy(study, text, runs, places)
+
+
+def model_folders(options: list[str] | None) -> dict[str, str]:
+    """The folder of each model that `--model NAME=PATH` names, absolute, as a run must find it from anywhere.
+
+    Raises:
+        UserError: an option has no name, or no path.
+    """
+    folders = {}
+    for option in options or []:
+        name, equals, path = option.partition("=")
+        if not equals or not name or not path:
+            raise UserError(f"--model {option}: write --model NAME=PATH, with a model name of the study.")
+        folders[name] = _absolute(Path(path))
+    return folders
+
+
+def _absolute(path: Path) -> str:
+    return str(path.expanduser().absolute())
