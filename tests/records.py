@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tunebench._util.files import write_json
 from tunebench.records import (
     Cost,
     DataInfo,
@@ -24,7 +25,6 @@ from tunebench.records import (
     Result,
     RunInfo,
     Scores,
-    write_json,
     write_result,
 )
 from tunebench.report import build

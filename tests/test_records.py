@@ -10,18 +10,8 @@ import pytest
 from pydantic import ValidationError
 
 from tests.records import done, failed, not_applicable, paused, run_info
-from tunebench import records
-from tunebench.records import (
-    Failed,
-    MainMetric,
-    Notice,
-    Scores,
-    read_json,
-    read_result,
-    write_atomically,
-    write_json,
-    write_result,
-)
+from tunebench._util.files import read_json, write_atomically, write_json
+from tunebench.records import Failed, MainMetric, Notice, Scores, read_result, write_result
 
 RECORDS = [
     done("full", None, interval=(0.1, 0.2), notices=(Notice(code="cached", message="naïve, 日本"),)),
@@ -155,7 +145,7 @@ def test_a_write_that_fails_late_leaves_the_old_file_and_no_litter(
 
     target = tmp_path / "file"
     write_atomically(target, b"old")
-    monkeypatch.setattr(*((records.os, "fsync") if call == "fsync" else (Path, "replace")), refuse)
+    monkeypatch.setattr(*((os, "fsync") if call == "fsync" else (Path, "replace")), refuse)
 
     with pytest.raises(OSError, match="Input/output"):
         write_atomically(target, b"new")
@@ -168,7 +158,7 @@ def test_an_interruption_leaves_no_litter(tmp_path: Path, monkeypatch: pytest.Mo
     def interrupt(*args: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(records.os, "fsync", interrupt)
+    monkeypatch.setattr(os, "fsync", interrupt)
     with pytest.raises(KeyboardInterrupt):
         write_atomically(tmp_path / "file", b"new")
     assert list(tmp_path.iterdir()) == []

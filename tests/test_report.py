@@ -14,14 +14,8 @@ import pytest
 
 from tests.records import SCRIPT, Write, done, failed, not_applicable, paused, run_info
 from tunebench._util.errors import UserError
-from tunebench.records import (
-    Answer,
-    Done,
-    Generation,
-    Notice,
-    write_json,
-    write_result,
-)
+from tunebench._util.files import write_json
+from tunebench.records import Answer, Done, Generation, Notice, write_result
 from tunebench.report import build, text
 from tunebench.report.read.comparisons import comparisons
 from tunebench.report.read.study import read_study

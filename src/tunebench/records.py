@@ -1,12 +1,12 @@
 """Result records and their store: JSON only, written last and atomically, so that a result's existence means done."""
 
-import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from tunebench._util.files import read_json, write_json
 
 SCHEMA: Literal[2] = 2
 """Of results, plans and run files. Results of schema 1 are read, with their names mapped to today's."""
@@ -302,32 +302,3 @@ def _of_schema_1(stored: Mapping[str, Any] | None) -> Done | Paused | Failed | N
         return _RESULT.validate_python(content)
     except ValidationError:
         return None
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write strict JSON (no NaN) so that a reader sees the old file or the new one, never a half."""
-    write_atomically(path, (json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode())
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write beside the target, flush to disk, rename over it. A full disk leaves the old file and no litter."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-
-
-def read_json(path: Path) -> Mapping[str, Any] | None:
-    """The object in a JSON file, or None if the file is absent or damaged."""
-    try:
-        value = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return None
-    return value if isinstance(value, dict) else None

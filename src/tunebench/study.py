@@ -22,9 +22,10 @@ from pydantic_core import PydanticCustomError
 
 from tunebench._util import documents
 from tunebench._util.errors import UserError, did_you_mean
+from tunebench._util.files import read_json, write_json
 from tunebench.engine.schedule import Schedule
 from tunebench.families import families
-from tunebench.records import SCHEMA, RunInfo, read_json, write_json
+from tunebench.records import SCHEMA, RunInfo
 from tunebench.tasks import tasks
 from tunebench.tasks.base import EMBEDDED, Split, Task, problem_of
 from tunebench.techniques import techniques

@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from tunebench.records import read_json
+from tunebench._util.files import read_json
 
 BEST = "best.safetensors"
 FOLDED = "folded.safetensors"

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tunebench._util.chart_style import on_white
-from tunebench.records import write_atomically
+from tunebench._util.files import write_atomically
 from tunebench.report import processes
 from tunebench.report.assemble import assemble
 from tunebench.report.formats.html import html

@@ -8,17 +8,8 @@ from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
 from tunebench._util.errors import UserError
-from tunebench.records import (
-    SCHEMA,
-    Failed,
-    Plan,
-    PlannedCell,
-    PlannedRun,
-    read_json,
-    read_result,
-    write_atomically,
-    write_json,
-)
+from tunebench._util.files import read_json, write_atomically, write_json
+from tunebench.records import SCHEMA, Failed, Plan, PlannedCell, PlannedRun, read_result
 from tunebench.study import Run, Study
 
 

@@ -11,6 +11,7 @@ from tunebench.engine.evaluate import refuse_padding, score
 from tunebench.engine.latency import Latency
 from tunebench.evaluation.bootstrap import bootstrap_intervals
 from tunebench.evaluation.metrics import METRICS
+from tunebench._util.files import write_atomically
 from tunebench.records import (
     Cost,
     DataInfo,
@@ -23,7 +24,6 @@ from tunebench.records import (
     Parameters,
     RunInfo,
     Scores,
-    write_atomically,
 )
 from tunebench.run.job import Job
 from tunebench.run.pause import cost_until_now

@@ -10,7 +10,8 @@ from typing import Any
 from tunebench._util.errors import UserError
 from tunebench.families import families, family_of
 from tunebench.families.base import Family
-from tunebench.records import ModelInfo, read_json
+from tunebench._util.files import read_json
+from tunebench.records import ModelInfo
 from tunebench.zoo import embedded
 
 _SHAPE = ["*.json", "*.txt", "*.model"]  # configuration and tokenizer

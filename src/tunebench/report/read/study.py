@@ -7,7 +7,8 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from tunebench._util.errors import UserError
-from tunebench.records import Plan, PlannedRun, Result, read_json, read_result
+from tunebench._util.files import read_json
+from tunebench.records import Plan, PlannedRun, Result, read_result
 from tunebench.report import text
 
 

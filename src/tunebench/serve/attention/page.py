@@ -15,7 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from safetensors.numpy import save
 
 from tunebench._util.errors import UserError
-from tunebench.records import write_atomically
+from tunebench._util.files import write_atomically
 from tunebench.serve.attention import drawing
 from tunebench.serve.attention.drawing import picture
 from tunebench.serve.attention.maps import Attention, Map

@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 
 from tunebench.engine.measure import environment
-from tunebench.records import write_atomically, write_json
+from tunebench._util.files import write_atomically, write_json
 from tunebench.zoo.pretraining import curve
 from tunebench.zoo.pretraining.loop import PretrainingState, PretrainingTask
 from tunebench.zoo.pretraining.recipe import Recipe

@@ -10,7 +10,7 @@ import numpy as np
 from transformers import PreTrainedTokenizerBase
 
 from tunebench._util.errors import UserError
-from tunebench.records import read_json, write_json
+from tunebench._util.files import read_json, write_json
 from tunebench.zoo.pretraining.objectives.base import Passage
 
 _DOCUMENTS_AT_ONCE = 256
