@@ -122,54 +122,100 @@ def fit(
     Raises:
         RunError: a loss or a gradient is not finite.
     """
-    technique = training.technique
-    optimizer = torch.optim.AdamW(training.groups, fused=True)
-    peaks = [group["lr"] for group in optimizer.param_groups]
-    saved = resume.load(training.model, optimizer, lambda extra: technique.load_extra_state(training.model, extra))
-    state = State(**{key: saved[key] for key in asdict(State())}) if saved else State()
-    watch = Stopwatch(**state.seconds)
-    if saved:
-        observe(Resumed(epoch=state.epoch, step=state.step))
-
-    features = training.source.features
-    steps_per_epoch = math.ceil(len(features) / budget.batch_size)
-    total = steps_per_epoch * budget.epochs
-    warmup = math.ceil(total * budget.warmup_fraction)
-    last_checkpoint = time.monotonic()
-    while not is_over(state, budget) and (until_epoch is None or state.epoch < until_epoch):
-        training.network.train()
-        with watch.time("train"):
-            plan = plan_epoch(features.lengths, budget.batch_size, seed, state.epoch)
-            seeds = seeds_of_steps(seed, state.epoch, len(plan))
-        for indices, drawn in zip(plan[state.step_in_epoch :], seeds[state.step_in_epoch :], strict=True):
-            factor = rate_factor(state.step, total, warmup, budget.schedule)
-            for group, peak in zip(optimizer.param_groups, peaks, strict=True):
-                group["lr"] = peak * factor
-            with watch.time("train"):
-                seed_torch(drawn)
-                loss = _step(training, optimizer, indices, budget, state.step)
-            state.step += 1
-            state.step_in_epoch += 1
-            state.loss_sum += loss
-            state.tokens += sum(features.lengths_of(indices))
-            observe(Step(step=state.step, steps=total, loss=loss, epoch=state.epoch + 1, epochs=budget.epochs))
-            if time.monotonic() - last_checkpoint >= budget.checkpoint_seconds:
-                state.seconds = watch.seconds
-                resume.save(training.model, optimizer, asdict(state), technique.extra_state(training.model))
-                last_checkpoint = time.monotonic()
-        with watch.time("evaluation"):
-            scores = training.validate()
-        _end_epoch(state, training, scores, steps_per_epoch, watch)
-        observe(EpochEnded(**state.history[-1]))
-    state.seconds = watch.seconds
-    if not is_over(state, budget):
-        resume.save(training.model, optimizer, asdict(state), technique.extra_state(training.model))
-    return state
+    loop = _Loop(training, budget, seed, resume, observe)
+    while not is_over(loop.state, budget) and (until_epoch is None or loop.state.epoch < until_epoch):
+        loop.train_epoch()
+        loop.end_epoch()
+    if not is_over(loop.state, budget):
+        loop.save()
+    return loop.state
 
 
 def is_over(state: State, budget: Budget) -> bool:
     """Whether the epochs or the patience are used up."""
     return state.epoch >= budget.epochs or state.epoch - (state.best_epoch or 0) >= budget.patience
+
+
+class _Loop:
+    """One training: what it changes, and the clock."""
+
+    def __init__(self, training: TrainingSetup, budget: Budget, seed: int, resume: Resume, observe: Observer):
+        self._training, self._budget, self._seed = training, budget, seed
+        self._resume, self._observe = resume, observe
+        self._optimizer = torch.optim.AdamW(training.groups, fused=True)
+        self._peaks = [group["lr"] for group in self._optimizer.param_groups]
+        self.state = self._restored()
+        self._watch = Stopwatch(**self.state.seconds)
+        self._steps = math.ceil(len(training.source.features) / budget.batch_size)  # per epoch
+        self._total = self._steps * budget.epochs
+        self._warmup = math.ceil(self._total * budget.warmup_fraction)
+        self._saved_at = time.monotonic()
+
+    def train_epoch(self) -> None:
+        """Make the steps of the current epoch that are left."""
+        state, lengths = self.state, self._training.source.features.lengths
+        self._training.network.train()
+        with self._watch.time("train"):
+            plan = plan_epoch(lengths, self._budget.batch_size, self._seed, state.epoch)
+            seeds = seeds_of_steps(self._seed, state.epoch, len(plan))
+        for indices, drawn in zip(plan[state.step_in_epoch :], seeds[state.step_in_epoch :], strict=True):
+            self._train_step(indices, drawn)
+            if time.monotonic() - self._saved_at >= self._budget.checkpoint_seconds:
+                self.save()
+                self._saved_at = time.monotonic()
+
+    def end_epoch(self) -> None:
+        """Score the weights, keep them where they are the best so far, and write the epoch into the history."""
+        state, (name, higher_is_better) = self.state, self._training.main_metric
+        with self._watch.time("evaluation"):
+            scores = self._training.validate()
+        value = scores[name]
+        state.epoch += 1
+        state.seconds = self._watch.seconds
+        spent = sum(state.seconds.values()) - sum(epoch["seconds"] for epoch in state.history)
+        loss = state.loss_sum / self._steps
+        epoch = Epoch(epoch=state.epoch, train_loss=loss, validation=scores, seconds=spent)
+        state.history.append(epoch.model_dump())
+        state.step_in_epoch, state.loss_sum = 0, 0.0
+        # An undefined score is never better; the first epoch is the best until another beats it.
+        better = value is not None and (
+            state.best is None or ((value > state.best) == higher_is_better and value != state.best)
+        )
+        if better or state.best_epoch is None:
+            state.best, state.best_epoch = value, state.epoch
+            self._training.on_best()
+        self._observe(EpochEnded(**state.history[-1]))
+
+    def save(self) -> None:
+        """Write a checkpoint."""
+        model = self._training.model
+        self.state.seconds = self._watch.seconds
+        extra = self._training.technique.extra_state(model)
+        self._resume.save(model, self._optimizer, asdict(self.state), extra)
+
+    def _restored(self) -> State:
+        """The state of the newest checkpoint, with its weights and optimizer in place; else that of the beginning."""
+        model, technique = self._training.model, self._training.technique
+        saved = self._resume.load(model, self._optimizer, lambda extra: technique.load_extra_state(model, extra))
+        if saved is None:
+            return State()
+        state = State(**{key: saved[key] for key in asdict(State())})
+        self._observe(Resumed(epoch=state.epoch, step=state.step))
+        return state
+
+    def _train_step(self, indices: list[int], drawn: int) -> None:
+        state, budget = self.state, self._budget
+        factor = rate_factor(state.step, self._total, self._warmup, budget.schedule)
+        for group, peak in zip(self._optimizer.param_groups, self._peaks, strict=True):
+            group["lr"] = peak * factor
+        with self._watch.time("train"):
+            seed_torch(drawn)
+            loss = _step(self._training, self._optimizer, indices, budget, state.step)
+        state.step += 1
+        state.step_in_epoch += 1
+        state.loss_sum += loss
+        state.tokens += sum(self._training.source.features.lengths_of(indices))
+        self._observe(Step(step=state.step, steps=self._total, loss=loss, epoch=state.epoch + 1, epochs=budget.epochs))
 
 
 def _step(
@@ -215,22 +261,3 @@ def _micro_batches(
     for part, count in zip(parts, terms, strict=True):
         if count:
             yield training.source.batch(part), count / sum(terms)
-
-
-def _end_epoch(
-    state: State, training: TrainingSetup, scores: dict[str, float | None], steps: int, watch: Stopwatch
-) -> None:
-    name, higher_is_better = training.main_metric
-    value = scores[name]
-    state.epoch += 1
-    spent = sum(watch.seconds.values()) - sum(epoch["seconds"] for epoch in state.history)
-    epoch = Epoch(epoch=state.epoch, train_loss=state.loss_sum / steps, validation=scores, seconds=spent)
-    state.history.append(epoch.model_dump())
-    state.step_in_epoch, state.loss_sum = 0, 0.0
-    # An undefined score is never better; the first epoch is the best until another beats it.
-    better = value is not None and (
-        state.best is None or ((value > state.best) == higher_is_better and value != state.best)
-    )
-    if better or state.best_epoch is None:
-        state.best, state.best_epoch = value, state.epoch
-        training.on_best()
