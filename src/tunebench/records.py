@@ -6,16 +6,17 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from tunebench._util.base import Strict
 from tunebench._util.files import read_json, write_json
 
 SCHEMA: Literal[2] = 2
 """Of results, plans and run files. Results of schema 1 are read, with their names mapped to today's."""
 
 
-class Record(BaseModel):
-    """Base of all records: immutable, unknown fields refused, no NaN."""
+class Record(Strict):
+    """Base of all records: no NaN."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(allow_inf_nan=False)
 
 
 class RunInfo(Record):

@@ -11,9 +11,10 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, ValidationError, model_validator
+from pydantic import Field, ModelWrapValidatorHandler, ValidationError, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
+from tunebench._util.base import Strict
 from tunebench._util.errors import did_you_mean
 from tunebench.evaluation.metrics import METRICS
 from tunebench.tasks.examples import Example
@@ -33,11 +34,7 @@ CARVED = 0.1
 CARVING_SEED = 0
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class HubData(_Record):
+class HubData(Strict):
     """Parquet files of a hub data set.
 
     Script data sets can no longer be loaded, so a mirror's revision may be named.

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from tunebench._util.base import Strict
 from tunebench.families.base import AttentionKind, Family
 from tunebench.tasks.examples import Example
 
@@ -21,10 +22,8 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 
-class Entry(BaseModel, ABC):
+class Entry(Strict, ABC):
     """An entry in a study's list of techniques: a `Technique` or a `Baseline`. Its name is its file's name."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: ClassVar[str]
     title: ClassVar[str]

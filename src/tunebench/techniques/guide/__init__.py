@@ -7,16 +7,13 @@ import functools
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from tunebench._util import documents
+from tunebench._util.base import Strict
 
 
-class _GuidePart(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Count(_GuidePart):
+class Count(Strict):
     """How many numbers train on a model, with the technique's defaults."""
 
     form: str = Field(description="of the technique's settings and the model's shape: hidden, layers, inner, ...")
@@ -24,7 +21,7 @@ class Count(_GuidePart):
     head: bool = Field(False, description="whether these are the head's, which other counts leave out")
 
 
-class Guide(_GuidePart):
+class Guide(Strict):
     """A technique as a colleague would explain it.
 
     Attributes:

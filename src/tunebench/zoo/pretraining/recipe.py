@@ -3,19 +3,16 @@
 import math
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from tunebench._util import documents
+from tunebench._util.base import Strict
 from tunebench._util.errors import did_you_mean
 from tunebench.zoo.pretraining.objectives import objectives
 from tunebench.zoo.pretraining.objectives.base import PretrainingObjective, Shape
 
 
-class _RecipePart(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class TextSource(_RecipePart):
+class TextSource(Strict):
     """Texts of one origin."""
 
     train: str = Field(min_length=1, description="parquet, jsonl or txt file, relative to --data-root")
@@ -26,7 +23,7 @@ class TextSource(_RecipePart):
     url: str | None = None
 
 
-class Sequences(_RecipePart):
+class Sequences(Strict):
     """Sequences of one length.
 
     Short ones cost less attention a token; steps of the different lengths alternate, as their shares have it. (Devlin
@@ -37,7 +34,7 @@ class Sequences(_RecipePart):
     length: int = Field(ge=1, description="tokens a sequence")
 
 
-class Pretraining(_RecipePart):
+class Pretraining(Strict):
     """How long and how fast."""
 
     tokens: int = Field(ge=1, description="tokens seen in all, repeats included")
@@ -86,7 +83,7 @@ class Pretraining(_RecipePart):
         return [(which, number) for _, _, which, number in sorted(places)]
 
 
-class Recipe(_RecipePart):
+class Recipe(Strict):
     """A backbone to make."""
 
     name: str = Field(pattern=r"^\w[\w.-]*$")

@@ -11,17 +11,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from tunebench._util.base import Strict
 
 if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
-class Shape(BaseModel):
+class Shape(Strict):
     """The size of a backbone."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     hidden: int = Field(ge=1)
     layers: int = Field(ge=1, description="of the encoder, and again of the decoder where there is one")

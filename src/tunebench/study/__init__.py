@@ -1,0 +1,23 @@
+"""A study: what to compare. Parsing, expansion to runs, identity, places. No torch, no network, no data is read."""
+
+from tunebench.study.document import Study, built_in_studies, read_study
+from tunebench.study.experiment import Experiment, TechniqueChoice
+from tunebench.study.models import model_name
+from tunebench.study.run import OWN, RUN_FILE, Places, Run, read_run, write_run
+from tunebench.study.training import Training
+
+__all__ = [
+    "OWN",
+    "RUN_FILE",
+    "Experiment",
+    "Places",
+    "Run",
+    "Study",
+    "TechniqueChoice",
+    "Training",
+    "built_in_studies",
+    "model_name",
+    "read_run",
+    "read_study",
+    "write_run",
+]

@@ -1,0 +1,153 @@
+"""A study file: its parts, and the runs and places that they mean."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, NonNegativeInt, ValidationError, model_validator
+
+from tunebench._util import documents
+from tunebench._util.base import Strict
+from tunebench._util.errors import UserError, did_you_mean
+from tunebench.study.experiment import Experiment, labels_of
+from tunebench.study.models import absolute, is_path, located, model_name
+from tunebench.study.run import OWN, Places, Run
+from tunebench.study.training import Training
+from tunebench.tasks.base import EMBEDDED, Task
+
+
+class Study(Strict):
+    """A whole comparison."""
+
+    name: str = Field(pattern=r"^\w[\w.-]*$")
+    description: str = ""
+    data: Literal["embedded"] | None = Field(
+        None, description="embedded: the small data sets that tunebench ships, for built-in tasks"
+    )
+    seeds: tuple[NonNegativeInt, ...] = Field((0,), min_length=1)
+    training: Training = Training()
+    experiments: tuple[Experiment, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _trainings_merge(self) -> "Study":
+        for index, experiment in enumerate(self.experiments):
+            try:
+                self.training_of(experiment)
+            except ValidationError as error:
+                problem = error.errors()[0]
+                place = documents.place(("experiments", index, "training", *problem["loc"]))
+                raise ValueError(f"{place}: {documents.sentence(problem, Training)}") from None
+        return self
+
+    def training_of(self, experiment: Experiment) -> Training:
+        """The study's training with the experiment's changes."""
+        return Training.model_validate({**self.training.model_dump(), **experiment.training})
+
+    def with_seeds(self, count: int) -> "Study":
+        """The same study with seeds 0 to count - 1."""
+        return self.model_copy(update={"seeds": tuple(range(count))})
+
+    def on_embedded_data(self) -> "Study":
+        """The same study with built-in tasks on the data that tunebench ships."""
+        return self.model_copy(update={"data": EMBEDDED})
+
+    def on_data_root(self) -> "Study":
+        """The same study with built-in tasks on the data of a data root, whatever its `data` says."""
+        return self.model_copy(update={"data": None})
+
+    def runs(self) -> list[Run]:
+        """Every run, experiments first, then techniques, then seeds.
+
+        Raises:
+            UserError: two cells are the same, or one name stands for two models or two data sets.
+        """
+        self._refuse_ambiguous_names()
+        runs = [
+            Run(
+                model=model_name(experiment.model),
+                revision=experiment.revision,
+                task=self._with_data(experiment.task),
+                technique=choice.name,
+                entry=choice.entry,
+                label=label,
+                seed=seed,
+                training=self.training_of(experiment),
+            )
+            for experiment in self.experiments
+            for choice, label in zip(experiment.techniques, labels_of(experiment.techniques), strict=True)
+            for seed in self.seeds
+        ]
+        seen: set[str] = set()
+        for run in runs:
+            if run.id in seen:
+                raise UserError(
+                    f"study '{self.name}': {run.model} x {run.task.name} x {run.label} stands in it twice. Remove one."
+                )
+            seen.add(run.id)
+        return runs
+
+    def places(self, models: Mapping[str, str] | None = None, data_root: str | None = None) -> Places:
+        """Where the study's models and data lie on this machine.
+
+        Args:
+            models: `--model`, a model's name (as the study writes it, or as its runs do) -> a local folder.
+            data_root: `--data-root`.
+
+        Raises:
+            UserError: `models` names a model that the study does not have.
+        """
+        written = {experiment.model for experiment in self.experiments}
+        folders = {model_name(model): absolute(model) for model in written if is_path(model) or Path(model).is_dir()}
+        names = written | {model_name(model) for model in written}
+        for name, folder in (models or {}).items():
+            if name not in names:
+                raise UserError(f"--model {name}: the study has no such model. {did_you_mean(name, names)}")
+            folders[model_name(name)] = absolute(folder)
+        files = {task.name: task.data for task in self._tasks() if task.data not in (None, EMBEDDED)}
+        return Places(models=folders, data_root=data_root, files=files)
+
+    def _tasks(self) -> list[Task]:
+        return [experiment.task for experiment in self.experiments]
+
+    def _with_data(self, task: Task) -> Task:
+        """The task with the kind of its data in place of their location."""
+        if task.data is None:
+            return task if self.data is None else task.model_copy(update={"data": self.data})
+        return task if task.data == EMBEDDED else task.model_copy(update={"data": OWN})
+
+    def _refuse_ambiguous_names(self) -> None:
+        models: dict[str, str] = {}
+        for experiment in self.experiments:
+            model = experiment.model
+            other = models.setdefault(model_name(model), model)
+            if located(other) != located(model):
+                raise UserError(
+                    f"study '{self.name}': the models {other} and {model} are both named '{model_name(model)}'. "
+                    "Name one of them differently (model: NAME), and say where it lies with --model NAME=PATH."
+                )
+        files: dict[str, Any] = {}
+        for task in self._tasks():
+            if task.data not in (None, EMBEDDED) and files.setdefault(task.name, task.data) != task.data:
+                raise UserError(
+                    f"study '{self.name}': two tasks named '{task.name}' read different files "
+                    f"({_listed(files[task.name])}; {_listed(task.data)}). Give one of them another name (name: NAME)."
+                )
+
+
+def _listed(files: Any) -> str:
+    return ", ".join(files.values()) if isinstance(files, dict) else str(files)
+
+
+def built_in_studies() -> dict[str, str]:
+    """Name -> YAML text of the studies that tunebench ships."""
+    return documents.shipped("zoo/studies")
+
+
+def read_study(name: str) -> tuple[Study, str]:
+    """A study and its text, by built-in name or path of a YAML file.
+
+    Raises:
+        UserError: no such study, no YAML, or a mistake in it, named with its place, its value and the way out.
+    """
+    inside = {"experiments": Experiment, "training": Training, "task": Task}
+    return documents.read(name, Study, inside, built_in_studies())

@@ -1,0 +1,96 @@
+"""An experiment of a study: one model on one task with several techniques."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, SerializeAsAny, ValidationError, field_validator, model_validator
+from pydantic_core import PydanticCustomError
+
+from tunebench._util.base import Strict
+from tunebench._util.errors import did_you_mean
+from tunebench.tasks import tasks
+from tunebench.tasks.base import EMBEDDED, Task, problem_of
+from tunebench.techniques import techniques
+from tunebench.techniques.base import Entry
+
+
+class TechniqueChoice(Strict):
+    """A technique with its settings, as one item of an experiment's list."""
+
+    name: str
+    entry: SerializeAsAny[Entry]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_name(cls, item: Any) -> Any:
+        return _choice(item)
+
+
+class Experiment(Strict):
+    """One model on one task with several techniques."""
+
+    model: str = Field(min_length=1, description="hub id, or a local folder")
+    revision: str | None = Field(None, description="branch, tag or commit on the hub")
+    task: SerializeAsAny[Task]
+    techniques: tuple[TechniqueChoice, ...] = Field(min_length=1)
+    training: dict[str, Any] = {}
+
+    @field_validator("task", mode="before")
+    @classmethod
+    def _task_by_name(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return _built_in(value)
+        if isinstance(value, dict) and value.get("data") in (None, EMBEDDED):
+            base = _built_in(value.get("name"))
+            kept = base.model_dump(exclude={"metrics"} if "objective" in value else set())
+            known = problem_of(value.get("objective", base.objective)).model_fields
+            return {**{name: field for name, field in kept.items() if name in known}, **value}
+        if isinstance(value, dict) and "name" not in value:
+            data = value["data"]
+            if isinstance(data, dict) and not isinstance(data.get("train"), str):
+                raise ValueError("data names no train file. Give data: FILE, or data: {train: FILE, ...}.")
+            return {**value, "name": Path(data["train"] if isinstance(data, dict) else str(data)).stem}
+        return value
+
+
+def _built_in(name: Any) -> Task:
+    if not isinstance(name, str) or name not in tasks():
+        raise ValueError(
+            f"there is no task '{name}'. {did_you_mean(str(name), tasks())} "
+            "Own files: task: {objective: ..., data: FILE, columns: {...}}."
+        )
+    return tasks()[name]
+
+
+def _choice(item: Any) -> Any:
+    """A list item, `lora` or `{name: lora, rank: 8}`, as a TechniqueChoice's fields."""
+    settings = {"name": item} if isinstance(item, str) else item
+    if not isinstance(settings, dict) or not isinstance(settings.get("name"), str):
+        raise ValueError(f"{item!r} is no technique. Write a name, or {{name: lora, rank: 8}}.")
+    name = settings["name"]
+    if name not in techniques():
+        raise ValueError(f"there is no technique '{name}'. {did_you_mean(name, techniques())}")
+    cls = techniques()[name]
+    for field in settings:
+        if field != "name" and field not in cls.model_fields and cls.model_config.get("extra") != "allow":
+            ways_out = did_you_mean(field, cls.model_fields) if cls.model_fields else "It has no settings."
+            text = f"{name} has no field '{field}'. {ways_out}"
+            problem = PydanticCustomError("unknown_setting", "{text}", {"text": text})
+            raise ValidationError.from_exception_data(name, [{"type": problem, "loc": (field,), "input": item}])
+    return {"name": name, "entry": cls.model_validate({k: v for k, v in settings.items() if k != "name"})}
+
+
+def labels_of(choices: Sequence[TechniqueChoice]) -> list[str]:
+    """Names for tables: the technique's, with the settings that tell it from others of its name."""
+    labels = []
+    for choice in choices:
+        siblings = [other.entry.model_dump() for other in choices if other.name == choice.name]
+        settings = choice.entry.model_dump()
+        differing = [key for key in settings if any(other[key] != settings[key] for other in siblings)]
+        labels.append(" ".join([choice.name, *(f"{key}={_shown(settings[key])}" for key in differing)]))
+    return labels
+
+
+def _shown(value: Any) -> str:
+    return "+".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
