@@ -403,6 +403,15 @@ def test_the_exact_command_and_the_study_are_in_the_appendix(study: Write) -> No
     assert "```yaml\nname: mine\n```" in markdown
 
 
+def test_the_licences_of_the_charts_software_stand_in_the_appendix_of_the_page_alone(study: Write) -> None:
+    out = study(done("full", 0.9), done("head", 0.8))
+    appendix = (out / "report.html").read_text().partition('<section id="appendix"')[2].partition("</section>")[0]
+
+    assert "Licences of the charts&#39; software" in appendix
+    assert "THIS SOFTWARE IS PROVIDED" in appendix
+    assert "Licences" not in (out / "report.md").read_text()
+
+
 def test_the_appendix_says_whose_a_setting_is_where_runs_differ(study: Write) -> None:
     training = {"epochs": 30, "batch_size": 16}
     out = study(done("full", 0.9), done("head", 0.8), done("lora", 0.7, training=training), notes_with_links())

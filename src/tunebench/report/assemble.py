@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from tunebench.report import processes
-from tunebench.report.blocks import Block, Charts, Details, Pictures, Report
+from tunebench.report.blocks import Block, Charts, Details, PageOnly, Pictures, Report
 from tunebench.report.charts import vega
 from tunebench.report.charts.base import Looks, looks
 from tunebench.report.charts.pictures import pictures
@@ -56,7 +56,7 @@ def _examination(study: StudyResults, comparison: Comparison, kept: Kept, look: 
     tests = paired(comparison, answers, kept)
     case = Case(study.plan.study, comparison, tests, answers, inputs, look)
     blocks = [block for of_comparison in OF_COMPARISON for block in of_comparison(case)]
-    blocks.sort(key=lambda block: isinstance(block, Details))
+    blocks.sort(key=lambda block: isinstance(block, Details | PageOnly))
     doubts = checks(comparison, tests, answers)
     return _Examination(Examined(comparison, tests, tuple(blocks)), kept.used, doubts)
 

@@ -120,10 +120,21 @@ class Columns:
 
 @dataclass(frozen=True)
 class Details:
-    """A table behind a click on its caption; `page_only`: formats without clicks leave it out."""
+    """A table behind a click on its caption, or a text behind a click on its name."""
 
-    table: Table
-    page_only: bool = False
+    shown: Table | Code
+
+    @property
+    def summary(self) -> str:
+        """What is clicked on."""
+        return self.shown.caption if isinstance(self.shown, Table) else self.shown.name
+
+
+@dataclass(frozen=True)
+class PageOnly:
+    """What only the page shows: other formats leave it out, as they have no clicks and no scripts."""
+
+    blocks: "tuple[Block, ...]"
 
 
 @dataclass(frozen=True)
@@ -141,7 +152,7 @@ class Section:
         return [block for block in self.blocks if isinstance(block, Section)]
 
 
-Block = Table | Heading | Text | Items | Code | Charts | Pictures | Columns | Details | Section
+Block = Table | Heading | Text | Items | Code | Charts | Pictures | Columns | Details | PageOnly | Section
 
 
 @dataclass(frozen=True)
@@ -160,7 +171,7 @@ class Report:
 
 
 def walk(blocks: Sequence[Block]) -> Iterator[Block]:
-    """Every block with the blocks inside it, in reading order."""
+    """Every block that all formats show openly, with the blocks inside it, in reading order."""
     for block in blocks:
         yield block
         if isinstance(block, Section):

@@ -17,19 +17,10 @@ from tunebench.report.charts import vega
 
 def html(report: Report) -> str:
     """One page. Every text is escaped, and only the page's own two scripts may run."""
-    charts = bool(report.pictures)
     own = resources.files("tunebench.report").joinpath("templates/report.js").read_text("utf-8")
-    scripts = [vega.javascript(), own] if charts else [own]
-    return (
-        environment()
-        .get_template("report.html.j2")
-        .render(
-            report=report,
-            scripts=list(map(Markup, scripts)),
-            policy=_policy(scripts),
-            licence=vega.licence() if charts else "",
-        )
-    )
+    scripts = [vega.javascript(), own] if report.pictures else [own]
+    template = environment().get_template("report.html.j2")
+    return template.render(report=report, scripts=list(map(Markup, scripts)), policy=_policy(scripts))
 
 
 @functools.cache

@@ -12,6 +12,7 @@ from tunebench.report.blocks import (
     Details,
     Heading,
     Items,
+    PageOnly,
     Pictures,
     Report,
     Section,
@@ -56,8 +57,9 @@ def _block(block: Block, level: int) -> Iterator[str]:
             for part in block.parts:
                 yield from _paragraphs(part, level)
         case Details():
-            if not block.page_only:
-                yield from _block(block.table, level)
+            yield from _block(block.shown, level)
+        case PageOnly():
+            pass
         case _:
             raise TypeError(f"{type(block).__name__}: no case for it in Markdown.")
 

@@ -5,7 +5,21 @@ from typing import Any
 
 from tunebench.records import Done
 from tunebench.report import text
-from tunebench.report.blocks import Block, Column, Details, Heading, Section, Table, TableEntry, Text, table
+from tunebench.report.blocks import (
+    Block,
+    Code,
+    Column,
+    Details,
+    Heading,
+    PageOnly,
+    Pictures,
+    Section,
+    Table,
+    TableEntry,
+    Text,
+    table,
+)
+from tunebench.report.charts import vega
 from tunebench.report.read.comparisons import Comparison
 from tunebench.report.sections._differences import differences
 from tunebench.report.sections.base import Whole
@@ -25,7 +39,15 @@ def sections(whole: Whole) -> list[Section]:
     blocks: list[Block] = []
     for title, tables in parts.items():
         blocks += [Heading(title), *(map(Details, tables) if tables else [Text("No run has recorded it yet.")])]
+    if any(isinstance(block, Pictures) for one in whole.examined for block in one.blocks):
+        blocks.append(_licences())
     return [Section("appendix", "Appendix", tuple(blocks))]
+
+
+def _licences() -> PageOnly:
+    """Those of the script that draws the page's charts."""
+    licences = Code(vega.licence(), "Vega and D3: BSD 3-Clause, ISC, MIT")
+    return PageOnly((Heading("Licences of the charts' software"), Details(licences)))
 
 
 def _pairs(comparison: Comparison, tests: Pairs) -> Table:

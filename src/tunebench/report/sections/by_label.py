@@ -8,7 +8,7 @@ from typing import Any
 from tunebench.evaluation.entities import entities
 from tunebench.evaluation.metrics import METRICS
 from tunebench.report import text
-from tunebench.report.blocks import Block, Column, Details, Table, TableEntry, table
+from tunebench.report.blocks import Block, Column, Details, PageOnly, Table, TableEntry, table
 from tunebench.report.read.comparisons import Comparison, Row
 from tunebench.report.read.predictions import Answers
 from tunebench.report.sections.base import Case
@@ -26,7 +26,7 @@ def blocks(case: Case) -> list[Block]:
     """F1 by label and the best technique's confusions; the other techniques' are folded."""
     counted = labelled(case.comparison, case.answers)
     matrices = confusions(counted)
-    return [*by_label(counted), *matrices[:1], *(Details(matrix, page_only=True) for matrix in matrices[1:])]
+    return [*by_label(counted), *matrices[:1], *(PageOnly((Details(matrix),)) for matrix in matrices[1:])]
 
 
 def labelled(comparison: Comparison, answers: Given) -> list[Found]:

@@ -8,7 +8,7 @@ import numpy as np
 from tunebench.evaluation.entities import spans
 from tunebench.evaluation.metrics import METRICS, Metric
 from tunebench.report import text
-from tunebench.report.blocks import Block, Column, Details, Table, TableEntry, table
+from tunebench.report.blocks import Block, Column, Details, PageOnly, Table, TableEntry, table
 from tunebench.report.read.comparisons import Comparison, Row
 from tunebench.report.read.predictions import Answers
 from tunebench.report.sections.base import Case
@@ -25,7 +25,7 @@ Inputs = Sequence[str] | None
 def blocks(case: Case) -> list[Block]:
     """The examples that divide techniques; of written texts also the first ones, folded."""
     given = (case.comparison, case.answers, case.inputs)
-    return [*disagreements(*given), *(Details(shown, page_only=True) for shown in sample(*given))]
+    return [*disagreements(*given), *(PageOnly((Details(shown),)) for shown in sample(*given))]
 
 
 def disagreements(comparison: Comparison, answers: Given, inputs: Inputs) -> list[Table]:
