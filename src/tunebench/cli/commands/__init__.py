@@ -1,7 +1,7 @@
 """The commands: one file per command, and the order in which help lists them.
 
-To add a command, write a file with a function and add one line to `COMMANDS`. The function's parameters are the command's
-arguments and options, its docstring is the help. Imports of anything slow stand inside functions here, so that help
+To add a command, write a file with a function and add one line to `COMMANDS`. The function's parameters are the
+command's arguments and options, and its docstring is the help. Slow imports stand inside functions here, so that help
 and listings are instant.
 """
 

@@ -73,22 +73,10 @@ def _cost_view(price: Price, prices: Sequence[Price], y: str, rows: Sequence[Map
     cost = price.name
     labels = [row[FIELD] for row in rows if row[cost] is not None]
     color, shape = color_of(labels, look), shape_of(labels, look)
-    x = {
-        "field": cost,
-        "type": "quantitative",
-        "title": f"{price.title} ({price.unit}, log scale)",
-        "scale": {"type": "log", "nice": False, "padding": 12},
-        "axis": {"labelExpr": _SHORT, "labelOverlap": True, "values": _ticks([row[cost] or 0 for row in rows])},
-    }
+    x = _axis(price, rows)
     height = {"type": "quantitative", "title": y, "scale": {"zero": False}}
-    tooltip = [
-        {"field": FIELD, "title": "Technique"},
-        {"field": "value", "title": y, "format": ",.4f"},
-        {"field": "interval", "title": "Interval"},
-        *({"field": f"{other.name}, said", "title": other.title} for other in prices),
-    ]
     costly = {"filter": f"datum['{cost}'] > 0"}
-    shown = {"color": color, "opacity": SINGLED_OUT, "tooltip": tooltip}
+    shown = {"color": color, "opacity": SINGLED_OUT, "tooltip": _tooltip(y, prices)}
     value = {"y": {"field": "value", **height}}
     # Each layer only where it has marks: without any, Vega complains of a scale that has no ends.
     layers: list[Spec] = []
@@ -125,6 +113,26 @@ def _cost_view(price: Price, prices: Sequence[Price], y: str, rows: Sequence[Map
             }
         )
     return {"layer": layers}
+
+
+def _axis(price: Price, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    return {
+        "field": price.name,
+        "type": "quantitative",
+        "title": f"{price.title} ({price.unit}, log scale)",
+        "scale": {"type": "log", "nice": False, "padding": 12},
+        "axis": {"labelExpr": _SHORT, "labelOverlap": True, "values": _ticks([row[price.name] or 0 for row in rows])},
+    }
+
+
+def _tooltip(y: str, prices: Sequence[Price]) -> list[dict[str, str]]:
+    """A technique's score and all its costs."""
+    return [
+        {"field": FIELD, "title": "Technique"},
+        {"field": "value", "title": y, "format": ",.4f"},
+        {"field": "interval", "title": "Interval"},
+        *({"field": f"{price.name}, said", "title": price.title} for price in prices),
+    ]
 
 
 def _ticks(values: Sequence[float]) -> list[float]:

@@ -64,14 +64,7 @@ def _curve_view(
 ) -> Spec:
     labels = list(dict.fromkeys(row[FIELD] for row in [*rows, *levels]))
     color, dash, shape = color_of(labels, look), dash_of(labels, look), shape_of(labels, look)
-    last = max(row["epoch"] for row in rows)
-    x = {
-        "field": "epoch",
-        "type": "quantitative",
-        "title": "Epoch (passes over the training data)",
-        "scale": {"zero": False, "nice": False, "padding": 8},
-        "axis": {"format": "d", "values": list(range(1, last + 1, -(-last // 10)))},
-    }
+    x = _axis(max(row["epoch"] for row in rows))
     height = {"field": field, "type": "quantitative", "title": y, "scale": {"zero": False}}
     tooltip = [
         {"field": "run", "title": "Run"},
@@ -112,3 +105,14 @@ def _curve_view(
             }
         )
     return {"layer": layers}
+
+
+def _axis(last: int) -> dict[str, Any]:
+    """Epochs 1 to `last`, at most ten of them with a label."""
+    return {
+        "field": "epoch",
+        "type": "quantitative",
+        "title": "Epoch (passes over the training data)",
+        "scale": {"zero": False, "nice": False, "padding": 8},
+        "axis": {"format": "d", "values": list(range(1, last + 1, -(-last // 10)))},
+    }

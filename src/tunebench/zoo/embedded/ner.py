@@ -70,7 +70,7 @@ def rows() -> dict[str, list[dict[str, Any]]]:
 
 def _split(material: dict[str, Any], split: str, size: int, rng: random.Random, seen: set[str]) -> list[dict[str, Any]]:
     part = "train" if split == "train" else "heldout"
-    writer = _Writer(material, part, rng)
+    writer = _SentenceWriter(material, part, rng)
     made: list[dict[str, Any]] = []
     while len(made) < size:
         words = writer.row()
@@ -85,7 +85,7 @@ def _split(material: dict[str, Any], split: str, size: int, rng: random.Random, 
     return made
 
 
-class _Writer:
+class _SentenceWriter:
     """Writes the rows of one part of the material."""
 
     def __init__(self, material: dict[str, Any], part: str, rng: random.Random):

@@ -80,7 +80,7 @@ def rows() -> dict[str, list[dict[str, Any]]]:
 
 
 def _split(material: dict[str, Any], split: str, size: int, rng: random.Random, seen: set[str]) -> list[dict[str, Any]]:
-    writer = _Writer(material, "train" if split == "train" else "heldout", rng)
+    writer = _PassageWriter(material, "train" if split == "train" else "heldout", rng)
     made: list[dict[str, Any]] = []
     while len(made) < size:
         for row in writer.text(seen):
@@ -88,7 +88,7 @@ def _split(material: dict[str, Any], split: str, size: int, rng: random.Random, 
     return made[:size]
 
 
-class _Writer:
+class _PassageWriter:
     """Writes texts with their questions from one part of the material."""
 
     def __init__(self, material: dict[str, Any], part: str, rng: random.Random):

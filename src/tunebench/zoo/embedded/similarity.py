@@ -68,7 +68,7 @@ class _Side:
     keep: frozenset[str] = frozenset()
 
 
-class _Pool:
+class _ScenePool:
     """The material one split may use."""
 
     def __init__(self, material: dict[str, Any], held_out: bool):
@@ -123,11 +123,11 @@ def rows() -> dict[str, list[dict[str, Any]]]:
     splits: dict[str, list[dict[str, Any]]] = {}
     for split, size in _SIZES.items():
         rng = random.Random(f"{_SEED} {split}")
-        splits[split] = _split(_Pool(material, split != "train"), split, size, rng, seen)
+        splits[split] = _split(_ScenePool(material, split != "train"), split, size, rng, seen)
     return splits
 
 
-def _split(pool: _Pool, split: str, size: int, rng: random.Random, seen: set[str]) -> list[dict[str, Any]]:
+def _split(pool: _ScenePool, split: str, size: int, rng: random.Random, seen: set[str]) -> list[dict[str, Any]]:
     pairs = _statement_pairs(pool.statements, split, rng)[: round(size * _STATEMENT_SHARE)]
     seen.update(sentence for first, second, _ in pairs for sentence in (first, second))
     names, weights = list(_RECIPES), [weight for _, weight in _RECIPES.values()]
@@ -158,14 +158,14 @@ def _judged(score: float, rng: random.Random) -> float:
 _Pair = tuple[str, str, float]
 
 
-def _paraphrase(pool: _Pool, rng: random.Random) -> _Pair | None:
+def _paraphrase(pool: _ScenePool, rng: random.Random) -> _Pair | None:
     scene = _scene(pool, rng)
     first = _sentence(scene, _Side(), rng)
     second = _sentence(scene, _side(first, rng, 0.3), rng)
     return _in_any_order(first, second, 4.8, rng)
 
 
-def _less_said(pool: _Pool, rng: random.Random) -> _Pair | None:
+def _less_said(pool: _ScenePool, rng: random.Random) -> _Pair | None:
     scene = _scene(pool, rng)
     dropped = sum(bool(part) for part in (scene.place, scene.time, scene.tail))
     if not dropped:
@@ -178,7 +178,7 @@ def _less_said(pool: _Pool, rng: random.Random) -> _Pair | None:
     return _in_any_order(first, second, 4.6 - 0.5 * dropped, rng)
 
 
-def _one_detail(pool: _Pool, rng: random.Random, count: int = 1) -> _Pair | None:
+def _one_detail(pool: _ScenePool, rng: random.Random, count: int = 1) -> _Pair | None:
     """The same event with another role, number, place or time."""
     scene = _scene(pool, rng)
     parts = [*scene.roles, *(part for part in ("number", "place", "time", "tail") if getattr(scene, part))]
@@ -195,30 +195,30 @@ def _one_detail(pool: _Pool, rng: random.Random, count: int = 1) -> _Pair | None
     return _in_any_order(first, second, max(score, 0.8), rng)
 
 
-def _two_details(pool: _Pool, rng: random.Random) -> _Pair | None:
+def _two_details(pool: _ScenePool, rng: random.Random) -> _Pair | None:
     return _one_detail(pool, rng, count=2)
 
 
-def _denied(pool: _Pool, rng: random.Random) -> _Pair | None:
+def _denied(pool: _ScenePool, rng: random.Random) -> _Pair | None:
     scene = _scene(pool, rng)
     first = _sentence(scene, _Side(), rng)
     return _in_any_order(first, _sentence(scene, _side(first, rng, 0.7, "deny"), rng), 2.0, rng)
 
 
-def _both_denied(pool: _Pool, rng: random.Random) -> _Pair | None:
+def _both_denied(pool: _ScenePool, rng: random.Random) -> _Pair | None:
     """Two denials mean the same: a negation alone says nothing about the score."""
     scene = _scene(pool, rng)
     first = _sentence(scene, _Side("deny"), rng)
     return _in_any_order(first, _sentence(scene, _side(first, rng, 0.5, "deny"), rng), 4.5, rng)
 
 
-def _opposed(pool: _Pool, rng: random.Random) -> _Pair | None:
+def _opposed(pool: _ScenePool, rng: random.Random) -> _Pair | None:
     scene = _scene(pool, rng)
     first = _sentence(scene, _Side(), rng)
     return _in_any_order(first, _sentence(scene, _side(first, rng, 0.7, "opposite"), rng), 2.2, rng)
 
 
-def _exchanged(pool: _Pool, rng: random.Random) -> _Pair | None:
+def _exchanged(pool: _ScenePool, rng: random.Random) -> _Pair | None:
     """Who does it to whom is turned round."""
     scene = _scene(pool, rng)
     if not scene.event.get("mirror"):
@@ -230,7 +230,7 @@ def _exchanged(pool: _Pool, rng: random.Random) -> _Pair | None:
     return _in_any_order(first, _sentence(other, _side(first, rng, 0.5), rng), 2.6, rng)
 
 
-def _same_topic(pool: _Pool, rng: random.Random) -> _Pair | None:
+def _same_topic(pool: _ScenePool, rng: random.Random) -> _Pair | None:
     """Another event of the topic, at times with the same people or things."""
     scene, other = _scene(pool, rng), _scene(pool, rng)
     if scene.event["id"] == other.event["id"] or scene.event["topic"] != other.event["topic"]:
@@ -247,14 +247,14 @@ def _same_topic(pool: _Pool, rng: random.Random) -> _Pair | None:
     return _in_any_order(first, _sentence(other, _side(first, rng, 0.5), rng), 1.1 + 0.5 * len(shared), rng)
 
 
-def _unrelated(pool: _Pool, rng: random.Random) -> _Pair | None:
+def _unrelated(pool: _ScenePool, rng: random.Random) -> _Pair | None:
     scene, other = _scene(pool, rng), _scene(pool, rng)
     if scene.event["topic"] == other.event["topic"] or not _comparable(pool, scene, other):
         return None
     return _sentence(scene, _Side(), rng), _sentence(other, _Side(), rng), 0.15
 
 
-def _unrelated_alike(pool: _Pool, rng: random.Random) -> _Pair | None:
+def _unrelated_alike(pool: _ScenePool, rng: random.Random) -> _Pair | None:
     """Another topic, but the same person or thing, place and time: many words in common."""
     scene, other = _scene(pool, rng), _scene(pool, rng)
     if scene.event["topic"] == other.event["topic"]:
@@ -271,7 +271,7 @@ def _unrelated_alike(pool: _Pool, rng: random.Random) -> _Pair | None:
 
 
 # Weight of each recipe; together they fill the whole range of scores.
-_RECIPES: dict[str, tuple[Callable[[_Pool, random.Random], _Pair | None], float]] = {
+_RECIPES: dict[str, tuple[Callable[[_ScenePool, random.Random], _Pair | None], float]] = {
     "paraphrase": (_paraphrase, 21),
     "both_denied": (_both_denied, 5),
     "less_said": (_less_said, 8),
@@ -301,7 +301,7 @@ def _statement_pairs(statements: Sequence[dict[str, Any]], split: str, rng: rand
     return pairs
 
 
-def _comparable(pool: _Pool, scene: _Scene, other: _Scene) -> bool:
+def _comparable(pool: _ScenePool, scene: _Scene, other: _Scene) -> bool:
     """Whether both may stand in the split: neither of a test pair may be one that training could have."""
     return pool.is_held_out(scene) == pool.is_held_out(other)
 
@@ -319,7 +319,7 @@ def _side(first: str, rng: random.Random, reworded: float, manner: str = "say") 
 # Scenes ---------------------------------------------------------------------------------------------------------------
 
 
-def _scene(pool: _Pool, rng: random.Random) -> _Scene:
+def _scene(pool: _ScenePool, rng: random.Random) -> _Scene:
     """A filled event; for validation and test one that training cannot have."""
     while True:
         event = pool.event(rng)
@@ -343,7 +343,7 @@ def _tense(event: dict[str, Any]) -> str:
     return "now" if ":is}" in event["say"][0] else ""
 
 
-def _changed(scene: _Scene, part: str, pool: _Pool, rng: random.Random) -> tuple[_Scene, float]:
+def _changed(scene: _Scene, part: str, pool: _ScenePool, rng: random.Random) -> tuple[_Scene, float]:
     """The scene with another role, number, place or time, and what that costs."""
     if part == "number":
         return replace(scene, number=pool.number(rng, scene.event["number"])), 1.0

@@ -48,7 +48,7 @@ _LONG = 0.35
 
 
 @dataclass(frozen=True)
-class _Person:
+class _Character:
     """Introduced in full, then called by surname.
 
     Attributes:
@@ -104,7 +104,7 @@ def _details(story: dict[str, Any], material: dict[str, Any], held_out: bool, rn
         full = f"{rng.choice(_names(material['women' if sex == 'woman' else 'men'], held_out))} {surname}"
         intro = _numbered(story["people"][letter].replace("{name}", full), details)
         short = full if intro.startswith(full) else intro
-        details[letter] = _Person(intro, short, surname, _PRONOUNS[sex])
+        details[letter] = _Character(intro, short, surname, _PRONOUNS[sex])
     return details
 
 
@@ -176,7 +176,7 @@ def _rendered(wording: str, details: dict[str, Any], mentioned: set[str], in_ful
 
 def _named(match: re.Match[str], details: dict[str, Any], mentioned: set[str], in_full: bool) -> str:
     letter, following = match.groups()
-    person: _Person = details[letter]
+    person: _Character = details[letter]
     if letter in mentioned:
         return person.surname + following
     mentioned.add(letter)

@@ -1,4 +1,8 @@
-"""A recipe from top to bottom: tokenizer, corpus, model, training, an ordinary transformers folder with its card."""
+"""A recipe from top to bottom: tokenizer, corpus, model, training, an ordinary transformers folder with its card.
+
+OUT/model is that folder, written anew at each reading of the held-out loss; beside it stand events.jsonl, the tokenised
+texts, and, until the end, the state to resume from.
+"""
 
 import copy
 import hashlib
@@ -34,9 +38,6 @@ def pretrain(
 ) -> Path:
     """Make the backbone, or go on where an interrupted start stood.
 
-    OUT/model is an ordinary transformers folder, written anew at each reading of the held-out loss; beside it stand
-    events.jsonl, the tokenised texts, and, until the end, the state to resume from.
-
     Args:
         recipe: what to make.
         data_root: where its texts' paths begin.
@@ -56,35 +57,46 @@ def pretrain(
     out.mkdir(parents=True, exist_ok=True)
     transformers.utils.logging.disable_progress_bar()
     observe = to_all([event_file(out / "events.jsonl"), seldom(observe)])
-    train = [data_root / source.train for source in recipe.texts]
-    held_out = [data_root / source.held_out for source in recipe.texts if source.held_out]
-    digest = corpus.files_digest([*train, *held_out])
+    paths = _paths(recipe, data_root)
+    digest = corpus.files_digest([*paths["train"], *paths["held_out"]])
     tokenizer, key = _tokenizer(recipe, data_root, digest, out, observe, start)
     objective = recipe.pretraining
     accelerator, precision = make_accelerator(recipe.training.precision, out, None)
     torch.manual_seed(recipe.training.seed)
 
-    def made(part: str, paths: list[Path]) -> Corpus:
+    def made(part: str) -> Corpus:
         observe(Tokenising(part=part))
-        texts = _texts(recipe, data_root, paths)
+        texts = _texts(recipe, data_root, paths[part])
         return corpus.tokenised(texts, tokenizer, objective.separator(tokenizer), key, out / "corpus" / part)
 
-    texts = made("train", train)
+    texts = made("train")
     model = _continued(recipe, start[0], texts) if start else objective.new_model(_shape(recipe), tokenizer)
     task = PretrainingTask(
         model=model.to(accelerator.device),  # type: ignore[arg-type]
         tokenizer=tokenizer,
         objective=objective,
         train=texts,
-        held_out=made("held_out", held_out),
+        held_out=made("held_out"),
         device=accelerator.device,
         autocast=lambda: accelerator.autocast(),
         on_reading=lambda state: _export(recipe, task, state, precision, out),
     )
-    inputs = json.dumps([recipe.model_dump(mode="json", exclude={"description"}), key], sort_keys=True)
-    resume = Resume(out / "resume", out / "none", hashlib.sha256(inputs.encode()).hexdigest())
-    fit(task, recipe.training, resume, observe)
+    fit(task, recipe.training, _resume(recipe, key, out), observe)
     return out / MODEL
+
+
+def _paths(recipe: Recipe, data_root: Path) -> dict[str, list[Path]]:
+    """The recipe's text files by part."""
+    return {
+        "train": [data_root / source.train for source in recipe.texts],
+        "held_out": [data_root / source.held_out for source in recipe.texts if source.held_out],
+    }
+
+
+def _resume(recipe: Recipe, key: str, out: Path) -> Resume:
+    """The states to resume from; those of another recipe or of other texts are ignored."""
+    inputs = json.dumps([recipe.model_dump(mode="json", exclude={"description"}), key], sort_keys=True)
+    return Resume(out / "resume", out / "none", hashlib.sha256(inputs.encode()).hexdigest())
 
 
 def _backbone(recipe: Recipe, folders: Mapping[str, str]) -> tuple[Path, str]:
