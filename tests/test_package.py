@@ -1,7 +1,10 @@
 """What an installed tunebench holds."""
 
+import ast
 import fnmatch
 import tomllib
+from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -18,6 +21,34 @@ def test_every_file_that_is_no_module_goes_into_the_wheel() -> None:
 
 def test_every_folder_with_modules_is_a_package() -> None:
     assert [path for path in PACKAGE.rglob("*.py") if not (path.parent / "__init__.py").exists()] == []
+
+
+def test_no_two_classes_share_a_name() -> None:
+    places: dict[str, list[str]] = defaultdict(list)
+    for path, node in _nodes():
+        if isinstance(node, ast.ClassDef):
+            places[node.name].append(path)
+
+    assert len(places) > 100
+    assert {name: paths for name, paths in places.items() if len(paths) > 1} == {}
+
+
+def test_every_function_fits_a_screen() -> None:
+    """50 lines for what a function does; its parameters and its docstring are not counted."""
+    lengths = {
+        f"{path}:{node.lineno} {node.name}": node.body[-1].end_lineno - node.body[bool(ast.get_docstring(node))].lineno + 1
+        for path, node in _nodes()
+        if isinstance(node, ast.FunctionDef) and len(node.body) > bool(ast.get_docstring(node))
+    }
+
+    assert len(lengths) > 1000
+    assert {name: lines for name, lines in lengths.items() if lines > 50} == {}
+
+
+def _nodes() -> Iterator[tuple[str, ast.AST]]:
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            yield path.relative_to(PACKAGE).as_posix(), node
 
 
 def _matches(name: str, pattern: str) -> bool:
