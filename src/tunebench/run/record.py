@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tunebench._util.files import write_atomically
 from tunebench.engine import measure, train
 from tunebench.engine.evaluate import refuse_padding, score
 from tunebench.engine.latency import Latency
 from tunebench.evaluation.bootstrap import bootstrap_intervals
 from tunebench.evaluation.metrics import METRICS
-from tunebench._util.files import write_atomically
 from tunebench.records import (
     Cost,
     DataInfo,

@@ -45,7 +45,7 @@ class HubData(Strict):
     files: str = Field(description="path of a split's parquet files, with {split}")
 
 
-class Task(_Record, ABC):
+class Task(Strict, ABC):
     """A built-in task, or one made of the user's own files.
 
     Attributes:

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from tunebench._util.errors import UserError
+from tunebench._util.files import read_json
 from tunebench.families import families, family_of
 from tunebench.families.base import Family
-from tunebench._util.files import read_json
 from tunebench.records import ModelInfo
 from tunebench.zoo import embedded
 

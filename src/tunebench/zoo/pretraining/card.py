@@ -4,8 +4,8 @@ from pathlib import Path
 
 import torch
 
-from tunebench.engine.measure import environment
 from tunebench._util.files import write_atomically, write_json
+from tunebench.engine.measure import environment
 from tunebench.zoo.pretraining import curve
 from tunebench.zoo.pretraining.loop import PretrainingState, PretrainingTask
 from tunebench.zoo.pretraining.recipe import Recipe

@@ -16,11 +16,11 @@ import transformers
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from tunebench._util.errors import UserError
+from tunebench._util.files import read_json, write_json
 from tunebench.engine.events import LearningTokenizer, Observer, Tokenising
 from tunebench.engine.observers import event_file, seldom, to_all
 from tunebench.engine.precision import make_accelerator
 from tunebench.engine.weights import Resume
-from tunebench._util.files import read_json, write_json
 from tunebench.zoo import checkpoints
 from tunebench.zoo.pretraining import card, corpus
 from tunebench.zoo.pretraining.batches import spread_texts

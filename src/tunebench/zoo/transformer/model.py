@@ -25,7 +25,7 @@ class Transformer(PreTrainedModel, GenerationMixin):
     base_model_prefix = "transformer"  # no attribute has this name: the whole model is the backbone
     main_input_name = "input_ids"
     _supports_sdpa = True
-    _tied_weights_keys = {  # noqa: RUF012
+    _tied_weights_keys = {
         "decoder.tokens.weight": "encoder.tokens.weight",
         "lm_head.weight": "encoder.tokens.weight",
     }
