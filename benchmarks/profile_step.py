@@ -123,11 +123,11 @@ def _labelled(label: str, function: Callable[..., Any]) -> Callable[..., Any]:
 
 def group_of(event: Any) -> str:
     """The group that an operation's own time belongs to."""
-    found, ancestor = GROUP_OF.get(event.name, "rest"), event
+    group, ancestor = GROUP_OF.get(event.name, "rest"), event
     while ancestor is not None:
-        found = INSIDE.get(ancestor.name, found)
+        group = INSIDE.get(ancestor.name, group)
         ancestor = ancestor.cpu_parent
-    return found
+    return group
 
 
 def shares(events: Iterable[Any]) -> tuple[dict[str, float], dict[str, float]]:
@@ -203,16 +203,16 @@ def measure(training: train.TrainingSetup, batch: int, steps: int) -> dict[str, 
     }
 
 
-def show(name: str, found: dict[str, Any], rate: float) -> None:
+def show(name: str, profile: dict[str, Any], rate: float) -> None:
     """A table of one technique's step."""
-    floor = found["gflop"] * 1e12 / rate
+    floor = profile["gflop"] * 1e12 / rate
     print(
-        f"\n{name}: median {found['median_ms']:.1f} ms a step, quickest {found['quickest_ms']:.1f} ms; "
-        f"floor {floor:.1f} ms = {found['gflop']:.2f} GFLOP at {rate / 1e9:.0f} GFLOP/s"
+        f"\n{name}: median {profile['median_ms']:.1f} ms a step, quickest {profile['quickest_ms']:.1f} ms; "
+        f"floor {floor:.1f} ms = {profile['gflop']:.2f} GFLOP at {rate / 1e9:.0f} GFLOP/s"
     )
-    for group, share in found["shares"].items():
-        print(f"  {group:<24} {share:7.1%} {share * found['median_ms']:8.2f} ms")
-    listed = ", ".join(f"{operation} {share:.1%}" for operation, share in found["largest_of_rest"].items())
+    for group, share in profile["shares"].items():
+        print(f"  {group:<24} {share:7.1%} {share * profile['median_ms']:8.2f} ms")
+    listed = ", ".join(f"{operation} {share:.1%}" for operation, share in profile["largest_of_rest"].items())
     print(f"  largest of the rest: {listed}")
 
 
@@ -243,14 +243,14 @@ def main() -> None:
     options = read_options()
     torch.set_num_threads(options.threads)
     label_pieces()
-    found = checkpoints.find(str(options.model))
+    checkpoint = checkpoints.find(str(options.model))
     rows = options.batch * options.tokens
-    rate = gemm_rate(rows, found.config["hidden_size"], found.config["intermediate_size"], 2.0)
+    rate = gemm_rate(rows, checkpoint.config["hidden_size"], checkpoint.config["intermediate_size"], 2.0)
     print(f"batch {options.batch} x {options.tokens} tokens, {options.threads} threads")
     results = {}
     with tempfile.TemporaryDirectory(prefix="profile-") as scratch:
         table = Path(scratch) / "texts.csv"
-        write_texts(table, found.family.tokenizer(options.model), options.batch * BATCHES, options.tokens)
+        write_texts(table, checkpoint.family.tokenizer(options.model), options.batch * BATCHES, options.tokens)
         for name in options.techniques:
             training = training_of(name, options.model, table, Path(scratch) / name)
             results[name] = measure(training, options.batch, options.steps)

@@ -40,8 +40,8 @@ class Counts:
 
 def summed(keys: np.ndarray, values: np.ndarray) -> Counts:
     """The values of equal, sorted keys added up."""
-    found, starts = np.unique(keys, return_index=True)
-    return Counts(found, np.add.reduceat(values, starts))
+    distinct, starts = np.unique(keys, return_index=True)
+    return Counts(distinct, np.add.reduceat(values, starts))
 
 
 class KneserNey:

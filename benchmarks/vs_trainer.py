@@ -116,12 +116,12 @@ class Bench:
         """Put a task's examples where Trainer's side reads them."""
         task: Any = tasks()[name].model_copy(update={"rows": self.rows, **self.posed})
         gap = f"{BLANK} " if self.writes and BLANK in task.prompt else ""
-        found = data.load(task, self.options.data_root)
-        content: dict[str, Any] = {"labels": found.labels, "max_tokens": task.max_tokens}
+        loaded = data.load(task, self.options.data_root)
+        content: dict[str, Any] = {"labels": loaded.labels, "max_tokens": task.max_tokens}
         if self.writes:
             content |= {"target_tokens": task.target_tokens, "max_new_tokens": task.max_new_tokens + bool(gap)}
         for split in ("train", "validation"):
-            rows: list[Any] = found.splits[split]
+            rows: list[Any] = loaded.splits[split]
             content[split] = [
                 [task.prompt_of(row), gap + row.answers[0], row.answers]
                 if self.writes
@@ -129,7 +129,7 @@ class Bench:
                 for row in rows
             ]
         (self.scratch / f"{name}.json").write_text(json.dumps(content), "utf-8")
-        self.fingerprints[name] = found.fingerprint()
+        self.fingerprints[name] = loaded.fingerprint()
 
     def timed(self, command: Sequence[str | Path], log: Path) -> float:
         """Seconds of a process from start to end; a failed one ends the benchmark."""
@@ -356,18 +356,18 @@ def warm_up(bench: Bench) -> None:
 
 def compare(bench: Bench) -> dict[str, list[Pair]]:
     """All comparisons asked for, each shown when it is done."""
-    options, found = bench.options, {}
+    options, results = bench.options, {}
     for technique in options.cells:
         cell = [Cell(options.task, technique, EPOCHS[technique])]
-        found[str(cell[0])] = pairs_of(
+        results[str(cell[0])] = pairs_of(
             lambda seed, cell=cell: bench.tunebench(cell, seed, "1"),
             lambda seed, cell=cell: bench.trainer(cell, seed),
             range(options.first_seed, options.first_seed + options.repeats),
         )
-        show(f"{cell[0]}, {cell[0].epochs} epochs, one process a side", found[str(cell[0])])
+        show(f"{cell[0]}, {cell[0].epochs} epochs, one process a side", results[str(cell[0])])
     if options.study_repeats:
         study = [Cell(task, name, options.study_epochs) for task in STUDY_TASKS for name in STUDY_TECHNIQUES]
-        found["study"] = pairs_of(
+        results["study"] = pairs_of(
             lambda seed: bench.tunebench(study, seed, "auto"),
             lambda seed: bench.trainer(study, seed),
             range(options.first_seed, options.first_seed + options.study_repeats),
@@ -375,9 +375,9 @@ def compare(bench: Bench) -> dict[str, list[Pair]]:
         show(
             f"Study: {len(study)} cells, {options.study_epochs} epochs; tunebench run --workers auto against "
             f"{len(study)} Trainer scripts in a row. Quote the process ratio: the other seconds are sums over cells.",
-            found["study"],
+            results["study"],
         )
-    return found
+    return results
 
 
 def main() -> None:
@@ -394,13 +394,13 @@ def main() -> None:
             "threads a side.\n"
             "Ratios are Trainer's seconds over tunebench's: above 1, tunebench is faster."
         )
-        found = compare(bench)
+        results = compare(bench)
     if options.json:
         settings = {key: str(value) if isinstance(value, Path) else value for key, value in vars(options).items()}
         settings |= {"threads": bench.threads, "bf16": bench.bf16, "device": bench.device}
         comparisons = {
             name: {**summary(pairs), "pairs": [{**asdict(pair), "ratios": pair.ratios} for pair in pairs]}
-            for name, pairs in found.items()
+            for name, pairs in results.items()
         }
         options.json.write_text(json.dumps({"settings": settings, "comparisons": comparisons}, indent=1), "utf-8")
 

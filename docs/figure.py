@@ -7,7 +7,7 @@ from xml.sax.saxutils import escape
 
 @dataclass(frozen=True)
 class Block:
-    """A part of a model; `state` is frozen, trained, or added: a frozen part with a trained one beside it."""
+    """A part of a model; `state` is frozen, trained, or added: a frozen part with a trained addition."""
 
     name: str
     state: str

@@ -1,6 +1,6 @@
-"""Writes the pages of techniques, families and tasks from the code, the guides and the results: `make docs`.
+"""Generates the pages of techniques, families and tasks from the code, the guides and the results: `make docs`.
 
-Everything here follows from something else: a test that the pages are what this makes of them keeps them from drifting.
+A test checks that the pages are up to date.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def pages() -> dict[str, str]:
         guide = guides()[name]
         rows = figure(entry, guide)
         if rows:
-            written[f"techniques/{name}.svg"] = draw(f"What {entry.title} trains", rows)
+            written[f"techniques/{name}.svg"] = draw(f"{entry.title}: what it trains", rows)
         written[f"techniques/{name}.md"] = technique(name, entry, guide, bool(rows), results.get(name, []))
     for name, family in families().items():
         written[f"families/{name}.md"] = family_page(name, family)
@@ -146,7 +146,7 @@ def _results(results: Sequence[Measured]) -> str:
 
 
 def figure(entry: type[Entry], guide: Guide) -> list[Row]:
-    """The blocks of a model, head first, with what becomes of each under a technique; none for a baseline."""
+    """The blocks of a model, head first, and whether a technique trains each; empty for a baseline."""
     if not issubclass(entry, Technique):
         return []
     checkpoint = find(_DRAWN_ON)
@@ -277,7 +277,7 @@ def _refused(family: Family) -> list[str]:
 
 
 def task_page(name: str, task: Task) -> str:
-    """The data, the metrics, what to know of them, and how each family is asked."""
+    """Data, metrics, caveats, and how each family poses the task."""
     posed = {family: task.objective_of(family.auto_classes) for family in families().values()}
     rows = [
         [f"[{family.title}](../families/{family.name}.md)", f"`{way}`" if way else "cannot pose it"]
@@ -343,7 +343,7 @@ def _joined(parts: Sequence[str]) -> str:
 
 
 def main() -> None:
-    """Write all pages, and remove those of what is no more."""
+    """Write all pages, and remove those of entries that no longer exist."""
     for kind in ("techniques", "families", "tasks"):
         shutil.rmtree(DOCS / kind, ignore_errors=True)
     for path, text in pages().items():

@@ -1,4 +1,4 @@
-"""What the pages of results measured, by technique: read off their tables."""
+"""The figures on the pages of results by technique, read from their tables."""
 
 import re
 from collections.abc import Iterator
@@ -11,11 +11,11 @@ class Measured:
     """A technique's figure in one table.
 
     Attributes:
-        where: which cell that is: task, backbone and metric.
+        where: the cell: task, backbone and metric.
         page: the page, with its section.
-        value: with its interval.
-        best: the best of the table, and whose it is.
-        trained: how many numbers trained.
+        value: the figure with its interval.
+        best: the best figure of the table, and its technique.
+        trained: number of trained parameters.
     """
 
     where: str
@@ -26,7 +26,7 @@ class Measured:
 
 
 def measured(folder: Path) -> dict[str, list[Measured]]:
-    """Technique -> its figures, from every table with a column `technique` first and one of what was trained."""
+    """Technique -> its figures, from every table whose first column is `technique` and which has a `trained` column."""
     figures: dict[str, list[Measured]] = {}
     for page in sorted(folder.glob("*.md")):
         backbone = _text(page).partition("\n")[0].rpartition(": ")[2].removeprefix("# ")

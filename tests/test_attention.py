@@ -63,7 +63,7 @@ def test_the_weights_are_those_that_transformers_gives(
     kind: str, task: str, technique: str, kinds: set[str], finished: Make
 ) -> None:
     folder = finished(kind, task, technique)
-    found = tunebench.attention(folder, TEXT, target="joy" if kind == "t5" else None)
+    attention = tunebench.attention(folder, TEXT, target="joy" if kind == "t5" else None)
 
     model, tokenizer = tunebench.load_finetuned(folder)
     base: Any = base_of(model)
@@ -76,12 +76,12 @@ def test_the_weights_are_those_that_transformers_gives(
         names = {"self": "encoder_attentions", "masked": "decoder_attentions", "cross": "cross_attentions"}
     with torch.inference_mode():
         output = model(**inputs, output_attentions=True)
-    assert set(found.maps) == kinds
-    for name, one in found.maps.items():
+    assert set(attention.maps) == kinds
+    for name, one in attention.maps.items():
         expected = torch.cat(output[names[name]]).numpy()
         np.testing.assert_array_equal(one.tuned, expected)
         assert one.tuned.shape == (*one.tuned.shape[:2], len(one.queries), len(one.keys))
-    assert found.computed["Attention implementation"] == "eager"
+    assert attention.computed["Attention implementation"] == "eager"
 
 
 @pytest.mark.parametrize(("kind", "task", "technique"), [
@@ -116,10 +116,10 @@ VIRTUAL = [
 def test_virtual_tokens_are_counted_and_labelled(
     kind: str, technique: dict[str, Any], counts: dict[str, tuple[int, int]], finished: Make
 ) -> None:
-    found = tunebench.attention(finished(kind, "emotion", technique), TEXT)
+    attention = tunebench.attention(finished(kind, "emotion", technique), TEXT)
 
     name = "prompt" if technique is PROMPT else "prefix"
-    for which, one in found.maps.items():
+    for which, one in attention.maps.items():
         for side, count in zip((one.queries, one.keys), counts[which], strict=True):
             added = [token.text for token in side if token.role == "virtual"]
             assert added == [f"{name} {number + 1}" for number in range(count)]
@@ -152,18 +152,18 @@ def test_a_prefix_is_read_as_the_model_itself_reads_it(finished: Make) -> None:
 
 @pytest.mark.parametrize(("kind", "technique"), [("bert", "untuned"), ("t5", "untuned"), ("gpt2", "classifier_head")])
 def test_a_run_that_left_the_backbone_alone_differs_nowhere(kind: str, technique: str, finished: Make) -> None:
-    found = tunebench.attention(finished(kind, "emotion", technique), TEXT)
+    attention = tunebench.attention(finished(kind, "emotion", technique), TEXT)
 
-    for one in found.maps.values():
+    for one in attention.maps.values():
         assert (one.difference == 0).all()
-    assert "every difference is exactly 0" in html(found)
+    assert "every difference is exactly 0" in html(attention)
 
 
 def test_a_run_that_tuned_the_backbone_differs(finished: Make) -> None:
-    found = tunebench.attention(finished("bert", "emotion", "full"), TEXT)
+    attention = tunebench.attention(finished("bert", "emotion", "full"), TEXT)
 
-    assert np.abs(found.maps["self"].difference).max() > 1e-4
-    assert "every difference is exactly 0" not in html(found)
+    assert np.abs(attention.maps["self"].difference).max() > 1e-4
+    assert "every difference is exactly 0" not in html(attention)
 
 
 def test_a_decoder_reads_the_runs_own_answer_or_the_given_one(finished: Make) -> None:
@@ -205,12 +205,12 @@ def test_a_pair_is_read_as_one_text(finished: Make) -> None:
 def test_a_cut_is_told(finished: Make) -> None:
     folder = finished("bert", "emotion", "full")
 
-    assert tunebench.attention(folder, "happy " * 80).computed["Tokens"] == "64 of 82: cut at the run's limit of 64"
+    cut = tunebench.attention(folder, "happy " * 80)
+    assert cut.computed["Tokens"] == "64 of 82, truncated at the run's limit of 64"
     assert tunebench.attention(folder, TEXT).computed["Tokens"] == "7"
     folder = finished("gpt2", "instruction", PREFIX)
-    assert (
-        tunebench.attention(folder, "the man", target="man was").computed["Tokens"].endswith("the last 2 the answer's")
-    )
+    answered = tunebench.attention(folder, "the man", target="man was")
+    assert answered.computed["Tokens"].endswith("the last 2 are the answer's")
 
 
 # The page -------------------------------------------------------------------------------------------------------------
@@ -370,17 +370,17 @@ def test_the_arrays_hold_every_head_exactly(tmp_path: Path) -> None:
 def test_an_empty_text_or_target_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"attention: the text is empty\. Give at least one word with --text\."):
         tunebench.attention(tmp_path, " \n")
-    with pytest.raises(UserError, match=r"attention: the target is empty\. Leave --target out"):
+    with pytest.raises(UserError, match=r"attention: the target is empty\. Omit --target"):
         tunebench.attention(tmp_path, TEXT, target=" ")
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"this is no folder of a finished run\. Give OUT/runs/<run>"):
+    with pytest.raises(UserError, match=r"this is not the folder of a finished run\. Give OUT/runs/<run>"):
         tunebench.attention(tmp_path, TEXT)
 
 
 def test_a_baseline_without_attention_is_refused(finished: Make) -> None:
-    with pytest.raises(UserError, match=r"tfidf is a baseline without attention\. Give a run with a pretrained model"):
+    with pytest.raises(UserError, match=r"tfidf is a baseline and has no attention\. Give a run of a Transformer"):
         tunebench.attention(finished("bert", "emotion", "tfidf"), TEXT)
 
 
@@ -392,14 +392,14 @@ def test_a_failed_run_is_refused(finished: Make, tmp_path: Path) -> None:
 
 
 def test_a_target_is_refused_where_nothing_is_written(finished: Make) -> None:
-    with pytest.raises(UserError, match=r"sequence_classification has no written answer to read\. Leave --target out"):
+    with pytest.raises(UserError, match=r"sequence_classification generates no answer, so it takes no target\. Omit"):
         tunebench.attention(finished("bert", "emotion", "full"), TEXT, target="joy")
 
 
 def test_a_missing_or_needless_pair_is_refused(finished: Make) -> None:
     with pytest.raises(UserError, match=r"attention: similarity takes two texts\. Give the second one with --pair"):
         tunebench.attention(finished("bert", "similarity", "untuned"), "a man")
-    with pytest.raises(UserError, match=r"attention: emotion takes one text at a time\. Leave --pair"):
+    with pytest.raises(UserError, match=r"attention: emotion takes one text at a time\. Omit --pair"):
         tunebench.attention(finished("bert", "emotion", "full"), TEXT, "why")
 
 

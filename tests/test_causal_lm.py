@@ -57,9 +57,9 @@ def by_hand(model: Any, objective: Any, examples: Any) -> dict[str, float]:
         ids = torch.tensor([prompt + response])
         with torch.no_grad():
             log_probabilities = model(input_ids=ids).logits.double().log_softmax(-1)
-        found = [-float(log_probabilities[0, at - 1, ids[0, at]]) for at in range(1, ids.shape[1])]
-        everywhere += found
-        inside += found[len(prompt) - 1 :]
+        losses = [-float(log_probabilities[0, at - 1, ids[0, at]]) for at in range(1, ids.shape[1])]
+        everywhere += losses
+        inside += losses[len(prompt) - 1 :]
     means = (torch.tensor(values, dtype=torch.float64).mean() for values in (inside, everywhere))
     return dict(zip(METRICS, (float(mean.exp()) for mean in means), strict=True))
 
@@ -143,9 +143,9 @@ def test_a_token_that_begins_every_text_is_never_cut(backbones: dict[str, Path])
             return getattr(tokenizer, name)
 
         def __call__(self, texts: Any, add_special_tokens: bool = True, **options: Any) -> Any:
-            found = encode(tokenizer, texts, **options)
+            encoded = encode(tokenizer, texts, **options)
             first = [tokenizer.bos_token_id] if add_special_tokens else []
-            return {"input_ids": [first + ids for ids in found["input_ids"]]}
+            return {"input_ids": [first + ids for ids in encoded["input_ids"]]}
 
     objective.tokenizer = Beginning()
     features = objective.encode([PromptExample("man " * 30, "dog")])

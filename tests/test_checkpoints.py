@@ -1,4 +1,4 @@
-"""A model's folder is checked before anything is tuned: what is missing or damaged is told, and nothing is made up."""
+"""A model's folder is checked before anything is tuned: what is missing or damaged is reported."""
 
 import json
 import shutil
@@ -20,9 +20,9 @@ HEAD = objectives()["sequence_classification"].head(("a", "b"))
 
 def open_all(folder: Path) -> tuple[Any, Any]:
     """Model and tokenizer of a folder, by the way that a run takes."""
-    found = checkpoints.find(str(folder))
-    local, _ = checkpoints.fetch(found)
-    return found.family.load(local, "sequence_classification", HEAD), found.family.tokenizer(local)
+    checkpoint = checkpoints.find(str(folder))
+    local, _ = checkpoints.fetch(checkpoint)
+    return checkpoint.family.load(local, "sequence_classification", HEAD), checkpoint.family.tokenizer(local)
 
 
 def refusal(folder: Path) -> str:
@@ -92,7 +92,7 @@ def test_a_folder_without_a_model_is_told(content: str | None, folder: Path) -> 
         (folder / "config.json").write_text(content)
 
     assert refusal(folder) == (
-        f"model folder {folder}: it holds no model (no config.json with a model_type). "
+        f"model folder {folder}: it contains no model (no config.json with a model_type). "
         "Give a folder made by save_pretrained."
     )
 
@@ -102,7 +102,7 @@ def test_a_model_option_that_points_nowhere_is_told(tmp_path: Path) -> None:
         checkpoints.find("NAME", place=str(tmp_path / "nowhere"))
 
     assert str(caught.value) == (
-        f"model 'NAME': there is no folder {tmp_path / 'nowhere'}. Say where it lies with --model NAME=PATH."
+        f"model 'NAME': there is no folder {tmp_path / 'nowhere'}. Give its location with --model NAME=PATH."
     )
 
 
@@ -110,8 +110,8 @@ def test_pickled_weights_are_never_read(folder: Path) -> None:
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
 
     assert refusal(folder) == (
-        f"model '{folder}': {folder} holds no .safetensors weights (pickled weights are never read). "
-        "Convert them with transformers' save_pretrained, and give that folder."
+        f"model '{folder}': {folder} has no .safetensors weights (pickled weights are never read). "
+        "Convert them with transformers' save_pretrained, and give the new folder."
     )
 
 
@@ -128,19 +128,19 @@ def test_truncated_weights_are_told(size: int, folder: Path) -> None:
 def test_truncated_weights_are_told_where_only_the_shape_is_asked_for(folder: Path) -> None:
     path = folder / "model.safetensors"
     path.write_bytes(path.read_bytes()[:5000])
-    found = checkpoints.find(str(folder))
+    checkpoint = checkpoints.find(str(folder))
 
     with pytest.raises(UserError, match=r"model\.safetensors cannot be read"):
-        found.family.skeleton(found.config, "sequence_classification", HEAD, folder)
+        checkpoint.family.skeleton(checkpoint.config, "sequence_classification", HEAD, folder)
 
 
 def test_an_unknown_model_type_is_told_with_the_known_ones(folder: Path) -> None:
     set_config(folder, model_type="gpt9")
 
     assert refusal(folder) == (
-        f"model folder {folder}: model_type 'gpt9' belongs to no family here. "
-        "Known: bert, camembert, distilbert, electra, gpt2, gpt_neox, llama, mistral, mt5, qwen2, qwen3, roberta, t5, "
-        "transformer, xlm-roberta."
+        f"model folder {folder}: model_type 'gpt9' is not supported. "
+        "Supported: bert, camembert, distilbert, electra, gpt2, gpt_neox, llama, mistral, mt5, qwen2, qwen3, roberta, "
+        "t5, transformer, xlm-roberta."
     )
 
 
@@ -148,7 +148,7 @@ def test_weights_that_lack_a_layer_are_told_and_not_drawn_at_random(folder: Path
     change_weights(folder, without("layer.2."))
 
     assert refusal(folder) == (
-        f"model folder {folder}: model.safetensors lacks 16 tensors that its config.json asks for, "
+        f"model folder {folder}: model.safetensors lacks 16 tensors that its config.json requires, "
         "first bert.encoder.layer.2.attention.output.LayerNorm.bias. "
         "Give weights and configuration of the same model."
     )
@@ -171,8 +171,8 @@ def test_a_folder_without_a_tokenizer_is_told_and_none_is_made_up(folder: Path) 
         path.unlink()
 
     assert refusal(folder) == (
-        f"model folder {folder}: no tokenizer can be read from it (it has no vocabulary). "
-        "Save the tokenizer beside the model with tokenizer.save_pretrained."
+        f"model folder {folder}: its tokenizer cannot be read (it has no vocabulary). "
+        "Save the tokenizer in the model's folder with tokenizer.save_pretrained."
     )
 
 
@@ -180,8 +180,8 @@ def test_a_damaged_tokenizer_is_told(folder: Path) -> None:
     (folder / "tokenizer.json").write_text("{")
 
     message = refusal(folder)
-    assert message.startswith(f"model folder {folder}: no tokenizer can be read from it (")
-    assert message.endswith("). Save the tokenizer beside the model with tokenizer.save_pretrained.")
+    assert message.startswith(f"model folder {folder}: its tokenizer cannot be read (")
+    assert message.endswith("). Save the tokenizer in the model's folder with tokenizer.save_pretrained.")
 
 
 # The pooler -----------------------------------------------------------------------------------------------------------
@@ -226,8 +226,8 @@ def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 UNREACHABLE = (
-    "it is not on this machine and the hub cannot be reached. Give a local folder (--model NAME=PATH), "
-    "or run once with network access so that the hub's files are kept."
+    "it is not on this machine, and the hub cannot be reached. Give a local folder (--model NAME=PATH), "
+    "or run once with network access to download it."
 )
 
 
@@ -245,17 +245,17 @@ def test_a_name_that_no_hub_model_can_have_is_told_with_the_known_shapes() -> No
         checkpoints.find("no model at all")
 
     assert str(caught.value).startswith(
-        "model 'no model at all': no local folder and no model of the hub has this name. "
-        f"Give a folder, a hub id, a shipped backbone ({', '.join(embedded.backbones())}), or one whose shape is known "
-        "offline: bert-base-cased, "
+        "model 'no model at all': neither a local folder nor a model on the hub has this name. "
+        f"Give a folder, a hub id, a shipped backbone ({', '.join(embedded.backbones())}), or a model whose shape is "
+        "known offline: bert-base-cased, "
     )
 
 
 @pytest.mark.usefixtures("offline")
 def test_a_model_whose_shape_is_known_can_be_planned_offline_but_not_fetched() -> None:
-    found = checkpoints.find("bert-base-uncased")
+    checkpoint = checkpoints.find("bert-base-uncased")
 
-    assert (found.folder, found.family.name, found.config["num_hidden_layers"]) == (None, "bert", 12)
+    assert (checkpoint.folder, checkpoint.family.name, checkpoint.config["num_hidden_layers"]) == (None, "bert", 12)
     with pytest.raises(UserError) as caught:
-        checkpoints.fetch(found)
+        checkpoints.fetch(checkpoint)
     assert str(caught.value) == f"model 'bert-base-uncased': {UNREACHABLE}"

@@ -1,4 +1,4 @@
-"""Every check of the report catches the mistake that is planted for it, and is silent where there is none."""
+"""Every check of the report catches the mistake that is planted for it, and raises nothing on sound runs."""
 
 import json
 from pathlib import Path
@@ -51,7 +51,7 @@ SETTLED = [0.4, 0.8, 0.8]
 
 @pytest.fixture
 def sound(tmp_path: Path) -> list[Done]:
-    """Two techniques with nothing to be said against them."""
+    """Two techniques without a mistake."""
     full = with_history(done("full", 0.9), SETTLED, 3)
     lora = with_history(done("lora", 0.5), SETTLED, 3)
     return [write(tmp_path, full, GOLD), write(tmp_path, lora, MIXED)]
@@ -71,7 +71,7 @@ def test_one_answer_to_everything_is_caught(
     constant = write(tmp_path, with_history(done("freeze", 0.5), SETTLED, 3), [answer] * 200)
     out = study(*sound, constant)
     assert codes(out) == ["constant_answer"]
-    assert "200 of 200 answers to the test split are" in (out / "report.md").read_text()
+    assert "200 of 200 test answers are “" in (out / "report.md").read_text()
 
 
 def test_a_curve_that_still_rises_is_caught(study: Write, sound: list[Done], tmp_path: Path) -> None:
@@ -85,9 +85,9 @@ def test_an_early_stop_within_the_warm_up_is_caught(
     tmp_path: Path,
 ) -> None:
     stopped = with_history(done("freeze", 0.5), [0.5, 0.4, 0.4, 0.4], 40, warmup_fraction=0.1)
-    found = codes(study(*sound, write(tmp_path, stopped, MIXED)))
-    assert "stopped_in_warmup" in found
-    assert "unequal_budgets" in found
+    caught = codes(study(*sound, write(tmp_path, stopped, MIXED)))
+    assert "stopped_in_warmup" in caught
+    assert "unequal_budgets" in caught
 
 
 def test_weights_that_never_moved_are_caught(study: Write, sound: list[Done], tmp_path: Path) -> None:
@@ -99,22 +99,22 @@ def test_weights_that_never_moved_are_caught(study: Write, sound: list[Done], tm
     )
     out = study(*sound, write(tmp_path, untuned, guess), write(tmp_path, same, guess))
     (comparison,) = comparisons(read_study(out))
-    found = checks(comparison, None, answers_in(out))
-    assert [(code, label, seed) for code, _, label, seed in found] == [("unmoved", "freeze", 0)]
+    findings = checks(comparison, None, answers_in(out))
+    assert [(code, label, seed) for code, _, label, seed in findings] == [("unmoved", "freeze", 0)]
 
 
 def test_unequal_budgets_are_caught(study: Write, sound: list[Done], tmp_path: Path) -> None:
     longer = write(tmp_path, with_history(done("freeze", 0.5), [0.4, 0.8, 0.8, 0.8, 0.8], 5), MIXED)
     out = study(*sound, longer)
     assert "unequal_budgets" in codes(out)
-    assert "Techniques were given different epochs." in (out / "report.md").read_text()
+    assert "The budgets of the techniques differ in epochs." in (out / "report.md").read_text()
 
 
 def test_an_unequal_stopping_rule_is_caught(study: Write, sound: list[Done], tmp_path: Path) -> None:
     sampled = write(tmp_path, with_history(done("freeze", 0.5), SETTLED, 3, validation_rows=50), MIXED)
     out = study(*sound, sampled)
     assert "unequal_budgets" in codes(out)
-    assert "Techniques were given different validation examples." in (out / "report.md").read_text()
+    assert "The budgets of the techniques differ in validation examples." in (out / "report.md").read_text()
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,8 @@ def test_the_best_learning_rate_at_the_edge_of_its_grid_is_caught(
     if caught:
         written = (out / "report.md").read_text()
         way = {"highest": "higher", "lowest": "lower"}[caught]
-        assert f"of 3 learning rates (0.0001, 0.001, 0.01) is the {caught}: a {way} one may be better" in written
+        sentence = f"Of 3 learning rates (0.0001, 0.001, 0.01) the {caught} is the best on validation: a {way} one"
+        assert sentence in written
 
 
 def test_rows_that_differ_in_more_than_the_learning_rate_are_no_grid(study: Write, tmp_path: Path) -> None:
@@ -164,11 +165,11 @@ def test_tags_of_positions_that_are_no_words_are_caught(study: Write, tmp_path: 
         path.write_text("".join(json.dumps(row) + "\n" for row in rows))
         out = study(ner)
         assert codes(out) == caught
-    assert "1 of 2 test sentences have another number of predicted tags" in (out / "report.md").read_text()
+    assert "In 1 of 2 test sentences the number of predicted tags differs" in (out / "report.md").read_text()
 
 
 def test_likelihoods_of_padding_are_caught(study: Write, tmp_path: Path) -> None:
-    """Two texts of 6 and 4 tokens: five and three of them have one before them."""
+    """Two texts of 6 and 4 tokens: five and three of them are predicted from a preceding one."""
     lm = with_history(done("full", 0.9), SETTLED, 3)
     lm = lm.model_copy(update={"data": lm.data.model_copy(update={"tokens": {"test": 10}})})
     path = tmp_path / "runs" / lm.run.id / "predictions.jsonl"
@@ -178,7 +179,7 @@ def test_likelihoods_of_padding_are_caught(study: Write, tmp_path: Path) -> None
         path.write_text("".join(json.dumps(row) + "\n" for row in rows))
         out = study(lm)
         assert codes(out) == caught
-    assert "10 test tokens were scored; 8 have one before them" in (out / "report.md").read_text()
+    assert "10 test tokens were scored instead of 8" in (out / "report.md").read_text()
 
 
 def test_results_of_several_versions_are_caught(study: Write, sound: list[Done], tmp_path: Path) -> None:
@@ -195,4 +196,4 @@ def test_a_difference_that_the_examples_cannot_show_is_caught(study: Write, tmp_
         write(tmp_path, with_history(done("lora", 0.89), SETTLED, 3), other),
     )
     assert codes(out) == ["too_few_examples"]
-    assert "test examples cannot show" in (out / "report.md").read_text()
+    assert "which is not significant with 200 test examples" in (out / "report.md").read_text()

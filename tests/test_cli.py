@@ -209,7 +209,7 @@ def test_an_output_folder_that_refuses_files_is_told(
 def test_an_output_folder_at_work_is_told(shell: Shell, known: tuple[Any, ...], tmp_path: Path) -> None:
     with folder.locked(tmp_path / "out"):
         assert shell.refusal("run", *known, "--out", tmp_path / "out") == (
-            f"--out {tmp_path / 'out'}: another tunebench is at work in it. Wait for it, or choose another folder."
+            f"--out {tmp_path / 'out'}: another tunebench is using it. Wait for it to end, or choose another folder."
         )
 
 
@@ -406,7 +406,7 @@ def test_a_folder_that_is_no_run_is_told(command: str, shell: Shell, tmp_path: P
     more = ["--text", "a"] if command == "predict" else [tmp_path / "target"]
 
     assert shell.refusal(command, tmp_path, *more) == (
-        f"{tmp_path}: this is no folder of a finished run. Give OUT/runs/<run>, which holds a result.json."
+        f"{tmp_path}: this is not the folder of a finished run. Give OUT/runs/<run>, which contains result.json."
     )
 
 
@@ -415,7 +415,7 @@ def test_a_target_of_an_export_that_is_taken_is_told(shell: Shell, tmp_path: Pat
 
     for target in (tmp_path, tmp_path / "file"):
         assert shell.refusal("export", tmp_path / "run", target) == (
-            f"export {target}: it exists and is no empty folder. Choose another one."
+            f"export {target}: it exists and is not an empty folder. Choose another one."
         )
 
 

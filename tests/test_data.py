@@ -92,9 +92,9 @@ def test_a_file_of_each_format_gives_the_same_classification_examples(ending: st
 
     assert data.labels == ("bad", "fair", "good")
     assert data.source == str(path)
-    found = [example for split in SPLITS for example in data.splits[split]]
+    examples = [example for split in SPLITS for example in data.splits[split]]
     expected = [TextExample(text, data.labels.index(label)) for text, label in TEXTS.itertuples(index=False)]
-    assert sorted(found, key=repr) == sorted(expected, key=repr)
+    assert sorted(examples, key=repr) == sorted(expected, key=repr)
 
 
 @pytest.mark.parametrize("ending", WRITERS)
@@ -104,9 +104,9 @@ def test_a_file_of_each_format_gives_the_same_scored_pairs(ending: str, tmp_path
     data = load(own(path, "regression", columns={"pair": "other"}))
 
     assert data.labels == ()
-    found = [example for split in SPLITS for example in data.splits[split]]
+    examples = [example for split in SPLITS for example in data.splits[split]]
     expected = [TextExample(text, score, other) for text, other, score in SCORES.itertuples(index=False)]
-    assert sorted(found, key=repr) == sorted(expected, key=repr)
+    assert sorted(examples, key=repr) == sorted(expected, key=repr)
 
 
 @pytest.mark.parametrize("ending", WRITERS)
@@ -116,9 +116,9 @@ def test_a_file_of_each_format_gives_the_same_tagged_sentences(ending: str, tmp_
     data = load(own(path, "token_classification"))
 
     assert data.labels == ("B-PER", "O")
-    found = [example for split in SPLITS for example in data.splits[split]]
+    examples = [example for split in SPLITS for example in data.splits[split]]
     expected = [TokensExample(("John", "ran", f"x{n}"), (0, 1, 1)) for n in range(30)]
-    assert sorted(found, key=repr) == sorted(expected, key=repr)
+    assert sorted(examples, key=repr) == sorted(expected, key=repr)
 
 
 def test_tokens_and_tags_may_be_words_separated_by_blanks(tmp_path: Path) -> None:
@@ -133,7 +133,8 @@ def test_a_list_that_is_no_json_is_refused_not_split_at_its_blanks(tmp_path: Pat
     TAGGED.to_csv(path, index=False)  # pandas writes lists as Python does
 
     assert refusal(own(path, "token_classification")) == (
-        "task 'own': the list ['B-PER', 'O', 'O'] is no JSON. Write [\"like\", \"this\"], or words separated by blanks."
+        "task 'own': the list ['B-PER', 'O', 'O'] is not JSON. "
+        'Write ["like", "this"], or words separated by blanks.'
     )
 
 
@@ -193,9 +194,9 @@ def test_json_text_of_digits_stays_text(tmp_path: Path) -> None:
 def test_one_file_is_carved_into_three_disjoint_splits_by_the_stated_rule(tmp_path: Path) -> None:
     data = loaded(tmp_path, labelled(50))
 
-    found = {split: texts(data, split) for split in SPLITS}
-    assert {split: len(rows) for split, rows in found.items()} == {"train": 40, "validation": 5, "test": 5}
-    assert sorted(itertools.chain(*found.values())) == sorted(row["text"] for row in labelled(50))
+    by_split = {split: texts(data, split) for split in SPLITS}
+    assert {split: len(rows) for split, rows in by_split.items()} == {"train": 40, "validation": 5, "test": 5}
+    assert sorted(itertools.chain(*by_split.values())) == sorted(row["text"] for row in labelled(50))
     assert data.notes == (
         "The validation split is 5 rows carved from train (10 %, shuffle seeded with 0).",
         "The test split is 5 rows carved from train (10 %, shuffle seeded with 0).",
@@ -363,7 +364,7 @@ def test_an_unknown_ending_is_told_with_the_known_ones(tmp_path: Path) -> None:
     path.write_text("x")
 
     assert refusal(own(path)) == (
-        f"task 'own': {path} is none of .csv, .tsv, .jsonl, .json, .parquet. Convert it to one of these."
+        f"task 'own': {path} is not in a supported format. Convert it to .csv, .tsv, .jsonl, .json or .parquet."
     )
 
 
@@ -379,7 +380,7 @@ def test_too_few_rows_to_carve_are_told(tmp_path: Path) -> None:
     path = tmp_path / "data.csv"
     path.write_text("text,label\nx,a\ny,b\n")
 
-    assert refusal(own(path)) == "task 'own': 2 rows are too few to carve a validation and a test split from."
+    assert refusal(own(path)) == "task 'own': 2 rows are too few for three splits (train, validation, test)."
 
 
 @pytest.mark.parametrize(
@@ -406,7 +407,7 @@ def test_one_class_only_is_told(tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught:
         loaded(tmp_path, [{"text": "x", "label": "a"}] * 20)
     assert str(caught.value) == (
-        "task 'own': the training split has one class only (a). Give examples of at least two classes."
+        "task 'own': the training split has only one class (a). Give examples of at least two classes."
     )
 
 
@@ -440,7 +441,7 @@ def test_a_label_that_is_no_word_is_told(value: Any, tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught:
         loaded(tmp_path, [{"text": "x", "label": value}] * 20)
     assert str(caught.value) == (
-        f"task 'own': the label {value!r} is neither a word nor a number. Give one label a row."
+        f"task 'own': the label {value!r} is neither a word nor a number. Give one label per row."
     )
 
 
@@ -454,7 +455,7 @@ def test_tokens_and_tags_of_different_length_are_told_with_their_row(tmp_path: P
 def test_a_sentence_without_tokens_is_told_with_its_row(tmp_path: Path) -> None:
     rows = [{"tokens": ["a", "b"], "tags": ["O", "B-X"]}] * 20 + [{"tokens": [], "tags": []}]
 
-    with pytest.raises(UserError, match=r"row 20: it has no token\. Leave the row out\."):
+    with pytest.raises(UserError, match=r"row 20: it has no token\. Remove the row\."):
         loaded(tmp_path, rows, "token_classification")
 
 
@@ -485,19 +486,20 @@ def test_a_score_that_is_no_number_is_told_with_its_row(value: Any, shown: str, 
 def test_a_data_root_without_the_folder_is_told_with_the_way_out(tmp_path: Path) -> None:
     assert refusal(tasks()["similarity"], tmp_path) == (
         f"task 'similarity': the data root has no folder {tmp_path / 'stsb'}. Put stsb/train.parquet there, "
-        "or leave --data-root out to load the data from the hub."
+        "or omit --data-root to load the data from the hub."
     )
 
 
 def test_a_data_root_without_a_train_file_is_told(tmp_path: Path) -> None:
     (tmp_path / "stsb").mkdir()
 
-    assert refusal(tasks()["similarity"], tmp_path) == f"task 'similarity': {tmp_path / 'stsb'} holds no train.parquet."
+    message = refusal(tasks()["similarity"], tmp_path)
+    assert message == f"task 'similarity': {tmp_path / 'stsb'} contains no train.parquet."
 
 
 def test_a_folder_of_own_data_without_a_train_file_is_told(tmp_path: Path) -> None:
     assert refusal(own(tmp_path)) == (
-        f"task 'own': the folder {tmp_path} holds no train file (train.csv, train.parquet, ...)."
+        f"task 'own': folder {tmp_path} contains no train file (train.csv, train.parquet, ...)."
     )
 
 
@@ -535,8 +537,8 @@ def prompts(data: Data) -> list[PromptExample]:
 def test_a_prompt_leaves_the_line_of_an_empty_field_out(tmp_path: Path) -> None:
     path = tmp_path / "own.csv"
     path.write_text("ask,about,reply\n" + 'Add {them}.,"1, 2",3\nSay hello.,,Hello!\n' * 10)
-    found = set(prompts(load(own(path, "causal_lm", columns=ASKED))))
-    assert found == {
+    filled = set(prompts(load(own(path, "causal_lm", columns=ASKED))))
+    assert filled == {
         PromptExample("Instruction: Add {them}.\nInput: 1, 2\nResponse:", "3"),
         PromptExample("Instruction: Say hello.\nResponse:", "Hello!"),
     }
@@ -558,7 +560,7 @@ def test_a_prompt_may_be_written_by_the_user_and_inputs_may_be_missing(tmp_path:
         ("{instruktion}", "Did you mean 'instruction'"),
         ("{}", "there is no field ''"),
         ("Answer:", "the field {instruction} is missing"),
-        ("{instruction", "Write a brace that is text twice"),
+        ("{instruction", "Double a brace that is part of the text"),
     ],
 )
 def test_a_mistake_in_a_prompt_is_told(prompt: str, message: str, tmp_path: Path) -> None:

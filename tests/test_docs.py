@@ -53,8 +53,8 @@ def test_generated_pages_are_what_the_code_makes_of_them() -> None:
 
 def shape(model: str) -> dict[str, Any]:
     """What the closed forms call a model's measures."""
-    found = checkpoints.find(model)
-    config: Any = found.family.config(found.config)
+    checkpoint = checkpoints.find(model)
+    config: Any = checkpoint.family.config(checkpoint.config)
     inner = [getattr(config, name, None) for name in ("intermediate_size", "n_inner", "d_ff")]
     return {
         "hidden": config.hidden_size,

@@ -50,7 +50,7 @@ def test_each_label_has_its_f1_by_technique(study: Write) -> None:
     full, head = result("full", 0.75, ["joy", "fear"]), result("head", 0.5, ["joy", "fear"])
     answers = {full.run.id: rows_of(["joy", "joy", "joy", "fear"], gold), head.run.id: rows_of(["joy"] * 4, gold)}
     (table,) = by_label.by_label(by_label.labelled(*one(study(full, head, answers=answers))))
-    assert [column.title for column in table.columns] == ["Label", "In test", "full", "head"]
+    assert [column.title for column in table.columns] == ["Label", "Support", "full", "head"]
     assert texts(table) == [["fear", "2", "0.667", "0.000"], ["joy", "2", "0.800", "0.667"]]
     assert [[entry.best for entry in row[2:]] for row in table.rows] == [[True, False], [True, False]]
 
@@ -61,11 +61,11 @@ def test_entity_types_are_counted_as_whole_entities_over_all_seeds(study: Write)
     runs = [result("full", 0.9, ["O", "B-PER"], "entity_f1", seed=seed) for seed in (0, 1)]
     answers = {runs[0].run.id: rows_of(gold, gold), runs[1].run.id: rows_of(half, gold)}
     comparison, given = one(study(*runs, answers=answers))
-    found = by_label.labelled(comparison, given)
-    (table,) = by_label.by_label(found)
-    assert table.caption == "F1 on each entity type, 2 seeds together"
+    counted = by_label.labelled(comparison, given)
+    (table,) = by_label.by_label(counted)
+    assert table.caption == "F1 per entity type, 2 seeds pooled"
     assert texts(table) == [["LOC", "1", "1.000"], ["PER", "1", "0.500"]]
-    assert by_label.confusions(found) == []
+    assert by_label.confusions(counted) == []
 
 
 def test_answers_that_are_no_labels_or_cannot_be_read_have_no_labels_to_count(study: Write) -> None:
@@ -73,8 +73,8 @@ def test_answers_that_are_no_labels_or_cannot_be_read_have_no_labels_to_count(st
     runs = [result(name, 0.5, ["joy", "fear"]) for name in ("full", "mixed", "nested", "lost")]
     comparison, _ = one(study(*runs))
     shown = [gold, ["joy", 3], ["joy", ["fear"]]]
-    found = by_label.labelled(comparison, {r.run.id: (p, gold) for r, p in zip(runs, shown, strict=False)})
-    assert [(row.label, counts) for row, counts in found] == [("full", {("joy", "joy"): 1, ("fear", "fear"): 1})]
+    counted = by_label.labelled(comparison, {r.run.id: (p, gold) for r, p in zip(runs, shown, strict=False)})
+    assert [(row.label, counts) for row, counts in counted] == [("full", {("joy", "joy"): 1, ("fear", "fear"): 1})]
 
 
 def test_a_matrix_has_true_labels_down_and_every_answer_across_even_one_that_is_no_label(study: Write) -> None:
@@ -130,7 +130,7 @@ def test_entities_are_shown_with_their_words(study: Write) -> None:
     assert texts(table) == [["0", "said Ann Lee", "PER: Ann Lee", "✓ PER: Ann Lee", "✗ LOC: Ann"]]
     (blind,) = disagreements.disagreements(comparison, given, None)
     assert texts(blind) == [["0", "PER: 2-3", "✓ PER: 2-3", "✗ LOC: 2"]]
-    assert [column.note for column in blind.columns] == ["", "type: places of words", "", ""]
+    assert [column.note for column in blind.columns] == ["", "type: word positions", "", ""]
 
 
 def test_written_texts_stand_beside_their_reference_with_the_score_of_each(study: Write) -> None:

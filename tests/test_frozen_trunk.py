@@ -105,11 +105,11 @@ def test_a_batch_of_kept_states_is_the_batch_that_the_trunk_gives(tokens: TokenS
 
 
 def test_progress_is_told_batch_by_batch(tokens: TokenSource, tmp_path: Path) -> None:
-    told: list[tuple[int, int]] = []
+    progress: list[tuple[int, int]] = []
     counted = Counted()
-    TrunkCache(tmp_path, 1e6).states(counted.trunk(), tokens, 16, lambda done, total: told.append((done, total)))
+    TrunkCache(tmp_path, 1e6).states(counted.trunk(), tokens, 16, lambda done, total: progress.append((done, total)))
 
-    assert told == [(number + 1, counted.calls) for number in range(counted.calls)]
+    assert progress == [(number + 1, counted.calls) for number in range(counted.calls)]
 
 
 def test_the_key_holds_the_model_and_the_tokenised_texts(objective: Objective) -> None:

@@ -53,8 +53,8 @@ def places(backbones: dict[str, Path], data_root: Path, tmp_path: Path) -> Place
 def out(places: Places, tmp_path: Path) -> Path:
     """An output folder with the records of both runs, on the data and the model of `places`."""
     data_fingerprint = data.load(UNTUNED.task, places.data_root).fingerprint()
-    found = checkpoints.find("tiny-bert", None, places.models["tiny-bert"])
-    model_fingerprint = checkpoints.fetch(found, weights=True)[1].fingerprint
+    checkpoint = checkpoints.find("tiny-bert", None, places.models["tiny-bert"])
+    model_fingerprint = checkpoints.fetch(checkpoint, weights=True)[1].fingerprint
     for run in (UNTUNED, TFIDF):
         write_result(tmp_path / "out" / "runs" / run.id, record_of(run, data_fingerprint, model_fingerprint))
     return tmp_path / "out"

@@ -94,9 +94,9 @@ def test_measuring_draws_nothing_and_moves_no_figure(
 
     def watched(*arguments: Any) -> Any:
         states.append(torch.get_rng_state())
-        found = measured(*arguments)
+        spent = measured(*arguments)
         states.append(torch.get_rng_state())
-        return found
+        return spent
 
     monkeypatch.setattr(executing, "latency", watched)
     with_it = make(run, tmp_path / "with")

@@ -102,8 +102,8 @@ def test_a_full_disk_stops_the_study_with_the_way_out(fake: Callable[..., None],
     with pytest.raises(UserError) as caught, local.Local(tmp_path, 2) as executor:
         drive(FixedList(some_jobs(2, tmp_path)), executor, silent)
     assert str(caught.value) == (
-        f"--out {tmp_path}: result.json: No space left on device. Mend that and give the same command again: "
-        "finished runs are kept, the interrupted one goes on."
+        f"--out {tmp_path}: result.json: No space left on device. Correct that and repeat the command: "
+        "finished runs are kept, and the interrupted one continues."
     )
 
 

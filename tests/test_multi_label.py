@@ -115,7 +115,7 @@ def test_a_label_outside_the_list_is_told_with_its_row(moods: Path) -> None:
 def test_labels_that_are_no_list_are_told_with_their_row(tmp_path: Path) -> None:
     table = frame().astype({"labels": object})
     table.at[3, "labels"] = 7
-    with pytest.raises(UserError, match="the labels 7 are no list"):
+    with pytest.raises(UserError, match="the labels 7 are not a list"):
         load(task(write(tmp_path / "moods.json", table)))
 
 
@@ -197,7 +197,7 @@ def test_parts_that_are_no_label_are_dropped_and_counted(moods: Path) -> None:
     answers = [made.answer_of(text, LABELS) for text in written]
     assert answers == [["joy"], [], ["anger", "love"], []]
     sentence = made.unreadable(answers, [{"text": text} for text in written], LABELS)
-    assert sentence == "2 of 4 test answers held a part that is no label; it was ignored."
+    assert sentence == "2 of 4 test answers contained a part that is not a label; it was ignored."
 
 
 @pytest.mark.parametrize("label", ["sad, lonely", "None"])

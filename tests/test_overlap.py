@@ -1,4 +1,4 @@
-"""Mistakes in the data are found, and nothing is found where there is none."""
+"""Mistakes in the data are detected, and sound data raise nothing."""
 
 from pathlib import Path
 from typing import Any
@@ -32,13 +32,13 @@ def test_sound_data_raises_nothing() -> None:
     assert looked(train, test) == NOTHING
 
 
-def test_test_inputs_in_train_are_found_also_but_for_capitals_and_punctuation() -> None:
+def test_test_inputs_in_train_are_counted_even_with_other_case_and_punctuation() -> None:
     train = texts(("I liked it.", 1), ("a bore", 0))
-    found = looked(train, texts(("I liked it.", 1), ("i LIKED it!", 1), ("liked it i", 1), ("new", 0)))
-    assert (found.exact, found.near) == ((0,), (1,))
-    ((code, message),) = found.sentences(4)
+    leaks = looked(train, texts(("I liked it.", 1), ("i LIKED it!", 1), ("liked it i", 1), ("new", 0)))
+    assert (leaks.exact, leaks.near) == ((0,), (1,))
+    ((code, message),) = leaks.sentences(4)
     assert code == "test_in_train"
-    assert message.startswith("1 of 4 test inputs stand in the training split letter by letter, 1 more")
+    assert message.startswith("1 of 4 test inputs also occur in the training split, and 1 more")
 
 
 @pytest.mark.parametrize(
@@ -58,8 +58,7 @@ def test_every_kind_of_example_is_looked_at(problem: str, row: Any) -> None:
 
 def test_a_pair_is_the_same_only_where_both_texts_are() -> None:
     test = [TextExample("a", 1.0, "c"), TextExample("b", 1.0, "a")]
-    found = looked([TextExample("a", 1.0, "b")], test, "regression")
-    assert found == NOTHING
+    assert looked([TextExample("a", 1.0, "b")], test, "regression") == NOTHING
 
 
 def test_contradictory_labels_are_counted_and_several_scores_or_answers_are_none() -> None:
@@ -71,12 +70,12 @@ def test_contradictory_labels_are_counted_and_several_scores_or_answers_are_none
     assert looked(answered, [PromptExample("new", "no")], "causal_lm").contradictory == 0
 
 
-def test_a_label_that_stands_in_the_input_is_found() -> None:
+def test_a_label_that_the_input_contains_is_reported() -> None:
     train = texts(("x", 0), ("y", 1))
-    told = texts(*((f"review {n}, Good!", 1) for n in range(10)), *((f"review {n} bad", 0) for n in range(10)))
-    assert looked(train, told).telling == 1.0
+    revealed = texts(*((f"review {n}, Good!", 1) for n in range(10)), *((f"review {n} bad", 0) for n in range(10)))
+    assert looked(train, revealed).revealing == 1.0
     mixed = texts(*((f"good or bad {n}", n % 2) for n in range(20)))
-    assert looked(train, mixed).telling is None
+    assert looked(train, mixed).revealing is None
 
 
 def test_a_run_is_scored_with_and_without_them(backbones: dict[str, Path], tmp_path: Path) -> None:
@@ -102,6 +101,6 @@ def test_the_known_overlaps_of_real_data_are_found(real_data: Path) -> None:
     from tunebench.tasks import load as sources
     from tunebench.tasks import tasks
 
-    found = overlap(tasks()["sentiment"], sources.load(tasks()["sentiment"], real_data))
-    assert 100 <= len(found.exact) <= 123  # of 123 in train, some are carved out of it for validation
+    leaks = overlap(tasks()["sentiment"], sources.load(tasks()["sentiment"], real_data))
+    assert 100 <= len(leaks.exact) <= 123  # of 123 in train, some are carved out of it for validation
     assert overlap(tasks()["emotion"], sources.load(tasks()["emotion"], real_data)).contradictory == 60

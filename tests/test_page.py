@@ -94,13 +94,13 @@ def chromium() -> Iterator[Any]:
 @pytest.fixture
 def opened(chromium: Any, report: Path) -> Iterator[Opened]:
     page = chromium.new_page(viewport={"width": 1280, "height": 900})
-    found = Opened(page)
-    page.on("console", lambda message: message.type in ("error", "warning") and found.troubles.append(message.text))
-    page.on("pageerror", lambda error: found.troubles.append(str(error)))
-    page.on("dialog", lambda dialog: (found.troubles.append(dialog.message), dialog.dismiss()))
-    page.on("request", lambda request: request.url == report.as_uri() or found.troubles.append(request.url))
+    opened = Opened(page)
+    page.on("console", lambda message: message.type in ("error", "warning") and opened.troubles.append(message.text))
+    page.on("pageerror", lambda error: opened.troubles.append(str(error)))
+    page.on("dialog", lambda dialog: (opened.troubles.append(dialog.message), dialog.dismiss()))
+    page.on("request", lambda request: request.url == report.as_uri() or opened.troubles.append(request.url))
     page.goto(report.as_uri())
-    yield found
+    yield opened
     page.close()
 
 

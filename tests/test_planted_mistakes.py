@@ -49,7 +49,7 @@ def padding_counted(patch: pytest.MonkeyPatch) -> None:
 
 
 def end_of_text_masked(patch: pytest.MonkeyPatch) -> None:
-    """What happens where padding is told by its number: it is end-of-text's."""
+    """What happens if padding is recognized by its token id, which is also that of end-of-text."""
     original = causal_lm._targets
 
     def masked(features: Any, indices: Any, width: int, starts: Any) -> torch.Tensor:
@@ -84,7 +84,7 @@ def test_a_run_whose_tags_include_padding_fails(
         return [[self.labels[tag] for tag in row] for row in best], [None] * len(best)
 
     monkeypatch.setattr(TokenClassification, "decode", every_position)
-    with pytest.raises(RunError, match=r"words and \d+ predicted tags: positions that are no words would be scored"):
+    with pytest.raises(RunError, match=r"words and \d+ predicted tags: padding would be scored"):
         make(make_run(backbones["bert"], data_root, "ner", "untuned"), tmp_path)
 
 
@@ -92,7 +92,7 @@ def test_a_run_whose_perplexity_includes_padding_fails(
     backbones: dict[str, Path], data_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     padding_counted(monkeypatch)
-    with pytest.raises(RunError, match=r"\d+ tokens were scored, and \d+ are there: padding was scored"):
+    with pytest.raises(RunError, match=r"\d+ tokens were scored instead of \d+: padding was scored"):
         make(make_run(backbones["gpt2"], data_root, "instruction", "untuned"), tmp_path)
 
 

@@ -168,7 +168,7 @@ def test_a_plugins_entries_are_listed_and_shown_without_a_guide(tmp_path: Path) 
         (
             {},
             "[tunebench.techniques]\nbitfit = tiny_plugin.biases\n",
-            "it is found as 'bitfit', and defines 'biases'; use one name",
+            "it is registered as 'bitfit', but defines 'biases'; use one name",
         ),
     ],
     ids=["taken", "broken", "empty", "misnamed"],

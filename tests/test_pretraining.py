@@ -313,10 +313,10 @@ def test_held_out_batches_are_the_same_for_every_training(tmp_path: Path) -> Non
     source = Corpus(np.arange(1000, dtype=np.uint16), np.asarray([1000]), "")
     objective = objectives()["causal_language_modelling"]
     tokenizer: Any = None
-    found = held_out_batches(source, objective, tokenizer, 32, 4, 300)
-    assert sum(len(batch["input_ids"]) for batch in found) == 9
-    assert found[0]["input_ids"][0, 0] == 0
-    assert found[-1]["input_ids"][-1, 0] == 30 * 32
+    batches = held_out_batches(source, objective, tokenizer, 32, 4, 300)
+    assert sum(len(batch["input_ids"]) for batch in batches) == 9
+    assert batches[0]["input_ids"][0, 0] == 0
+    assert batches[-1]["input_ids"][-1, 0] == 30 * 32
 
 
 # The loss -------------------------------------------------------------------------------------------------------------

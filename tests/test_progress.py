@@ -40,7 +40,7 @@ def test_a_study_has_a_line_for_each_epoch_and_each_end(clock: list[float]) -> N
         display.show("b", "emotion · lora · seed 0", events.ResultWritten(status="failed", reason="ValueError: no"))
 
     assert text_of(log) == (
-        "  emotion · full · seed 0: goes on from step 7\n"
+        "  emotion · full · seed 0: continues from step 7\n"
         "  emotion · full · seed 0: epoch 1, loss 0.5000, accuracy 0.7500, f1_macro undefined\n"
         "[1/4] emotion · full · seed 0: done (about 30 s left)\n"
         "[2/4] emotion · lora · seed 0: failed: ValueError: no (about 10 s left)\n"

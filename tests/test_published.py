@@ -28,7 +28,7 @@ def test_figures_of_other_models_and_data_are_marked(study: Write) -> None:
     out = study(done("full", 0.9), done("lora", 0.8))
     (comparison,) = comparisons(read_folder(out))
     (shown,) = published(comparison, "demo")
-    assert "Other model and data here: tiny; the figures are not to be compared." in shown.caption
+    assert "This study uses another model (tiny) or other data, so the figures are not comparable." in shown.caption
     rows = {row[0].text: [entry.text for entry in row[1:]] for row in shown.rows}
     assert rows["full"][:2] == ["0.9260", "0.9000"]
     assert rows["classifier_head"][:2] == ["0.4775", "-"]
@@ -39,5 +39,5 @@ def test_figures_of_the_same_model_are_not_marked_and_are_explained(study: Write
     out = study(done("lora", 0.9, model="gpt2", family="gpt2"))
     (comparison,) = comparisons(read_folder(out))
     (shown,) = published(comparison, "published")
-    assert "Other model" not in shown.caption
+    assert "another model" not in shown.caption
     assert "1.0000 cannot be right" in shown.caption

@@ -152,9 +152,7 @@ def test_several_seeds_show_mean_range_and_number(study: Write) -> None:
     row = comparison(out)["head"]
     assert row["Accuracy"] == "★ best: 0.9200 0.9000..0.9400"
     assert row["Seeds"] == "3 of 3"
-    assert (
-        "95 % intervals of the seeds within [0.8900, 0.9500]; mean of 3 of 3 seeds" in (out / "report.md").read_text()
-    )
+    assert "the seeds' 95 % intervals span [0.8900, 0.9500]; mean of 3 of 3 seeds" in (out / "report.md").read_text()
 
 
 def test_a_failed_seed_is_counted_and_shown(study: Write) -> None:
@@ -173,7 +171,7 @@ def test_an_undefined_value_is_shown_and_has_no_rank(study: Write) -> None:
     rows = comparison(out)
     assert list(rows) == ["head", "constant"]
     assert rows["constant"]["Accuracy"] == "undefined"
-    assert "No rank: constant, because the main metric is undefined." in (out / "report.md").read_text()
+    assert "Not ranked: constant, because the main metric is undefined." in (out / "report.md").read_text()
 
 
 def test_a_mean_with_an_undefined_seed_is_undefined(study: Write) -> None:
@@ -207,8 +205,8 @@ def scratched(value: float | None, **changes: Any) -> Done:
 def test_what_pretraining_is_worth_is_said_where_all_weights_trained_with_it_and_without(study: Write) -> None:
     full, lora = done("full", 0.9, trainable=109_486_854), done("lora", 0.95)
     out = study(lora, scratched(0.6), full)
-    said = "Pretraining improves Accuracy by 0.3000: full 0.9000, from_scratch 0.6000. Both train every weight"
-    assert said in (out / "report.md").read_text()
+    line = "Pretraining improves Accuracy by 0.3000: full 0.9000, from_scratch 0.6000. Both train every weight"
+    assert line in (out / "report.md").read_text()
     assert "Pretraining improves" not in (study(lora, scratched(0.6)) / "report.md").read_text()
     assert "Pretraining improves" not in (study(lora, full, scratched(None)) / "report.md").read_text()
 
@@ -223,15 +221,15 @@ def test_the_worth_of_pretraining_is_positive_where_lower_is_better_and_a_tie_is
     (rows,) = comparisons(read_study(study(low, high)))
     for p, ending in ((0.2, "learning rate. The difference is not significant."), (0.01, "learning rate.")):
         tests = Pairs((Difference("full", "from_scratch", 1.5, None, p, p),), {}, (0,), {})
-        (said,) = [sentence for sentence in sentences(rows, tests) if "Pretraining" in sentence]
-        assert said.startswith("Pretraining improves Accuracy by 1.5000: full 3.0000, from_scratch 4.5000")
-        assert said.endswith(ending)
+        (line,) = [sentence for sentence in sentences(rows, tests) if "Pretraining" in sentence]
+        assert line.startswith("Pretraining improves Accuracy by 1.5000: full 3.0000, from_scratch 4.5000")
+        assert line.endswith(ending)
 
 
 def test_a_technique_without_an_interval_is_not_judged(study: Write) -> None:
     rival = done("lora", 0.92).model_copy(update={"intervals": {"accuracy": None}})
     markdown = (study(done("full", 0.93), rival) / "report.md").read_text()
-    assert "Not compared, without an interval: lora." in markdown
+    assert "Not compared, because they have no interval: lora." in markdown
     assert "Differ from" not in markdown
 
 

@@ -333,7 +333,7 @@ def test_damaged_weights_of_a_run_are_told(copied: Path) -> None:
     code, _, err = tunebench("predict", copied, "--text", "a")
 
     assert code == 2
-    assert err.startswith(f"tunebench: {path}: these weights cannot be read (")
+    assert err.startswith(f"tunebench: {path}: the weights cannot be read (")
     assert err.endswith("). Remove the folder and run the study again.\n")
 
 
@@ -374,9 +374,9 @@ def until(condition: Callable[[], Any], seconds: float) -> Any:
     """What the condition gives, once it gives something."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
-        found = condition()
-        if found:
-            return found
+        value = condition()
+        if value:
+            return value
         time.sleep(0.02)
     raise AssertionError(f"waited {seconds} s in vain")
 
@@ -414,8 +414,8 @@ def test_a_killed_parent_leaves_no_worker_and_the_same_command_goes_on(
         code, out, err = command()
         assert (code, out) == (2, "")
         assert err == (
-            f"tunebench: --out {command.out}: another tunebench is at work in it. "
-            "Wait for it, or choose another folder.\n"
+            f"tunebench: --out {command.out}: another tunebench is using it. "
+            "Wait for it to end, or choose another folder.\n"
         )
 
         workers = workers_of(process.pid)
@@ -487,8 +487,8 @@ def test_a_really_full_disk_is_told_and_the_same_command_ends_the_study(
         assert code == 2
         assert err.startswith(f"tunebench: --out {small / 'out'}: ")
         assert err.endswith(
-            ": No space left on device. Mend that and give the same command again: "
-            "finished runs are kept, the interrupted one goes on.\n"
+            ": No space left on device. Correct that and repeat the command: "
+            "finished runs are kept, and the interrupted one continues.\n"
         )
 
         (small / "filler").unlink()

@@ -23,7 +23,7 @@ def baseline_run(backbones: dict[str, Path], data_root: Path, tmp_path_factory: 
 
 
 def test_a_second_text_is_refused_where_the_task_takes_one(baseline_run: Path) -> None:
-    with pytest.raises(UserError, match=r"predict: emotion takes one text at a time\. Leave --pair"):
+    with pytest.raises(UserError, match=r"predict: emotion takes one text at a time\. Omit --pair"):
         predict(baseline_run, ["i feel happy"], ["why"])
 
 
@@ -80,7 +80,7 @@ def test_other_weights_under_the_same_name_are_refused(
     stored = json.loads((tmp_path / "run.json").read_text())
     stored["places"]["models"] = {"bert": str(backbones["fresh_pooler"])}
     (tmp_path / "run.json").write_text(json.dumps(stored))
-    with pytest.raises(UserError, match=r"are not those that were tuned .* Say where those lie with --model bert=PATH"):
+    with pytest.raises(UserError, match=r"are not those that were tuned .* Give their folder with --model bert=PATH"):
         load_finetuned(tmp_path)
 
 
@@ -107,7 +107,7 @@ def test_a_model_that_was_moved_is_found_where_the_caller_says(
     before = predict(tmp_path / "run", ["i feel happy"])
     model.rename(tmp_path / "moved")
     with pytest.raises(
-        UserError, match=r"model 'mine': there is no folder .* Say where it lies with --model mine=PATH"
+        UserError, match=r"model 'mine': there is no folder .* Give its location with --model mine=PATH"
     ):
         predict(tmp_path / "run", ["i feel happy"])
     with pytest.raises(UserError, match=r"--model yours: this run has no such model\. Choose from: mine"):

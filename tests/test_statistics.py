@@ -42,7 +42,7 @@ def test_the_test_says_what_scipys_permutation_test_says(metric: str) -> None:
     rng = np.random.default_rng(0)
     gold = [str(label) for label in rng.choice(["joy", "fear", "love"], 60)]
     one, other = classes(rng, 0.8, gold), classes(rng, 0.6, gold)
-    (found,) = differences(metric, one, other, gold=gold)
+    (difference,) = differences(metric, one, other, gold=gold)
     value = METRICS[metric].compute
     codes = sorted(set(gold))
 
@@ -54,41 +54,42 @@ def test_the_test_says_what_scipys_permutation_test_says(metric: str) -> None:
     expected = scipy.stats.permutation_test(
         encoded, statistic, permutation_type="samples", n_resamples=600, vectorized=False, rng=1
     )
-    assert found.value == pytest.approx(value(one, gold) - value(other, gold))
-    assert found.p == pytest.approx(expected.pvalue, abs=0.05)
+    assert difference.value == pytest.approx(value(one, gold) - value(other, gold))
+    assert difference.p == pytest.approx(expected.pvalue, abs=0.05)
 
 
 def test_a_difference_of_correlations_is_judged_on_common_centres() -> None:
     rng = np.random.default_rng(0)
     gold = rng.normal(size=200).tolist()
     close, far = (list(np.array(gold) + rng.normal(size=200) * noise + 3) for noise in (0.3, 3.0))
-    (found,) = differences("pearson", close, far, gold=gold)
-    assert found.value == pytest.approx(METRICS["pearson"].compute(close, gold) - METRICS["pearson"].compute(far, gold))
-    assert found.significant
-    assert found.interval is not None
-    assert found.interval[0] < found.value < found.interval[1]
+    (difference,) = differences("pearson", close, far, gold=gold)
+    value = METRICS["pearson"].compute
+    assert difference.value == pytest.approx(value(close, gold) - value(far, gold))
+    assert difference.significant
+    assert difference.interval is not None
+    assert difference.interval[0] < difference.value < difference.interval[1]
 
 
 def test_the_lower_perplexity_is_the_better_one() -> None:
     rng = np.random.default_rng(0)
     rows = [{"response_nll": float(n), "response_tokens": 10} for n in rng.uniform(20, 40, 50)]
     worse = [{**row, "response_nll": row["response_nll"] + 5} for row in rows]
-    (found,) = differences("perplexity", rows, worse, gold=[""] * 50)
-    assert found.value > 0
-    assert found.significant
+    (difference,) = differences("perplexity", rows, worse, gold=[""] * 50)
+    assert difference.value > 0
+    assert difference.significant
 
 
 def test_equal_answers_are_never_told_apart() -> None:
     gold = ["joy", "fear"] * 30
-    (found,) = differences("accuracy", ["joy"] * 60, ["joy"] * 60, gold=gold)
-    assert (found.value, found.p, found.adjusted, found.interval) == (0.0, 1.0, 1.0, (0.0, 0.0))
+    (difference,) = differences("accuracy", ["joy"] * 60, ["joy"] * 60, gold=gold)
+    assert (difference.value, difference.p, difference.adjusted, difference.interval) == (0.0, 1.0, 1.0, (0.0, 0.0))
 
 
 def test_an_undefined_metric_is_no_small_p() -> None:
     gold = [float(n) for n in range(40)]
-    (found,) = differences("pearson", gold, [1.0] * 40, gold=gold)
-    assert found.p == 1.0
-    assert found.interval is None
+    (difference,) = differences("pearson", gold, [1.0] * 40, gold=gold)
+    assert difference.p == 1.0
+    assert difference.interval is None
 
 
 def test_chance_alone_is_found_in_no_more_than_its_share_of_cases() -> None:
@@ -96,8 +97,8 @@ def test_chance_alone_is_found_in_no_more_than_its_share_of_cases() -> None:
     for seed in range(60):
         rng = np.random.default_rng(seed)
         gold = [str(label) for label in rng.choice(["joy", "fear"], 80)]
-        (found,) = differences("accuracy", classes(rng, 0.7, gold), classes(rng, 0.7, gold), gold=gold)
-        false += found.p < 0.05
+        (difference,) = differences("accuracy", classes(rng, 0.7, gold), classes(rng, 0.7, gold), gold=gold)
+        false += difference.p < 0.05
     assert false <= 8
 
 
@@ -113,10 +114,10 @@ def pair(one: str, other: str, real: bool) -> Difference:
 
 @pytest.mark.parametrize("apart", [set(), {"ad"}, {"ac", "ad"}, {"ab", "ac", "ad", "bc", "bd", "cd"}, {"ac", "bd"}])
 def test_two_techniques_share_a_letter_just_where_they_are_not_told_apart(apart: set[str]) -> None:
-    found = letters("abcd", [pair(x, y, x + y in apart) for x, y in itertools.combinations("abcd", 2)])
+    groups = letters("abcd", [pair(x, y, x + y in apart) for x, y in itertools.combinations("abcd", 2)])
     for x, y in itertools.combinations("abcd", 2):
-        assert bool(set(found[x]) & set(found[y])) == (x + y not in apart)
-    assert "a" in found["a"]
+        assert bool(set(groups[x]) & set(groups[y])) == (x + y not in apart)
+    assert "a" in groups["a"]
 
 
 GOLD = ["joy", "fear"] * 200
@@ -135,8 +136,8 @@ def answered(folder: Path, technique: str, right: int, seed: int = 0, shift: int
 
 def judged(out: Path) -> dict[str, str | None]:
     (comparison,) = comparisons(read_study(out))
-    found = paired(comparison, answers_in(out))
-    return {row.label: verdict(comparison, row, found) for row in comparison.rows}
+    tests = paired(comparison, answers_in(out))
+    return {row.label: verdict(comparison, row, tests) for row in comparison.rows}
 
 
 def test_verdicts_follow_the_written_rule(study: Write, tmp_path: Path) -> None:
@@ -171,10 +172,10 @@ def test_seeds_are_averaged_and_only_common_ones_are_compared(study: Write, tmp_
         answered(tmp_path, "full", 380, 0), answered(tmp_path, "full", 360, 1), answered(tmp_path, "lora", 300, 1)
     )
     (comparison,) = comparisons(read_study(out))
-    found = paired(comparison, answers_in(out))
-    assert found is not None
-    assert found.seeds == (1,)
-    assert found.differences[0].value == pytest.approx(0.15)
+    tests = paired(comparison, answers_in(out))
+    assert tests is not None
+    assert tests.seeds == (1,)
+    assert tests.differences[0].value == pytest.approx(0.15)
 
 
 def test_what_cannot_be_tested_is_said(study: Write, tmp_path: Path) -> None:
@@ -230,7 +231,7 @@ def test_the_products_give_the_numbers_of_exchanging_and_drawing_one_by_one(name
             ]
             for seeds in runs
         ]
-    found = trials.outcome(metric, _statistics(metric, [[(run, gold) for run in seeds] for seeds in runs]), 25)
+    outcome = trials.outcome(metric, _statistics(metric, [[(run, gold) for run in seeds] for seeds in runs]), 25)
 
     def value(seeds: list[list[Any]], references: list[Any]) -> float:
         return float(np.mean([metric.compute(run, references) for run in seeds]))
@@ -239,19 +240,19 @@ def test_the_products_give_the_numbers_of_exchanging_and_drawing_one_by_one(name
     drawn = [np.repeat(np.arange(len(gold)), row) for row in weights]
     for at, (one, other) in enumerate(itertools.combinations(runs, 2)):
         observed = value(one, gold) - value(other, gold)
-        assert found.differences[at] == pytest.approx(observed, abs=1e-12)
+        assert outcome.differences[at] == pytest.approx(observed, abs=1e-12)
         extreme = 1
         for row in sides:
             both = [exchanged(a, b, row) for a, b in zip(one, other, strict=True)]
             changed = value([a for a, _ in both], gold) - value([b for _, b in both], gold)
             extreme += abs(changed) >= abs(observed) - 1e-12
-        assert found.ps[at] == pytest.approx(extreme / 26, abs=1e-12)
+        assert outcome.ps[at] == pytest.approx(extreme / 26, abs=1e-12)
         resampled = [
             value([[run[n] for n in row] for run in one], [gold[n] for n in row])
             - value([[run[n] for n in row] for run in other], [gold[n] for n in row])
             for row in drawn
         ]
-        assert found.intervals[at] == pytest.approx(np.percentile(resampled, [2.5, 97.5]), abs=1e-9)
+        assert outcome.intervals[at] == pytest.approx(np.percentile(resampled, [2.5, 97.5]), abs=1e-9)
 
 
 def test_counts_are_summed_exactly_where_a_class_is_rare_everywhere_or_nowhere() -> None:
@@ -270,11 +271,11 @@ def test_the_number_of_threads_changes_no_bit(name: str) -> None:
     gold = [reference for _, references in cases for reference in references]
     runs = [(rng.sample(given := [p for guess, _ in cases for p in guess], len(given)), gold) for _ in range(5)]
     statistics = _statistics(METRICS[name], [[run] for run in runs])
-    found = []
+    outcomes = []
     for threads in (1, 2):
         with threadpool_limits(threads):
-            found.append(trials.outcome(METRICS[name], statistics, 600))
-    assert all(np.array_equal(one, other, equal_nan=True) for one, other in zip(*found, strict=True))
+            outcomes.append(trials.outcome(METRICS[name], statistics, 600))
+    assert all(np.array_equal(one, other, equal_nan=True) for one, other in zip(*outcomes, strict=True))
 
 
 def tags_like(row: list[str], rng: random.Random) -> list[str]:
@@ -286,8 +287,8 @@ def test_techniques_that_differ_in_two_answers_are_judged_by_these_alone() -> No
     gold = [f"the cat sat on mat {n}" for n in range(300)]
     better = [text if n % 3 else text[:11] for n, text in enumerate(gold)]
     worse = [text[:7] if n in (7, 100) else text for n, text in enumerate(better)]
-    (found,) = differences("token_f1", better, worse, gold=gold)
-    assert found.p == pytest.approx(0.5, abs=0.02)
+    (difference,) = differences("token_f1", better, worse, gold=gold)
+    assert difference.p == pytest.approx(0.5, abs=0.02)
 
 
 def test_accuracys_test_is_mcnemars_exact_one() -> None:
@@ -295,9 +296,9 @@ def test_accuracys_test_is_mcnemars_exact_one() -> None:
     gold = ["joy"] * 300
     one = ["joy" if n < 240 else "fear" for n in range(300)]
     other = ["joy" if 18 <= n < 250 else "fear" for n in range(300)]
-    (found,) = differences("accuracy", one, other, gold=gold)
+    (difference,) = differences("accuracy", one, other, gold=gold)
     exact = scipy.stats.binomtest(18, 28).pvalue
-    assert found.p == pytest.approx(exact, abs=3 * math.sqrt(exact * (1 - exact) / TRIALS))
+    assert difference.p == pytest.approx(exact, abs=3 * math.sqrt(exact * (1 - exact) / TRIALS))
 
 
 # What is kept ---------------------------------------------------------------------------------------------------------
@@ -384,9 +385,9 @@ def test_comparisons_examined_side_by_side_say_the_same_and_are_kept(
 @pytest.mark.skipif(sys.platform != "linux", reason="processes are forked on Linux only")
 def test_what_is_examined_side_by_side_comes_in_order_and_a_bug_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tunebench.report.processes.cpu_count", lambda: 2)
-    found = list(processes.each(lambda number: (number, os.getpid()), 5, processes.MANY))
-    assert [number for number, _ in found] == list(range(5))
-    assert os.getpid() not in {process for _, process in found}
+    results = list(processes.each(lambda number: (number, os.getpid()), 5, processes.MANY))
+    assert [number for number, _ in results] == list(range(5))
+    assert os.getpid() not in {process for _, process in results}
     with pytest.raises(ZeroDivisionError):
         list(processes.each(lambda number: 1 // number, 5, processes.MANY))
 

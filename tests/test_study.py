@@ -202,7 +202,7 @@ def test_a_mistake_in_a_study_is_told_with_place_value_and_way_out(mistake: str,
 def test_text_that_is_no_yaml_is_told_with_its_line(tmp_path: Path) -> None:
     message = message_of(tmp_path, "name: mine\nexperiments: [\n  {a: b\n")
 
-    assert message.startswith("study.yaml: this is no YAML: ")
+    assert message.startswith("study.yaml: this is not valid YAML: ")
     assert "line 4" in message
     assert "\n" not in message
 

@@ -75,13 +75,13 @@ def test_tail_of_trunk_is_the_model_at_every_depth_of_the_encoder(model: Any, ba
 def test_plain_attention_gives_what_the_fused_one_gives(model: Any, backbones: dict[str, Path]) -> None:
     batch: Any = dict(T5.tokenizer(backbones["t5"])(["i feel so happy", "john won"], return_tensors="pt", padding=True))
     labels = torch.tensor([[5, 6, 3], [7, 3, IGNORED]])
-    found = []
+    gradients = []
     for kind in ("eager", "sdpa"):
         model.set_attn_implementation(kind)
         model.zero_grad()
         model(**batch, labels=labels).loss.backward()
-        found.append(torch.cat([p.grad.flatten() for p in model.parameters()]))
-    torch.testing.assert_close(*found, rtol=1e-4, atol=1e-6)
+        gradients.append(torch.cat([p.grad.flatten() for p in model.parameters()]))
+    torch.testing.assert_close(*gradients, rtol=1e-4, atol=1e-6)
 
 
 def test_the_first_upper_layer_borrows_the_position_biases_and_the_model_stays_as_it_was(model: Any) -> None:
@@ -154,8 +154,8 @@ def test_the_lower_layers_of_either_stack_may_be_frozen(
 
 def test_a_stack_that_a_model_has_not_is_told(backbones: dict[str, Path], data_root: Path, tmp_path: Path) -> None:
     for technique, message in (
-        ({"name": "freeze", "frozen_decoder_layers": 1}, "no encoder-decoder. Give frozen_layers"),
-        ({"name": "p_tuning_v2", "prefix_length": 4, "reach": "decoder"}, "no encoder-decoder"),
+        ({"name": "freeze", "frozen_decoder_layers": 1}, "not an encoder-decoder. Give frozen_layers"),
+        ({"name": "p_tuning_v2", "prefix_length": 4, "reach": "decoder"}, "not an encoder-decoder"),
     ):
         with pytest.raises(UserError, match=message):
             make(make_run(backbones["bert"], data_root, "emotion", technique), tmp_path)
@@ -223,8 +223,8 @@ def test_answers_are_those_of_the_librarys_own_cache(backbones: dict[str, Path],
     del batch["labels"]
     with torch.no_grad():
         expected = model.generate(**batch, num_beams=3, max_new_tokens=8, eos_token_id=objective.tokenizer.eos_token_id)
-        found = objective.outputs(model, batch, features, range(8))
-    assert torch.equal(found[:, : expected.shape[1] - 1], expected[:, 1:])
+        generated = objective.outputs(model, batch, features, range(8))
+    assert torch.equal(generated[:, : expected.shape[1] - 1], expected[:, 1:])
 
 
 def test_ranked_answers_depend_neither_on_batch_size_nor_on_order(
@@ -293,7 +293,7 @@ def test_a_prompt_with_a_gap_is_answered_behind_its_sentinel(backbones: dict[str
 def test_a_gap_that_is_cut_off_with_a_texts_end_is_told(backbones: dict[str, Path]) -> None:
     objective = asked(backbones["t5"], ("bad", "good"), prompt="{text} It was <extra_id_0>.")
     objective.tokenizer.add_tokens(["<extra_id_0>"], special_tokens=True)
-    with pytest.raises(UserError, match=r"prompt: 1 of 2 texts are cut at max_tokens \(32\), before the gap"):
+    with pytest.raises(UserError, match=r"prompt: 1 of 2 texts are truncated at max_tokens \(32\), before the gap"):
         objective.encode([TextExample("so so", 1), TextExample("so " * 60, 1)])
 
 
@@ -342,7 +342,7 @@ def test_scores_are_posed_in_fifths(score: float, text: str) -> None:
 
 def test_scores_beyond_the_scale_that_is_ranked_are_told(backbones: dict[str, Path]) -> None:
     rows = [TextExample("so happy", 4.0), TextExample("so so", 80.0)]
-    with pytest.raises(UserError, match=r"the score 80.0 lies outside 0 to 5.*answer: generate"):
+    with pytest.raises(UserError, match=r"the score 80.0 is outside the range 0 to 5.*answer: generate"):
         asked(backbones["t5"], problem="regression").encode(rows)
     assert len(asked(backbones["t5"], problem="regression", answer="generate").encode(rows)) == 2
 
@@ -428,7 +428,7 @@ def test_a_question_that_fills_a_window_and_an_answer_that_is_nowhere_are_told(b
     objective = spans(backbones["bert"])
     with pytest.raises(UserError, match="more than half of the 16"):
         objective.encode([QuestionExample("is " * 12, "john won", ("won",), (5,))])
-    with pytest.raises(UserError, match="does not hold its answer 'maria'"):
+    with pytest.raises(UserError, match="does not contain its answer 'maria'"):
         objective.encode([QuestionExample("is", "john won", ("maria",), (-1,))])
 
 

@@ -64,17 +64,17 @@ def source() -> dict[str, Tensor]:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_attention_is_torchs(dtype: torch.dtype, mask: Tensor | None) -> None:
     queries, keys, values = (torch.randn(2, 3, 5, 8, dtype=dtype) for _ in range(3))
-    found, weights = scaled_dot_product_attention(queries, keys, values, mask)
-    close(found, functional.scaled_dot_product_attention(queries, keys, values, mask))
+    attended, weights = scaled_dot_product_attention(queries, keys, values, mask)
+    close(attended, functional.scaled_dot_product_attention(queries, keys, values, mask))
     close(weights.sum(-1), torch.ones(2, 3, 5, dtype=dtype))
     assert mask is None or bool((weights[~mask.expand_as(weights)] == 0).all())
 
 
 def test_attention_by_hand() -> None:
     queries, keys = torch.tensor([[1.0, 0.0]]), torch.tensor([[math.sqrt(2) * math.log(3), 9.0], [0.0, 9.0]])
-    found, weights = scaled_dot_product_attention(queries, keys, torch.tensor([[4.0], [8.0]]))
+    attended, weights = scaled_dot_product_attention(queries, keys, torch.tensor([[4.0], [8.0]]))
     close(weights, torch.tensor([[0.75, 0.25]]))
-    close(found, torch.tensor([[5.0]]))
+    close(attended, torch.tensor([[5.0]]))
 
 
 def of_torch(ours: MultiHeadAttention) -> nn.MultiheadAttention:
@@ -105,8 +105,8 @@ def test_many_heads_are_torchs(use: str, kind: str) -> None:
     expected, shares = theirs(
         states, looked_at, looked_at, key_padding_mask=seen == 0, attn_mask=blocked, average_attn_weights=False
     )
-    found, weights = ours(states, memory, mask)
-    close(found, expected)
+    attended, weights = ours(states, memory, mask)
+    close(attended, expected)
     if kind == "eager":
         close(weights, shares)
 
@@ -124,10 +124,10 @@ def test_the_feed_forward_network_is_equation_2(config: TransformerConfig) -> No
 
 
 def test_sinusoids_have_the_values_of_the_paper() -> None:
-    found = sinusoids(101, 4)
-    close(found[0], torch.tensor([0.0, 1.0, 0.0, 1.0], dtype=torch.float64))
-    close(found[1], torch.tensor([0.84147098, 0.54030231, 0.00999983, 0.99995000], dtype=torch.float64))
-    close(found[100], torch.tensor([-0.50636564, 0.86231887, 0.84147098, 0.54030231], dtype=torch.float64))
+    encoding = sinusoids(101, 4)
+    close(encoding[0], torch.tensor([0.0, 1.0, 0.0, 1.0], dtype=torch.float64))
+    close(encoding[1], torch.tensor([0.84147098, 0.54030231, 0.00999983, 0.99995000], dtype=torch.float64))
+    close(encoding[100], torch.tensor([-0.50636564, 0.86231887, 0.84147098, 0.54030231], dtype=torch.float64))
     for place, column in ((7, 3), (31, 10), (100, 14)):
         angle = place / 10_000 ** (2 * (column // 2) / 16)
         expected = math.cos(angle) if column % 2 else math.sin(angle)

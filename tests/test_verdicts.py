@@ -104,12 +104,12 @@ def batch(tokenizer: T5Tokenizer, text: str, rows: int, length: int) -> dict[str
 
 
 def test_a_batch_asks_for_good_and_bad_in_turn(tokenizer: T5Tokenizer) -> None:
-    found = batch(tokenizer, " ".join([TEXT] * 12), 9, 128)
-    sources, verdicts = found["input_ids"], found["verdicts"]
+    inputs = batch(tokenizer, " ".join([TEXT] * 12), 9, 128)
+    sources, verdicts = inputs["input_ids"], inputs["verdicts"]
     assert 18 <= len(sources) <= 54  # two to six pieces a text
     gap = int(str(tokenizer.convert_tokens_to_ids("<extra_id_0>")))
     assert (sources.eq(gap).sum(1) == 1).all()
-    assert (found["decoder_input_ids"] == torch.tensor([tokenizer.pad_token_id, gap])).all()
+    assert (inputs["decoder_input_ids"] == torch.tensor([tokenizer.pad_token_id, gap])).all()
     good = {word for word, _ in VERDICTS}
     right, wrong = ([str(tokenizer.decode(word)) in good for word in side] for side in verdicts.T)
     assert all(one != other for one, other in itertools.pairwise(right))
@@ -118,30 +118,30 @@ def test_a_batch_asks_for_good_and_bad_in_turn(tokenizer: T5Tokenizer) -> None:
 
 def test_the_loss_is_that_of_one_word_against_the_other_and_padding_counts_for_nothing(tokenizer: T5Tokenizer) -> None:
     objective = objectives()["verdicts"]
-    found = batch(tokenizer, " ".join([TEXT] * 12), 5, 128)
-    assert (found["input_ids"] == 0).any()
+    inputs = batch(tokenizer, " ".join([TEXT] * 12), 5, 128)
+    assert (inputs["input_ids"] == 0).any()
     torch.manual_seed(0)
     shape = Shape(hidden=16, layers=1, heads=2, intermediate=32, vocabulary=len(tokenizer), positions=64)
     model = objective.new_model(shape, tokenizer)
     expected = 0.0
-    for source, start, (right, wrong) in zip(*found.values(), strict=True):
+    for source, start, (right, wrong) in zip(*inputs.values(), strict=True):
         logits = model(input_ids=source[source != 0][None], decoder_input_ids=start[None]).logits[0, -1]
         expected += torch.nn.functional.softplus(logits[wrong] - logits[right]).item()
-    (part,) = objective.loss(model, found).values()
-    assert part.count == len(found["input_ids"])
+    (part,) = objective.loss(model, inputs).values()
+    assert part.count == len(inputs["input_ids"])
     assert part.total.item() == pytest.approx(expected, rel=1e-5)
 
 
 def test_words_that_are_in_neither_the_piece_nor_the_question_keep_their_embeddings(tokenizer: T5Tokenizer) -> None:
     objective = objectives()["verdicts"]
-    found = batch(tokenizer, "It was brave. He was cruel. " * 20, 5, 128)
+    inputs = batch(tokenizer, "It was brave. He was cruel. " * 20, 5, 128)
     torch.manual_seed(0)
     shape = Shape(hidden=16, layers=1, heads=2, intermediate=32, vocabulary=len(tokenizer), positions=64)
     model = objective.new_model(shape, tokenizer)
-    (part,) = objective.loss(model, found).values()
+    (part,) = objective.loss(model, inputs).values()
     part.total.backward()
     moved = set(model.lm_head.weight.grad.abs().sum(1).nonzero().flatten().tolist())
-    assert moved == set(torch.cat([tokens.flatten() for tokens in found.values()]).tolist())
+    assert moved == set(torch.cat([tokens.flatten() for tokens in inputs.values()]).tolist())
 
 
 def test_texts_that_say_nothing_are_refused_in_words(tokenizer: T5Tokenizer) -> None:
@@ -153,16 +153,16 @@ def test_a_mixture_has_the_parts_of_both_and_their_losses(tokenizer: T5Tokenizer
     known = objectives()
     tokens = ids(tokenizer, " ".join([TEXT] * 12))
     texts = [Passage(tokens[row : row + known["mixture"].window(128)], NONE) for row in range(12)]
-    found = known["mixture"].batch(texts, tokenizer, np.random.default_rng(0))
-    assert len(found["input_ids"]) == len(found["question_input_ids"]) == 3
-    assert 12 <= len(found["judged_input_ids"]) <= 36  # six texts in two to six pieces
+    inputs = known["mixture"].batch(texts, tokenizer, np.random.default_rng(0))
+    assert len(inputs["input_ids"]) == len(inputs["question_input_ids"]) == 3
+    assert 12 <= len(inputs["judged_input_ids"]) <= 36  # six texts in two to six pieces
     torch.manual_seed(0)
     shape = Shape(hidden=16, layers=1, heads=2, intermediate=32, vocabulary=len(tokenizer), positions=64)
     model = known["mixture"].new_model(shape, tokenizer)
-    parts = known["mixture"].loss(model, found)
+    parts = known["mixture"].loss(model, inputs)
     assert list(parts) == ["spans", "answers", "verdicts"]
-    judged = {name.removeprefix("judged_"): x for name, x in found.items() if name.startswith("judged_")}
-    expected = known["cloze_questions"].loss(model, found) | known["verdicts"].loss(model, judged)
+    judged = {name.removeprefix("judged_"): x for name, x in inputs.items() if name.startswith("judged_")}
+    expected = known["cloze_questions"].loss(model, inputs) | known["verdicts"].loss(model, judged)
     assert {name: (part.total.item(), part.count) for name, part in parts.items()} == {
         name: (part.total.item(), part.count) for name, part in expected.items()
     }
@@ -171,5 +171,5 @@ def test_a_mixture_has_the_parts_of_both_and_their_losses(tokenizer: T5Tokenizer
 def test_a_mixture_of_one_text_judges_nothing(tokenizer: T5Tokenizer) -> None:
     objective = objectives()["mixture"]
     tokens = ids(tokenizer, " ".join([TEXT] * 12))[: objective.window(64)]
-    found = objective.batch([Passage(tokens, NONE)], tokenizer, np.random.default_rng(0))
-    assert not [name for name in found if name.startswith("judged_")]
+    inputs = objective.batch([Passage(tokens, NONE)], tokenizer, np.random.default_rng(0))
+    assert not [name for name in inputs if name.startswith("judged_")]

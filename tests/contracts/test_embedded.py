@@ -113,8 +113,8 @@ def test_a_score_lies_between_0_and_5() -> None:
 @pytest.mark.parametrize("name", sorted(tasks()))
 def test_a_built_in_task_reads_its_shipped_data(name: str) -> None:
     task = tasks()[name].model_copy(update={"data": "embedded"})
-    found = data.load(task)
-    assert found.source == f"embedded {name}"
-    assert {split: len(rows) for split, rows in found.splits.items()} == {
+    loaded = data.load(task)
+    assert loaded.source == f"embedded {name}"
+    assert {split: len(rows) for split, rows in loaded.splits.items()} == {
         split: len(rows) for split, rows in embedded.rows(name).items()
     }

@@ -155,7 +155,7 @@ def test_what_has_no_meaning_says_why() -> None:
     }
     no_head = "{} has no new head: the pretrained one is tied to the backbone's embeddings"
     no_answer = "a linear model on TF-IDF has no answer of the form that {} asks for"
-    no_source = "the beginning of a source is no answer to {}"
+    no_source = "the beginning of a source does not answer {}"
     cells = [cell for cell in CELLS if cell != ("t5", "summarization")]
     assert {cell: reason for cell, reason in refused.items() if reason} == {
         ("classifier_head", "gpt2", "instruction"): no_head.format("causal_lm"),

@@ -51,7 +51,7 @@ def read(
     try:
         content = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise UserError(f"{source}: this is no YAML: {' '.join(str(error).split())}") from error
+        raise UserError(f"{source}: this is not valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict):
         required = " and ".join(name for name, field in root.model_fields.items() if field.is_required())
         example = next(iter(built_in))
@@ -89,10 +89,10 @@ def _model_at(
     loc: Sequence[int | str], root: type[BaseModel], inside: Mapping[str, type[BaseModel]]
 ) -> type[BaseModel]:
     """The record whose field a validation error is about."""
-    found = root
+    model = root
     for part in loc[:-1]:
-        found = inside.get(str(part), found)
-    return found
+        model = inside.get(str(part), model)
+    return model
 
 
 def sentence(problem: Any, model: type[BaseModel]) -> str:
@@ -110,8 +110,8 @@ def sentence(problem: Any, model: type[BaseModel]) -> str:
         return "it is empty. Give at least one."
     if problem["type"] == "string_pattern_mismatch":
         return f"use letters, digits, '.', '_' and '-' only, not {problem['input']!r}."
-    said = re.sub(r"a valid (dictionary|tuple)( or instance of \w+)?", _in_yaml, problem["msg"])
-    return f"{said.replace('Input should', 'it should')}, not {problem['input']!r}."
+    message = re.sub(r"a valid (dictionary|tuple)( or instance of \w+)?", _in_yaml, problem["msg"])
+    return f"{message.replace('Input should', 'it should')}, not {problem['input']!r}."
 
 
 def _in_yaml(kind: re.Match[str]) -> str:

@@ -84,10 +84,10 @@ def answer(questions: BinaryIO, answers: BinaryIO) -> None:
     for line in questions:
         function, argument = json.loads(line)
         try:
-            said = [getattr(vl_convert, function)(argument, vl_version=_LITE), None]
+            reply = [getattr(vl_convert, function)(argument, vl_version=_LITE), None]
         except ValueError:  # which the parent raises; of anything else this process dies
-            said = [None, traceback.format_exc()]
-        answers.write(json.dumps(said).encode() + b"\n")
+            reply = [None, traceback.format_exc()]
+        answers.write(json.dumps(reply).encode() + b"\n")
         answers.flush()
 
 

@@ -1,4 +1,4 @@
-"""Entries (techniques, tasks, metrics, families, ...) are found, not listed.
+"""Entries (techniques, tasks, metrics, families, ...) are discovered, not listed.
 
 They come from two places: the modules of a package, and the plugins that installed distributions declare as entry
 points (`importlib.metadata`). An entry point `name = pkg.module` names a module that defines an entry exactly as a file
@@ -45,24 +45,28 @@ def subclasses_in(package: ModuleType, base: type[T], group: str | None = None) 
         UserError: a plugin does, or it cannot be imported, or its name is taken.
     """
     return {
-        found.name: _only(
-            found,
+        definition.name: _only(
+            definition,
             [
                 value
-                for value in vars(found.module).values()
-                if isinstance(value, type) and issubclass(value, base) and value.__module__ == found.module.__name__
+                for value in vars(definition.module).values()
+                if isinstance(value, type)
+                and issubclass(value, base)
+                and value.__module__ == definition.module.__name__
             ],
             base.__name__,
         )
-        for found in definitions_in(package, group)
+        for definition in definitions_in(package, group)
     }
 
 
 def instances_in(package: ModuleType, base: type[T], group: str | None = None) -> dict[str, T]:
     """Module-level instances of `base`, as `subclasses_in`."""
     return {
-        found.name: _only(found, [v for v in vars(found.module).values() if isinstance(v, base)], base.__name__)
-        for found in definitions_in(package, group)
+        definition.name: _only(
+            definition, [v for v in vars(definition.module).values() if isinstance(v, base)], base.__name__
+        )
+        for definition in definitions_in(package, group)
     }
 
 
@@ -98,13 +102,13 @@ def _imported(point: metadata.EntryPoint) -> ModuleType:
         raise _refusal(point, f"it cannot be imported ({type(error).__name__}: {error})") from error
 
 
-def _only(found: Definition, entries: list[T], kind: str) -> T:
-    """The one entry that a module defines, under the name by which it is found."""
+def _only(definition: Definition, entries: list[T], kind: str) -> T:
+    """The one entry that a module defines, under the name by which it is registered."""
     if len(entries) != 1:
-        raise found.error(f"it defines {len(entries)} of {kind}, where one module defines one")
-    name = getattr(entries[0], "name", found.name)
-    if name != found.name:
-        raise found.error(f"it is found as '{found.name}', and defines '{name}'; use one name")
+        raise definition.error(f"it defines {len(entries)} of {kind}, where one module defines one")
+    name = getattr(entries[0], "name", definition.name)
+    if name != definition.name:
+        raise definition.error(f"it is registered as '{definition.name}', but defines '{name}'; use one name")
     return entries[0]
 
 

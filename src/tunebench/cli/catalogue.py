@@ -43,11 +43,11 @@ def entry_of(name: str) -> tuple[str, About]:
     Raises:
         UserError: nothing has this name.
     """
-    found = entries()
-    for kind, named in found.items():
+    catalogue = entries()
+    for kind, named in catalogue.items():
         if name in named:
             return kind, {**named[name], "examples": _examples(tasks()[name])} if kind == "tasks" else named[name]
-    known = [other for named in found.values() for other in named]
+    known = [other for named in catalogue.values() for other in named]
     raise UserError(f"show '{name}': nothing has this name. {did_you_mean(name, known)}")
 
 

@@ -181,7 +181,7 @@ def _line(event: Event) -> str:
         case EpochEnded():
             return f"epoch {event.epoch}, loss {event.train_loss:.4f}, {_scores(event)}"
         case Resumed():
-            return f"goes on from step {event.step}"
+            return f"continues from step {event.step}"
         case Reading():
             losses = ", ".join(f"{name} {loss:.4f}" for name, loss in event.held_out.items())
             return f"{event.tokens:,} tokens: held-out {losses}; perplexity {event.perplexity:.2f}"

@@ -57,8 +57,8 @@ def score(metrics: Sequence[str], predictions: Sequence[Any], references: Sequen
     for number, (prediction, reference) in enumerate(zip(predictions, references, strict=True)):
         if tags and len(prediction) != len(reference):
             raise RunError(
-                f"sentence {number} has {len(reference)} words and {len(prediction)} predicted tags: positions that "
-                "are no words would be scored"
+                f"sentence {number} has {len(reference)} words and {len(prediction)} predicted tags: padding would be "
+                "scored"
             )
     values = {name: METRICS[name].compute(predictions, references) for name in metrics}
     return {name: value if math.isfinite(value) else None for name, value in values.items()}
@@ -76,4 +76,4 @@ def refuse_padding(predictions: Sequence[Any], tokens: int | None) -> None:
     """
     counts = [row["tokens"] for row in predictions if isinstance(row, dict) and "tokens" in row]
     if counts and tokens is not None and sum(counts) != tokens - len(counts):
-        raise RunError(f"{sum(counts)} tokens were scored, and {tokens - len(counts)} are there: padding was scored")
+        raise RunError(f"{sum(counts)} tokens were scored instead of {tokens - len(counts)}: padding was scored")

@@ -18,7 +18,7 @@ from tunebench._util.files import read_json
 
 BEST = "best.safetensors"
 FOLDED = "folded.safetensors"
-"""The best weights without those that only training needs, where a technique has such."""
+"""The best weights without those that only training needs, if the technique has any."""
 
 
 def trainable(model: nn.Module) -> dict[str, Tensor]:
@@ -41,7 +41,7 @@ def save_weights(weights: dict[str, Tensor], path: Path) -> None:
 def _save_file(tensors: dict[str, Tensor], path: Path) -> None:
     try:
         save_file(tensors, path)
-    except SafetensorError as error:  # safetensors hides the system's error number
+    except SafetensorError as error:  # safetensors hides the error number of the system
         if "os error 28" in str(error):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
         raise
@@ -56,13 +56,13 @@ def load_weights(model: nn.Module, path: Path) -> None:
     try:
         weights = load_file(path)
     except (OSError, SafetensorError) as error:
-        raise ValueError(f"{path}: these weights cannot be read ({error})") from error
+        raise ValueError(f"{path}: the weights cannot be read ({error})") from error
     _copy_into(trainable(model), weights, path)
 
 
 def _copy_into(current: dict[str, Tensor], saved: dict[str, Tensor], path: Path) -> None:
     if current.keys() != saved.keys() or any(current[name].shape != saved[name].shape for name in current):
-        raise ValueError(f"{path}: its tensors are not those that train here")
+        raise ValueError(f"{path}: its tensors do not match the trainable parameters of this model")
     with torch.no_grad():
         for name, tensor in current.items():
             tensor.copy_(saved[name])
@@ -83,8 +83,8 @@ class Resume:
     def save(
         self, model: nn.Module, optimizer: torch.optim.Optimizer, state: dict[str, Any], extra: dict[str, Tensor]
     ) -> None:
-        """Keep weights, optimizer, loop and technique state; the older one is deleted once the new one is whole."""
-        # The state at the end of an epoch must not replace the one at its last step before it is whole.
+        """Write weights, optimizer, loop and technique state; older states are deleted once it is complete."""
+        # The state at the end of an epoch must not replace the one at its last step before it is complete.
         target = self.folder / f"step-{state['step']:08d}-{state.get('epoch', 0):04d}"
         partial = self.folder / "partial"
         shutil.rmtree(partial, ignore_errors=True)
@@ -106,7 +106,7 @@ class Resume:
     def load(
         self, model: nn.Module, optimizer: torch.optim.Optimizer, load_extra: Callable[[dict[str, Tensor]], None]
     ) -> dict[str, Any] | None:
-        """Restore the newest whole state and return the loop's part; None if there is none."""
+        """Restore the newest intact state and return the loop's part; None without one."""
         for folder in reversed(self._kept()):
             state = read_json(folder / "state.json")
             path = folder / "tensors.safetensors"

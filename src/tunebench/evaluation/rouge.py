@@ -74,16 +74,16 @@ def _common(theirs: Sequence[str], ours: Sequence[str]) -> list[int]:
         for place, other in enumerate(ours):
             row.append(above[place] + 1 if word == other else max(above[place + 1], row[place]))
         table.append(row)
-    found, i, j = [], len(theirs), len(ours)
+    matches, i, j = [], len(theirs), len(ours)
     while i and j:
         if theirs[i - 1] == ours[j - 1]:
             i, j = i - 1, j - 1
-            found.append(i)
+            matches.append(i)
         elif table[i][j - 1] > table[i - 1][j]:
             j -= 1
         else:
             i -= 1
-    return found
+    return matches
 
 
 def _words(text: str) -> list[str]:

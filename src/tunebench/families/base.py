@@ -109,7 +109,7 @@ class Family(ABC):
         import torch
 
         model = self.auto_class(objective).from_config(self.config({**values, **head}), dtype=torch.float32)
-        model.fresh = ()  # a pooler that was never trained is no worse here than all the rest
+        model.fresh = ()  # with random weights the pooler is no different from the other modules
         return self.prepared(model.eval(), objective)
 
     def load(self, folder: Path, objective: str, head: Mapping[str, Any]) -> PreTrainedModel:
@@ -143,12 +143,12 @@ class Family(ABC):
         if missing:
             raise UserError(
                 f"model folder {folder}: model.safetensors lacks {len(missing)} tensors that its "
-                f"config.json asks for, first {missing[0]}. Give weights and configuration of the same model."
+                f"config.json requires, first {missing[0]}. Give weights and configuration of the same model."
             )
         return self.prepared(model, objective)
 
     def prepared(self, model: Any, objective: str) -> PreTrainedModel:
-        """A new model as the engine asks for it: labels, logits and pooled token in the same place in all families."""
+        """A new model as the engine expects it: labels, logits and pooled token in the same place in all families."""
         return model
 
     def fresh(self, folder: Path) -> tuple[str, ...]:
@@ -163,17 +163,17 @@ class Family(ABC):
             tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, **self.tokenizer_habits)
         except (OSError, ValueError, KeyError) as error:
             raise UserError(
-                f"model folder {folder}: no tokenizer can be read from it ({str(error).splitlines()[0]}). "
-                "Save the tokenizer beside the model with tokenizer.save_pretrained."
+                f"model folder {folder}: its tokenizer cannot be read ({str(error).splitlines()[0]}). "
+                "Save the tokenizer in the model's folder with tokenizer.save_pretrained."
             ) from error
-        if len(tokenizer) <= len(tokenizer.all_special_tokens):  # transformers 5 makes one up where there is no file
+        if len(tokenizer) <= len(tokenizer.all_special_tokens):  # transformers 5 makes one up without a file
             raise UserError(
-                f"model folder {folder}: no tokenizer can be read from it (it has no vocabulary). "
-                "Save the tokenizer beside the model with tokenizer.save_pretrained."
+                f"model folder {folder}: its tokenizer cannot be read (it has no vocabulary). "
+                "Save the tokenizer in the model's folder with tokenizer.save_pretrained."
             )
         if not tokenizer.is_fast:
             raise UserError(
-                f"model folder {folder}: its tokenizer has no fast version (tokenizer.json); save one there."
+                f"model folder {folder}: its tokenizer is not a fast one. Save one with tokenizer.json in it."
             )
         return tokenizer
 
@@ -185,7 +185,7 @@ class Family(ABC):
     def head(self, model: nn.Module) -> list[nn.Module]:
         """The modules above the backbone, and those of it that were never trained.
 
-        A pretrained language-modelling head is none of them.
+        A pretrained language-modelling head is not among them.
         """
         base = base_of(model)
         pretrained: Any = (base.base_model, base.get_output_embeddings())
@@ -216,7 +216,7 @@ class Family(ABC):
 
     @abstractmethod
     def stages(self, model: nn.Module) -> list[Stage]:
-        """The backbone's stages, lowest first; the head is none of them."""
+        """The backbone's stages, lowest first, without the head."""
 
     @abstractmethod
     def attentions(self, model: nn.Module) -> list[nn.Module]:
@@ -284,7 +284,7 @@ class Family(ABC):
         """Role (query, key, value, output, mlp_in, mlp_out) -> paths of linear modules within a layer that has them."""
 
     def frozen_depth(self, model: nn.Module) -> int:
-        """How many leading stages hold no trainable parameter; 0 if a trainable one stands outside stages and head."""
+        """Number of leading stages without trainable parameters; 0 if one is outside stages and head."""
         stages = self.stages(model)
         placed = {id(p) for stage in stages for module in stage.modules for p in module.parameters()}
         placed |= {id(p) for module in self.head(model) for p in module.parameters()}

@@ -82,7 +82,7 @@ class QuestionAnswering(Objective):
             if len(ids) > self.max_tokens // 2:
                 raise UserError(
                     f"question {row.question[:60]!r} has {len(ids)} tokens, more than half of the {self.max_tokens} "
-                    "that a window holds. Raise the task's max_tokens, or leave the row out."
+                    "that a window holds. Raise the task's max_tokens, or remove the row."
                 )
 
     def collate_labels(self, features: Features, indices: Sequence[int], width: int) -> Tensor:
@@ -120,8 +120,8 @@ def _span(window: Window, example: QuestionExample) -> tuple[int, int]:
     start = example.starts[0]
     if start < 0:
         raise UserError(
-            f"question {example.question[:60]!r}: the context does not hold its answer {example.answers[0][:60]!r}, so "
-            "that there is no span to train on. Correct the row, or use a model that generates its answers."
+            f"question {example.question[:60]!r}: the context does not contain its answer {example.answers[0][:60]!r}, "
+            "so there is no span to train on. Correct the row, or use a model that generates its answers."
         )
     end = start + len(example.answers[0])
     covering = [at for at, place in enumerate(window.offsets) if place and place[0] < end and place[1] > start]

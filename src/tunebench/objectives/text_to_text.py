@@ -88,8 +88,8 @@ class TextToText(Objective):
         lost = sum(gap not in ids for ids in sources) if BLANK in self.prompt else 0
         if lost:
             raise UserError(
-                f"prompt: {lost:,} of {len(sources):,} texts are cut at max_tokens ({self.max_tokens}), before the gap "
-                f"{BLANK}. Put it before the long field, or raise max_tokens."
+                f"prompt: {lost:,} of {len(sources):,} texts are truncated at max_tokens ({self.max_tokens}), before "
+                f"the gap {BLANK}. Put the gap before the long field, or raise max_tokens."
             )
 
     @functools.cached_property
@@ -100,7 +100,7 @@ class TextToText(Objective):
         """Token ids with end-of-text, uncut; after the gap's sentinel, where the prompt has a gap."""
         if BLANK in self.prompt:
             if BLANK not in self.tokenizer.get_vocab():
-                raise UserError(f"prompt: the model's tokenizer has no {BLANK}: pose the answer without a gap.")
+                raise UserError(f"prompt: the model's tokenizer has no {BLANK}. Write a prompt without a gap.")
             texts = [f"{BLANK} {text}" for text in texts]
         return self.tokenizer(text_target=list(texts), verbose=False)["input_ids"]  # type: ignore[return-value]
 

@@ -1,6 +1,6 @@
-"""A study's results for people: tables, figures and words, made from files only.
+"""Reports on a study: tables, charts and sentences, made from files only.
 
-The way of the data: `read/` (what files say, as comparisons and rows) -> `stats/` (paired tests, verdicts, checks,
+Data flow: `read/` (what files say, as comparisons and rows) -> `stats/` (paired tests, verdicts, checks,
 notices) and `charts/` (Vega-Lite) -> `sections/` (one file each; they yield the blocks of `blocks.py`) -> `formats/`
 (HTML, Markdown, LaTeX render any block; CSV, JSON and data frames are made of the records). `assemble.py` joins them
 and examines the comparisons of a large study in parallel processes.
@@ -54,7 +54,7 @@ def build_rescored(out: Path) -> tuple[Path, list[Change], list[str]]:
     The records stay as they are.
 
     Returns:
-        The path of `report.html`, what the predictions do not bear out, and the runs without readable predictions.
+        The path of `report.html`, the values that changed, and the runs without readable predictions.
 
     Raises:
         UserError: the folder holds no study.
@@ -65,7 +65,7 @@ def build_rescored(out: Path) -> tuple[Path, list[Change], list[str]]:
 
 
 def results(out: str | Path) -> "pandas.DataFrame":
-    """A study's runs, one a row: the columns of `results.csv`. A notebook shows the techniques by tasks instead.
+    """A study's runs, one per row, with the columns of `results.csv`. A notebook displays techniques by tasks instead.
 
     Raises:
         UserError: the folder holds no study.
@@ -77,7 +77,7 @@ def results(out: str | Path) -> "pandas.DataFrame":
 
 @contextmanager
 def _uncollected() -> Iterator[None]:
-    """Without the collector of cycles, which walks all answers of a study again and again and finds none in them."""
+    """Without the cyclic garbage collector, which would traverse all answers of a study again and again."""
     collects = gc.isenabled()
     gc.disable()
     try:
@@ -89,7 +89,7 @@ def _uncollected() -> Iterator[None]:
 
 def _write(study: StudyResults, out: Path, kept: Kept) -> Path:
     report = assemble(study, kept)
-    # Before the pages: a forked process could not wait for what is being drawn.
+    # Before the pages: a forked process could not wait for charts in progress.
     drawn = {f"figures/{picture.file}": on_white(picture.svg) for picture in report.pictures if picture.svg}
     written = {
         "report.html": lambda: html(report),
@@ -102,7 +102,7 @@ def _write(study: StudyResults, out: Path, kept: Kept) -> Path:
     files = dict(zip(written, texts, strict=True))
     for name, text in {**files, **drawn}.items():
         write_atomically(out / name, text.encode())
-    for old in (out / "figures").glob("*.svg"):  # of a plan that has changed since
+    for old in (out / "figures").glob("*.svg"):  # left by an earlier plan
         if f"figures/{old.name}" not in drawn:
             old.unlink()
     return out / "report.html"

@@ -1,4 +1,4 @@
-"""A report put together: files are read, comparisons examined side by side, and sections put in their order."""
+"""Assembles a report: examines comparisons in parallel and puts the sections in order."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -22,15 +22,15 @@ from tunebench.report.stats.paired import paired
 
 @dataclass(frozen=True)
 class _Examination:
-    """What one process says of one comparison."""
+    """The outcome of one process for one comparison."""
 
     examined: Examined
     outcomes: dict[str, Any]
-    doubts: list[Finding]
+    findings: list[Finding]
 
 
 def assemble(study: StudyResults, kept: Kept) -> Report:
-    """The report of a study, its charts being drawn; `kept` holds the outcomes of earlier paired tests."""
+    """The report of a study, its charts in progress; `kept` holds the outcomes of earlier paired tests."""
     compared = comparisons(study)
     look = looks([row.label for comparison in compared for row in comparison.rows])
     if any(row.done for comparison in compared for row in comparison.rows):
@@ -39,14 +39,14 @@ def assemble(study: StudyResults, kept: Kept) -> Report:
     def examine(number: int) -> _Examination:
         return _examination(study, compared[number], kept, look)
 
-    examined, doubts, drawn = [], [], 0
+    examined, findings, drawn = [], [], 0
     for one in processes.each(examine, len(compared), len(study.runs)):
         kept.used |= one.outcomes
-        doubts.append(one.doubts)
+        findings.append(one.findings)
         blocks = tuple(_drawn(one.examined, drawn))
         drawn += sum(len(block.pictures) for block in blocks if isinstance(block, Pictures))
         examined.append(replace(one.examined, blocks=blocks))
-    whole = Whole(study, tuple(examined), tuple(notices(compared, doubts)), _undrawn(examined))
+    whole = Whole(study, tuple(examined), tuple(notices(compared, findings)), _undrawn(examined))
     sections = [section for of_study in OF_STUDY for section in of_study(whole)]
     return Report(study.plan.study, study.progress, tuple(sections))
 
@@ -57,12 +57,12 @@ def _examination(study: StudyResults, comparison: Comparison, kept: Kept, look: 
     case = Case(study.plan.study, comparison, tests, answers, inputs, look)
     blocks = [block for of_comparison in OF_COMPARISON for block in of_comparison(case)]
     blocks.sort(key=lambda block: isinstance(block, Details | PageOnly))
-    doubts = checks(comparison, tests, answers)
-    return _Examination(Examined(comparison, tests, tuple(blocks)), kept.used, doubts)
+    findings = checks(comparison, tests, answers)
+    return _Examination(Examined(comparison, tests, tuple(blocks)), kept.used, findings)
 
 
 def _drawn(examined: Examined, before: int) -> Iterator[Block]:
-    """The blocks, with charts that are being drawn from now on; only this process draws."""
+    """The blocks, their charts drawn in the background from now on; only this process draws."""
     where = f"{examined.comparison.model}-{examined.comparison.task}"
     for block in examined.blocks:
         if isinstance(block, Charts):

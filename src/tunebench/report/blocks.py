@@ -1,4 +1,4 @@
-"""What sections say, as data: every format renders these blocks and knows no section.
+"""The content of sections as data: every format renders these blocks and knows no section.
 
 A new kind of block is a class here, a macro of its name in `templates/blocks.html.j2`, and a case in
 `formats/markdown.py`.
@@ -26,9 +26,9 @@ class Column:
 
 @dataclass(frozen=True)
 class TableEntry:
-    """One field: a text, a smaller note, the mark of the best, and how many columns it takes.
+    """One field: a text, a smaller note, a mark if it is the best, and the number of columns that it spans.
 
-    `order` is the number that it is sorted by, where the text is no bare number; `shade` (0 to 1) colours it.
+    `order` is its sort key if the text is not a bare number; `shade` (0 to 1) colours it.
     """
 
     text: str
@@ -44,8 +44,8 @@ class Table:
     """A table; the first entry of a row names the row. A row may end early with an entry that spans the rest.
 
     Attributes:
-        fixed: the order of rows carries meaning (a matrix, texts below their reference): no sorting.
-        paper: whether it belongs into a paper, so that LaTeX has it.
+        fixed: the order of rows has a meaning (a matrix, texts below their reference), so they are not sortable.
+        paper: whether it belongs in a paper, so that the LaTeX format includes it.
     """
 
     caption: str
@@ -57,7 +57,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Heading:
-    """A heading inside a section; `code` sets it as the name of something in code."""
+    """A heading inside a section; `code` sets it in the typeface of code."""
 
     text: str
     code: bool = False
@@ -90,7 +90,7 @@ class Items:
 
 @dataclass(frozen=True)
 class Code:
-    """A text to be shown letter by letter."""
+    """A text to be shown verbatim."""
 
     text: str
     name: str

@@ -1,4 +1,4 @@
-"""Comparisons of a large study examined side by side, a processor core each."""
+"""Examines the comparisons of a large study in parallel, one process per core."""
 
 import multiprocessing
 import os
@@ -15,15 +15,15 @@ from joblib import cpu_count
 T = TypeVar("T")
 
 MANY = 200
-"""Runs of a study from which on processes are worth their start."""
+"""Number of runs from which on processes are worth their start."""
 
 
 def each(function: Callable[[int], T], count: int, runs: int) -> Iterator[T]:
-    """function(0), function(1), ... function(count - 1), each in whichever process is free.
+    """function(0), function(1), ... function(count - 1), each in a free process.
 
-    Processes are forked, so that nothing is sent to them and nothing imported again; what they answer is pickled. On
-    other systems than Linux, where a fork is not safe, and for a study with few runs, all is done here: the answers are
-    the same.
+    Processes are forked, so that nothing is sent to them and nothing is imported again; their results are pickled. On
+    systems other than Linux, where a fork is not safe, and for studies with few runs, this process does all the work,
+    with the same results.
     """
     cores = cpu_count() if sys.platform == "linux" else 1
     if cores == 1 or count == 1 or runs < MANY:
@@ -41,12 +41,12 @@ _function: Callable[[int], Any]
 def _begin(function: Callable[[int], Any]) -> None:
     global _function
     _function = function
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
 
 
 def _end_with(parent: int) -> None:
-    """A parent that was killed ends nobody: its processes would wait for it for ever."""
+    """End with the parent: if it was killed, its processes would wait forever."""
     while os.getppid() == parent:
         time.sleep(1)
     os._exit(1)

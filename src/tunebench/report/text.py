@@ -1,4 +1,4 @@
-"""Numbers and words as a reader sees them: human units, exact counts, nothing shown that was not measured."""
+"""Numbers and words as a reader sees them: human units and exact counts."""
 
 import json
 import re
@@ -10,7 +10,7 @@ from tunebench.evaluation.metrics import METRICS
 UNDEFINED = "undefined"
 ABSENT = "-"
 
-# Underscores inside a word and brackets that open no link mean nothing to Markdown; left alone, the source is readable.
+# Underscores inside words and brackets that open no link are not escaped, so that the source stays readable.
 _MARKDOWN = re.compile(
     r"[\\`*|~$]|\](?=[(\[:])|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|^[#+=]|^-(?=[\s-])",
 )
@@ -22,7 +22,7 @@ def count(value: int) -> str:
 
 
 def share(part: float, whole: float) -> str:
-    """A percentage of three significant digits; a dash where there is no whole."""
+    """A percentage with three significant digits; a dash if the whole is zero."""
     if whole == 0:
         return ABSENT
     percent = 100 * part / whole
@@ -60,7 +60,7 @@ def megabytes(value: int) -> str:
 
 
 def score(value: float | None) -> str:
-    """A metric's value; None is a value too: undefined."""
+    """A metric's value, or "undefined" for None."""
     if value is None:
         return UNDEFINED
     return f"{value:.4f}" if abs(value) < 10 else f"{value:,.2f}"
@@ -90,7 +90,7 @@ def plural(number: int, noun: str) -> str:
 
 
 def metric_title(name: str) -> str:
-    """A metric's name in tables; a metric this version does not know keeps its name in records."""
+    """A metric's title; an unknown metric, of another version, is shown by its name in the record."""
     return METRICS[name].title if name in METRICS else name
 
 

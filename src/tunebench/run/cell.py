@@ -41,7 +41,7 @@ class Cell:
 
     @classmethod
     def of(cls, run: Run, places: Places) -> "Cell":
-        """The run's cell, found offline.
+        """The run's cell, without a network.
 
         Raises:
             UserError: nothing on this machine says what the model is, or no family loads it.
@@ -71,7 +71,7 @@ class Cell:
         known = family.config(config).vocab_size
         if len(tokenizer) > known:
             raise UserError(
-                f"model '{run.model}': its tokenizer has {len(tokenizer)} tokens, its embeddings {known}. "
+                f"model '{run.model}': its tokenizer has {len(tokenizer)} tokens, but its embeddings {known}. "
                 "Give a model and a tokenizer that were saved together."
             )
         taken = self.technique.positions_taken(family)

@@ -14,7 +14,7 @@ def drive(scheduler: Scheduler, executor: Executor, observe: Callable[[Job, Even
     """Execute jobs until the scheduler is finished and every job has its result.
 
     Raises:
-        UserError: the executor cannot go on, such as on a full disk.
+        UserError: the executor cannot continue, such as on a full disk.
         RuntimeError: the scheduler waits for a result, and no job is at work.
     """
     at_work = 0
@@ -31,7 +31,7 @@ def drive(scheduler: Scheduler, executor: Executor, observe: Callable[[Job, Even
             if not at_work:
                 return
         elif idle and not at_work:
-            raise RuntimeError("the scheduler waits for a result, and no job is at work")
+            raise RuntimeError("the scheduler waits for a result, but no job is running")
         happened = executor.wait()
         if happened is None:
             continue
@@ -44,5 +44,5 @@ def drive(scheduler: Scheduler, executor: Executor, observe: Callable[[Job, Even
 def _result(job: Job) -> Result:
     result = read_result(Path(job.folder))
     if result is None:
-        raise RuntimeError(f"{job.folder}: its result was reported, and cannot be read")
+        raise RuntimeError(f"{job.folder}: its result was reported, but cannot be read")
     return result

@@ -62,7 +62,7 @@ class Prepared:
 
 @dataclass(frozen=True)
 class Tuned:
-    """What training leaves: the loop's state, the files of the weights, what the technique says of the model."""
+    """The outcome of training: the loop's state, the files of the weights, and the technique's summary of the model."""
 
     state: train.State = field(default_factory=train.State)
     saved: tuple[Path, ...] = ()
@@ -70,11 +70,11 @@ class Tuned:
 
 
 def execute(job: Job, observe: Observer) -> Done | Paused | NotApplicable:
-    """Make one run in its folder, going on from its last checkpoint, and return its record, which the caller writes.
+    """Make one run in its folder, resuming from its last checkpoint, and return its record, which the caller writes.
 
     Raises:
         UserError: the model or the data are unavailable.
-        RunError: the run gives no honest figure, such as a loss that is not finite.
+        RunError: the run cannot give a valid figure, such as when the loss is not finite.
     """
     run, folder = job.run, Path(job.folder)
     cell = Cell.of(run, job.places)
@@ -230,7 +230,7 @@ def _comparison(cell: Cell, examples: Data, objective: Objective) -> EpochCompar
 
 
 def _validation(prepared: Prepared, state: train.State) -> dict[str, float | None]:
-    """The best epoch's scores on the whole validation split; read off its history where they stand there."""
+    """The best epoch's scores on the whole validation split, from the history if it has them."""
     if prepared.comparison.exact and state.best_epoch:
         return state.history[state.best_epoch - 1]["validation"]
     task, examples = prepared.cell.run.task, prepared.examples
@@ -250,9 +250,9 @@ def _settled(prepared: Prepared) -> tuple[dict[str, Any], list[Notice]]:
 
 
 def _sample(prepared: Prepared, details: list[Any], watch: measure.Stopwatch, observe: Observer) -> Generation | None:
-    """Answers to some test prompts, where the model answers in its own words; None where it gives a label or score.
+    """Answers to some test prompts, if the model generates free text; None for labels and scores.
 
-    Those that it wrote already stand in `details`; a model that was scored by likelihood writes them now.
+    Answers that exist already are in `details`; a model that was scored by likelihood generates them now.
     """
     objective, test = prepared.objective, prepared.examples.splits["test"]
     if objective.writes and not objective.closed:
@@ -265,7 +265,7 @@ def _sample(prepared: Prepared, details: list[Any], watch: measure.Stopwatch, ob
 
 
 def _write_validation(path: Path, prepared: Prepared) -> None:
-    """Keep the answers of the epoch at which a job pauses; they are computed anew where it stood there already."""
+    """Write the answers of the epoch at which a job pauses; they are computed again if no epoch was trained."""
     comparison = prepared.comparison
     predictions, details = comparison.answers or prepared.cut.predict(comparison.split, comparison.objective)
     asked = [prepared.cell.run.task.shown(example) for example in comparison.examples]

@@ -26,7 +26,7 @@ def locked(out: Path) -> Iterator[None]:
         lock.acquire(timeout=0)
     except Timeout:
         raise UserError(
-            f"--out {out}: another tunebench is at work in it. Wait for it, or choose another folder."
+            f"--out {out}: another tunebench is using it. Wait for it to end, or choose another folder."
         ) from None
     except OSError as error:
         raise unwritable(out, error) from error
@@ -92,5 +92,5 @@ def failed_runs(out: Path, runs: Sequence[Run]) -> list[tuple[str, str]]:
 
 
 def unwritable(out: Path, error: OSError) -> UserError:
-    """What to tell a user whose output folder refuses files."""
+    """The error for an output folder that cannot be written."""
     return UserError(f"--out {out}: it cannot be written ({error.strerror}). Choose another folder.")

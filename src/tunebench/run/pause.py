@@ -1,4 +1,4 @@
-"""A run that stops at the end of an epoch: its record, its validation answers, and what it had cost when it goes on."""
+"""A run that pauses at the end of an epoch: its record, its validation answers, and its cost until then."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,7 @@ class Pause:
 
 
 def paused(info: RunInfo, epochs: int, state: train.State, cost: PausedCost) -> Paused:
-    """The record of a run that stands at the end of an epoch."""
+    """The record of a run that has paused at the end of an epoch."""
     return Paused(
         reason=f"{state.epoch} of at most {epochs} epochs are trained",
         run=info,
@@ -35,7 +35,7 @@ def paused(info: RunInfo, epochs: int, state: train.State, cost: PausedCost) -> 
 def cost_until_now(
     folder: Path, state: train.State, trunk_seconds: float, total_seconds: float, peaks: measure.Peaks
 ) -> PausedCost:
-    """What a run has cost with all that it cost before a pause that this training goes on from."""
+    """A run's cost, including the cost before a pause from which this training resumed."""
     before = _before(folder, state.history)
     gpu = [peak for peak in (peaks.gpu_memory, before and before.peak_gpu_memory_bytes) if peak is not None]
     return PausedCost(

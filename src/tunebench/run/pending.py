@@ -139,8 +139,8 @@ class _Comparison:
         return data.load(self._places.located(run.task), self._places.data_root, download=False).fingerprint()
 
     def _model(self, run: Run, weights: bool) -> str:
-        found = checkpoints.find(run.model, run.revision, self._places.models.get(run.model))
-        return checkpoints.fetch(found, weights, download=False)[1].fingerprint
+        checkpoint = checkpoints.find(run.model, run.revision, self._places.models.get(run.model))
+        return checkpoints.fetch(checkpoint, weights, download=False)[1].fingerprint
 
 
 def _runs(count: int) -> str:

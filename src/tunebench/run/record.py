@@ -1,4 +1,4 @@
-"""What a run found, put together as its record: scores of the test split, costs, remarks."""
+"""A run's record: scores on the test split, costs and notices."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -62,7 +62,7 @@ class Outcome:
 
 
 def describe(job: Job, info: RunInfo, examples: Data, outcome: Outcome, total_seconds: float) -> Done:
-    """Score the test predictions, keep them, and put all together."""
+    """Score the test predictions, write them, and return the record."""
     task, folder = job.run.task, Path(job.folder)
     asked = [task.shown(example) for example in examples.splits["test"]]
     gold = task.references(examples.splits["test"], examples.labels)
@@ -98,24 +98,24 @@ def _without_overlap(
     gold: Sequence[Any],
     test: Mapping[str, float | None],
 ) -> tuple[dict[str, float | None], list[Notice]]:
-    """The scores without test inputs that stand in train, and what a reader must know of these."""
-    found = overlap(task, examples)
-    notices = [Notice(code=code, message=message) for code, message in found.sentences(len(gold))]
-    kept = [n for n in range(len(gold)) if n not in found.all]
-    if not found.all or not kept:
+    """The scores without test inputs that occur in train, and the notices on such inputs."""
+    leaks = overlap(task, examples)
+    notices = [Notice(code=code, message=message) for code, message in leaks.sentences(len(gold))]
+    kept = [n for n in range(len(gold)) if n not in leaks.all]
+    if not leaks.all or not kept:
         return {}, notices
     without = score(task.metrics, [predictions[n] for n in kept], [gold[n] for n in kept])
     main = METRICS[task.metrics[0]]
-    said = f"{main.title} is {_said(test[main.name])} with them, {_said(without[main.name])} without them."
-    return without, [
-        *notices,
-        Notice(code="test_in_train", message=f"Test inputs that stand in train: {said}"),
-    ]
+    text = (
+        f"{main.title} is {_shown(test[main.name])} with the test inputs that occur in the training split, "
+        f"{_shown(without[main.name])} without them."
+    )
+    return without, [*notices, Notice(code="test_in_train", message=text)]
 
 
 def _undefined(test: Mapping[str, float | None]) -> list[Notice]:
     return [
-        Notice(code="undefined", message=f"{METRICS[name].title} on test is undefined: no finite number says it.")
+        Notice(code="undefined", message=f"{METRICS[name].title} on the test split is undefined or infinite.")
         for name, value in test.items()
         if value is None
     ]
@@ -175,5 +175,5 @@ def write_answers(
     write_atomically(path, lines.encode())
 
 
-def _said(value: float | None) -> str:
+def _shown(value: float | None) -> str:
     return "undefined" if value is None else f"{value:.4f}"

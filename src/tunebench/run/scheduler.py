@@ -1,4 +1,4 @@
-"""Which run is made next, and until which epoch: a scheduler is asked for jobs and told their results."""
+"""Which run is made next, and until which epoch: schedulers, in ask-and-tell form."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -12,15 +12,15 @@ class Scheduler(Protocol):
 
     @property
     def finished(self) -> bool:
-        """Whether `ask` gives no further job, whatever results are still told."""
+        """Whether `ask` will return no further job."""
         ...
 
     def ask(self) -> Job | None:
-        """The next job, or None where nothing is to begin before another result is told."""
+        """The next job, or None if no job can start before another result is reported."""
         ...
 
     def tell(self, job: Job, result: Result) -> None:
-        """How a job ended. Every job that was given is told once."""
+        """Report how a job ended, once for every job."""
         ...
 
 

@@ -38,7 +38,7 @@ class FinishedRun:
     Attributes:
         folder: the run's folder.
         run: its definition.
-        places: where its model lies.
+        places: the folder of its model.
         done: its record.
     """
 
@@ -53,16 +53,16 @@ class FinishedRun:
 
         Args:
             folder: OUT/runs/<run>.
-            models: the model's name -> the folder where it lies now, if it was moved since.
+            models: the model's name -> its folder now, if it was moved since the run.
 
         Raises:
-            UserError: the folder holds no finished run, or `models` names another model.
+            UserError: the folder contains no finished run, or `models` names another model.
         """
         folder = Path(folder)
         result = read_result(folder)
         if result is None or not (folder / RUN_FILE).is_file():
             raise UserError(
-                f"{folder}: this is no folder of a finished run. Give OUT/runs/<run>, which holds a result.json."
+                f"{folder}: this is not the folder of a finished run. Give OUT/runs/<run>, which contains result.json."
             )
         if not isinstance(result, Done):
             raise UserError(f"{folder}: this run is {result.status} ({result.reason}), so there is no model.")
@@ -96,7 +96,7 @@ class FinishedRun:
         if now != was:
             raise UserError(
                 f"{self.folder}: the weights of '{self.run.model}' in {local} are not those that were tuned "
-                f"(fingerprint {now[:12]}, not {was[:12]}). Say where those lie with --model {self.run.model}=PATH."
+                f"(fingerprint {now[:12]}, not {was[:12]}). Give their folder with --model {self.run.model}=PATH."
             )
         return local
 
@@ -160,7 +160,7 @@ class FinishedRun:
         return [self.run.task.answered(text, answer, detail, labels) for text, answer, detail in rows]
 
     def answers(self, examples: Sequence[Example]) -> tuple[list[Any], list[Any]]:
-        """Answers in task space, and for each what `Objective.decode` knows besides."""
+        """Answers in task space, and the details of each from `Objective.decode`."""
         if isinstance(self.run.entry, Baseline):
             return self._baseline.predict(examples)
         objective = self.objective
@@ -175,7 +175,7 @@ class FinishedRun:
     def export(self, target: str | Path) -> Path:
         """Write model and tokenizer as an ordinary transformers folder, adapters merged into the weights.
 
-        The merged model takes the place of the tuned one: load the run again for more answers.
+        The merged model replaces the tuned one: load the run again for more answers.
 
         Raises:
             UserError: as `model`, the target exists, or the technique cannot be merged.
@@ -192,10 +192,10 @@ def load_finetuned(
 ) -> "tuple[PreTrainedModel, PreTrainedTokenizerBase]":
     """The model of a finished run with its best weights, in evaluation mode and float32, and its tokenizer.
 
-    `models` says where the model lies now, {name: folder}, if it was moved since the run.
+    `models` gives the model's folder, {name: folder}, if it was moved since the run.
 
     Raises:
-        UserError: the folder holds no finished run, its backbone is unavailable or is not the one that was tuned,
+        UserError: the folder contains no finished run, its backbone is unavailable or is not the one that was tuned,
             or the run is a baseline without a model.
     """
     finished = FinishedRun.load(run_dir, models)
@@ -235,7 +235,7 @@ def export(run_dir: str | Path, target: str | Path, models: Mapping[str, str] | 
 def _free(target: str | Path) -> Path:
     folder = Path(target)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UserError(f"export {folder}: it exists and is no empty folder. Choose another one.")
+        raise UserError(f"export {folder}: it exists and is not an empty folder. Choose another one.")
     return folder
 
 
@@ -257,7 +257,7 @@ def examples_of(run: Run, texts: Sequence[str], pairs: Sequence[str] | None, com
         what = "the second one" if second == "pair" else f"the {second}"
         raise UserError(f"{command}: {task.name} takes two texts. Give {what} with --pair (in a file: after a tab).")
     if pairs is not None and not takes_two:
-        raise UserError(f"{command}: {task.name} takes one text at a time. Leave --pair (in a file: the tabs) out.")
+        raise UserError(f"{command}: {task.name} takes one text at a time. Omit --pair (in a file: the tabs).")
     if pairs is not None and not task.second_is_optional and any(not pair.strip() for pair in pairs):
         raise UserError(f"{command}: a {second} is empty. Give at least one word with each --pair.")
     return [task.asked(text, pair) for text, pair in zip(texts, pairs or [""] * len(texts), strict=True)]

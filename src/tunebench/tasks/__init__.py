@@ -1,4 +1,4 @@
-"""Tasks: what is asked, of which data, and what counts as a good answer."""
+"""Tasks: the question, the data, and the metrics."""
 
 import functools
 

@@ -1,4 +1,4 @@
-"""A task is a record: what is asked, of which data, and what counts as a good answer.
+"""A task is a record: the question, the data, and the metrics.
 
 `Task` is what all tasks share. Each problem type derives from it in one file of `tasks/problems/`; a task's `objective`
 names its problem type, and `Task.model_validate` gives an instance of that class.
@@ -214,14 +214,14 @@ class Task(Strict, ABC):
 
     @abstractmethod
     def answered(self, text: str, answer: Any, details: Any, labels: Sequence[str]) -> dict[str, Any]:
-        """An answer to a new text as `predict` gives it; `details` is what `Objective.decode` gave beside it."""
+        """An answer to a new text as `predict` gives it; `details` is what `Objective.decode` returned with it."""
 
 
 def problem_of(objective: Any) -> type[Task]:
     """The problem type of an objective.
 
     Raises:
-        ValueError: there is none of this name.
+        ValueError: no objective has this name.
     """
     from tunebench.tasks.problems import problems  # they derive from `Task`
 
@@ -231,7 +231,7 @@ def problem_of(objective: Any) -> type[Task]:
 
 
 def _with_known_fields(error: ValidationError, problem: type[Task]) -> ValidationError:
-    """The same error, where an unknown field is told with the fields that there are."""
+    """The same error, with the known fields for an unknown one."""
     lines: list[InitErrorDetails] = []
     for line in error.errors():
         details: Any = {key: value for key, value in line.items() if key in ("type", "loc", "input", "ctx")}

@@ -1,13 +1,13 @@
 """Examples in task space: what a person would write down, before any tokenizer.
 
-An example that only one problem type has stands in that type's file.
+An example of only one problem type is defined in that type's file.
 """
 
 from dataclasses import dataclass
 from string import Formatter
 
 SHOWN = 400
-"""Characters of an input that are kept beside its prediction: enough for a reader, small beside a film review."""
+"""Characters of an input that are stored with its prediction: enough for a reader, less than a film review."""
 
 
 class Example:

@@ -92,7 +92,7 @@ def load(task: Task, data_root: Path | str | None = None, download: bool = True)
 def _embedded(task: Task) -> tuple[dict[str, pd.DataFrame], str]:
     if task.name not in embedded.DATA:
         raise UserError(
-            f"task '{task.name}': no data set is shipped for it. {did_you_mean(task.name, embedded.DATA)} "
+            f"task '{task.name}': tunebench ships no data set for it. {did_you_mean(task.name, embedded.DATA)} "
             "Name the task after one, or give its own data."
         )
     return {split: pd.DataFrame(rows) for split, rows in embedded.rows(task.name).items()}, f"embedded {task.name}"
@@ -101,14 +101,14 @@ def _embedded(task: Task) -> tuple[dict[str, pd.DataFrame], str]:
 def _own_files(task: Task) -> tuple[dict[str, pd.DataFrame], str]:
     if isinstance(task.data, dict):
         if "train" not in task.data:
-            raise UserError(f"task '{task.name}': data names no train file. Give data: {{train: FILE, ...}}.")
+            raise UserError(f"task '{task.name}': data has no train file. Give data: {{train: FILE, ...}}.")
         return {split: _read(Path(path), task) for split, path in task.data.items()}, ", ".join(task.data.values())
     path = Path(str(task.data)).expanduser()
     if not path.is_dir():
         return {"train": _read(path, task)}, str(path)
     files = {split: file for split in SPLITS for file in _split_files(path, split, [*_READERS, *task.formats])}
     if "train" not in files:
-        raise UserError(f"task '{task.name}': the folder {path} holds no train file (train.csv, train.parquet, ...).")
+        raise UserError(f"task '{task.name}': folder {path} contains no train file (train.csv, train.parquet, ...).")
     return {split: _read(file, task) for split, file in files.items()}, str(path)
 
 
@@ -122,11 +122,11 @@ def _data_root(task: Task, root: Path) -> tuple[dict[str, pd.DataFrame], str]:
     if not folder.is_dir():
         raise UserError(
             f"task '{task.name}': the data root has no folder {folder}. Put {task.folder}/train.parquet there, "
-            "or leave --data-root out to load the data from the hub."
+            "or omit --data-root to load the data from the hub."
         )
     files = {split: folder / f"{split}.parquet" for split in SPLITS if (folder / f"{split}.parquet").is_file()}
     if "train" not in files:
-        raise UserError(f"task '{task.name}': {folder} holds no train.parquet.")
+        raise UserError(f"task '{task.name}': {folder} contains no train.parquet.")
     return {split: _read(path, task) for split, path in files.items()}, f"{root.name}/{folder.name}"
 
 
@@ -137,17 +137,17 @@ def _hub(task: Task, download: bool) -> tuple[dict[str, pd.DataFrame], str]:
     assert task.hub is not None, "a task without own data names its hub data set"
     patterns = [task.hub.files.format(split=split) for split in SPLITS]
     try:
-        found = snapshot_download(
+        snapshot = snapshot_download(
             task.hub.id,
             repo_type="dataset",
             revision=task.hub.revision,
             allow_patterns=patterns,
             local_files_only=not download,
         )
-        folder = Path(found)
+        folder = Path(snapshot)
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
         raise UserError(
-            f"task '{task.name}': the data set {task.hub.id} is not on this machine and the hub cannot be reached. "
+            f"task '{task.name}': the data set {task.hub.id} is not on this machine, and the hub cannot be reached. "
             f"Give --data-root DIR with DIR/{task.folder}/<split>.parquet, or run once with network access."
         ) from error
     frames = {}
@@ -167,7 +167,7 @@ def _read(path: Path, task: Task) -> pd.DataFrame:
     ending = path.suffix.lower()
     if ending not in _READERS and ending not in task.formats:
         known = ", ".join([*_READERS, *task.formats])
-        raise UserError(f"task '{task.name}': {path} is none of {known}. Convert it to one of these.")
+        raise UserError(f"task '{task.name}': {path} is not in a supported format. Use one of {known}.")
     as_text = [role for role in task.columns if role not in task.typed]
     texts = {column: str for role in as_text for column in task.columns_of(role)}  # "007" is no number
     try:
@@ -217,7 +217,7 @@ def _carve(task: Task, frames: dict[str, pd.DataFrame]) -> tuple[dict[str, pd.Da
         notes.append(f"The {split} split is {size} rows carved from train (10 %, shuffle seeded with {CARVING_SEED}).")
     frames["train"] = train.iloc[np.sort(order[taken:])] if taken else train
     if frames["train"].empty:
-        raise UserError(f"task '{task.name}': {original} rows are too few to carve a validation and a test split from.")
+        raise UserError(f"task '{task.name}': {original} rows are too few for three splits (train, validation, test).")
     return frames, notes
 
 

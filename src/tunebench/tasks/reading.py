@@ -33,7 +33,7 @@ def full_texts(frame: pd.DataFrame, column: str | None, role: str, place: str) -
     values = texts(frame, column, place)
     for row, text in zip(frame.index, values, strict=True):
         if not text.strip():
-            raise UserError(f"{place}, row {row}: the {role} is empty. Write one, or leave the row out.")
+            raise UserError(f"{place}, row {row}: the {role} is empty. Write one, or remove the row.")
     return values
 
 
@@ -57,7 +57,7 @@ def as_list(value: Any, place: str) -> list[Any]:
             parsed = None
         if parsed is None and value.startswith("[") and value.endswith("]"):
             raise UserError(
-                f'{place}: the list {value[:60]} is no JSON. Write ["like", "this"], or words separated by blanks.'
+                f'{place}: the list {value[:60]} is not JSON. Write ["like", "this"], or words separated by blanks.'
             )
         return parsed if isinstance(parsed, list) else value.split()
     return list(value) if isinstance(value, list | tuple | np.ndarray) else []
@@ -74,7 +74,7 @@ def class_names(values: Iterable[Any], place: str) -> tuple[str, ...]:
     labels = tuple(str(value) for value in sorted(distinct, key=None if numbers else str))
     if len(labels) < 2:
         raise UserError(
-            f"{place}: the training split has one class only ({', '.join(labels) or 'none'}). "
+            f"{place}: the training split has only one class ({', '.join(labels) or 'none'}). "
             "Give examples of at least two classes."
         )
     return labels
@@ -82,7 +82,7 @@ def class_names(values: Iterable[Any], place: str) -> tuple[str, ...]:
 
 def _name(value: Any, place: str) -> Any:
     if isinstance(value, list | dict | np.ndarray):
-        raise UserError(f"{place}: the label {value!r} is neither a word nor a number. Give one label a row.")
+        raise UserError(f"{place}: the label {value!r} is neither a word nor a number. Give one label per row.")
     return value
 
 

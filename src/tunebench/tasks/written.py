@@ -1,4 +1,4 @@
-"""Tasks whose answers a model may write: the prompt that it reads, and answers as words."""
+"""Tasks whose answers a model may generate: the prompt, and answers as words."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ AFTER_PROMPT = (*_WRITTEN, "cue", "loss_on")
 
 
 class Written(Task):
-    """A task that a model may answer in words.
+    """A task that a model may answer by generating text.
 
     Attributes:
         prompt: what the model reads; a line whose field is empty is left out. `<extra_id_0>` in it is the gap of T5's
@@ -38,7 +38,7 @@ class Written(Task):
     asks: ClassVar[str]
     """The prompt unless the task has its own; its fields are roles."""
     closed: ClassVar[bool] = False
-    """Whether a written answer must be made of known labels, or be a number."""
+    """Whether a generated answer must consist of known labels, or be a number."""
 
     prompt: str = ""
     samples: int = Field(default=16, ge=1)
@@ -54,7 +54,7 @@ class Written(Task):
         try:
             fields = [name for _, name, _, _ in Formatter().parse(self.prompt) if name is not None]
         except ValueError as error:
-            raise ValueError(f"prompt: {error}. Write a brace that is text twice: {{{{ or }}}}.") from None
+            raise ValueError(f"prompt: {error}. Double a brace that is part of the text: {{{{ or }}}}.") from None
         roles = [role for role in self.roles if role != self.gold]
         for field in fields:
             if field not in roles:
@@ -66,23 +66,23 @@ class Written(Task):
 
     @abstractmethod
     def prompt_of(self, example: Any) -> str:
-        """What the model reads."""
+        """The text that the model reads."""
 
     def target_of(self, example: Any, labels: Sequence[str]) -> str:
-        """What it should write."""
+        """The text that it should generate."""
         (reference,) = self.references([example], labels)
         return self.in_words(reference)
 
     def in_words(self, answer: Any) -> str:
-        """An answer in task space as a model writes it."""
+        """An answer in task space as text."""
         return str(answer)
 
     def answer_of(self, text: str, labels: Sequence[str]) -> Any:
-        """The answer in task space that a model wrote."""
+        """A generated text as an answer in task space."""
         return text
 
     def ranked(self, labels: Sequence[str]) -> tuple[str, ...]:
-        """All answers, in words, where they are few enough to compare their likelihoods; empty where they are not.
+        """All possible answers as texts, if they are few enough to compare their likelihoods; else empty.
 
         Raises:
             UserError: the verbalizer does not fit the labels.
@@ -90,19 +90,19 @@ class Written(Task):
         return ()
 
     def unreadable(self, answers: Sequence[Any], details: Sequence[Any], labels: Sequence[str]) -> str:
-        """A sentence on the written answers to the test split that were none of those asked for; empty: there are none.
+        """A sentence on generated test answers that are not valid labels or numbers; empty without any.
 
-        `details` holds the `text` that was written for each.
+        `details` holds the generated `text` of each answer.
         """
         count = sum(answer in (NO_LABEL, NO_NUMBER) for answer in answers)
         text = (
-            f"{count} of {len(answers)} test answers were no label or no number. They count as wrong (as the score "
-            f"{NO_NUMBER}, where scores are asked for)."
+            f"{count} of {len(answers)} test answers are not a valid label or number. They count as wrong (a score "
+            f"as {NO_NUMBER})."
         )
         return text if count else ""
 
     def check_ranked(self, examples: Sequence[Any]) -> None:
-        """Raises UserError where a reference is none of the answers that are ranked."""
+        """Raises UserError if a reference is not among the answers that are ranked."""
 
 
 class FromSource(Written):
@@ -149,13 +149,13 @@ def verbal(labels: Sequence[str], verbalizer: Mapping[str, str]) -> tuple[str, .
 
 
 def label_of(text: str, labels: Sequence[str]) -> str:
-    """The label that a written answer names, letter by letter apart from surrounding blanks and capitals."""
+    """The label that a generated answer names exactly, up to surrounding blanks and case; else NO_LABEL."""
     by_name = {label.casefold(): label for label in labels}
     return by_name.get(text.strip().casefold(), NO_LABEL)
 
 
 def score_of(text: str) -> float:
-    """The number that a written answer is; NO_NUMBER if it is none."""
+    """A generated answer as a number, or NO_NUMBER."""
     try:
         value = float(text)
     except ValueError:

@@ -45,12 +45,12 @@ def modules_of(model: nn.Module, family: Family, roles: Iterable[str], technique
             f"{technique}.targets: this model has no '{absent[0]}' projection. Choose from: {', '.join(paths)}."
         )
     layers = {id(layer) for layer in family.layers(model)}
-    found = {}
+    modules = {}
     for name, module in model.named_modules():
         if id(module) in layers:
             inside = {path for path, _ in module.named_modules()}
-            found |= {f"{name}.{path}": None for role in roles for path in paths[role] if path in inside}
-    return list(found)
+            modules |= {f"{name}.{path}": None for role in roles for path in paths[role] if path in inside}
+    return list(modules)
 
 
 def is_transposed(model: nn.Module, names: Iterable[str]) -> bool:

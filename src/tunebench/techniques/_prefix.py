@@ -33,8 +33,8 @@ class PrefixTechnique(Trained):
     def merged(self, model: nn.Module) -> nn.Module:
         """It cannot be."""
         raise UserError(
-            f"export: {self.name} trains virtual tokens, which no weight of the model can hold. 'tunebench predict' "
-            "answers with the run as it is; for decoders its adapter/ folder loads in PEFT."
+            f"export: {self.name} trains virtual tokens, which cannot be merged into the weights. 'tunebench predict' "
+            "answers with the run itself; for decoders its adapter/ folder loads in PEFT."
         )
 
 

@@ -89,7 +89,7 @@ def attach(model: Any, family: Family, tokens: int, bottleneck: int | None, init
     entrances = family.entrances(model)
     if reach != "both":
         if len(entrances) == 1:
-            raise UserError(f"reach: this model is no encoder-decoder, so that it has no '{reach}' apart. Give both.")
+            raise UserError(f"reach: this model is not an encoder-decoder, so it has no separate {reach}. Give both.")
         entrances = [entrances[("encoder", "decoder").index(reach)]]
     reached = [attention for _, behind in entrances for attention in behind]
     shape = (len(reached), *family.key_value_shape(model))

@@ -45,12 +45,12 @@ class Adalora(_peft.LowRank):
     def _ranks_fall(self) -> Adalora:
         if self.target_rank > self.initial_rank:
             raise ValueError(
-                f"ranks only fall: target_rank {self.target_rank} is above initial_rank {self.initial_rank}. "
+                f"ranks only decrease: target_rank {self.target_rank} is above initial_rank {self.initial_rank}. "
                 "Give an initial_rank of at least the target_rank."
             )
         if self.warmup + self.final >= 1:
             raise ValueError(
-                "warmup and final leave no step in which ranks fall. Give fractions that sum to less than 1."
+                "warmup and final leave no step in which ranks decrease. Give fractions that sum to less than 1."
             )
         return self
 

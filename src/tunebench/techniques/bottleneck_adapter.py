@@ -38,7 +38,7 @@ class BottleneckAdapter(Trained):
         config: Any = model.config
         if self.reduction > config.hidden_size:
             raise UserError(
-                f"bottleneck_adapter.reduction: {self.reduction} leaves nothing of {config.hidden_size} dimensions. "
+                f"bottleneck_adapter.reduction: {self.reduction} leaves none of {config.hidden_size} dimensions. "
                 f"Give at most {config.hidden_size}."
             )
         freeze(model)
@@ -56,8 +56,8 @@ class BottleneckAdapter(Trained):
     def merged(self, model: nn.Module) -> nn.Module:
         """It cannot be."""
         raise UserError(
-            "export: a bottleneck adapter is no part of an ordinary transformers model, and is not linear, so that no "
-            "weight can hold it. 'tunebench predict' answers with the run as it is."
+            "export: a bottleneck adapter is not linear, so it cannot be merged into the weights of an ordinary "
+            "transformers model. 'tunebench predict' answers with the run itself."
         )
 
 

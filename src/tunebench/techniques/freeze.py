@@ -21,7 +21,7 @@ class Freeze(Trained):
     """
 
     name = "freeze"
-    title = "Freeze lower layers"
+    title = "Layer freezing"
     paper = "Lee, Tang and Lin 2019, What Would Elsa Do?, https://arxiv.org/abs/1911.03090"
 
     frozen_layers: int | None = Field(
@@ -39,7 +39,7 @@ class Freeze(Trained):
         if others:
             counts.append((self.frozen_decoder_layers, "frozen_decoder_layers", others[0], 0))
         elif self.frozen_decoder_layers is not None:
-            raise UserError("freeze.frozen_decoder_layers: this model is no encoder-decoder. Give frozen_layers.")
+            raise UserError("freeze.frozen_decoder_layers: this model is not an encoder-decoder. Give frozen_layers.")
         frozen = {id(module) for module in family.stages(model)[0].modules}
         for given, field, layers, default in counts:
             count = default if given is None else given

@@ -21,7 +21,7 @@ class FromScratch(Trained):
     """
 
     name = "from_scratch"
-    title = "From scratch"
+    title = "Training from scratch"
     paper = "Erhan et al. 2010, Why Does Unsupervised Pre-training Help Deep Learning?, https://jmlr.org/papers/v11/erhan10a.html"
     reads_weights = False
 

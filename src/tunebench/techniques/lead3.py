@@ -1,4 +1,4 @@
-"""The first three sentences: what a summary of news has to beat."""
+"""Lead-3: the first three sentences, the baseline for news summaries."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Lead3(Baseline):
     """Copies the first sentences of the source, one per line (Nallapati et al. 2017, section 4.3)."""
 
     name = "lead3"
-    title = "First three sentences"
+    title = "Lead-3 baseline"
     paper = "Nallapati et al. 2017, SummaRuNNer, https://arxiv.org/abs/1611.04230"
 
     sentences: int = Field(3, ge=1, description="how many; Nallapati et al. 2017: 3")
@@ -29,7 +29,7 @@ class Lead3(Baseline):
     def not_applicable(self, family: Family, objective: str) -> str | None:
         """It answers with a part of the source."""
         has_source = "source" in problems()[objective].roles
-        return None if has_source else f"the beginning of a source is no answer to {objective}"
+        return None if has_source else f"the beginning of a source does not answer {objective}"
 
     def fit(self, train: Sequence[Example], objective: str, labels: Sequence[str], seed: int) -> Predictor:
         """There is nothing to fit."""

@@ -1,4 +1,4 @@
-"""LoRA: trainable low-rank updates beside frozen weights."""
+"""LoRA: trainable low-rank updates of frozen weights."""
 
 from __future__ import annotations
 

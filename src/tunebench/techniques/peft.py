@@ -25,7 +25,7 @@ class Peft(_peft.PeftTechnique):
     model_config = ConfigDict(frozen=True, extra="allow")
 
     name = "peft"
-    title = "A PEFT method"
+    title = "PEFT method"
     paper = "Mangrulkar et al. 2022, PEFT, https://github.com/huggingface/peft"
 
     type: str = Field(description="PEFT's name of the method: VERA, OFT, BOFT, LOHA, LOKR, FOURIERFT, ...")
@@ -49,8 +49,8 @@ class Peft(_peft.PeftTechnique):
             options["target_modules"] = _peft.modules_of(model, family, targets, "peft")
         if "modules_to_save" not in cls.__dataclass_fields__ or issubclass(cls, _prompt_learning()):
             raise UserError(
-                f"peft.type: {self.type} trains virtual tokens, which PEFT does not keep apart from labels and pooled "
-                "tokens in every family. Take prompt_tuning, prefix_tuning or p_tuning_v2."
+                f"peft.type: {self.type} trains virtual tokens, which in PEFT shift the labels or the pooled token of "
+                "some families. Use prompt_tuning, prefix_tuning or p_tuning_v2."
             )
         try:
             return _peft.wrapped(model, cls(**options, modules_to_save=family.head_names(model) or None))

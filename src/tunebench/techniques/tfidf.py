@@ -22,7 +22,7 @@ class Tfidf(Baseline):
     """
 
     name = "tfidf"
-    title = "TF-IDF (tags: CRF)"
+    title = "TF-IDF/CRF baseline"
     paper = "Spärck Jones 1972; Lafferty et al. 2001, https://repository.upenn.edu/handle/20.500.14332/6188"
 
     c: float = Field(

@@ -15,7 +15,7 @@ class Untuned(Technique):
     """The pretrained backbone under a head drawn at random: where every technique starts."""
 
     name = "untuned"
-    title = "Untuned"
+    title = "Untuned model"
     paper = "the zero-step row of a comparison; no training"
 
     def apply(self, model: nn.Module, family: Family, total_steps: int) -> nn.Module:

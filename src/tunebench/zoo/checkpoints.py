@@ -1,4 +1,4 @@
-"""From a model's name to its files: a local folder, the hub, or a shape that is known offline."""
+"""Finds a model by name: a local folder, the hub, or a shape that is known offline."""
 
 import functools
 import hashlib
@@ -17,7 +17,7 @@ from tunebench.zoo import embedded
 _SHAPE = ["*.json", "*.txt", "*.model"]  # configuration and tokenizer
 _WEIGHTS = ["*.safetensors"]  # never pickled ones
 _TOKENIZER = ["tokenizer*.json", "special_tokens_map.json", "added_tokens.json", "vocab.*", "merges.txt", "*.model"]
-_WAYS_OUT = "Give a local folder (--model NAME=PATH), or run once with network access so that the hub's files are kept."
+_WAYS_OUT = "Give a local folder (--model NAME=PATH), or run once with network access to download it."
 
 
 @dataclass(frozen=True)
@@ -27,9 +27,9 @@ class Checkpoint:
     Attributes:
         name: as written in the study.
         revision: a branch, tag or commit of the hub, or None.
-        folder: where its files lie, or None if they are still on the hub.
+        folder: the local folder of its files, or None if they are on the hub.
         config: the content of its `config.json`.
-        pretrained: whether there are weights to begin with; some names stand for a shape alone.
+        pretrained: whether it has weights; some names are shapes only.
     """
 
     name: str
@@ -47,12 +47,12 @@ class Checkpoint:
 
 
 def find(name: str, revision: str | None = None, place: str | None = None) -> Checkpoint:
-    """A model's shape, read offline and without torch.
+    """A model's checkpoint, without torch. Only the configuration of an unknown hub id needs the network.
 
-    It comes from the folder `place`, a shipped backbone, a local folder, the known shapes or the hub's cache.
+    Searched in order: the folder `place`, shipped backbones, local folders, the known shapes, the hub and its cache.
 
     Raises:
-        UserError: the folder holds no model, the model is of no known family, or nothing local says what it is.
+        UserError: the folder holds no model, no family supports the model, or its configuration is unavailable.
     """
     shipped = embedded.backbones().get(name)
     folder = Path(place or shipped or name).expanduser()
@@ -67,30 +67,30 @@ def find(name: str, revision: str | None = None, place: str | None = None) -> Ch
 
 
 def fetch(checkpoint: Checkpoint, weights: bool = True, download: bool = True) -> tuple[Path, ModelInfo]:
-    """The folder with a checkpoint's files, downloaded where needed (`HF_HUB_OFFLINE` is honoured), and what it is.
+    """The folder with a checkpoint's files, downloaded if needed (`HF_HUB_OFFLINE` is respected), and its fingerprint.
 
-    Without `weights` none are downloaded or read, and the folder may have none: its configuration and tokenizer count.
-    Without `download` only what this machine has counts.
+    Without `weights` only configuration and tokenizer are downloaded, read and fingerprinted. Without `download` only
+    local files are used.
 
     Raises:
-        UserError: no network and no local copy, no such model, or no safetensors weights in it.
+        UserError: the model does not exist or is unavailable offline, or it has no safetensors weights.
     """
     if checkpoint.folder is not None:
         folder, commit = checkpoint.folder, None
     elif not checkpoint.pretrained:
         shipped = [name for name in embedded.backbones() if find(name).family is checkpoint.family]
         raise UserError(
-            f"model '{checkpoint.name}': a shape that can be counted, but has no tokenizer. Give a folder with its "
-            f"config.json and a tokenizer (--model {checkpoint.name}=PATH), or take {' or '.join(shipped)}, "
+            f"model '{checkpoint.name}': only its shape is known, so it can be counted but not trained. Give a folder "
+            f"with config.json and a tokenizer (--model {checkpoint.name}=PATH), or use {' or '.join(shipped)}, "
             "which has both."
         )
     else:
         folder = _download(checkpoint.name, checkpoint.revision, [*_SHAPE, *_WEIGHTS] if weights else _SHAPE, download)
-        commit = folder.name  # the hub's cache names a snapshot's folder by its commit
+        commit = folder.name  # in the hub's cache a snapshot's folder is named after its commit
     if weights and not any(folder.glob("*.safetensors")):
         raise UserError(
-            f"model '{checkpoint.name}': {folder} holds no .safetensors weights (pickled weights are never read). "
-            "Convert them with transformers' save_pretrained, and give that folder."
+            f"model '{checkpoint.name}': {folder} has no .safetensors weights (pickled weights are never read). "
+            "Convert them with transformers' save_pretrained, and give the new folder."
         )
     fingerprint = _fingerprint(folder, weights)
     return folder, ModelInfo(source=checkpoint.name, commit=commit, fingerprint=fingerprint, pretrained=weights)
@@ -98,11 +98,11 @@ def fetch(checkpoint: Checkpoint, weights: bool = True, download: bool = True) -
 
 def _config_in(folder: Path, name: str) -> Mapping[str, Any]:
     if not folder.is_dir():
-        raise UserError(f"model '{name}': there is no folder {folder}. Say where it lies with --model {name}=PATH.")
+        raise UserError(f"model '{name}': there is no folder {folder}. Give its location with --model {name}=PATH.")
     config = read_json(folder / "config.json")
     if config is None or "model_type" not in config:
         raise UserError(
-            f"model folder {folder}: it holds no model (no config.json with a model_type). "
+            f"model folder {folder}: it contains no model (no config.json with a model_type). "
             "Give a folder made by save_pretrained."
         )
     return config
@@ -111,7 +111,7 @@ def _config_in(folder: Path, name: str) -> Mapping[str, Any]:
 def _checked(config: Mapping[str, Any], place: str) -> Mapping[str, Any]:
     if family_of(config["model_type"]) is None:
         known = ", ".join(sorted(kind for family in families().values() for kind in family.model_types))
-        raise UserError(f"{place}: model_type '{config['model_type']}' belongs to no family here. Known: {known}.")
+        raise UserError(f"{place}: model_type '{config['model_type']}' is not supported. Supported: {known}.")
     return config
 
 
@@ -129,17 +129,17 @@ def _cached_config(name: str, revision: str | None) -> Mapping[str, Any]:
     except (RepositoryNotFoundError, HFValidationError) as error:
         known = ", ".join(sorted(shape for family in families().values() for shape in family.shapes))
         raise UserError(
-            f"model '{name}': no local folder and no model of the hub has this name. "
-            f"Give a folder, a hub id, a shipped backbone ({', '.join(embedded.backbones())}), or one whose shape is "
-            f"known offline: {known}."
+            f"model '{name}': neither a local folder nor a model on the hub has this name. "
+            f"Give a folder, a hub id, a shipped backbone ({', '.join(embedded.backbones())}), or a model whose shape "
+            f"is known offline: {known}."
         ) from error
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
         raise UserError(
-            f"model '{name}': it is not on this machine and the hub cannot be reached. {_WAYS_OUT}"
+            f"model '{name}': it is not on this machine, and the hub cannot be reached. {_WAYS_OUT}"
         ) from error
     config = read_json(Path(path))
     if config is None or "model_type" not in config:
-        raise UserError(f"model '{name}': its config.json names no model_type, so no family can load it.")
+        raise UserError(f"model '{name}': its config.json has no model_type, so no family can load it.")
     return config
 
 
@@ -151,15 +151,15 @@ def _download(name: str, revision: str | None, files: Sequence[str], download: b
         folder = snapshot_download(name, revision=revision, allow_patterns=list(files), local_files_only=not download)
         return Path(folder)
     except RepositoryNotFoundError as error:
-        raise UserError(f"model '{name}': the hub has no model of this name (or it is private).") from error
+        raise UserError(f"model '{name}': the hub has no model of this name, or it is private.") from error
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
         raise UserError(
-            f"model '{name}': it is not on this machine and the hub cannot be reached. {_WAYS_OUT}"
+            f"model '{name}': it is not on this machine, and the hub cannot be reached. {_WAYS_OUT}"
         ) from error
 
 
 def _fingerprint(folder: Path, weights: bool) -> str:
-    """SHA-256 over the configuration and tokenizer of a folder, and all its weights if they count."""
+    """SHA-256 over the configuration and tokenizer in a folder, and with `weights` over its weights."""
     patterns = ["config.json", *_TOKENIZER, *(_WEIGHTS if weights else ())]
     paths = sorted({path for pattern in patterns for path in folder.glob(pattern)})
     return _digest(tuple((path, path.stat().st_size, path.stat().st_mtime_ns) for path in paths))
@@ -167,7 +167,7 @@ def _fingerprint(folder: Path, weights: bool) -> str:
 
 @functools.cache
 def _digest(files: tuple[tuple[Path, int, int], ...]) -> str:
-    """Of files as they stand: size and time are there so that a changed file is read again."""
+    """The digest of files; their sizes and times are part of the cache's key, so that a changed file is read again."""
     digest = hashlib.sha256()
     for path, _, _ in files:
         digest.update(path.name.encode())

@@ -10,17 +10,17 @@ from tunebench.evaluation.metrics.base import Metric, Predictions, divide, ratio
 
 
 def _entity_score(score: Callable[[float, float], float]) -> Callable[[Predictions, Predictions], float]:
-    """A function of precision and recall; each sentence's entities are found once for all metrics."""
+    """A function of precision and recall; each sentence's entities are computed once for all metrics."""
 
     def compute(predictions: Predictions, references: Predictions) -> float:
-        found, predicted, actual = _entity_counts(predictions, references).sum(0).tolist()
-        return score(found / (predicted or 1), found / (actual or 1))
+        correct, predicted, actual = _entity_counts(predictions, references).sum(0).tolist()
+        return score(correct / (predicted or 1), correct / (actual or 1))
 
     return compute
 
 
 def _entity_counts(predictions: Predictions, references: Predictions) -> np.ndarray:
-    """(sentences, 3): entities that were found, that were predicted, and that are there."""
+    """(sentences, 3): numbers of correct, predicted and true entities."""
     pairs = zip(map(tuple, predictions), map(tuple, references), strict=True)
     return np.array([_entities_in_common(*pair) for pair in pairs])
 

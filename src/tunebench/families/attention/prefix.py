@@ -75,10 +75,10 @@ def keys_and_values(backbone: nn.Module, attentions: list[Any], ids: Tensor, **i
     with torch.no_grad():
         backbone.eval()(input_ids=ids[None], attention_mask=torch.ones_like(ids)[None], **inputs)
     backbone.train(was_training)
-    found = torch.stack([attention.prefix[0] for attention in attentions])
+    states = torch.stack([attention.prefix[0] for attention in attentions])
     for attention in attentions:
         attention.prefix = None
-    return found
+    return states
 
 
 AttentionInterface.register(ATTENTION, _attention)

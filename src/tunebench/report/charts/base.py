@@ -1,8 +1,8 @@
-"""What all charts share: Vega-Lite as data, and one look for each technique.
+"""What all charts share: Vega-Lite as data, and one look per technique.
 
 One specification becomes the interactive chart in the page and the picture for print, papers and browsers without
-scripts. Colours are those of Okabe and Ito (2008), told apart by colour-blind readers; shapes and dashes say the same
-again. Black becomes the page's own text colour, so that a chart can be read on a dark page and on paper.
+scripts. Colours are those of Okabe and Ito (2008), which colour-blind readers can distinguish; shapes and dashes repeat
+the distinction. Black becomes the page's text colour, so that charts are readable on dark pages and on paper.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,15 +23,15 @@ Looks = Mapping[str, tuple[str, str, Sequence[int]]]  # by label: colour, shape,
 
 @dataclass(frozen=True)
 class Chart:
-    """One figure in one or several views (against another cost, say); the first one is also drawn for print.
+    """One figure with one or several views (such as one per cost); the first view is also drawn for print.
 
     Attributes:
         name: short, for file names.
-        title: what a screen reader says.
-        views: by their names, Vega-Lite without size, data, and the looks that all charts share.
+        title: the caption, also for screen readers.
+        views: name -> Vega-Lite without size, data and the shared configuration.
         rows: the data of all views.
-        note: what was left out.
-        choice: what stands before the choice of a view.
+        note: what the figure leaves out.
+        choice: the label of the menu of views.
     """
 
     name: str
@@ -57,7 +57,7 @@ def looks(labels: Sequence[str]) -> Looks:
 PICK: Spec = {"name": "pick", "select": {"type": "point", "fields": [FIELD]}, "bind": "legend"}
 ZOOM: Spec = {
     "name": "zoom",
-    "select": {  # with Shift, so that a page is still scrolled over a chart
+    "select": {  # with Shift, so that the wheel still scrolls the page over a chart
         "type": "interval",
         "zoom": "wheel![event.shiftKey]",
         "translate": "[pointerdown[event.shiftKey], window:pointerup] > window:pointermove!",

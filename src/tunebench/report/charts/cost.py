@@ -22,12 +22,12 @@ from tunebench.report.read.comparisons import Comparison, Row
 from tunebench.report.read.costs import PRICES, Price, fronts
 
 _SHORT = "datum.value < 1 ? format(datum.value, '.3~g') : format(datum.value, '~s')"  # 0.1, 20k, 5M
-_SAID: Mapping[str, Callable[[Any], str]] = {"count": text.count, "seconds": text.latency, "bytes": text.megabytes}
+_TEXT: Mapping[str, Callable[[Any], str]] = {"count": text.count, "seconds": text.latency, "bytes": text.megabytes}
 _FIRST = "tuning"
 
 
 def cost_chart(comparison: Comparison, look: Looks) -> Chart | None:
-    """One point a technique with its interval; what costs nothing has no place on a log axis and becomes a line."""
+    """One point per technique with its interval; a technique at no cost, which a log axis cannot show, is a line."""
     assert comparison.main is not None
     name, _, split = comparison.main
     unbeaten = fronts(comparison)
@@ -57,16 +57,16 @@ def cost_chart(comparison: Comparison, look: Looks) -> Chart | None:
 
 
 def _prices(comparison: Comparison, row: Row, unbeaten: Sequence[str]) -> dict[str, Any]:
-    """By price: its number, how it is said, and whether the technique is on its Pareto front."""
-    found: dict[str, Any] = {}
+    """By price: its number, its text, and whether the technique is on its Pareto front."""
+    fields: dict[str, Any] = {}
     for price in PRICES:
         cost = price.of(comparison, row)
-        found[price.name] = cost
+        fields[price.name] = cost
         if cost is not None:
-            found[f"{price.name}, said"] = _SAID[price.unit](cost)
+            fields[f"{price.name}, text"] = _TEXT[price.unit](cost)
         if price.name in unbeaten:
-            found[f"{price.name}, front"] = True
-    return found
+            fields[f"{price.name}, front"] = True
+    return fields
 
 
 def _cost_view(price: Price, prices: Sequence[Price], y: str, rows: Sequence[Mapping[str, Any]], look: Looks) -> Spec:
@@ -78,7 +78,7 @@ def _cost_view(price: Price, prices: Sequence[Price], y: str, rows: Sequence[Map
     costly = {"filter": f"datum['{cost}'] > 0"}
     shown = {"color": color, "opacity": SINGLED_OUT, "tooltip": _tooltip(y, prices)}
     value = {"y": {"field": "value", **height}}
-    # Each layer only where it has marks: without any, Vega complains of a scale that has no ends.
+    # A layer is added only if it has marks: without any, Vega warns of an infinite scale.
     layers: list[Spec] = []
     if sum(f"{cost}, front" in row and row[cost] > 0 for row in rows) > 1:
         layers.append(
@@ -131,12 +131,12 @@ def _tooltip(y: str, prices: Sequence[Price]) -> list[dict[str, str]]:
         {"field": FIELD, "title": "Technique"},
         {"field": "value", "title": y, "format": ",.4f"},
         {"field": "interval", "title": "Interval"},
-        *({"field": f"{price.name}, said", "title": price.title} for price in prices),
+        *({"field": f"{price.name}, text", "title": price.title} for price in prices),
     ]
 
 
 def _ticks(values: Sequence[float]) -> list[float]:
-    """Powers of ten on a log axis; where values span two decades at most their double and fivefold too."""
+    """Powers of ten on a log axis; if values span at most two decades, also their multiples by 2 and 5."""
     known = [value for value in values if value > 0]
     low, high = math.floor(math.log10(min(known))), math.ceil(math.log10(max(known)))
     steps = (1, 2, 5) if max(known) <= 100 * min(known) else (1,)

@@ -21,9 +21,9 @@ from tunebench.report.read.comparisons import Comparison
 
 
 def curve_chart(comparison: Comparison, look: Looks) -> Chart | None:
-    """One line a run, so that seeds stay seen; a ring marks the best epoch, a gap an undefined value.
+    """One line per run, so that seeds are visible; a ring marks the best epoch, a gap an undefined value.
 
-    A run without epochs is a dotted level.
+    A run without epochs is a dotted horizontal line.
     """
     assert comparison.main is not None
     name = comparison.main[0]

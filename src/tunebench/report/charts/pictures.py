@@ -11,12 +11,12 @@ from tunebench.report.charts import vega
 from tunebench.report.charts.base import Chart
 
 MOST = 40
-"""Charts that are drawn as SVG too, a study's first ones: each takes a twentieth of a second or more."""
+"""Charts that are also drawn as SVG, the first ones of a study: each takes a twentieth of a second or more."""
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A chart in a page: its data, and its SVG unless there are too many before it."""
+    """A chart in a page: its data, and its SVG if it is one of the first `MOST`."""
 
     chart: Chart
     file: str
@@ -24,7 +24,7 @@ class Picture:
 
     @property
     def svg(self) -> str | None:
-        """The SVG, as soon as it is drawn."""
+        """The SVG; waits until it is drawn."""
         return self.drawn.svg if self.drawn else None
 
     @property
@@ -34,7 +34,7 @@ class Picture:
 
     @property
     def data(self) -> Markup:
-        """What the page's script draws, as JSON that cannot end its element."""
+        """The data for the page's script, as JSON that cannot close its script element."""
         return Markup(json.dumps(vega.data(self.chart), ensure_ascii=False).replace("<", "\\u003c"))
 
 
@@ -44,7 +44,7 @@ def pictures(charts: Sequence[Chart], where: str, before: int) -> tuple[Picture,
     Args:
         charts: of one comparison.
         where: model and task, for the file names.
-        before: how many charts of the report stand before them.
+        before: number of charts of the report before these.
     """
     place = re.sub(r"[^A-Za-z0-9]+", "-", where).strip("-").lower()[:80]
     return tuple(

@@ -1,4 +1,4 @@
-"""Predicted scores against references, where scores are predicted."""
+"""Predicted scores against references, for regression tasks."""
 
 from collections.abc import Mapping
 
@@ -7,17 +7,17 @@ from tunebench.report.charts.base import FIELD, Chart, Looks, color_of, shape_of
 from tunebench.report.read.comparisons import Comparison
 from tunebench.report.read.predictions import Answers
 
-_POINTS = 200  # of a technique's scatter: enough to see its shape
+_POINTS = 200  # per technique: enough to see the shape
 
 
 def scatter_chart(comparison: Comparison, look: Looks, answers: Mapping[str, Answers | None]) -> Chart | None:
-    """Predicted against true scores of the first seed that ended, a panel a technique; nothing where no scores are."""
+    """Predicted against true scores of the first completed seed, one panel per technique; None for other tasks."""
     assert comparison.main is not None
     if comparison.main[0] not in METRICS or METRICS[comparison.main[0]].unit != "correlation":
         return None
     rows, labels, left_out = [], [], False
     for row in comparison.ranked:
-        given = next((found for result in row.done if (found := answers.get(result.run.id))), None)
+        given = next((known for result in row.done if (known := answers.get(result.run.id))), None)
         pairs = [] if given is None else list(zip(*given, strict=True))
         if not pairs:
             continue
@@ -52,5 +52,5 @@ def scatter_chart(comparison: Comparison, look: Looks, answers: Mapping[str, Ans
             "encoding": encoding,
         },
     }
-    note = f"Every n-th test example, so that at most {_POINTS} are shown." if left_out else ""
+    note = f"Evenly spaced test examples, at most {_POINTS} per technique." if left_out else ""
     return Chart("scatter", f"Predicted and true scores: {where(comparison)}", {"scores": view}, rows, note)

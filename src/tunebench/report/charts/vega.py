@@ -18,7 +18,7 @@ _SNIPPET = "window.vegaEmbed = vegaEmbed;"
 
 
 def complete(view: Spec) -> Spec:
-    """A chart's view with its size and looks; its data follows."""
+    """A chart's view with size and configuration, without data."""
     sized = {"width": _WIDTH, "height": _HEIGHT}
     if "facet" in view:
         sized = {"spec": {**view["spec"], "width": _PANEL, "height": _PANEL}}
@@ -26,11 +26,11 @@ def complete(view: Spec) -> Spec:
 
 
 class Drawn:
-    """A chart's first view as an SVG file's content, which is being drawn from now on.
+    """A chart's first view as an SVG file's content, drawn in the background from now on.
 
     Args:
         chart: what to draw.
-        name: begins the ids in the SVG, which must not repeat in a page.
+        name: prefix of the ids in the SVG, which must be unique in a page.
     """
 
     def __init__(self, chart: Chart, name: str):
@@ -40,17 +40,17 @@ class Drawn:
 
     @functools.cached_property
     def svg(self) -> str:
-        """The content, as soon as it is there."""
+        """The content; waits until it is drawn."""
         return chart_style.with_ids(self._svg.result(), self._name)
 
 
 def begin() -> None:
-    """Have the page's script made, which takes longest: before the charts, which come one by one."""
+    """Start bundling the page's script, which takes longest, before the charts are drawn one by one."""
     drawing.javascript(_SNIPPET)
 
 
 def inline(drawn: str, title: str) -> Markup:
-    """An SVG as part of a page, named for screen readers, which need not read its every mark."""
+    """An SVG as part of a page, with one label for screen readers instead of one per mark."""
     opening = f'<svg role="img" aria-label="{escape(title)}" '
     return Markup(drawn.replace("<svg ", opening, 1))
 
@@ -63,7 +63,7 @@ def data(chart: Chart) -> dict[str, Any]:
 def javascript() -> str:
     """Vega-Embed with Vega and Vega-Lite as one script, the function `vegaEmbed` its only global name.
 
-    No text of it can end a script element, which is checked: the page takes it in as it is.
+    It is checked to contain nothing that closes a script element, since the page includes it verbatim.
     """
     bundle = drawing.javascript(_SNIPPET).result()
     assert "</script" not in bundle.lower() and "<!--" not in bundle
@@ -71,5 +71,5 @@ def javascript() -> str:
 
 
 def licence() -> str:
-    """The licences of that script, which stay with it."""
+    """The licences of that script, which must accompany it."""
     return resources.files("tunebench.report").joinpath("templates/licences.txt").read_text("utf-8")

@@ -1,1 +1,1 @@
-"""What a report becomes: HTML, Markdown, LaTeX, CSV, JSON, a data frame."""
+"""Formats of a report: HTML, Markdown, LaTeX, CSV, JSON, data frame."""

@@ -11,7 +11,7 @@ from tunebench.report.read.study import StudyResults
 
 
 class Results(pandas.DataFrame):
-    """The columns of `results.csv`, one row a run. What is selected or computed from it is an ordinary DataFrame."""
+    """The columns of `results.csv`, one row per run. Selections and computations give ordinary DataFrames."""
 
     _metadata: ClassVar[list[str]] = ["_study"]  # pyright: ignore[reportIncompatibleVariableOverride]
 

@@ -1,4 +1,4 @@
-"""The report as one HTML page with everything in it."""
+"""The report as one self-contained HTML page."""
 
 import base64
 import functools
@@ -16,7 +16,7 @@ from tunebench.report.charts import vega
 
 
 def html(report: Report) -> str:
-    """One page. Every text is escaped, and only the page's own two scripts may run."""
+    """One page. Every text is escaped, and only the page's own scripts may run."""
     own = resources.files("tunebench.report").joinpath("templates/report.js").read_text("utf-8")
     scripts = [vega.javascript(), own] if report.pictures else [own]
     template = environment().get_template("report.html.j2")
@@ -25,7 +25,7 @@ def html(report: Report) -> str:
 
 @functools.cache
 def environment() -> Environment:
-    """Templates in which every text is escaped, and which can show any block."""
+    """Templates that escape every text and can show any block."""
     made = Environment(
         loader=PackageLoader("tunebench.report"),
         autoescape=True,
@@ -48,13 +48,13 @@ def show(block: Block, level: int = 2) -> Markup:
 
 
 def _runs(blocks: Sequence[Block]) -> Iterator[tuple[bool, list[Block]]]:
-    """Blocks in their order; tables that follow one another stand side by side."""
+    """Groups of blocks in order; consecutive tables form one group, shown side by side."""
     for tables, run in itertools.groupby(blocks, key=lambda block: isinstance(block, Table)):
         yield tables, list(run)
 
 
 def _policy(scripts: list[str]) -> str:
-    """No request, no script but these: what a text of the study says can be nothing but text."""
+    """A policy without requests and with only these scripts, so that text from the study can never run."""
     hashes = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
     allowed = " ".join(f"'sha256-{digest}'" for digest in hashes)
     return (

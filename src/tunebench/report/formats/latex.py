@@ -14,14 +14,14 @@ _SPECIALS = re.compile("[" + re.escape("".join(_SPECIAL)) + "]")
 
 
 def latex(report: Report) -> str:
-    """The tables that belong into a paper, each a float of its own."""
+    """The tables for a paper, one float each."""
     tables = [block for block in walk(report.sections) if isinstance(block, Table) and block.paper]
     head = "% Made by tunebench; needs \\usepackage{booktabs}.\n"
     return head + "\n".join(map(latex_table, tables))
 
 
 def latex_table(table: Table) -> str:
-    """One table; the best of a column is bold, an interval stands behind its value in small print."""
+    """One table; the best of a column is bold, and intervals follow their values in small print."""
     columns = "".join("r" if column.numeric else "l" for column in table.columns)
     titles = [escaped(column.title) + (f" ({escaped(column.note)})" if column.note else "") for column in table.columns]
     rows = [" & ".join(_fields(row)) + r" \\" for row in table.rows]

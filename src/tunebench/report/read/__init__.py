@@ -1,1 +1,1 @@
-"""What a study's files say, by comparison, row and cost."""
+"""Reads a study's files as comparisons, rows and costs."""

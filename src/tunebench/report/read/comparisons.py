@@ -1,4 +1,4 @@
-"""Results side by side: one comparison is one model on one task, one row is one technique over its seeds."""
+"""Comparisons: one model on one task, one row per technique over its seeds."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -14,14 +14,14 @@ Interval = tuple[float, float]
 
 @dataclass(frozen=True)
 class Score:
-    """One metric of one row, over the seeds that ended; no values means that it was not measured."""
+    """One metric of one row over its completed seeds; without values it was not measured."""
 
     values: tuple[float | None, ...]
     intervals: tuple[Interval | None, ...]
 
     @property
     def mean(self) -> float | None:
-        """The mean over seeds; undefined as soon as one seed is, for a mean of the others would hide it."""
+        """The mean over seeds; undefined if any seed is, because a mean of the others would hide it."""
         known = [value for value in self.values if value is not None]
         return sum(known) / len(known) if known and len(known) == len(self.values) else None
 
@@ -50,12 +50,12 @@ class Row:
 
     @cached_property
     def done(self) -> list[Done]:
-        """The results with figures, one a seed."""
+        """The results with figures, one per seed."""
         return [run.result for run in self.runs if isinstance(run.result, Done)]
 
     @property
     def title(self) -> str:
-        """The technique inside a sentence: full fine-tuning, LoRA; with its label where that is another name."""
+        """The technique inside a sentence: full fine-tuning, LoRA; with its label if that is not the name."""
         if self.cell is None or not self.cell.title:
             return self.label
         words = text.inside(self.cell.title)
@@ -70,57 +70,57 @@ class Row:
 
     @property
     def baseline(self) -> bool:
-        """Whether no weight of a model was tuned."""
+        """Whether it trained no weight."""
         return self.parameters is not None and self.parameters.trainable == 0
 
     @property
     def without_backbone(self) -> bool:
-        """Whether it learned parameters of its own, and no model was tuned."""
+        """Whether it fitted parameters of its own, without a pretrained model."""
         return bool(self.done) and self.done[0].backbone is None and not self.baseline
 
     @property
     def untuned(self) -> bool:
-        """Whether it is the pretrained model as it came."""
+        """Whether it is the pretrained model, unchanged."""
         return self.baseline and bool(self.done) and self.done[0].backbone is not None
 
     @property
     def from_scratch(self) -> bool:
-        """Whether it began with random weights."""
+        """Whether it started from random weights."""
         return any(result.backbone is not None and not result.backbone.pretrained for result in self.done)
 
     @property
     def all_tuned(self) -> bool:
-        """Whether it began with pretrained weights, and all of them trained."""
+        """Whether it started from pretrained weights and trained all of them."""
         known = self.parameters
         return known is not None and known.trainable == known.total > 0 and bool(self.done) and not self.from_scratch
 
     def score(self, metric: str) -> Score:
-        """A metric over the seeds that ended, as each recorded it."""
-        found = [result for result in self.done if metric == result.main_metric.name or metric in result.metrics.test]
-        return Score(tuple(_value(r, metric) for r in found), tuple(r.intervals.get(metric) for r in found))
+        """A metric over the completed seeds that recorded it."""
+        scored = [result for result in self.done if metric == result.main_metric.name or metric in result.metrics.test]
+        return Score(tuple(_value(r, metric) for r in scored), tuple(r.intervals.get(metric) for r in scored))
 
     @property
     def train_seconds(self) -> float | None:
-        """Mean seconds of trunk and training together: what tuning takes."""
+        """Mean seconds of tuning: trunk and training."""
         spent = [result.cost.trunk_seconds + result.cost.train_seconds for result in self.done]
         return sum(spent) / len(spent) if spent else None
 
     @property
     def troubles(self) -> list[str]:
-        """What kept a planned figure out of the row, in words; empty if every run is done."""
+        """Why planned figures are missing, in words; empty if every run is done."""
         if not self.runs and self.cell and not self.cell.applicable:
             return [f"not applicable: {self.cell.reason or 'no reason given'}"]
-        said: dict[str, list[int]] = {}
+        seeds: dict[str, list[int]] = {}
         for run in self.runs:
             if isinstance(run.result, Failed | NotApplicable | Paused):
-                said.setdefault(f"{run.status.replace('_', ' ')}: {run.result.reason}", []).append(run.plan.seed)
+                seeds.setdefault(f"{run.status.replace('_', ' ')}: {run.result.reason}", []).append(run.plan.seed)
             elif run.result is None:
-                said.setdefault("pending: no result yet", []).append(run.plan.seed)
+                seeds.setdefault("pending: no result yet", []).append(run.plan.seed)
         if not self.runs:
             return ["pending: no run planned"]
-        if len(said) == 1 and len(self.runs) == sum(map(len, said.values())):
-            return list(said)
-        return [f"{'seed' if len(s) == 1 else 'seeds'} {', '.join(map(str, s))} {words}" for words, s in said.items()]
+        if len(seeds) == 1 and len(self.runs) == sum(map(len, seeds.values())):
+            return list(seeds)
+        return [f"{'seed' if len(s) == 1 else 'seeds'} {', '.join(map(str, s))} {words}" for words, s in seeds.items()]
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,7 @@ class Comparison:
 
     @cached_property
     def ranked(self) -> list[Row]:
-        """Best first; then rows whose main metric is undefined; then rows without figures, as planned."""
+        """Best first; then rows whose main metric is undefined; then rows without figures, in the order of the plan."""
 
         def rank(row: Row) -> tuple[int, float]:
             mean = self.main_score(row).mean
@@ -163,32 +163,32 @@ class Comparison:
 
     @cached_property
     def best(self) -> list[Row]:
-        """The rows with the best mean: several if they are equal."""
+        """The rows with the best mean: several if their means are equal."""
         mean = self.main_score(self.ranked[0]).mean if self.ranked else None
         return [] if mean is None else [row for row in self.ranked if self.main_score(row).mean == mean]
 
     @cached_property
     def notes(self) -> list[str]:
-        """What was carved, limited or replaced in the data."""
+        """How splits of the data were carved, limited or replaced."""
         return list(dict.fromkeys(note for row in self.rows for result in row.done for note in result.data.notes))
 
     @cached_property
     def warnings(self) -> list[str]:
         """Why these rows may not be comparable."""
         results = [result for row in self.rows for result in row.done]
-        found = []
+        warnings = []
         if len({result.run.task_version for result in results}) > 1:
-            found.append("Runs use different versions of this task: their figures are not comparable.")
+            warnings.append("Runs use different versions of this task: their figures are not comparable.")
         prints: dict[int, set[str]] = {}
         for result in results:
             prints.setdefault(result.run.seed, set()).add(result.data.fingerprint)
-        if any(len(found_prints) > 1 for found_prints in prints.values()):
-            found.append(
+        if any(len(of_seed) > 1 for of_seed in prints.values()):
+            warnings.append(
                 "Not all runs of a seed used the same data (fingerprints differ): their figures are not comparable."
             )
         if len({result.main_metric.name for result in results}) > 1:
-            found.append("Runs were selected by different main metrics: their figures are not comparable.")
-        return found
+            warnings.append("Runs were selected by different main metrics: their figures are not comparable.")
+        return warnings
 
 
 def comparisons(study: StudyResults) -> list[Comparison]:
@@ -202,7 +202,7 @@ def comparisons(study: StudyResults) -> list[Comparison]:
         seen[key] += 1
     seen.clear()
     for run in study.runs:
-        # A label that meets a seed again comes from another experiment: another row, not another sample for the mean.
+        # The same label with the same seed comes from another experiment: another row, not another sample for the mean.
         key = (run.plan.model, run.plan.task, run.plan.label)
         runs.setdefault((*key, seen[(*key, run.plan.seed)]), []).append(run)
         seen[(*key, run.plan.seed)] += 1

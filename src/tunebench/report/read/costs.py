@@ -1,4 +1,4 @@
-"""What a technique costs, and which techniques none is cheaper and better than (docs/statistics.md)."""
+"""Costs of techniques, and their Pareto fronts against quality (docs/statistics.md)."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ class Price:
         name: one word, for a list.
         title: for an axis.
         unit: count, seconds or bytes.
-        of: a row's, over its seeds; None where it was not measured, or the target was not reached.
+        of: a row's cost over its seeds; None if it was not measured, or the target was not reached.
     """
 
     name: str
@@ -31,7 +31,7 @@ class Price:
 def front(comparison: Comparison, price: Price) -> list[Row]:
     """The Pareto front of the main metric's mean against a cost, cheapest first.
 
-    Left out is a technique that another one equals or beats in both, and beats in one. Chance is not considered.
+    A technique is not on it if another one is at least as good in both and better in one. Significance is ignored.
     """
     if comparison.main is None:
         return []
@@ -42,26 +42,26 @@ def front(comparison: Comparison, price: Price) -> list[Row]:
         if (mean := comparison.main_score(row).mean) is not None and (cost := price.of(comparison, row)) is not None
     ]
     known.sort(key=lambda point: point[:2])
-    found: list[tuple[float, float, Row]] = []
+    best: list[tuple[float, float, Row]] = []
     for point in known:
-        if not found or point[1] < found[-1][1] or point[:2] == found[-1][:2]:
-            found.append(point)
-    return [row for _, _, row in found]
+        if not best or point[1] < best[-1][1] or point[:2] == best[-1][:2]:
+            best.append(point)
+    return [row for _, _, row in best]
 
 
 def fronts(comparison: Comparison) -> dict[str, list[str]]:
     """Label -> names of the costs on whose Pareto front the technique lies."""
-    found: dict[str, list[str]] = {row.label: [] for row in comparison.rows}
+    costs: dict[str, list[str]] = {row.label: [] for row in comparison.rows}
     for price in PRICES:
         for row in front(comparison, price):
-            found[row.label].append(price.name)
-    return found
+            costs[row.label].append(price.name)
+    return costs
 
 
 def target(comparison: Comparison) -> float | None:
-    """The validation score to be reached: 95 % of the best technique's, or as much above the lowest perplexity.
+    """The validation score to reach: 95 % of the best technique's; of perplexity the lowest divided by 0.95.
 
-    None where no technique has one, or the best is not above zero.
+    None if no technique has a score, or the best is not above zero.
     """
     if comparison.main is None:
         return None
@@ -74,9 +74,9 @@ def target(comparison: Comparison) -> float | None:
 
 
 def seconds_to_target(comparison: Comparison, results: Sequence[Done]) -> list[float | None]:
-    """By result: seconds of computing frozen layers, training and validating up to the first epoch that reaches it.
+    """Per result: seconds of trunk, training and validation up to the first epoch that reaches the target.
 
-    What has no epochs reaches it, if at all, in the seconds that its fitting took. None: it never did.
+    A technique without epochs reaches it, if at all, in the seconds of its fitting. None if it is never reached.
     """
     wanted = target(comparison)
     if wanted is None or comparison.main is None:
@@ -90,7 +90,7 @@ def seconds_to_target(comparison: Comparison, results: Sequence[Done]) -> list[f
 
 
 def validation_mean(comparison: Comparison, row: Row) -> float | None:
-    """Mean over seeds of the best epochs' validation scores, by which one would choose; None where a seed has none."""
+    """Mean over seeds of the best epochs' validation scores; None if a seed has none."""
     assert comparison.main is not None
     scores = [_best(result, comparison.main[0]) for result in row.done]
     known = [score for score in scores if score is not None]
@@ -98,7 +98,7 @@ def validation_mean(comparison: Comparison, row: Row) -> float | None:
 
 
 def _best(result: Done, name: str) -> float | None:
-    """The best epoch's score; of a run without epochs its only one."""
+    """The best epoch's score, or the only one of a run without epochs."""
     if result.best_epoch is not None and len(result.history) >= result.best_epoch:
         return result.history[result.best_epoch - 1].validation.get(name)
     return result.metrics.validation.get(name)
@@ -116,19 +116,19 @@ def _seconds(result: Done, name: str, enough: Callable[[float | None], bool]) ->
 
 
 def _to_target(comparison: Comparison, row: Row) -> float | None:
-    found = [spent for spent in seconds_to_target(comparison, row.done) if spent is not None]
-    return fmean(found) if found and len(found) == len(row.done) else None
+    reached = [spent for spent in seconds_to_target(comparison, row.done) if spent is not None]
+    return fmean(reached) if reached and len(reached) == len(row.done) else None
 
 
 def latencies(results: Sequence[Done], merged: bool) -> float | None:
-    """Mean seconds of one answer, as trained or merged; None where a run has none."""
+    """Mean seconds per answer, as trained or merged; None if a run has none."""
     of = [r.cost.merged_latency_seconds if merged else r.cost.latency_seconds for r in results]
     known = [seconds for seconds in of if seconds is not None]
     return fmean(known) if known and len(known) == len(of) else None
 
 
 def _latency(comparison: Comparison, row: Row) -> float | None:
-    """As it would be used: merged where it can be."""
+    """As in deployment: merged if possible."""
     merged = latencies(row.done, merged=True)
     return latencies(row.done, merged=False) if merged is None else merged
 
@@ -148,5 +148,5 @@ PRICES = (
     Price("memory", "Peak memory", "bytes", _most(lambda cost: cost.peak_memory_bytes)),
     Price("GPU memory", "Peak GPU memory", "bytes", _most(lambda cost: cost.peak_gpu_memory_bytes)),
     Price("saved", "Saved", "bytes", _most(lambda cost: cost.saved_bytes)),
-    Price("latency", "Latency of an answer", "seconds", _latency),
+    Price("latency", "Latency per answer", "seconds", _latency),
 )  # fmt: skip

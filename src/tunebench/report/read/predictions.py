@@ -1,4 +1,4 @@
-"""What the runs of a study answered on the test split."""
+"""The runs' answers on the test split."""
 
 from pathlib import Path
 from typing import Any
@@ -12,12 +12,12 @@ Answers = tuple[list[Any], list[Any]]
 
 
 def read_answers(folder: Path, run: str) -> Answers | None:
-    """What a run of a study's folder answered, from predictions.jsonl; None where that is missing or damaged."""
+    """A run's answers from its predictions.jsonl; None if that is missing or damaged."""
     return read_predictions(folder, run)[0]
 
 
 def read_predictions(folder: Path, run: str) -> tuple[Answers | None, list[str] | None]:
-    """`read_answers`, and what the run was asked, one text per test example; None where the file does not say it."""
+    """`read_answers`, and the inputs, one text per test example; None if the file lacks them."""
     try:
         # As bytes: a text may hold characters that Python, but not JSON lines, takes for the end of a line.
         lines = (folder / "runs" / run / "predictions.jsonl").read_bytes().split(b"\n")
@@ -29,7 +29,7 @@ def read_predictions(folder: Path, run: str) -> tuple[Answers | None, list[str] 
 
 
 def read_all(folder: Path, comparison: Comparison) -> tuple[dict[str, Answers | None], list[str] | None]:
-    """The answers of a comparison by run id; and what the models were asked, from the first run that says it."""
+    """The answers of a comparison by run id, and the inputs from the first run that has them."""
     answers: dict[str, Answers | None] = {}
     inputs = None
     for run in (result.run.id for row in comparison.rows for result in row.done):

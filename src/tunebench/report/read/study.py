@@ -1,4 +1,4 @@
-"""What a study's output folder says: its plan, its text, and the results there are so far."""
+"""Reads a study's output folder: its plan, its text, and the results so far."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from tunebench.report import text
 
 @dataclass(frozen=True)
 class RunResult:
-    """A planned run with its result; None is pending."""
+    """A planned run with its result, or None while it is pending."""
 
     plan: PlannedRun
     result: Result | None
@@ -41,7 +41,7 @@ class StudyResults:
 
     @property
     def progress(self) -> str:
-        """How many runs there are, and how they ended."""
+        """How many runs the study has, and how they ended."""
         counts = Counter(run.status for run in self.runs)
         ends = [status for status in ("done", "failed", "not_applicable", "paused", "pending") if counts[status]]
         shown = ", ".join(f"{counts[status]} {status.replace('_', ' ')}" for status in ends)
@@ -58,7 +58,7 @@ def read_study(out: Path) -> StudyResults:
     content = read_json(path)
     if content is None:
         state = "cannot be read" if path.exists() else "is missing"
-        raise UserError(f"{out}: no study here, plan.json {state}. Give the folder that 'tunebench run' wrote to.")
+        raise UserError(f"{out}: no study here, plan.json {state}. Give an output folder of 'tunebench run'.")
     try:
         plan = Plan.model_validate(content)
     except ValidationError as error:
@@ -69,7 +69,7 @@ def read_study(out: Path) -> StudyResults:
         ) from error
     study = out / "study.yaml"
     content = study.read_text(encoding="utf-8", errors="replace") if study.exists() else "study.yaml is missing"
-    once = {run.id: run for run in plan.runs}  # two experiments may name the same run: it was measured once
+    once = {run.id: run for run in plan.runs}  # two experiments may contain the same run, which is made once
     return StudyResults(
         out, plan, content, tuple(RunResult(run, read_result(out / "runs" / run.id)) for run in once.values())
     )

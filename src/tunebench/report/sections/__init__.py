@@ -1,4 +1,4 @@
-"""What a report shows: one file per section, and the order in which they stand.
+"""The sections of a report, one file each, and their order.
 
 To add a section, write a file with a function of one of the two types and add one line to a list. Sections never
 import each other, and no format knows them.
@@ -31,7 +31,7 @@ OF_COMPARISON: tuple[OfComparison, ...] = (
     disagreements.blocks,
     answers.blocks,
 )
-"""Within a comparison. What is folded follows after everything else."""
+"""Sections of one comparison. Folded blocks follow after all others."""
 
 OF_STUDY: tuple[OfStudy, ...] = (
     findings.sections,
@@ -42,4 +42,4 @@ OF_STUDY: tuple[OfStudy, ...] = (
     again.sections,
     appendix.sections,
 )
-"""Of the report. The table of contents follows after the first."""
+"""Sections of the report. The table of contents follows the first one."""

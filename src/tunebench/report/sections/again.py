@@ -8,7 +8,7 @@ from tunebench.report.sections.base import Whole
 
 
 def sections(whole: Whole) -> list[Section]:
-    """Command, environment and study file, letter by letter."""
+    """Command, environment and study file, verbatim."""
     study = whole.study
     blocks: list[Block] = [
         Heading("Command"),

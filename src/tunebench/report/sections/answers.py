@@ -1,4 +1,4 @@
-"""What the models wrote: answers to test prompts beside the references, and how close they came."""
+"""Generated answers to test prompts compared with the references."""
 
 from tunebench.records import Done, Generation
 from tunebench.report import text
@@ -6,22 +6,22 @@ from tunebench.report.blocks import Block, Column, Table, TableEntry, table
 from tunebench.report.read.comparisons import Comparison
 from tunebench.report.sections.base import Case
 
-_SHOWN = 3  # prompts; the others stand in the runs' result.json
+_SHOWN = 3  # prompts; the others are in the runs' result.json
 _LENGTH = 240  # characters of a text
 
 
 def blocks(case: Case) -> list[Block]:
-    """Nothing where no technique wrote any text."""
+    """Empty if no technique generated text."""
     return [*answers(case.comparison)]
 
 
 def answers(comparison: Comparison) -> list[Table]:
-    """How close all answers of the sample came, then some of them; nothing where no technique wrote any.
+    """Mean ROUGE-L of the sample's answers, then some of the answers; empty if no technique generated any.
 
-    One seed of a technique is shown: the first that ended.
+    Of each technique the first completed seed is shown.
     """
-    found = [(row.label, result, result.generation) for row in comparison.ranked for result in row.done[:1]]
-    written = [(label, result, sample) for label, result, sample in found if sample]
+    samples = [(row.label, result, result.generation) for row in comparison.ranked for result in row.done[:1]]
+    written = [(label, result, sample) for label, result, sample in samples if sample]
     if not written:
         return []
     first = written[0][2]
@@ -35,8 +35,8 @@ def _closeness(written: list[tuple[str, Done, Generation]]) -> Table:
     columns = [
         Column("Technique", numeric=False),
         *(Column("ROUGE-L", note=way) for way in ways),
-        *(Column("Ended by themselves", note=way) for way in ways),
-        *([Column("Time for both")] if len(ways) > 1 else []),
+        *(Column("Ended before the limit", note=way) for way in ways),
+        *([Column("Generation time")] if len(ways) > 1 else []),
     ]
     rows = [
         [
@@ -70,4 +70,4 @@ def _texts(written: list[tuple[str, Done, Generation]], number: int) -> Table:
 
 
 def _shortened(words: str) -> str:
-    return text.one_line(words, _LENGTH) or "(nothing)"
+    return text.one_line(words, _LENGTH) or "(empty)"

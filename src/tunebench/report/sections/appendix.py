@@ -1,4 +1,4 @@
-"""What is needed to check the figures or to make them again: every run, every setting, the data, the machine."""
+"""Details for checking or reproducing the figures: every pair, run, setting and data set."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -51,7 +51,7 @@ def _licences() -> PageOnly:
 
 
 def _pairs(comparison: Comparison, tests: Pairs) -> Table:
-    """Every pair of techniques: the difference, its interval, and how likely chance alone makes one as large."""
+    """Every pair of techniques: the difference, its interval and its p-values."""
     assert comparison.main is not None
     columns = [
         Column("Better", numeric=False),
@@ -180,7 +180,7 @@ def _data(comparison: Comparison) -> list[Table]:
             record |= {f"rows, {split}": number for split, number in data.rows.items()}
             record |= {"labels": ", ".join(data.labels)} if data.labels else {}
             record |= {"fingerprint": data.fingerprint}
-            record |= {f"texts cut, {split}": number for split, number in data.truncated.items()}
+            record |= {f"truncated texts, {split}": number for split, number in data.truncated.items()}
             record |= {f"note {number}": note for number, note in enumerate(data.notes, 1)}
             if result.backbone:
                 record |= {f"model {name}": value for name, value in result.backbone if value is not None}

@@ -1,4 +1,4 @@
-"""What a section is given, and what it gives back.
+"""What a section takes and returns.
 
 A section is one file of this package and one line of an ordered list in `sections/__init__.py`. Sections of a
 comparison run in a process of their own (`processes.py`), so that what they return must be picklable data.
@@ -18,13 +18,13 @@ from tunebench.report.stats.paired import Pairs
 
 @dataclass(frozen=True)
 class Case:
-    """One comparison with all that a section may show of it.
+    """One comparison with all its data.
 
     Attributes:
         study: the study's name.
         tests: the paired tests of its techniques; None where no two can be tested.
         answers: predictions and references by run id; None where a file cannot be read.
-        inputs: what the models read, one text per test example; None where no file says it.
+        inputs: one text per test example; None if no file has them.
         looks: colour, shape and dash of each technique.
     """
 

@@ -1,4 +1,4 @@
-"""What lies behind one score: how each technique does on each label or entity type, and what it takes for what."""
+"""F1 of each technique per label or entity type, and confusion matrices."""
 
 import itertools
 from collections import Counter
@@ -14,34 +14,34 @@ from tunebench.report.read.predictions import Answers
 from tunebench.report.sections.base import Case
 
 _LABELS = 20
-"""More labels than this make no matrix that a person reads: the most frequent confusions are listed instead."""
+"""With more labels a matrix is unreadable: the most frequent confusions are listed instead."""
 
 Given = Mapping[str, Answers | None]
 Pairs = Counter[tuple[Any, Any]]
-"""How often each (truth, answer) stands in all seeds of a technique; tags, or a set of labels, as a tuple."""
-Found = tuple[Row, Pairs]
+"""Counts of (reference, prediction) over all seeds of a technique; tags and sets of labels are tuples."""
+Counted = tuple[Row, Pairs]
 
 
 def blocks(case: Case) -> list[Block]:
-    """F1 by label and the best technique's confusions; the other techniques' are folded."""
+    """F1 per label and the best technique's confusion matrix; those of the other techniques are folded."""
     counted = labelled(case.comparison, case.answers)
     matrices = confusions(counted)
     return [*by_label(counted), *matrices[:1], *(PageOnly((Details(matrix),)) for matrix in matrices[1:])]
 
 
-def labelled(comparison: Comparison, answers: Given) -> list[Found]:
+def labelled(comparison: Comparison, answers: Given) -> list[Counted]:
     """Techniques whose answers are labels, sets of labels, or tags, best technique first."""
-    found = []
+    techniques = []
     for row in comparison.ranked:
         given = [answers.get(result.run.id) for result in row.done]
         counts: Pairs = Counter()
         if given and row.done[0].data.labels and all(one and _count(counts, *one) for one in given) and counts:
-            found.append((row, counts))
-    return found
+            techniques.append((row, counts))
+    return techniques
 
 
 def _count(counts: Pairs, predictions: Sequence[Any], gold: Sequence[Any]) -> bool:
-    """Add a run's; False if these are no labels and no tags, which is asked of millions: of their types at once."""
+    """Add a run's answers; False if they are neither labels nor tags. Types are compared as sets: answers are many."""
     kinds = {*map(type, predictions), *map(type, gold)}
     if kinds == {str}:
         counts.update(zip(gold, predictions, strict=True))
@@ -53,38 +53,38 @@ def _count(counts: Pairs, predictions: Sequence[Any], gold: Sequence[Any]) -> bo
     return False
 
 
-def by_label(found: Sequence[Found]) -> list[Table]:
-    """F1 of each technique on each label (on tags: each entity type); nothing where answers are no labels."""
-    if not found:
+def by_label(counted: Sequence[Counted]) -> list[Table]:
+    """F1 of each technique per label (tags: per entity type); empty if answers are no labels."""
+    if not counted:
         return []
-    form = _form(*found[0])
+    form = _form(*counted[0])
     counting = {"class": _labels, "classes": _sets, "tags": _entities}[form]
-    counts = {row.label: counting(pairs) for row, pairs in found}
+    counts = {row.label: counting(pairs) for row, pairs in counted}
     names = sorted({name for count in counts.values() for name in count})
-    seeds = {row.label: len(row.done) for row, _ in found}
-    first = found[0][0].label
+    seeds = {row.label: len(row.done) for row, _ in counted}
+    first = counted[0][0].label
     columns = [
         Column("Entity type" if form == "tags" else "Label", numeric=False),
-        Column("In test"),
-        *(Column(row.label, note="F1") for row, _ in found),
+        Column("Support"),
+        *(Column(row.label, note="F1") for row, _ in counted),
     ]
     rows = []
     for name in names:
         scores = {label: _f1(count.get(name, (0, 0, 0))) for label, count in counts.items()}
         best = max(scores.values())
-        there = counts[first].get(name, (0, 0, 0))[2] // seeds[first]
+        support = counts[first].get(name, (0, 0, 0))[2] // seeds[first]
         shown = [TableEntry(f"{value:.3f}", best=0 < value == best, order=value) for value in scores.values()]
-        rows.append([name, text.count(there), *shown])
+        rows.append([name, text.count(support), *shown])
     what = "entity type" if form == "tags" else "label"
-    return [table(f"F1 on each {what}{_over(seeds)}", columns, rows)]
+    return [table(f"F1 per {what}{_over(seeds)}", columns, rows)]
 
 
-def confusions(found: Sequence[Found]) -> list[Table]:
-    """One matrix a technique, best technique first: true labels down, answers across; nothing but for labels."""
-    found = [(row, pairs) for row, pairs in found if _form(row, pairs) == "class"]
-    labels = list(dict.fromkeys(label for row, _ in found for result in row.done for label in result.data.labels))
+def confusions(counted: Sequence[Counted]) -> list[Table]:
+    """One confusion matrix per technique, best technique first; only of single labels."""
+    counted = [(row, pairs) for row, pairs in counted if _form(row, pairs) == "class"]
+    labels = list(dict.fromkeys(label for row, _ in counted for result in row.done for label in result.data.labels))
     matrix: Callable[..., Table] = _matrix if len(labels) <= _LABELS else _most_frequent
-    return [matrix(row, pairs, labels) for row, pairs in found]
+    return [matrix(row, pairs, labels) for row, pairs in counted]
 
 
 def _matrix(row: Row, counts: Counter[tuple[str, str]], labels: Sequence[str]) -> Table:
@@ -104,7 +104,7 @@ def _matrix(row: Row, counts: Counter[tuple[str, str]], labels: Sequence[str]) -
             ]
         )
     return table(
-        f"What {row.label} answers{_over({row.label: len(row.done)})}: true label down, answer across",
+        f"Confusion matrix of {row.label}{_over({row.label: len(row.done)})}: true labels in rows, answers in columns",
         columns,
         rows,
         fixed=True,
@@ -115,7 +115,7 @@ def _most_frequent(row: Row, counts: Counter[tuple[str, str]], labels: Sequence[
     wrong = Counter({pair: n for pair, n in counts.items() if pair[0] != pair[1]})
     ordered = sorted(wrong.items(), key=lambda item: (-item[1], item[0]))[:_LABELS]
     rows = [[true, answer, text.count(n)] for (true, answer), n in ordered]
-    columns = [Column("True label", numeric=False), Column("Answer", numeric=False), Column("Times")]
+    columns = [Column("True label", numeric=False), Column("Predicted label", numeric=False), Column("Count")]
     shown = f"The {len(rows)} most frequent of {text.plural(len(wrong), 'confusion')} of {row.label}"
     return table(f"{shown} ({len(labels)} labels){_over({row.label: len(row.done)})}", columns, rows)
 
@@ -129,7 +129,7 @@ def _form(row: Row, pairs: Pairs) -> str:
 
 
 def _labels(pairs: Pairs) -> dict[str, tuple[int, int, int]]:
-    """By label: how often it was right, answered, and true."""
+    """By label: how often it was predicted correctly, predicted, and true."""
     answered, there = Counter(), Counter()
     for (true, answer), times in pairs.items():
         answered[answer] += times
@@ -138,12 +138,12 @@ def _labels(pairs: Pairs) -> dict[str, tuple[int, int, int]]:
 
 
 def _sets(pairs: Pairs) -> dict[str, tuple[int, int, int]]:
-    """The same of sets of labels."""
+    """The same for sets of labels."""
     return _in_common(pairs, frozenset)
 
 
 def _entities(pairs: Pairs) -> dict[str, tuple[int, int, int]]:
-    """By type of entity, the same."""
+    """The same for entities, by type."""
     return _in_common(pairs, entities, lambda span: span[0])
 
 
@@ -153,8 +153,8 @@ def _in_common(
     hits, answered, there = Counter(), Counter(), Counter()
     for (true_answer, predicted_answer), times in pairs.items():
         predicted, true = members(predicted_answer), members(true_answer)
-        for counts, found in ((hits, predicted & true), (answered, predicted), (there, true)):
-            for member in found:
+        for counts, group in ((hits, predicted & true), (answered, predicted), (there, true)):
+            for member in group:
                 counts[name(member)] += times
     return {kind: (hits[kind], answered[kind], there[kind]) for kind in there}
 
@@ -166,4 +166,4 @@ def _f1(counts: tuple[int, int, int]) -> float:
 
 def _over(seeds: Mapping[str, int]) -> str:
     most = max(seeds.values())
-    return f", {most} seeds together" if most > 1 else ""
+    return f", {most} seeds pooled" if most > 1 else ""

@@ -8,7 +8,7 @@ from tunebench.report.sections.base import Case
 
 
 def blocks(case: Case) -> list[Block]:
-    """No chart of what was not measured."""
+    """The charts whose data was measured."""
     comparison, looks = case.comparison, case.looks
     if comparison.main is None:
         return []

@@ -11,19 +11,19 @@ from tunebench.report.stats.verdicts import CLOSE, EQUAL, FAILS, WORSE, margin, 
 
 
 def blocks(case: Case) -> list[Block]:
-    """Reasons not to compare at all, then the conclusions."""
+    """Warnings that rows are not comparable, then the conclusions."""
     warnings = [Text(warning, "warning") for warning in case.comparison.warnings]
     return [*warnings, items(sentences(case.comparison, case.tests))]
 
 
 def sentences(comparison: Comparison, tests: Pairs | None = None) -> list[str]:
-    """Only what follows from the numbers, and what does not follow; each a plain text."""
+    """What the numbers show, and what they do not show."""
     if not comparison.best or comparison.main is None:
         return ["No technique has a defined main metric yet.", *_without_rank(comparison)]
     best, *equals = comparison.best
     lines = [_best(comparison, best)]
     if equals:
-        lines.append(f"Equal score: {_names(equals)}.")
+        lines.append(f"With the same score: {_names(equals)}.")
     lines += _tested(comparison, best, tests) if tests else _by_intervals(comparison, best)
     return [*lines, *_worth_of_pretraining(comparison, tests), *_without_rank(comparison)]
 
@@ -42,7 +42,7 @@ def _best(comparison: Comparison, best: Row) -> str:
 
 
 def _uncertainty(seeds: int) -> str:
-    return "95 % interval" if seeds == 1 else "95 % intervals of the seeds within"
+    return "95 % interval" if seeds == 1 else "the seeds' 95 % intervals span"
 
 
 def _cost(row: Row) -> str:
@@ -57,7 +57,7 @@ def _cost(row: Row) -> str:
 
 
 def _by_intervals(comparison: Comparison, best: Row) -> list[str]:
-    """Where predictions allow no test."""
+    """Comparisons by intervals, if the predictions allow no test."""
     rivals = [row for row in comparison.ranked if row is not best and comparison.main_score(row).mean is not None]
     bounds = comparison.main_score(best).interval
     if not rivals:
@@ -79,12 +79,12 @@ def _by_intervals(comparison: Comparison, best: Row) -> list[str]:
     if far:
         lines.append(f"Differ from {best.title} (the 95 % intervals do not overlap): {_names(far)}.")
     if unjudged:
-        lines.append(f"Not compared, without an interval: {_names(unjudged)}.")
+        lines.append(f"Not compared, because they have no interval: {_names(unjudged)}.")
     return lines
 
 
 def _fastest(best: Row, near: Sequence[Row]) -> list[str]:
-    """What the fastest of the techniques that are tied with the best costs, compared with the best."""
+    """The cost of the fastest technique that is tied with the best, compared with the best."""
     row = min(near, key=lambda row: row.train_seconds or 0)
     spent, reference = row.train_seconds or 0, best.train_seconds or 0
     if spent >= reference:
@@ -117,7 +117,7 @@ def _tested(comparison: Comparison, best: Row, tests: Pairs) -> list[str]:
 
 
 def _worth_of_pretraining(comparison: Comparison, tests: Pairs | None) -> list[str]:
-    """The best that tuned all pretrained weights, compared with the best that started from random ones."""
+    """The best technique that tunes all pretrained weights, compared with the best that starts from random ones."""
     scored = [row for row in comparison.ranked if comparison.main_score(row).mean is not None]
     tuned = next((row for row in scored if row.all_tuned), None)
     scratch = next((row for row in scored if row.from_scratch), None)
@@ -138,7 +138,7 @@ def _without_rank(comparison: Comparison) -> list[str]:
     lines = []
     for row in comparison.rows:
         if row.done and comparison.main_score(row).mean is None:
-            lines.append(f"No rank: {row.title}, because the main metric is undefined.")
+            lines.append(f"Not ranked: {row.title}, because the main metric is undefined.")
         lines += [f"{row.title}: {text.one_line(trouble).rstrip('.')}." for trouble in row.troubles]
     return lines
 

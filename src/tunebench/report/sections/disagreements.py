@@ -1,4 +1,4 @@
-"""Test examples that some techniques answer well and others do not, side by side: where the scores come from."""
+"""Test examples on which the scores of techniques differ most, side by side."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -23,56 +23,56 @@ Inputs = Sequence[str] | None
 
 
 def blocks(case: Case) -> list[Block]:
-    """The examples that divide techniques; of written texts also the first ones, folded."""
+    """The examples on which techniques differ most; of generated texts also the first examples, folded."""
     given = (case.comparison, case.answers, case.inputs)
     return [*disagreements(*given), *(PageOnly((Details(shown),)) for shown in sample(*given))]
 
 
 def disagreements(comparison: Comparison, answers: Given, inputs: Inputs) -> list[Table]:
-    """The examples on which scores differ most between techniques; the untuned model does not count, it knows nothing.
+    """The examples on which scores differ most between techniques; the untuned model is excluded.
 
     An example's score is the main metric of it alone (for correlations: the absolute error). Its spread is the
-    standard deviation over techniques (of a perplexity's logarithm); equal spreads stand as in the data. One seed: the
-    first that all have.
+    standard deviation over techniques (of a perplexity's logarithm); ties keep the order of the data. The first seed
+    that all techniques have is shown.
 
     Args:
         comparison: its rows ranked.
         answers: by run id.
-        inputs: what the model read, an example each; None where predictions.jsonl does not say.
+        inputs: the text of each test example; None if predictions.jsonl lacks it.
     """
     if comparison.main is None or comparison.main[0] not in METRICS:
         return []
     metric = METRICS[comparison.main[0]]
-    found = _of_one_seed(comparison, answers)
-    if len(found) < 2:
+    answered = _of_one_seed(comparison, answers)
+    if len(answered) < 2:
         return []
-    gold = next(iter(found.values()))[1]
-    if any(references != gold for _, references in found.values()):
+    gold = next(iter(answered.values()))[1]
+    if any(references != gold for _, references in answered.values()):
         return []
-    scores = {label: _scores(metric, predictions, gold) for label, (predictions, _) in found.items()}
+    scores = {label: _scores(metric, predictions, gold) for label, (predictions, _) in answered.items()}
     spread = _spread(metric, list(scores.values()))
     order = [int(n) for n in np.argsort(-spread, kind="stable")[:_SHOWN] if spread[n] > 1e-9]
     if inputs is not None and len(inputs) != len(gold):
         inputs = None
     if not order:
         return []
-    if _are_texts(comparison, found):
-        return [_texts(metric, found, scores, inputs, n) for n in order]
-    return [_side_by_side(metric, found, scores, inputs, order)]
+    if _are_texts(comparison, answered):
+        return [_texts(metric, answered, scores, inputs, n) for n in order]
+    return [_side_by_side(metric, answered, scores, inputs, order)]
 
 
 def sample(comparison: Comparison, answers: Given, inputs: Inputs, count: int = 3) -> list[Table]:
-    """The first test examples with what each technique wrote beside the references; nothing but for written texts."""
+    """The first test examples with the text that each technique generated; empty for other answers."""
     if comparison.main is None or comparison.main[0] not in METRICS:
         return []
-    found = _of_one_seed(comparison, answers, untuned=True)
-    if not found:
+    answered = _of_one_seed(comparison, answers, untuned=True)
+    if not answered:
         return []
-    metric, gold = METRICS[comparison.main[0]], next(iter(found.values()))[1]
-    if not _are_texts(comparison, found) or any(references != gold for _, references in found.values()):
+    metric, gold = METRICS[comparison.main[0]], next(iter(answered.values()))[1]
+    if not _are_texts(comparison, answered) or any(references != gold for _, references in answered.values()):
         return []
-    scores = {label: _scores(metric, predictions, gold) for label, (predictions, _) in found.items()}
-    return [_texts(metric, found, scores, inputs, n) for n in range(min(count, len(gold)))]
+    scores = {label: _scores(metric, predictions, gold) for label, (predictions, _) in answered.items()}
+    return [_texts(metric, answered, scores, inputs, n) for n in range(min(count, len(gold)))]
 
 
 def _of_one_seed(comparison: Comparison, answers: Given, untuned: bool = False) -> dict[str, Answers]:
@@ -90,36 +90,40 @@ def _given(row: Row, seed: int, answers: Given) -> Answers | None:
 
 
 def _scores(metric: Metric, predictions: Sequence[Any], gold: Sequence[Any]) -> np.ndarray:
-    """An example each, in the metric's unit; the absolute error where the metric is a correlation."""
+    """One score per example, in the metric's unit; for a correlation the absolute error."""
     if metric.unit == "correlation" or metric.statistics is None:
         return np.abs(np.asarray(predictions, float) - np.asarray(gold, float))
     return metric.combine(metric.statistics(predictions, gold).astype(float))
 
 
 def _spread(metric: Metric, scores: Sequence[np.ndarray]) -> np.ndarray:
-    """Standard deviation over techniques, an example each; of logarithms where a metric has no upper bound."""
+    """Standard deviation over techniques per example; of logarithms if the metric has no upper bound."""
     known = np.stack(scores)
     with np.errstate(divide="ignore", invalid="ignore"):
         spread = np.std(known if metric.unit in _BOUNDED else np.log(known), axis=0)
     return np.nan_to_num(spread, posinf=0.0)
 
 
-def _are_texts(comparison: Comparison, found: Mapping[str, Answers]) -> bool:
-    """Whether answers are written freely: texts, and no labels."""
+def _are_texts(comparison: Comparison, answered: Mapping[str, Answers]) -> bool:
+    """Whether answers are free text."""
     labelled = any(result.data.labels for row in comparison.rows for result in row.done)
-    return not labelled and all(isinstance(answer, str) for given, _ in found.values() for answer in given)
+    return not labelled and all(isinstance(answer, str) for given, _ in answered.values() for answer in given)
 
 
 def _side_by_side(
-    metric: Metric, found: Mapping[str, Answers], scores: Mapping[str, np.ndarray], inputs: Inputs, order: Sequence[int]
+    metric: Metric,
+    answered: Mapping[str, Answers],
+    scores: Mapping[str, np.ndarray],
+    inputs: Inputs,
+    order: Sequence[int],
 ) -> Table:
-    given, gold = next(iter(found.values()))
+    given, gold = next(iter(answered.values()))
     likelihoods = isinstance(given[0], dict)
     columns = [
         Column("Test example"),
         *([Column("Input", numeric=False)] if inputs else []),
-        Column("True", numeric=False, note="" if inputs or metric.form != "tags" else "type: places of words"),
-        *(Column(label, note=metric.title if likelihoods else "", numeric=likelihoods) for label in found),
+        Column("True", numeric=False, note="" if inputs or metric.form != "tags" else "type: word positions"),
+        *(Column(label, note=metric.title if likelihoods else "", numeric=likelihoods) for label in answered),
     ]
     rows = [
         [
@@ -128,7 +132,7 @@ def _side_by_side(
             _shown(metric, gold[n], inputs[n] if inputs else None),
             *(
                 _answer(metric, predictions[n], gold[n], scores[label][n], inputs[n] if inputs else None)
-                for label, (predictions, _) in found.items()
+                for label, (predictions, _) in answered.items()
             ),
         ]
         for n in order
@@ -154,25 +158,25 @@ def _shown(metric: Metric, answer: Any, words: str | None) -> str:
 
 
 def _entities(tags: list[str], words: Sequence[str]) -> str:
-    """Tags as what they mark: types with their words, or with the places of these where the input is unknown or cut."""
-    found = []
+    """Entity types with their words, or with word positions if the input is unknown or truncated."""
+    named = []
     for kind, first, last in spans(tags):
         place = str(first + 1) if first == last else f"{first + 1}-{last + 1}"
-        found.append(f"{kind}: {' '.join(words[first : last + 1]) if len(words) == len(tags) else place}")
-    return ", ".join(found) or "no entity"
+        named.append(f"{kind}: {' '.join(words[first : last + 1]) if len(words) == len(tags) else place}")
+    return ", ".join(named) or "no entity"
 
 
 def _texts(
-    metric: Metric, found: Mapping[str, Answers], scores: Mapping[str, np.ndarray], inputs: Inputs, n: int
+    metric: Metric, answered: Mapping[str, Answers], scores: Mapping[str, np.ndarray], inputs: Inputs, n: int
 ) -> Table:
-    gold = next(iter(found.values()))[1][n]
+    gold = next(iter(answered.values()))[1][n]
     columns = [Column("Technique", numeric=False), Column("Text", numeric=False), Column(metric.title)]
     rows: list[list[TableEntry | str]] = [
         ["(reference)", _cut(gold if isinstance(gold, str) else " / ".join(gold)), text.ABSENT]
     ]
-    for label, (predictions, _) in found.items():
+    for label, (predictions, _) in answered.items():
         value = float(scores[label][n])
-        rows.append([label, _cut(predictions[n]) or "(nothing)", TableEntry(text.score(value), order=value)])
+        rows.append([label, _cut(predictions[n]) or "(empty)", TableEntry(text.score(value), order=value)])
     asked = f": “{_cut(inputs[n])}”" if inputs and n < len(inputs) else ""
     return table(f"Test example {n}{asked}", columns, rows, fixed=True)
 

@@ -1,4 +1,4 @@
-"""A study in five sentences: what is best, what is tied with it, what that costs, what fails, what limits it."""
+"""A study in five sentences: the best techniques, ties, costs, failures and limits."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -74,10 +74,10 @@ def _winners(ranked: Judged) -> Iterator[str]:
         yield f"Best with {ranked[0][0].model}: {shown}."
     elif len(ranked) <= _PLACES:
         shown = "; ".join(f"{title} on {_places(cells)}" for title, cells in order)
-        yield f"Best of each cell (a model on a task): {shown}."
+        yield f"Best in each cell (one model on one task): {shown}."
     else:
         shown = _listed([f"{title} in {len(cells)}" for title, cells in order])
-        yield f"Best of {len(ranked)} cells (a model on a task): {shown}."
+        yield f"Best in {len(ranked)} cells (one model on one task): {shown}."
 
 
 def _places(cells: Sequence[Comparison]) -> str:
@@ -101,7 +101,7 @@ def _ties(tested: Judged) -> Iterator[str]:
 
 
 def _costs(ranked: Judged, tested: Judged) -> Iterator[str]:
-    """The technique that is most often as good as the best, compared with the one that trains most."""
+    """The technique that is most often the best or tied with it, compared with the one that trains most parameters."""
     rows = _rows(ranked)
     most = max(rows, key=lambda label: median(map(_trainable, rows[label])))
     if not any(map(_trainable, rows[most])):
@@ -114,8 +114,8 @@ def _costs(ranked: Judged, tested: Judged) -> Iterator[str]:
         spent = text.seconds(median(row.train_seconds or 0 for row in rows[most]))
         count = text.count(round(median(map(_trainable, rows[most]))))
         yield (
-            f"No cheaper technique is as good as the best of its cell. The largest number of parameters trains with "
-            f"{title}: {count} in {spent} (medians)."
+            f"No cheaper technique is the best of a cell or tied with it. The most parameters are trained by {title}: "
+            f"{count} in {spent} (medians)."
         )
         return
     pairs = list(_both(ranked, rivals[0], most))
@@ -155,13 +155,13 @@ def _limits(ranked: Judged, notices: Sequence[Group]) -> Iterator[str]:
         if group.code not in _NO_DOUBT
     ]
     if doubts:
-        lines.append(f"Read these notices: {_listed(doubts)}.")
+        lines.append(f"See these notices: {_listed(doubts)}.")
     if lines:
         yield " ".join(lines)
 
 
 def _counted(tested: Judged, *wanted: str) -> list[tuple[str, tuple[int, int]]]:
-    """Techniques with a verdict, most frequent first: in how many of the cells in which they were judged."""
+    """Techniques with one of these verdicts, most frequent first: (cells with it, cells with any verdict)."""
     hits: Counter[str] = Counter()
     judged: Counter[str] = Counter()
     for comparison, tests in tested:
@@ -199,7 +199,7 @@ def _both(ranked: Judged, one: str, other: str) -> Iterator[tuple[Row, Row]]:
 
 
 def _shares(tested: Judged, counted: Sequence[tuple[str, tuple[int, int]]]) -> str:
-    """In how many cells, the first techniques by name."""
+    """In how many cells; the first techniques are named, the others counted."""
     titles = {row.label: row.title for comparison, _ in tested for row in comparison.rows}
     named = _NAMED if len(counted) > _NAMED + 1 else len(counted)  # a name is no longer than "1 more technique"
     shown = [f"{titles[label]} in {n} of {of}" for label, (n, of) in counted[:named]]
@@ -207,5 +207,5 @@ def _shares(tested: Judged, counted: Sequence[tuple[str, tuple[int, int]]]) -> s
 
 
 def _listed(words: Sequence[str]) -> str:
-    """One, two and three."""
+    """A list in words: one, two and three."""
     return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]])) if words else "none"

@@ -1,4 +1,4 @@
-"""What the figures of a report mean, in the words of the page."""
+"""How to read the figures of a report."""
 
 from tunebench.evaluation.metrics import METRICS, Metric
 from tunebench.report import text
@@ -23,7 +23,7 @@ READING = (
     "An undefined value is shown as undefined. A mean that includes an undefined value is undefined.",
     "Trainable parameters include the head; each is counted once.",
     "Peak memory is that of the whole worker process: libraries, data, and memory retained from earlier runs (mainly "
-    "compiled kernels). It grows during a study, so that it compares techniques only roughly.",
+    "compiled kernels). It grows during a study, so it compares techniques only roughly.",
     "Trunk: computing the frozen lower stages once. Train: training. Whole run: both, plus evaluation, loading and "
     "saving. With several seeds, times are means; memory and saved bytes are maxima.",
     f"To target: seconds of training and validation until an epoch reaches {100 * TARGET:g} % of the best validation "
@@ -45,7 +45,7 @@ READING = (
 
 
 def sections(whole: Whole) -> list[Section]:
-    """The fixed sentences, then the metrics of this study."""
+    """Sentences that hold for every study, then the metrics of this one."""
     names = dict.fromkeys(name for comparison in whole.comparisons for name in comparison.metrics)
     lines = [
         *READING,

@@ -5,7 +5,7 @@ from tunebench.report.sections.base import Whole
 
 
 def sections(whole: Whole) -> list[Section]:
-    """One heading per code, one point per message."""
+    """One heading per code, one item per message."""
     blocks: list[Block] = []
     for notice in whole.notices:
         blocks.append(Heading(notice.code, code=True))

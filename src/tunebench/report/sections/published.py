@@ -1,4 +1,4 @@
-"""The published comparison's figures beside those measured here."""
+"""The published comparison's figures next to those measured here."""
 
 import functools
 from importlib import resources
@@ -29,7 +29,7 @@ def blocks(case: Case) -> list[Block]:
 
 
 def published(comparison: Comparison, study: str) -> list[Table]:
-    """Published beside measured, where the study is of the published cells and anything is measured."""
+    """Published and measured figures, if the study has the published cells and anything is measured."""
     cell = figures().get(comparison.family, {}).get(comparison.task)
     if cell is None or study not in _STUDIES or not any(row.done for row in comparison.rows):
         return []
@@ -41,7 +41,8 @@ def published(comparison: Comparison, study: str) -> list[Table]:
     columns += [Column("Trained", note=whose) for whose in ("published", "measured")]
     rows = [_row(name, values, named.get(name), list(metrics)) for name, values in cell["techniques"].items()]
     same = comparison.model == cell["model"] and study == "published"
-    where = "" if same else f" Other model and data here: {comparison.model}; the figures are not to be compared."
+    other = f" This study uses another model ({comparison.model}) or other data, so the figures are not comparable."
+    where = "" if same else other
     return [table(f"Published ({cell['model']}) and measured.{where} {cell['remark']}", columns, rows)]
 
 

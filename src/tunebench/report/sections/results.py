@@ -14,7 +14,7 @@ from tunebench.report.stats.verdicts import verdict
 
 
 def blocks(case: Case) -> list[Block]:
-    """The table, and what was carved, limited or replaced in the data."""
+    """The table, and how splits were carved, limited or replaced."""
     shown: list[Block] = [
         for_paper(comparison_table(case.comparison, case.tests)),
         Text(f"{BEST} best of this table.", "fine"),
@@ -63,7 +63,7 @@ def _parameters(row: Row) -> list[TableEntry]:
     if row.parameters is None:
         return [TableEntry(text.ABSENT), TableEntry(text.ABSENT)]
     trainable, total = row.parameters.trainable, row.parameters.total
-    if row.without_backbone:  # all of its own are no share of a model
+    if row.without_backbone:  # its parameters are no share of a model
         return [TableEntry(text.count(trainable), order=trainable), TableEntry(text.ABSENT)]
     part = TableEntry(text.share(trainable, total), order=trainable / total if total else None)
     return [TableEntry(text.count(trainable), order=trainable), part]
@@ -110,11 +110,11 @@ def _cost_columns(comparison: Comparison) -> list[CostColumn]:
 
 
 def _to_target(comparison: Comparison, done: Sequence[Done]) -> TableEntry:
-    found = seconds_to_target(comparison, done)
-    reached = [spent for spent in found if spent is not None]
-    if len(reached) == len(found):
+    seconds = seconds_to_target(comparison, done)
+    reached = [spent for spent in seconds if spent is not None]
+    if len(reached) == len(seconds):
         return TableEntry(text.seconds(fmean(reached)), order=fmean(reached))
-    return TableEntry(f"{len(reached)} of {len(found)} seeds" if reached else "not reached")
+    return TableEntry(f"{len(reached)} of {len(seconds)} seeds" if reached else "not reached")
 
 
 def _latency(seconds: float | None) -> TableEntry:

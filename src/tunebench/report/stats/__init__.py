@@ -1,1 +1,1 @@
-"""What the figures show beyond chance, and what to doubt."""
+"""Paired tests, verdicts, checks and notices."""

@@ -1,4 +1,4 @@
-"""Mistakes that figures alone do not show, looked for in every study's records and predictions."""
+"""Checks of a study's records and predictions for mistakes that the scores alone do not show."""
 
 import json
 import math
@@ -15,37 +15,37 @@ from tunebench.report.read.predictions import Answers
 from tunebench.report.stats.paired import LEVEL, Pairs
 
 Finding = tuple[str, str, str | None, int]
-"""Code, message, technique and seed; no technique: it is about the comparison."""
+"""Code, message, technique and seed; the technique is None if the whole comparison is concerned."""
 
 _BUDGET = {
     "epochs": "epochs",
-    "batch_size": "batch sizes",
+    "batch_size": "batch size",
     "patience": "patience",
     "validation_rows": "validation examples",
-    "validation_beams": "beams on validation",
+    "validation_beams": "validation beams",
 }
-"""Training settings that are the budget and the stopping rule."""
+"""Training settings that define the budget and the stopping rule."""
 
-_SAME = 0.99  # of the answers: the rest may be noise
+_CONSTANT = 0.99  # share of equal answers: the rest may be noise
 
 
 def checks(comparison: Comparison, tests: Pairs | None, answers: Mapping[str, Answers | None]) -> list[Finding]:
-    """What should make a reader doubt a figure.
+    """All findings of a comparison.
 
     Args:
         comparison: one model on one task.
         tests: its paired tests, where there are any.
         answers: by run id.
     """
-    found: list[Finding] = []
+    findings: list[Finding] = []
     for row in comparison.rows:
         for result in row.done:
-            said = [*_of_run(result, _predictions(answers, result)), *_padded(result, answers.get(result.run.id))]
-            found += [(code, message, row.label, result.run.seed) for code, message in said]
-    found += _unmoved(comparison, answers)
-    found += _edge_of_grid(comparison)
-    found += [(code, message, None, 0) for code, message in _of_comparison(comparison, tests)]
-    return found
+            of_run = [*_of_run(result, _predictions(answers, result)), *_padded(result, answers.get(result.run.id))]
+            findings += [(code, message, row.label, result.run.seed) for code, message in of_run]
+    findings += _unmoved(comparison, answers)
+    findings += _edge_of_grid(comparison)
+    findings += [(code, message, None, 0) for code, message in _of_comparison(comparison, tests)]
+    return findings
 
 
 def _predictions(answers: Mapping[str, Answers | None], result: Done) -> list[Any] | None:
@@ -56,17 +56,17 @@ def _predictions(answers: Mapping[str, Answers | None], result: Done) -> list[An
 def _of_run(result: Done, answers: Sequence[Any] | None) -> Iterator[tuple[str, str]]:
     if answers and len(answers) > 1 and all(isinstance(answer, str) for answer in answers):
         (answer, count), *_ = Counter(answers).most_common(1)
-        if count >= _SAME * len(answers):
-            shown = text.one_line(answer, 60) or "(nothing)"
-            yield "constant_answer", f"{count} of {len(answers)} answers to the test split are “{shown}”."
+        if count >= _CONSTANT * len(answers):
+            shown = text.one_line(answer, 60) or "(empty)"
+            yield "constant_answer", f"{count} of {len(answers)} test answers are “{shown}”."
     if result.best_epoch is None:
         return
     yield from _of_history(result)
 
 
 def _padded(result: Done, given: Answers | None) -> Iterator[tuple[str, str]]:
-    """Positions that hold no word: more or fewer of them were scored than there are words, or tokens to predict."""
-    if not given or not given[0] or not isinstance(given[0][0], list | dict):  # one answer a text has no positions
+    """Scored positions that hold no word, or likelihoods of more or fewer tokens than the inputs have."""
+    if not given or not given[0] or not isinstance(given[0][0], list | dict):  # one answer per text has no positions
         return
     rows = list(zip(*given, strict=True))
     metric = METRICS.get(result.main_metric.name)
@@ -75,16 +75,16 @@ def _padded(result: Done, given: Answers | None) -> Iterator[tuple[str, str]]:
     if wrong:
         yield (
             "padded_positions",
-            f"{wrong} of {len(rows)} test sentences have another number of predicted tags than of words: positions "
-            "that are no words were scored.",
+            f"In {wrong} of {len(rows)} test sentences the number of predicted tags differs from the number of words: "
+            "padding was scored.",
         )
     counts = [answer["tokens"] for answer, _ in rows if isinstance(answer, dict) and "tokens" in answer]
-    there = result.data.tokens.get("test")
-    if counts and there is not None and sum(counts) != there - len(counts):
+    total = result.data.tokens.get("test")
+    if counts and total is not None and sum(counts) != total - len(counts):
         yield (
             "padded_positions",
-            f"{sum(counts):,} test tokens were scored; {there - len(counts):,} have one before them to be predicted "
-            "from: padding was scored, or tokens were left out.",
+            f"{sum(counts):,} test tokens were scored instead of {total - len(counts):,} (all except the first of each "
+            "text): padding was scored, or tokens are missing.",
         )
 
 
@@ -105,13 +105,13 @@ def _of_history(result: Done) -> Iterator[tuple[str, str]]:
         if (result.best_epoch or 0) * steps <= math.ceil(steps * epochs * share):
             yield (
                 "stopped_in_warmup",
-                "Its best epoch ended before the learning rate had reached its peak, and it was stopped early: "
-                "more patience, or a shorter warm-up, may change its figure.",
+                "The run stopped early, and its best epoch ended before the learning rate reached its peak: more "
+                "patience or a shorter warm-up may change the result.",
             )
 
 
 def _unmoved(comparison: Comparison, answers: Mapping[str, Answers | None]) -> Iterator[Finding]:
-    """Techniques that trained and answer as the untuned model does."""
+    """Techniques that trained, but answer exactly as the untuned model."""
     untuned = next((row for row in comparison.rows if row.untuned), None)
     if untuned is None:
         return
@@ -120,12 +120,12 @@ def _unmoved(comparison: Comparison, answers: Mapping[str, Answers | None]) -> I
         for result in row.done if _trains(row) else ():
             given = _predictions(answers, result)
             if given and given == start.get(result.run.seed):
-                message = "It trained, and every test answer is the untuned model's: nothing that counts has moved."
+                message = "It trained, but its test answers are identical to the untuned model's."
                 yield "unmoved", message, row.label, result.run.seed
 
 
 def _edge_of_grid(comparison: Comparison) -> Iterator[Finding]:
-    """Techniques of several learning rates, of which the lowest or the highest is the best on validation."""
+    """Techniques with several learning rates whose lowest or highest one is the best on validation."""
     grids: dict[str, list[tuple[float, float, Row]]] = {}
     for row in comparison.rows:
         if not row.done or not _trains(row):
@@ -146,8 +146,8 @@ def _edge_of_grid(comparison: Comparison) -> Iterator[Finding]:
         for rate, row in chosen:
             where, way = ("lowest", "lower") if rate == rates[0] else ("highest", "higher")
             message = (
-                f"The best on validation of {len(rates)} learning rates ({', '.join(f'{r:g}' for r in rates)}) is the "
-                f"{where}: a {way} one may be better."
+                f"Of {len(rates)} learning rates ({', '.join(f'{r:g}' for r in rates)}) the {where} is the best on "
+                f"validation: a {way} one may be better."
             )
             for result in row.done:
                 yield "edge_of_grid", message, row.label, result.run.seed
@@ -161,16 +161,16 @@ def _of_comparison(comparison: Comparison, tests: Pairs | None) -> Iterator[tupl
     results = [result for row in comparison.rows for result in row.done]
     unequal = [what for name, what in _BUDGET.items() if len({r.run.training.get(name) for r in results}) > 1]
     if unequal:
-        yield "unequal_budgets", f"Techniques were given different {', '.join(unequal)}."
+        yield "unequal_budgets", f"The budgets of the techniques differ in {', '.join(unequal)}."
     codes = {json.dumps(result.environment.get("packages"), sort_keys=True) for result in results}
     if len(codes) > 1:
-        yield "mixed_versions", "Runs were made by different versions of the code or its libraries (see the appendix)."
+        yield "mixed_versions", "Runs used different versions of tunebench or its libraries (see Environment)."
     if tests:
         yield from _too_few_examples(comparison, tests, results)
 
 
 def _too_few_examples(comparison: Comparison, tests: Pairs, results: Sequence[Done]) -> Iterator[tuple[str, str]]:
-    """The best and the next: how many test examples a difference of this size would need."""
+    """How many test examples the difference between the best two techniques would need to be significant."""
     if not tests.differences or comparison.main is None or comparison.main[0] not in METRICS:
         return
     first = tests.differences[0]
@@ -182,8 +182,8 @@ def _too_few_examples(comparison: Comparison, tests: Pairs, results: Sequence[Do
     if needed > count:
         yield (
             "too_few_examples",
-            f"{first.first} is {text.score(first.value)} better than {first.second}, which {count:,} test examples "
-            f"cannot show (at {LEVEL}): about {_rounded(needed)} would be needed.",
+            f"{first.first} is {text.score(first.value)} better than {first.second}, which is not significant with "
+            f"{count:,} test examples (level {LEVEL}): about {_rounded(needed)} would be needed.",
         )
 
 

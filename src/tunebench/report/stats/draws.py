@@ -1,4 +1,4 @@
-"""Random draws, the same for all comparisons and runs with equally many examples: made once, then kept."""
+"""Random draws, shared by all comparisons with equally many examples: made once, then kept in memory."""
 
 import functools
 from collections.abc import Callable, Iterator
@@ -8,7 +8,7 @@ import numpy as np
 from tunebench.evaluation import bootstrap
 from tunebench.evaluation.bootstrap import CHUNK
 
-_KEPT = 40_000_000  # bytes at most of one kept set of draws, a byte a number: 4,000 examples; larger ones are redrawn
+_KEPT = 40_000_000  # bytes per kept set of draws, one per number: 4,000 examples; larger sets are drawn again
 
 
 Draw = Callable[[int, int, int], Iterator[np.ndarray]]

@@ -1,4 +1,4 @@
-"""Outcomes of paired tests, kept beside a study's runs: a report that is made again tests only what has changed."""
+"""A cache of paired tests in the study's folder: a report that is made again tests only what has changed."""
 
 import functools
 import hashlib
@@ -20,10 +20,10 @@ FILE = ".tests.json"
 
 
 class Kept:
-    """Outcomes by what they follow from: answers, metric, and the code that tests them.
+    """Outcomes by a hash of what determines them: answers, metric, and the code of the test.
 
     Args:
-        folder: a study's output folder; None: every outcome is computed, and none is kept.
+        folder: a study's output folder; with None every outcome is computed and none is kept.
 
     Attributes:
         used: the outcomes that were asked for, by key, as JSON.
@@ -43,12 +43,12 @@ class Kept:
         if key in self._before:
             self.used[key] = self._before[key]
             return TrialOutcome(*(np.array(side, dtype=float) for side in self._before[key]))
-        found = test()
-        self.used[key] = [_plain(side) for side in found]
-        return found
+        outcome = test()
+        self.used[key] = [_plain(side) for side in outcome]
+        return outcome
 
     def save(self) -> None:
-        """Write what this report used, if it is not what was there; the rest is dropped."""
+        """Write the outcomes that this report used, if they have changed; all others are dropped."""
         if self._path and self.used != self._before:
             write_json(self._path, self.used)
 
@@ -62,7 +62,7 @@ def _plain(numbers: np.ndarray) -> list[Any]:
 
 @functools.cache
 def _code() -> bytes:
-    scoring = [found.module for found in definitions_in(metrics, "tunebench.metrics")]
+    scoring = [definition.module for definition in definitions_in(metrics, "tunebench.metrics")]
     modules = (*scoring, base, entities, rouge, bootstrap, draws, trials)
     sources = [Path(str(module.__file__)).read_bytes() for module in modules]
     return b"".join([*sources, np.__version__.encode()])

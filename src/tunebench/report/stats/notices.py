@@ -1,4 +1,4 @@
-"""What a reader of the figures must know, by code, with the runs it is about."""
+"""The notices of a report by code, each with the runs that it concerns."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,19 +12,19 @@ from tunebench.report.stats.checks import Finding
 
 @dataclass(frozen=True)
 class Group:
-    """All notices of one code: each message with what it is about."""
+    """All notices of one code: each message with the runs or comparisons that it concerns."""
 
     code: str
     messages: tuple[tuple[str, tuple[str, ...]], ...]
 
 
-def notices(comparisons: Sequence[Comparison], found: Sequence[Sequence[Finding]] = ()) -> list[Group]:
-    """The runs' own notices, and what their records say besides: why figures are missing, not alike, or doubtful.
+def notices(comparisons: Sequence[Comparison], checked: Sequence[Sequence[Finding]] = ()) -> list[Group]:
+    """The runs' own notices, why figures are missing or not comparable, and the findings of the checks.
 
-    `found` is what the checks found in each comparison.
+    `checked` holds each comparison's findings.
     """
     codes: dict[str, dict[str, list[str]]] = {}
-    for comparison, findings in zip(comparisons, found or [()] * len(comparisons), strict=True):
+    for comparison, findings in zip(comparisons, checked or [()] * len(comparisons), strict=True):
         where = f"{comparison.model} / {comparison.task}"
         for warning in comparison.warnings:
             codes.setdefault("not_comparable", {}).setdefault(warning, []).append(where)
@@ -46,7 +46,7 @@ def notices(comparisons: Sequence[Comparison], found: Sequence[Sequence[Finding]
 
 
 def _who(comparison: Comparison, labels: Mapping[str, Sequence[int]]) -> str:
-    """Techniques with their seeds, where it is not all of them."""
+    """Techniques, with their seeds if not all are concerned."""
     planned = {row.label: len(row.runs) for row in comparison.rows}
     whole = {label for label, seeds in labels.items() if len(seeds) == planned[label]}
     if whole == set(planned) and len(planned) > 1:
@@ -78,4 +78,4 @@ def _of_run(run: RunResult) -> Iterator[tuple[str, str]]:
         yield notice.code, notice.message
     cut = {split: number for split, number in result.data.truncated.items() if number}
     if cut and not any(notice.code == "truncated" for notice in result.notices):
-        yield "truncated", f"texts cut to the longest length allowed: {text.settings(cut)}"
+        yield "truncated", f"Truncated texts: {text.settings(cut)}."

@@ -75,7 +75,7 @@ def paired(comparison: Comparison, answers: Mapping[str, Answers | None], kept: 
     Args:
         comparison: with its rows ranked by the main metric.
         answers: by run id.
-        kept: what earlier reports found.
+        kept: the outcomes of earlier reports.
     """
     if comparison.main is None or comparison.main[0] not in METRICS:
         return None
@@ -83,14 +83,14 @@ def paired(comparison: Comparison, answers: Mapping[str, Answers | None], kept: 
     rows, left_out = _testable(comparison, metric)
     given: dict[str, dict[int, Answers]] = {}
     for row in rows:
-        found = _of_row(row, answers)
-        if found is None:
+        of_row = _of_row(row, answers)
+        if of_row is None:
             left_out[row.label] = "its predictions cannot be read"
         else:
-            given[row.label] = found
+            given[row.label] = of_row
     if len(given) < 2:
         return None
-    seeds = sorted(set.intersection(*(set(found) for found in given.values())))
+    seeds = sorted(set.intersection(*(set(of_row) for of_row in given.values())))
     if not seeds:
         return None
     labels = list(given)
@@ -112,23 +112,23 @@ def _testable(comparison: Comparison, metric: Metric) -> tuple[list[Row], dict[s
         if comparison.main_score(row).mean is None:
             left_out[row.label] = "its main metric is undefined"
         elif metric.statistics is None:
-            left_out[row.label] = f"{metric.title} is not a sum over examples"
+            left_out[row.label] = f"{metric.title} is not computed from sums over examples"
         else:
             rows.append(row)
     return rows, left_out
 
 
 def _of_row(row: Row, answers: Mapping[str, Answers | None]) -> dict[int, Answers] | None:
-    """By seed; None where a run's cannot be read."""
-    found = {result.run.seed: answers.get(result.run.id) for result in row.done}
-    known = {seed: given for seed, given in found.items() if given is not None}
-    return known if len(known) == len(found) else None
+    """A row's answers by seed; None if those of any run cannot be read."""
+    by_seed = {result.run.seed: answers.get(result.run.id) for result in row.done}
+    known = {seed: given for seed, given in by_seed.items() if given is not None}
+    return known if len(known) == len(by_seed) else None
 
 
 def _statistics(metric: Metric, answers: Sequence[Sequence[Answers]]) -> np.ndarray:
-    """(techniques, seeds, examples, k), of techniques that were asked the same.
+    """(techniques, seeds, examples, k), of techniques with the same test examples.
 
-    All are counted in one call, so that classes and centres are the same for all.
+    One call counts all, so that they share classes and centres.
     """
     assert metric.statistics is not None
     gold = answers[0][0][1]
@@ -138,7 +138,7 @@ def _statistics(metric: Metric, answers: Sequence[Sequence[Answers]]) -> np.ndar
 
 
 def _differences(metric: Metric, labels: Sequence[str], outcome: TrialOutcome) -> tuple[Difference, ...]:
-    found = []
+    differences = []
     pairs = itertools.combinations(labels, 2)
     for (first, second), value, p, adjusted, ends in zip(
         pairs, outcome.differences, outcome.ps, holm(outcome.ps), outcome.intervals, strict=True
@@ -146,8 +146,8 @@ def _differences(metric: Metric, labels: Sequence[str], outcome: TrialOutcome) -
         interval = (float(ends[0]), float(ends[1])) if np.isfinite(ends).all() else None
         if not metric.higher_is_better:
             value, interval = -value, interval and (-interval[1], -interval[0])
-        found.append(Difference(first, second, float(value), interval, float(p), float(adjusted)))
-    return tuple(found)
+        differences.append(Difference(first, second, float(value), interval, float(p), float(adjusted)))
+    return tuple(differences)
 
 
 def holm(ps: Sequence[float] | np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Every metric again, from the predictions alone: what a third party can do with pandas and the reference libraries."""
+"""Computes every metric again from the predictions, as a third party could with pandas and the reference libraries."""
 
 import math
 from dataclasses import dataclass, replace
@@ -16,7 +16,7 @@ _TOLERANCE = 1e-9
 
 @dataclass(frozen=True)
 class Change:
-    """A recorded value that the predictions do not bear out; None is undefined."""
+    """A recorded value that differs from the one computed from the predictions; None is undefined."""
 
     run: str
     metric: str
@@ -28,7 +28,7 @@ def rescore(study: StudyResults) -> tuple[StudyResults, list[Change], list[str]]
     """The study with its test metrics and intervals computed again.
 
     Returns:
-        The study, what changed, and the runs whose predictions cannot be read, or scored: their records stay.
+        The study, the changed values, and the runs whose predictions cannot be read or scored (their records stay).
     """
     runs, changes, unread = [], [], []
     for run in study.runs:
@@ -68,7 +68,7 @@ def _again(result: Done, answers: list[Any], gold: list[Any]) -> Done:
 
 
 def _uneven(result: Done, answers: list[Any], gold: list[Any]) -> bool:
-    """Whether a sentence has another number of tags than of words: no metric of tags can be computed then."""
+    """Whether the number of tags differs from the number of words in any sentence, which tag metrics cannot score."""
     main = METRICS.get(result.main_metric.name)
     tags = main is not None and main.form == "tags"
     return tags and any(len(a) != len(b) for a, b in zip(answers, gold, strict=True))

@@ -1,10 +1,10 @@
 """The trials behind the paired tests: all pairs of a comparison's techniques at once.
 
-What a trial needs is the sums of the examples that change sides, which for the pair (a, b) are those of a less those of
-b: one matrix product serves all pairs. Counts are multiplied in float32, where they are exact, all else in float64.
+A trial needs the sums over the examples that change sides, which for the pair (a, b) are those of a minus those of b:
+one matrix product serves all pairs. Counts are multiplied in float32, where they are exact, all else in float64.
 
-A product has one thread: so a machine's number of cores changes no bit, and beside runs that use them all threads
-that wait for one another took up to thirty times as long.
+The product uses one thread, so that the number of cores changes no bit; and beside runs that keep all cores busy,
+several threads took up to thirty times as long.
 """
 
 import functools
@@ -21,12 +21,12 @@ _EXACT = 2**24  # whole numbers up to it are exact in float32
 
 
 class TrialOutcome(NamedTuple):
-    """Of the pairs (0, 1), (0, 2), ..., (1, 2), ... of techniques.
+    """The tests of the pairs (0, 1), (0, 2), ..., (1, 2), ... of techniques.
 
     Attributes:
-        differences: of the first's value less the second's, (pairs,).
-        ps: two-sided, (pairs,).
-        intervals: 95 % ones of the differences, (pairs, 2); NaN where a resample leaves one undefined.
+        differences: the first's value minus the second's, (pairs,).
+        ps: two-sided p-values, (pairs,).
+        intervals: 95 % intervals of the differences, (pairs, 2); NaN if a resample leaves the metric undefined.
     """
 
     differences: np.ndarray
@@ -35,11 +35,11 @@ class TrialOutcome(NamedTuple):
 
 
 def outcome(metric: Metric, statistics: np.ndarray, trials: int) -> TrialOutcome:
-    """What is observed, and what chance does.
+    """Test all pairs of techniques.
 
     Args:
-        metric: with `combine`.
-        statistics: additive ones, (techniques, seeds, examples, k).
+        metric: one with `combine`.
+        statistics: additive statistics, (techniques, seeds, examples, k).
         trials: number of exchanges of a random half of the answers, and of resamples of the examples.
     """
     totals = statistics.sum(axis=2)[..., None]
@@ -61,13 +61,13 @@ def _chances(metric: Metric, totals: np.ndarray, product: "_Product", observed: 
     for sides in draws.sides(product.examples, trials):
         moved = product.sums(sides)
         kept = totals - moved
-        found = []
+        differences = []
         for one in range(len(totals) - 1):
             others = slice(one + 1, None)
             changed = _values(metric, kept[one] + moved[others]) - _values(metric, kept[others] + moved[one])
-            found.append(np.abs(changed))
-        # One that is undefined is not smaller: never a smaller p than the trials allow.
-        smaller += (np.concatenate(found) < np.abs(observed)[:, None] - 1e-12).sum(axis=1)
+            differences.append(np.abs(changed))
+        # An undefined difference counts as large, so that p is never smaller than the trials allow.
+        smaller += (np.concatenate(differences) < np.abs(observed)[:, None] - 1e-12).sum(axis=1)
     return (trials - smaller + 1) / (trials + 1)
 
 
@@ -75,8 +75,8 @@ def _intervals(metric: Metric, product: "_Product", trials: int) -> np.ndarray:
     """Percentiles 2.5 and 97.5 of the differences over resamples that all techniques share, (pairs, 2)."""
     drawn = draws.weights(product.examples, trials)
     values = np.concatenate([_values(metric, product.sums(weights)) for weights in drawn], axis=1)
-    found = [np.percentile(values[one] - values[one + 1 :], [2.5, 97.5], axis=1).T for one in range(len(values) - 1)]
-    return np.concatenate(found)
+    ends = [np.percentile(values[one] - values[one + 1 :], [2.5, 97.5], axis=1).T for one in range(len(values) - 1)]
+    return np.concatenate(ends)
 
 
 def _values(metric: Metric, sums: np.ndarray) -> np.ndarray:
@@ -87,8 +87,8 @@ def _values(metric: Metric, sums: np.ndarray) -> np.ndarray:
 class _Product:
     """Sums over examples of all techniques' statistics; columns that are equal are multiplied once.
 
-    Counts are multiplied one statistic at a time over the examples that have any of it: a class's true positives stand
-    in few. What is no count stays in one product, for its last digits depend on it.
+    Counts are multiplied one statistic at a time over the examples where it is not zero: few examples have a true
+    positive of a class. What is no count is multiplied at once, because its last digits depend on the order of sums.
     """
 
     def __init__(self, statistics: np.ndarray):
@@ -107,10 +107,10 @@ class _Product:
     def sums(self, weights: np.ndarray) -> np.ndarray:
         """(techniques, seeds, k, trials) of weights (trials, examples)."""
         turned = np.ascontiguousarray(weights.T, dtype=self._type)
-        found = np.empty((1 + max(self._place), len(weights)))
+        products = np.empty((1 + max(self._place), len(weights)))
         for part in self._parts:
-            found[part.place] = part.rows @ turned[part.examples]
-        return found[self._place].reshape(self._shape)
+            products[part.place] = part.rows @ turned[part.examples]
+        return products[self._place].reshape(self._shape)
 
 
 class _Share:

@@ -1,4 +1,4 @@
-// Sorting, filtering and live charts. Without it the page says the same: this only adds.
+// Sorting, filtering and live charts. Without scripts the page has the same content.
 "use strict";
 (() => {
   const text = (node) => node.textContent.trim();
@@ -27,7 +27,7 @@
       arrow.className = "arrow";
       arrow.setAttribute("aria-hidden", "true");
       const [title, ...notes] = head.childNodes;
-      title.textContent = text(title); // without the blank before a note, the arrow stays with its title
+      title.textContent = text(title); // without the blank before a note, so that the arrow stays next to its title
       button.append(title, arrow, ...notes);
       head.append(button);
       head.setAttribute("aria-sort", "none");

@@ -81,8 +81,8 @@ class Local:
         job = worker.job
         if isinstance(event, Unwritable):
             raise UserError(
-                f"--out {self._out}: {event.reason}. Mend that and give the same command again: "
-                "finished runs are kept, the interrupted one goes on."
+                f"--out {self._out}: {event.reason}. Correct that and repeat the command: finished runs are "
+                "kept, and the interrupted one continues."
             )
         if isinstance(event, Ended):
             event = self._replace(worker, job, event.code)
@@ -185,7 +185,7 @@ def auto_workers(jobs: int) -> int:
 def _environment(number: int, workers: int) -> dict[str, str]:
     environment = {
         **MEMORY,
-        # A thread that waits for the others gives its core away after 0.5 ms, not 15: beside another process that
+        # A thread that waits for the others yields its core after 0.5 ms, not 15: next to another process that
         # computes, two threads with GNU OpenMP's default took 10 times as long, and as long as this without one.
         **({} if "OMP_WAIT_POLICY" in os.environ else {"GOMP_SPINCOUNT": "10000"}),
         **os.environ,
@@ -220,7 +220,7 @@ def _record_death(job: Job, code: int) -> ResultWritten:
 def _death(code: int) -> str:
     if code == -signal.SIGKILL:
         return (
-            "its process was killed, most likely for want of memory. Use fewer --workers, "
+            "its process was killed, most likely because memory ran out. Use fewer --workers, "
             "a smaller training.micro_batch_size, or a smaller model."
         )
-    return f"its process ended with code {code}; its last words are in the worker's log."
+    return f"its process ended with code {code}; the worker's log shows its last output."

@@ -1,1 +1,1 @@
-"""What a finished run looks at: attention maps over a text's tokens, tuned beside untuned."""
+"""Attention maps of a finished run over a text's tokens: tuned, untuned, and their difference."""

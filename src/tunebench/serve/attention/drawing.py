@@ -1,6 +1,7 @@
-"""Maps as images: one pixel a pair of tokens, its opacity the square root of the weight, on whatever the page is.
+"""Maps as images: one transparent pixel per pair of tokens; its opacity is the square root of the weight.
 
-Ink stands for weights; orange and blue, told apart by colour-blind readers, for more and less attention than untuned.
+Weights are dark. Differences are orange (more attention than untuned) or blue (less), which colour-blind readers can
+distinguish.
 """
 
 import base64
@@ -21,10 +22,10 @@ _GAP = 12  # pixels between two labels at least
 
 
 def picture(values: np.ndarray, signed: bool = False, zoom: int = 1) -> str:
-    """A PNG as a data address: (queries, keys) of weights in 0..1, or of differences in -1..1; NaN is transparent.
+    """A PNG as a data URL: (queries, keys) of weights in 0..1, or of differences in -1..1; NaN is transparent.
 
-    Colour grows with the square root, so that small weights are seen, on one scale for all maps. `zoom` repeats
-    pixels, for programs that would blur them.
+    Opacity is the square root of the value, so that small weights are visible; all maps share one scale. `zoom`
+    repeats pixels, for programs that would blur them.
     """
     strength = np.rint(_LEVELS * np.sqrt(np.minimum(np.abs(np.nan_to_num(values)), 1))).astype(np.uint8)
     levels = np.where(np.nan_to_num(values) < 0, strength + 128, strength).astype(np.uint8)
@@ -39,7 +40,7 @@ def picture(values: np.ndarray, signed: bool = False, zoom: int = 1) -> str:
 
 @dataclass(frozen=True)
 class Scale:
-    """What a colour means: an image, and labels at 0 (left) to 1 (right) of it."""
+    """The legend of the colours: an image, and labels placed from 0 (left) to 1 (right)."""
 
     title: str
     image: str
@@ -56,7 +57,7 @@ def scale(signed: bool) -> Scale:
     values = (-1, -0.5, -0.1, 0, 0.1, 0.5, 1)
     places = [(1 + np.sign(value) * abs(value) ** 0.5) / 2 for value in values]
     labels = [f"{value:+g}".replace("-", _MINUS) if value else "0" for value in values]
-    title = "Difference, tuned less untuned (square-root scale)"
+    title = "Difference, tuned minus untuned (square-root scale)"
     return Scale(title, image, tuple(zip(places, labels, strict=True)))
 
 
@@ -71,14 +72,14 @@ class Label:
 
 @dataclass(frozen=True)
 class Canvas:
-    """Where the parts of a map with labels stand, in pixels.
+    """The layout of a map and its labels, in pixels.
 
     Attributes:
-        left, top: the corner of the map, right of and below its labels.
+        left, top: the upper left corner of the map; its labels are left of it and above.
         width, height: of the map.
         font: size of the labels.
         rows, columns: labels.
-        added: rectangles (x, y, width, height) of virtual tokens.
+        added: (x, y, width, height) of the rectangles that hold virtual tokens.
     """
 
     left: float
@@ -92,7 +93,7 @@ class Canvas:
 
 
 def canvas(queries: Sequence[Token], keys: Sequence[Token]) -> Canvas:
-    """A place for a map of these tokens; of very many only some are named, with their number."""
+    """The layout of a map of these tokens. Of very many tokens only some are labelled, with their position."""
     most = max(len(queries), len(keys))
     cell = 24.0 if most <= 12 else 18.0 if most <= 28 else 13.0 if most <= 96 else max(1.0, 832 / most)
     font = min(12.0, max(cell - 2, 9.0))
@@ -120,6 +121,6 @@ def _short(text: str) -> str:
 
 
 def _runs(tokens: Sequence[Token]) -> list[tuple[int, int]]:
-    """Where virtual tokens begin, and how many there are: one run, or none."""
+    """(first position, number) of the virtual tokens, which are adjacent; empty without any."""
     virtual = [place for place, token in enumerate(tokens) if token.role == "virtual"]
     return [(virtual[0], len(virtual))] if virtual else []

@@ -22,12 +22,12 @@ class Map:
     """Attention of one kind, in all layers and heads.
 
     Attributes:
-        kind: "self" sees the whole text, "masked" what stands before, "cross" what the encoder read.
-        queries: the rows: tokens that attend.
-        keys: the columns: tokens that are attended to.
+        kind: "self" attends to the whole text, "masked" to what precedes, "cross" to the encoder's states.
+        queries: the rows, tokens that attend.
+        keys: the columns, tokens that are attended to.
         tuned: (layers, heads, queries, keys), float32; each row sums to 1.
-        backbone: the same of the backbone without the technique, (layers, heads, its queries, its keys): virtual
-            tokens are none of these.
+        backbone: the same of the backbone without the technique, (layers, heads, its queries, its keys): it has no
+            virtual tokens.
     """
 
     kind: AttentionKind
@@ -38,7 +38,7 @@ class Map:
 
     @cached_property
     def untuned(self) -> np.ndarray:
-        """`backbone` in the shape of `tuned`; NaN where virtual tokens stand."""
+        """`backbone` in the shape of `tuned`; NaN at virtual tokens."""
         wide = np.full_like(self.tuned, np.nan)
         rows, columns = (
             np.flatnonzero([token.role != "virtual" for token in side]) for side in (self.queries, self.keys)
@@ -48,20 +48,20 @@ class Map:
 
     @cached_property
     def difference(self) -> np.ndarray:
-        """Tuned less untuned; NaN where virtual tokens stand."""
+        """Tuned minus untuned; NaN at virtual tokens."""
         return self.tuned - self.untuned
 
 
 @dataclass(frozen=True)
 class Attention:
-    """What a run looks at while it reads a text.
+    """The attention of a run's model, and of its backbone, over one text.
 
     Attributes:
         run: the run's id.
-        text: as it was given; `pair` is the second one, if the task takes two.
-        answer: what follows the text, if the model writes: the run's own answer, or the given target.
-        maps: by kind of attention.
-        computed: how this was computed: model, technique, attention implementation, dtype, cuts, versions.
+        text: as given; `pair` is the second text, if the task takes two.
+        answer: of a model that generates: its own answer to the text, or the given target; else None.
+        maps: one per kind of attention.
+        computed: model, technique, number format, truncation and versions, in words.
     """
 
     run: str
@@ -81,21 +81,22 @@ def attention(
 ) -> Attention:
     """Attention of a finished run's model and of its backbone over a text, per layer and head.
 
-    A model that writes reads its own answer to the text, or `target`. Weights are computed in float32 on the CPU.
+    A model that generates also reads its own answer to the text, or `target`. Weights are computed in float32 on the
+    CPU.
 
     Raises:
-        UserError: as `load_finetuned`; the text is empty or lacks its pair; `target` is empty, or given to a model
-            that writes nothing.
+        UserError: as `load_finetuned`; the text is empty or lacks its pair; `target` is empty, or the model does not
+            generate.
     """
     if not text.strip():
         raise UserError("attention: the text is empty. Give at least one word with --text.")
     if target is not None and not target.strip():
-        raise UserError("attention: the target is empty. Leave --target out: the run then reads its own answer.")
+        raise UserError("attention: the target is empty. Omit --target, and the model reads its own answer.")
     finished = FinishedRun.load(run_dir, models)
     run = finished.run
     if not isinstance(run.entry, Technique):
         raise UserError(
-            f"{finished.folder}: {run.technique} is a baseline without attention. Give a run with a pretrained model."
+            f"{finished.folder}: {run.technique} is a baseline and has no attention. Give a run of a Transformer."
         )
     (example,) = examples_of(run, [text], None if pair is None else [pair], "attention")
     cell, family = finished.cell, finished.cell.family
@@ -105,7 +106,7 @@ def attention(
         kind: run.entry.virtual_tokens(finished.model, family, kind) for kind in tuned
     }
     how = str(base_of(finished.model).config._attn_implementation)
-    finished.forget_model()  # the two of them need not fit in memory at once
+    finished.forget_model()  # two models need not fit in memory at once
     untuned = weights(finished.backbone(), family, asked.batch)
     maps: dict[AttentionKind, Map] = {
         kind: _map(kind, asked, virtual[kind], tuned[kind], untuned[kind]) for kind in tuned
@@ -133,10 +134,10 @@ def _computed(
     virtual: Mapping[AttentionKind, Virtual | None],
     how: str,
 ) -> dict[str, str]:
-    """What a reader of the maps must know, in words."""
+    """How the maps were computed, in words."""
     run = cell.run
     settings = ", ".join(f"{name}={value}" for name, value in run.entry.model_dump(mode="json").items())
-    added = [f"{kind}: {some.count} of a {some.name}" for kind, some in virtual.items() if some is not None]
+    added = [f"{kind}: {some.count} ({some.name})" for kind, some in virtual.items() if some is not None]
     return {
         "Model": f"{run.model} ({cell.family.name})",
         "Technique": f"{run.technique} ({settings or 'no settings'}), seed {run.seed}",
@@ -147,6 +148,6 @@ def _computed(
         "Tokens": asked.length,
         "Virtual tokens": "; ".join(added) or "none",
         "Attention implementation": how.replace("_", " "),
-        "Numbers": "float32 on the CPU, without dropout",
+        "Precision": "float32 on the CPU, without dropout",
         "Libraries": f"transformers {transformers.__version__}",
     }

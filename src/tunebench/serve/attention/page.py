@@ -21,25 +21,25 @@ from tunebench.serve.attention.drawing import picture
 from tunebench.serve.attention.maps import Attention, Map
 
 HEADS_UP_TO = 64
-"""Tokens of a text whose heads are shown one by one; of longer ones the page shows the mean of each layer's heads."""
+"""The page shows every head up to this number of tokens; of longer texts it shows the mean of each layer's heads."""
 
 _TITLES = {"self": "Self-attention", "masked": "Masked self-attention", "cross": "Cross-attention"}
 _MEANINGS = {
-    "self": "Every token reads the whole text.",
-    "masked": "A token reads itself and what stands before it.",
-    "cross": "A token that the decoder read last reads the text that the encoder read.",
+    "self": "Every token attends to the whole text.",
+    "masked": "Every token attends to itself and to the tokens before it.",
+    "cross": "Every token of the decoder attends to the tokens of the encoder.",
 }
-_ZOOM = 8  # of images inside files of their own
+_ZOOM = 8  # of images in SVG files
 
 
 @dataclass(frozen=True)
 class View:
-    """One kind of attention as it is shown.
+    """One kind of attention as the page shows it.
 
     Attributes:
         tokens: queries and keys as JSON.
-        columns: what a layer's maps are: its heads and their mean, or the mean alone.
-        figures: name -> layers of maps, (queries, keys) each: tuned, untuned, difference.
+        columns: the names of a layer's maps: its heads and their mean, or only the mean.
+        figures: tuned, untuned and difference -> per layer its maps, (queries, keys) each.
     """
 
     kind: str
@@ -52,12 +52,12 @@ class View:
 
 
 def write(attention: Attention, folder: Path) -> Path:
-    """Write the page, two figures a kind, the weights and their tokens into a folder, and return the page's path.
+    """Write the page, two figures per kind, the weights and their tokens into a folder, and return the page's path.
 
     Raises:
         UserError: the folder cannot be written.
     """
-    views = [_view(found) for found in attention.maps.values()]
+    views = [_view(shown) for shown in attention.maps.values()]
     environment = _environment()
     files = {"attention.html": html(attention).encode(), "attention.safetensors": _arrays(attention)}
     for view in views:
@@ -75,13 +75,13 @@ def write(attention: Attention, folder: Path) -> Path:
 
 
 def html(attention: Attention) -> str:
-    """One page with everything in it. Every text is escaped, and no script runs but the page's own."""
+    """One self-contained page. Every text is escaped, and only the page's own script may run."""
     template = _environment().get_template("attention.html.j2")
     script = resources.files("tunebench.serve.attention").joinpath("templates/attention.js").read_text("utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return template.render(
         attention=attention,
-        views=[_view(found) for found in attention.maps.values()],
+        views=[_view(shown) for shown in attention.maps.values()],
         picture=picture,
         script=script,
         digest=digest,
@@ -101,41 +101,41 @@ def _environment() -> Environment:
     )
 
 
-def _view(found: Map) -> View:
-    longest = max(sum(token.role != "virtual" for token in side) for side in (found.queries, found.keys))
-    heads = range(found.tuned.shape[1]) if longest <= HEADS_UP_TO else []
+def _view(shown: Map) -> View:
+    longest = max(sum(token.role != "virtual" for token in side) for side in (shown.queries, shown.keys))
+    heads = range(shown.tuned.shape[1]) if longest <= HEADS_UP_TO else []
     figures = {
         name: [[*(layer[head] for head in heads), layer.mean(0)] for layer in values]
-        for name, values in (("tuned", found.tuned), ("untuned", found.untuned), ("difference", found.difference))
+        for name, values in (("tuned", shown.tuned), ("untuned", shown.untuned), ("difference", shown.difference))
     }
     columns = [*(f"head {head + 1}" for head in heads), "mean of heads"]
     return View(
-        found.kind,
-        _TITLES[found.kind],
-        _MEANINGS[found.kind],
-        json.dumps(_tokens(found)),
+        shown.kind,
+        _TITLES[shown.kind],
+        _MEANINGS[shown.kind],
+        json.dumps(_tokens(shown)),
         columns,
         figures,
-        drawing.canvas(found.queries, found.keys),
+        drawing.canvas(shown.queries, shown.keys),
     )
 
 
-def _tokens(found: Map) -> dict[str, list[dict[str, str]]]:
-    return {side: [vars(token) for token in getattr(found, side)] for side in ("queries", "keys")}
+def _tokens(shown: Map) -> dict[str, list[dict[str, str]]]:
+    return {side: [vars(token) for token in getattr(shown, side)] for side in ("queries", "keys")}
 
 
 def _unmoved(maps: Mapping[Any, Map]) -> bool:
-    return all(found.tuned.shape == found.backbone.shape and (found.difference == 0).all() for found in maps.values())
+    return all(one.tuned.shape == one.backbone.shape and (one.difference == 0).all() for one in maps.values())
 
 
 def _arrays(attention: Attention) -> bytes:
-    found = attention.maps.items()
-    tensors = {f"{kind}.tuned": np.ascontiguousarray(one.tuned) for kind, one in found}
-    return save(tensors | {f"{kind}.untuned": np.ascontiguousarray(one.untuned) for kind, one in found})
+    maps = attention.maps.items()
+    tensors = {f"{kind}.tuned": np.ascontiguousarray(one.tuned) for kind, one in maps}
+    return save(tensors | {f"{kind}.untuned": np.ascontiguousarray(one.untuned) for kind, one in maps})
 
 
 def _described(attention: Attention) -> dict[str, Any]:
-    """What the arrays are of, as JSON."""
+    """What the arrays hold, for attention.json."""
     shape = (
         "(layers, heads, queries, keys) of each <kind>.tuned and <kind>.untuned; NaN at virtual tokens of the latter"
     )

@@ -19,7 +19,7 @@ _UNCUT = 1 << 20  # tokens; longer than any text
 
 @dataclass(frozen=True)
 class Token:
-    """One place of a map's rows or columns; `role` is "virtual" where no token of any text stands there."""
+    """One row or column of a map; its `role` is "virtual" if it belongs to no text."""
 
     text: str
     role: Literal["text", "special", "answer", "virtual"] = "text"
@@ -31,10 +31,10 @@ class Read:
 
     Attributes:
         batch: the model's inputs, a batch of one.
-        source: the tokens of the text; in a model without an encoder apart also those of the answer.
-        written: the tokens that a decoder apart reads: a start token and the answer. None where there is none.
-        answer: the answer as text; None where the model writes none.
-        length: how many tokens these are, and what was cut off, in words.
+        source: the tokens of the text; of a decoder-only model also those of the answer.
+        written: the tokens that the decoder of an encoder-decoder reads: a start token and the answer; else None.
+        answer: the answer as text; None if the model does not generate.
+        length: the number of tokens, and what was truncated, in words.
     """
 
     batch: dict[str, Tensor]
@@ -45,15 +45,15 @@ class Read:
 
 
 def read(finished: FinishedRun, example: Example, target: str | None) -> Read:
-    """The text with its answer, where the model writes one: `target`, or what the model writes itself.
+    """The text, and for a model that generates its answer: `target`, or what the model generates itself.
 
     Raises:
-        UserError: a target is given, and the model writes nothing.
+        UserError: a target is given, and the model does not generate.
     """
     objective = finished.objective
     if not isinstance(objective, CausalLm | TextToText):
         if target is not None:
-            raise UserError(f"attention: {objective.name} has no written answer to read. Leave --target out.")
+            raise UserError(f"attention: {objective.name} generates no answer, so it takes no target. Omit --target.")
         return _as_given(objective, example)
     if target is None:
         (answer,), (details,) = finished.answers([example])
@@ -86,42 +86,42 @@ def _with_answer(model: Any, objective: CausalLm | TextToText, example: Example,
         length = f"{_length(full, objective, ids)}; the decoder reads {len(written)}"
         return Read(batch, _tokens(objective, ids), written, answer, length)
     length = _length(full, objective, ids)
-    if ids[-1] == objective.tokenizer.eos_token_id and len(ids) > label:  # a model never reads the end that it writes
+    if ids[-1] == objective.tokenizer.eos_token_id and len(ids) > label:  # a model never reads the end token
         for column in features.inputs[0].values():
             column.pop()
-    length += f", the last {len(ids) - label} the answer's"
+    length += f"; the last {len(ids) - label} are the answer's"
     return Read(objective.collate(features, [0]), _tokens(objective, ids, answer_from=label), None, answer, length)
 
 
 def _tokens(objective: Objective, ids: list[int], answer_from: int | None = None) -> tuple[Token, ...]:
     special = set(objective.tokenizer.all_special_ids)
-    found = []
+    tokens = []
     for place, number in enumerate(ids):
         answered = answer_from is not None and place >= answer_from
-        found.append(
+        tokens.append(
             Token(
                 _shown(objective.tokenizer, number),
                 "special" if number in special else "answer" if answered else "text",
             )
         )
-    return tuple(found)
+    return tuple(tokens)
 
 
 def _shown(tokenizer: Any, number: int) -> str:
-    """A token's text; its name in the vocabulary, where it is blank or only a part of a character."""
+    """A token's text; its vocabulary entry if the text is blank or only part of a character."""
     decoded = tokenizer.decode([number])
     text = decoded.strip() or "↵" * ("\n" in decoded)
     return text if text and "\ufffd" not in text else tokenizer.convert_ids_to_tokens(number)
 
 
 def _uncut(objective: Any) -> Any:
-    """The same objective without a limit."""
+    """The same objective without a length limit."""
     whole = copy.copy(objective)
     whole.max_tokens = _UNCUT
     return whole
 
 
 def _length(uncut: Features, objective: Objective, ids: list[int]) -> str:
-    """How many tokens are read, and of how many."""
+    """How many tokens are read, and how many the text has."""
     count, full = len(ids), uncut.lengths[0]
-    return f"{count}" if full <= count else f"{count} of {full}: cut at the run's limit of {objective.max_tokens}"
+    return f"{count}" if full <= count else f"{count} of {full}, truncated at the run's limit of {objective.max_tokens}"

@@ -1,4 +1,4 @@
-"""Attention weights of one forward pass, by what each attention sees."""
+"""Attention weights of one forward pass, by kind of attention."""
 
 from typing import Any
 
@@ -15,10 +15,10 @@ Weights = dict[AttentionKind, np.ndarray]
 def weights(model: Any, family: Family, batch: dict[str, Tensor]) -> Weights:
     """The attention weights of a model for a batch of one text, computed by the model's own eager function."""
     family.show_attention(model)
-    found: dict[int, Tensor] = {}
+    outputs: dict[int, Tensor] = {}
     kinds = family.attention_kinds(model)
     hooks = [
-        module.register_forward_hook(lambda module, args, output: found.update({id(module): output[-1]}))
+        module.register_forward_hook(lambda module, args, output: outputs.update({id(module): output[-1]}))
         for modules in kinds.values()
         for module in modules
     ]
@@ -28,4 +28,4 @@ def weights(model: Any, family: Family, batch: dict[str, Tensor]) -> Weights:
     finally:
         for hook in hooks:
             hook.remove()
-    return {kind: torch.cat([found[id(m)] for m in modules]).float().numpy() for kind, modules in kinds.items()}
+    return {kind: torch.cat([outputs[id(m)] for m in modules]).float().numpy() for kind, modules in kinds.items()}

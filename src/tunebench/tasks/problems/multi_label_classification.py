@@ -55,14 +55,14 @@ class MultiLabelClassificationTask(TextTask):
             raise ValueError(f"threshold: {self.threshold} is not between 0 and 1. Give a probability, or validation.")
         columns = self._indicators
         if columns and self.labels and set(self.labels) != set(columns):
-            raise ValueError(f"labels: {list(self.labels)} are not the columns {list(columns)}. Leave labels out.")
+            raise ValueError(f"labels: {list(self.labels)} are not the columns {list(columns)}. Remove labels.")
         if self.hidden_label is not None:
-            raise ValueError(f"hidden_label: {self.objective} has none. Leave the split whose labels are withheld out.")
+            raise ValueError(f"hidden_label: {self.objective} has none. Remove the split whose labels are withheld.")
         return self
 
     @property
     def _indicators(self) -> tuple[str, ...]:
-        """The columns of 0 and 1; none where one column holds lists."""
+        """The columns of 0 and 1; empty if one column holds lists."""
         return () if isinstance(self.columns["labels"], str) else self.columns_of("labels")
 
     def labels_in(self, train: pd.DataFrame, place: str) -> tuple[str, ...]:
@@ -110,13 +110,13 @@ class MultiLabelClassificationTask(TextTask):
         """The labels' names, or `none`.
 
         Raises:
-            UserError: a label's name cannot be told from several labels, or from none.
+            UserError: a label's name cannot be distinguished from several labels, or from none.
         """
         for label in labels:
             if "," in label or label.strip().casefold() == NONE:
                 raise UserError(
-                    f"task '{self.name}': a model that writes cannot answer with the label '{label}', because labels "
-                    f"are separated by commas and '{NONE}' means no label. Rename it."
+                    f"task '{self.name}': a model that generates answers cannot use the label '{label}', because "
+                    f"labels are separated by commas and '{NONE}' means no label. Rename it."
                 )
         return super().target_of(example, labels)
 
@@ -125,14 +125,15 @@ class MultiLabelClassificationTask(TextTask):
         return ", ".join(answer) or NONE
 
     def answer_of(self, text: str, labels: Sequence[str]) -> list[str]:
-        """The labels that were written; parts that are no label are left out."""
+        """The labels in a generated answer; parts that are not labels are ignored."""
         return sorted({label for part in text.split(",") if (label := label_of(part, labels)) != NO_LABEL})
 
     def unreadable(self, answers: Sequence[Any], details: Sequence[Any], labels: Sequence[str]) -> str:
-        """How many answers held a part that is no label."""
+        """How many answers contained a part that is not a label."""
         known = (*labels, NONE)
         count = sum(NO_LABEL in [label_of(part, known) for part in row["text"].split(",")] for row in details)
-        return f"{count} of {len(answers)} test answers held a part that is no label; it was ignored." if count else ""
+        text = f"{count} of {len(answers)} test answers contained a part that is not a label; it was ignored."
+        return text if count else ""
 
     def answered(self, text: str, answer: list[str], details: Any, labels: Sequence[str]) -> dict[str, Any]:
         """The labels, and every label's probability, or what was written."""
@@ -146,11 +147,11 @@ def labels_from(probabilities: Sequence[float], labels: Sequence[str], threshold
 
 
 def _listed(value: Any, place: str) -> list[Any]:
-    """A row's labels; an empty field holds none."""
+    """A row's labels; an empty field has none."""
     if value is None or (isinstance(value, float) and np.isnan(value)):
         return []
     if not isinstance(value, str | list | tuple | np.ndarray):
-        raise UserError(f"{place}: the labels {value!r} are no list. Write a list, or words separated by blanks.")
+        raise UserError(f"{place}: the labels {value!r} are not a list. Write a list, or words separated by blanks.")
     return as_list(value, place)
 
 
@@ -160,5 +161,5 @@ def _is_set(value: Any, column: str, place: str) -> bool:
     except (TypeError, ValueError):
         number = float("nan")
     if number not in (0, 1):
-        raise UserError(f"{place}: the column '{column}' holds {value!r}, not 0 or 1. Write 1 where the label applies.")
+        raise UserError(f"{place}: the column '{column}' has {value!r}, not 0 or 1. Write 1 where the label applies.")
     return number == 1

@@ -94,7 +94,7 @@ def _answers(value: Any, context: str, place: str) -> tuple[tuple[str, ...], tup
         try:
             value = json.loads(value)
         except ValueError as error:
-            raise UserError(f"{place}: the answers {value[:60]!r} are no JSON ({error}).") from error
+            raise UserError(f"{place}: the answers {value[:60]!r} are not valid JSON ({error}).") from error
     given = value.get("text") if isinstance(value, dict) else value
     texts = (given,) if isinstance(given, str) else tuple(map(str, as_list(given, place)))
     if not texts or not all(text.strip() for text in texts):
@@ -105,8 +105,8 @@ def _answers(value: Any, context: str, place: str) -> tuple[tuple[str, ...], tup
     if not starts:
         return texts, tuple(context.find(text) for text in texts)
     if len(starts) != len(texts):
-        raise UserError(f"{place}: {len(texts)} answers but {len(starts)} places. Give one answer_start per answer.")
+        raise UserError(f"{place}: {len(texts)} answers but {len(starts)} positions. Give one answer_start per answer.")
     for text, start in zip(texts, starts, strict=True):
         if context[start : start + len(text)] != text:
-            raise UserError(f"{place}: the context does not hold the answer {text[:60]!r} at {start}. Correct the row.")
+            raise UserError(f"{place}: the context lacks the answer {text[:60]!r} at {start}. Correct the row.")
     return texts, tuple(int(start) for start in starts)

@@ -20,7 +20,7 @@ class RegressionTask(TextTask):
 
     Attributes:
         answer: how a score is read off a model that writes: `rank` takes the fifth from 0 to 5 that it finds likeliest,
-            `generate` lets it write; an answer that is no number counts as the score -1.
+            `generate` lets it write; an answer that is not a number counts as the score -1.
     """
 
     form = "score"
@@ -49,16 +49,16 @@ class RegressionTask(TextTask):
         return tuple(f"{STEP * place:.1f}" for place in range(round(HIGHEST / STEP) + 1))
 
     def check_ranked(self, examples: Sequence[TextExample]) -> None:
-        """Raises UserError where a score lies outside that scale."""
+        """Raises UserError if a score is outside that scale."""
         for example in examples:
             if not 0 <= example.label <= HIGHEST:  # type: ignore[operator]
                 raise UserError(
-                    f"the score {example.label} lies outside 0 to {HIGHEST}, and only the fifths between are "
-                    "ranked. Give the task answer: generate, or bring its scores to this scale."
+                    f"the score {example.label} is outside the range 0 to {HIGHEST} that this model ranks in "
+                    "fifths. Give the task answer: generate, or rescale its scores."
                 )
 
     def answer_of(self, text: str, labels: Sequence[str]) -> float:
-        """The number that was written, or NO_NUMBER."""
+        """The generated number, or NO_NUMBER."""
         return score_of(text)
 
     def answered(self, text: str, answer: float, details: Any, labels: Sequence[str]) -> dict[str, Any]:

@@ -24,7 +24,7 @@ class SequenceClassificationTask(TextTask):
     Attributes:
         verbalizer: label -> the word that a model writes for it, where that is not the label's name.
         answer: how a class is read off a model that writes: `rank` takes the label that it finds likeliest, `generate`
-            lets it write; an answer that is no label is wrong, and counted.
+            lets it write; an answer that is not a label is counted as wrong.
     """
 
     form = "class"

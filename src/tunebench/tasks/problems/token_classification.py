@@ -74,5 +74,5 @@ def _sentence(words: Any, row: Any, index: dict[Any, int], place: str) -> Tokens
     if len(tokens) != len(tags):
         raise UserError(f"{place}: {len(tokens)} tokens but {len(tags)} tags. Give one tag for each token.")
     if not tokens:
-        raise UserError(f"{place}: it has no token. Leave the row out.")
+        raise UserError(f"{place}: it has no token. Remove the row.")
     return TokensExample(tuple(map(str, tokens)), tuple(lookup(index, tag, place) for tag in tags))

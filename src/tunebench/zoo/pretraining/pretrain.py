@@ -102,14 +102,14 @@ def _resume(recipe: Recipe, key: str, out: Path) -> Resume:
 def _backbone(recipe: Recipe, folders: Mapping[str, str]) -> tuple[Path, str]:
     """The folder of the backbone to go on from, and its fingerprint."""
     assert recipe.start_from
-    found = checkpoints.find(recipe.start_from, place=folders.get(recipe.start_from))
-    kind = found.config["model_type"]
+    checkpoint = checkpoints.find(recipe.start_from, place=folders.get(recipe.start_from))
+    kind = checkpoint.config["model_type"]
     if kind != recipe.pretraining.family:
         raise UserError(
             f"start_from: {recipe.start_from} is a {kind}, and {recipe.objective} trains a "
             f"{recipe.pretraining.family}. Name one of these."
         )
-    folder, info = checkpoints.fetch(found)
+    folder, info = checkpoints.fetch(checkpoint)
     return folder, info.fingerprint
 
 
@@ -155,9 +155,9 @@ def _tokenizer(
     if kept is None or kept["key"] != key:
         observe(LearningTokenizer())
         paths = [data_root / source.train for source in recipe.texts]
-        learnt = recipe.pretraining.train_tokenizer(lambda: _texts(recipe, data_root, paths), shape.vocabulary)
-        learnt.model_max_length = shape.positions
-        learnt.save_pretrained(folder)
+        tokenizer = recipe.pretraining.train_tokenizer(lambda: _texts(recipe, data_root, paths), shape.vocabulary)
+        tokenizer.model_max_length = shape.positions
+        tokenizer.save_pretrained(folder)
         write_json(folder / "made_from.json", {"key": key})
     return AutoTokenizer.from_pretrained(folder, local_files_only=True), key
 

@@ -1,4 +1,4 @@
-// Choosing a map shows it large in all three figures; pointing at one reads its values off the images' opacity.
+// Selecting a map enlarges it in all three figures; pointing at it reads its values from the opacity of the images.
 "use strict";
 for (const section of document.querySelectorAll("section.kind")) {
   const {queries, keys} = JSON.parse(section.dataset.tokens);
@@ -43,8 +43,8 @@ for (const section of document.querySelectorAll("section.kind")) {
       const column = Math.min(keys.length - 1, Math.max(0, Math.floor((event.clientX - box.left) / box.width * keys.length)));
       const at = row * keys.length + column, [tuned, untuned] = [weight("tuned", at), weight("untuned", at)];
       const added = [queries[row], keys[column]].some((token) => token.role === "virtual");
-      output.textContent = `“${queries[row].text}” (${row + 1}) reads “${keys[column].text}” (${column + 1}): ` +
-        `tuned about ${tuned.toFixed(2)}, ` + (added ? "no such token untuned" : `untuned about ${untuned.toFixed(2)}`);
+      output.textContent = `“${queries[row].text}” (${row + 1}) attends to “${keys[column].text}” (${column + 1}): ` +
+        `tuned about ${tuned.toFixed(2)}, ` + (added ? "the untuned model has no such token" : `untuned about ${untuned.toFixed(2)}`);
     });
     image.addEventListener("pointerleave", () => { output.textContent = ""; });
   }

@@ -10,5 +10,5 @@ from tunebench.zoo.pretraining.objectives.base import PretrainingObjective
 @functools.cache
 def objectives() -> dict[str, PretrainingObjective]:
     """Every pretraining objective by its name."""
-    found: dict[str, type[PretrainingObjective]] = subclasses_in(sys.modules[__name__], PretrainingObjective)
-    return {name: cls() for name, cls in found.items()}
+    classes: dict[str, type[PretrainingObjective]] = subclasses_in(sys.modules[__name__], PretrainingObjective)
+    return {name: cls() for name, cls in classes.items()}

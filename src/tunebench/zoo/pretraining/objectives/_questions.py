@@ -118,8 +118,8 @@ def question(
     answer = tokens[words.starts[start] : words.stops[stop - 1]]
     while len(answer) > 1 and pieces.sign[answer[-1]]:
         answer = answer[:-1]
-    said = "".join(pieces.plain[piece] for piece in answer)
-    asking = pieces.asking["year" if len(said) == len("1066") and said.isdigit() else kind]
+    written = "".join(pieces.plain[piece] for piece in answer)
+    asking = pieces.asking["year" if len(written) == len("1066") and written.isdigit() else kind]
     halves = left + right if rng.random() < 0.5 else right + left
     chosen = np.array(halves, dtype=int)[rng.random(len(halves)) >= _LEFT_OUT * rng.random()]
     stray = rng.random(len(chosen)) * (_STRAY if rng.random() < 0.5 else 0)

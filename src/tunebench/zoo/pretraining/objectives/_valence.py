@@ -89,12 +89,12 @@ def valences(words: Sequence[str], sentences: Sequence[int]) -> list[int]:
         words: in lower case, without punctuation.
         sentences: the number of each word's sentence.
     """
-    found, turned = [], -1
+    judgements, turned = [], -1
     for place, word in enumerate(words):
         if word in _TURNING:
             turned = place
         plain = word if word in GOOD or word in BAD else word.removesuffix("ly")
         value = (plain in GOOD) - (plain in BAD)
         near = 0 <= turned < place <= turned + _REACH and sentences[turned] == sentences[place]
-        found.append(-value if near else value)
-    return found
+        judgements.append(-value if near else value)
+    return judgements

@@ -48,9 +48,9 @@ class SpanCorruption(PretrainingObjective):
         )
         learner.train_from_iterator(texts(), trainer)
         pieces = [tuple(piece) for piece in json.loads(learner.to_str())["model"]["vocab"]]
-        special, learnt = pieces[: len(_SPECIAL)], pieces[len(_SPECIAL) :]
+        special, ordinary = pieces[: len(_SPECIAL)], pieces[len(_SPECIAL) :]
         sentinels = [(f"<extra_id_{index}>", 0.0) for index in reversed(range(SENTINELS))]
-        return T5Tokenizer(vocab=[*special, *in_stable_order(learnt), *sentinels], extra_ids=SENTINELS)
+        return T5Tokenizer(vocab=[*special, *in_stable_order(ordinary), *sentinels], extra_ids=SENTINELS)
 
     def new_model(self, shape: Shape, tokenizer: Any) -> PreTrainedModel:
         """T5 as first published: ReLU, shared embeddings, relative positions."""
