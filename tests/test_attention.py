@@ -301,7 +301,7 @@ def test_every_head_is_shown_up_to_64_tokens_and_the_mean_of_a_layer_beyond() ->
     assert Page(short).count("button") == figures * layers * (heads + 1)
     assert Page(long).count("button") == figures * layers
     assert "the mean of each layer's heads is shown" not in short
-    assert "More than 64 tokens: the mean of each layer's heads is shown" in long
+    assert "The text has more than 64 tokens, so the page shows the mean of each layer's heads" in long
 
 
 def test_virtual_tokens_do_not_count_among_the_64() -> None:

@@ -196,4 +196,4 @@ def test_a_difference_that_the_examples_cannot_show_is_caught(study: Write, tmp_
         write(tmp_path, with_history(done("lora", 0.89), SETTLED, 3), other),
     )
     assert codes(out) == ["too_few_examples"]
-    assert "which is not significant with 200 test examples" in (out / "report.md").read_text()
+    assert "which is not significant with 2,000 test examples" in (out / "report.md").read_text()

@@ -222,7 +222,7 @@ def test_a_model_that_is_not_to_be_had_is_told(
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
 
     assert shell.refusal("run", study, "--out", tmp_path / "out").startswith(
-        "model 'tiny-bert': it is not on this machine and the hub cannot be reached. Give a local folder"
+        "model 'tiny-bert': it is not on this machine, and the hub cannot be reached. Give a local folder"
     )
 
 

@@ -364,7 +364,7 @@ def test_an_unknown_ending_is_told_with_the_known_ones(tmp_path: Path) -> None:
     path.write_text("x")
 
     assert refusal(own(path)) == (
-        f"task 'own': {path} is not in a supported format. Convert it to .csv, .tsv, .jsonl, .json or .parquet."
+        f"task 'own': {path} is not in a supported format. Use one of .csv, .tsv, .jsonl, .json, .parquet."
     )
 
 
@@ -520,7 +520,7 @@ def test_without_network_and_copy_the_ways_out_are_told(
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
 
     assert refusal(tasks()[name]) == (
-        f"task '{name}': the data set {dataset} is not on this machine and the hub cannot be reached. "
+        f"task '{name}': the data set {dataset} is not on this machine, and the hub cannot be reached. "
         f"Give --data-root DIR with DIR/{folder}/<split>.parquet, or run once with network access."
     )
 

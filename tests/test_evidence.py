@@ -195,7 +195,7 @@ def test_five_sentences_say_what_wins_ties_costs_fails_and_is_doubtful(study: Wr
         "Compared with full, lora needs 10 % of the trainable parameters, 100 % of the tuning time and 100 % of the "
         "saved bytes (medians over 1 cell).",
         "Clearly worse than the best: head in 1 of 1.",
-        "Every figure comes from one seed: intervals do not cover the variation between seeds. Read these notices: "
+        "Every figure comes from one seed: intervals do not cover the variation between seeds. See these notices: "
         "“still rising” (2).",
     ]
 

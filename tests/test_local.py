@@ -71,7 +71,7 @@ def test_a_worker_that_dies_before_its_run_has_a_folder_is_recorded(fake: Callab
     with local.Local(tmp_path, 2) as executor:
         drive(FixedList(jobs), executor, lambda job, event: seen.append((job.run.id, event)))
 
-    reason = "its process ended with code 3; its last words are in the worker's log."
+    reason = "its process ended with code 3; the worker's log shows its last output."
     result = read_result(Path(jobs[0].folder))
     assert isinstance(result, Failed)
     assert result.reason == reason

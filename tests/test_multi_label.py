@@ -103,7 +103,7 @@ def test_labels_in_a_stated_order_are_indexed_in_it_and_answers_are_sorted_by_na
 def test_an_indicator_that_is_not_0_or_1_is_told_with_its_place(value: Any, tmp_path: Path) -> None:
     table = indicators(frame()).astype({"joy": object})
     table.loc[3, "joy"] = value
-    with pytest.raises(UserError, match=r"row 3: the column 'joy' holds .*, not 0 or 1"):
+    with pytest.raises(UserError, match=r"row 3: the column 'joy' has .*, not 0 or 1"):
         load(task(write(tmp_path / "moods.csv", table), columns={"labels": list(LABELS)}))
 
 
@@ -202,7 +202,7 @@ def test_parts_that_are_no_label_are_dropped_and_counted(moods: Path) -> None:
 
 @pytest.mark.parametrize("label", ["sad, lonely", "None"])
 def test_a_label_that_cannot_be_written_is_refused(label: str, moods: Path) -> None:
-    with pytest.raises(UserError, match=f"cannot answer with the label '{label}'"):
+    with pytest.raises(UserError, match=f"cannot use the label '{label}'"):
         task(moods).target_of(TextExample("i feel", ()), ("joy", label))
 
 
@@ -237,7 +237,7 @@ def test_an_encoder_decoder_writes_labels_and_counts_what_is_none(
     done = make(make_run(backbones["t5"], data_root, fields(moods), "full", epochs=1), tmp_path)
     assert "threshold" not in done.summary
     assert set(done.metrics.test) == {"micro_f1", "label_macro_f1", "subset_accuracy"}
-    assert any("a part that is no label" in notice.message for notice in done.notices if notice.code == "unreadable")
+    assert any("a part that is not a label" in notice.message for notice in done.notices if notice.code == "unreadable")
     (answer,) = FinishedRun.load(tmp_path).predict(["i feel happy"])
     assert set(answer["labels"]) <= set(LABELS)
 

@@ -474,7 +474,7 @@ def test_pretraining_learns_and_writes_an_ordinary_folder_with_a_card(name: str,
     assert tokenizer.is_fast
     assert model.get_input_embeddings().weight.shape == (400, 16)
     curve = json.loads((folder / "pretraining.json").read_text())["curve"]
-    if name != "verdicts":  # one word against another: nothing is learnt in so few steps from random weights
+    if name != "verdicts":  # one word against another: nothing is learned in so few steps from random weights
         assert curve[-1]["perplexity"] < 0.8 * curve[0]["perplexity"]
     assert curve[-1]["tokens"] >= 30_000
     card = (folder / "README.md").read_text()

@@ -455,7 +455,7 @@ def test_answers_stand_beside_the_reference_best_technique_first(study: Write) -
 def test_a_folder_without_a_plan_is_refused_with_the_way_out(tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught:
         build(tmp_path)
-    expected = f"{tmp_path}: no study here, plan.json is missing. Give the folder that 'tunebench run' wrote to."
+    expected = f"{tmp_path}: no study here, plan.json is missing. Give an output folder of 'tunebench run'."
     assert str(caught.value) == expected
     assert list(tmp_path.iterdir()) == []
 

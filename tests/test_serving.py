@@ -69,7 +69,7 @@ def test_a_damaged_baseline_is_named(backbones: dict[str, Path], data_root: Path
 def test_a_damaged_model_is_named(backbones: dict[str, Path], data_root: Path, tmp_path: Path) -> None:
     make(make_run(backbones["bert"], data_root, "emotion", "classifier_head"), tmp_path)
     (tmp_path / "best.safetensors").write_bytes(b"no tensors")
-    with pytest.raises(UserError, match=r"these weights cannot be read .* Remove the folder and run the study again"):
+    with pytest.raises(UserError, match=r"the weights cannot be read .* Remove the folder and run the study again"):
         load_finetuned(tmp_path)
 
 
@@ -136,7 +136,7 @@ def test_a_tokenizer_that_outgrows_the_embeddings_is_refused(
     tokenizer = AutoTokenizer.from_pretrained(folder)
     tokenizer.add_tokens(["tunebench"])
     tokenizer.save_pretrained(folder)
-    with pytest.raises(UserError, match=r"its tokenizer has \d+ tokens, its embeddings \d+"):
+    with pytest.raises(UserError, match=r"its tokenizer has \d+ tokens, but its embeddings \d+"):
         make(make_run(folder, data_root, "emotion", "full"), tmp_path / "run")
 
 

@@ -1,4 +1,4 @@
-"""A backbone's card: what it is, what it read, under which licences, and how well it learnt."""
+"""A backbone's card: what it is, what it read, under which licences, and how well it learned."""
 
 from pathlib import Path
 

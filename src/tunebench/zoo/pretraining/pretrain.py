@@ -139,7 +139,7 @@ def _texts(recipe: Recipe, data_root: Path, paths: list[Path]) -> Iterator[str]:
 def _tokenizer(
     recipe: Recipe, data_root: Path, digest: str, out: Path, observe: Observer, start: tuple[Path, str] | None
 ) -> tuple[PreTrainedTokenizerBase, str]:
-    """The recipe's tokenizer, learnt once or that of the backbone gone on from, and a key that says from what."""
+    """The recipe's tokenizer, learned once or that of the backbone gone on from, and a key that says from what."""
     from transformers import AutoTokenizer
 
     if start:

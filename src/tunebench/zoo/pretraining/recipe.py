@@ -114,7 +114,7 @@ class Recipe(Strict):
             if some.length < least:
                 raise ValueError(f"sequences of {some.length} tokens are too short for {self.objective}: {least}.")
         if not any(source.held_out for source in self.texts):
-            raise ValueError("no source names held_out texts: without them nobody knows what was learnt.")
+            raise ValueError("no source names held_out texts: without them nobody knows what was learned.")
         return self
 
     @property

@@ -1,4 +1,4 @@
-"""Heads that copy, grafted onto a T5 that has learnt to guess.
+"""Heads that copy, grafted onto a T5 that has learned to guess.
 
 To answer from a text, a state has to find the place where its own surroundings recur, and to take what stands there: an
 induction head (Olsson et al. 2022, arXiv:2209.11895). Several layers must act together for it, of which none has a
@@ -23,11 +23,11 @@ from torch import Tensor
 from tunebench._util.errors import UserError
 
 _LOUD = 0.2  # of a state's energy: what a grafted head writes
-_FOUND = 1.5  # how much louder what is found is
+_MATCH_GAIN = 1.5  # factor of what a match writes
 _SHARP = 14.0  # the score of a match; chance scores spread by about 2
-_SURE = 20.0  # the same where a token looks for itself
+_SELF_SCORE = 20.0  # the same for a token that looks for itself
 _NEAR = 10.0  # bias of the one distance that a neighbour's head looks at
-_SAID = 0.3  # of an embedding's length: its token in the own part, so that what is written there is said
+_EMBEDDING_SHARE = 0.3  # of an embedding's length: its token in the own part, so that writing there predicts the token
 _OWN, _LEFT, _RIGHT = 0, 2, 3  # heads of the encoder's first layer
 _SAME_LEFT, _SAME_RIGHT = 0, 1  # of its second
 _SPEAKER = 3  # of the decoder's first
@@ -71,7 +71,7 @@ class _Graft:
         self._cross(decoder[1].layer[1], read[-1], written)
         normed = _normed(self.model.shared.weight)
         length = self.model.shared.weight.norm(dim=1).mean()
-        self.model.shared.weight += _SAID * length * (normed @ self.identity.T) / self.size @ self.own.T
+        self.model.shared.weight += _EMBEDDING_SHARE * length * (normed @ self.identity.T) / self.size @ self.own.T
 
     def _states(self) -> tuple[list[Tensor], list[Tensor]]:
         """What encoder and decoder layers leave behind, (texts x tokens, hidden) each."""
@@ -115,7 +115,7 @@ class _Graft:
         attention, bias = layer.SelfAttention, layer.SelfAttention.relative_attention_bias.weight
         bias.zero_()
         loud = (_LOUD * state.pow(2).sum(-1).mean()).sqrt()
-        itself = self.identity * (_SURE**0.5 / self.size) / layer.layer_norm.weight
+        itself = self.identity * (_SELF_SCORE**0.5 / self.size) / layer.layer_norm.weight
         self._set(attention, _OWN, itself, itself)
         for head, distance, part in ((_OWN, 0, self.own), (_LEFT, -1, self.left), (_RIGHT, 1, self.right)):
             if distance:
@@ -132,13 +132,13 @@ class _Graft:
     def _speak(self, layer: Any, state: Tensor) -> None:
         attention = layer.SelfAttention
         attention.relative_attention_bias.weight[:, _SPEAKER] = 0
-        itself = self.identity * (_SURE**0.5 / self.size) / layer.layer_norm.weight
+        itself = self.identity * (_SELF_SCORE**0.5 / self.size) / layer.layer_norm.weight
         self._set(attention, _SPEAKER, itself, itself)
         loud = (_LOUD * state.pow(2).sum(-1).mean()).sqrt()
         self._carry(attention, _SPEAKER, self.identity / self.size / layer.layer_norm.weight, loud * self.own)
 
     def _match(self, layer: Any, state: Tensor, after: Tensor) -> None:
-        loud = _FOUND * (_LOUD * after.pow(2).sum(-1).mean() / 2).sqrt()  # two heads find
+        loud = _MATCH_GAIN * (_LOUD * after.pow(2).sum(-1).mean() / 2).sqrt()  # two heads find
         for head, side in ((_SAME_LEFT, self.left), (_SAME_RIGHT, self.right)):
             alike = self._reader(state, layer.layer_norm, side, _SHARP)
             self._set(layer.SelfAttention, head, alike, alike)
@@ -147,7 +147,7 @@ class _Graft:
             )
 
     def _cross(self, layer: Any, read: Tensor, written: list[Tensor]) -> None:
-        loud = _FOUND * (_LOUD * written[-1].pow(2).sum(-1).mean()).sqrt()
+        loud = _MATCH_GAIN * (_LOUD * written[-1].pow(2).sum(-1).mean()).sqrt()
         last = self.model.encoder.final_layer_norm
         asks = self._reader(written[0], layer.layer_norm, self.own, _SHARP)
         for head, part in ((_ALIGNED, self.own), (_NEXT, self.left)):

@@ -28,7 +28,7 @@ class Shape(Strict):
     heads: int = Field(ge=1)
     intermediate: int = Field(ge=1)
     vocabulary: int = Field(ge=256, le=65_536)
-    positions: int = Field(512, ge=8, description="the longest text in tokens, where positions are learnt")
+    positions: int = Field(512, ge=8, description="the longest text in tokens, where positions are learned")
 
     @model_validator(mode="after")
     def _heads_divide(self) -> Shape:
@@ -69,7 +69,7 @@ class PretrainingObjective(ABC):
 
     @abstractmethod
     def train_tokenizer(self, texts: Callable[[], Iterable[str]], vocabulary: int) -> PreTrainedTokenizerBase:
-        """A tokenizer with `vocabulary` entries, learnt from the texts, which may be read several times.
+        """A tokenizer with `vocabulary` entries, learned from the texts, which may be read several times.
 
         The same texts give the same tokenizer.
         """

@@ -125,7 +125,7 @@ class SpanCorruption(PretrainingObjective):
 
 
 def _quick(model: Any) -> None:
-    """Relative positions are learnt, for which torch's fused attention falls back to its slow float32 form."""
+    """Relative positions are learned, for which torch's fused attention falls back to its slow float32 form."""
     model.set_attn_implementation("eager")
 
 
@@ -139,7 +139,7 @@ def sentinels_and_end(tokenizer: PreTrainedTokenizerBase) -> tuple[int, int]:
 def in_stable_order(pieces: Sequence[tuple[str, float]]) -> list[tuple[str, float]]:
     """Likeliest pieces first, the same from run to run.
 
-    The library orders equally likely pieces, and scores the characters too rare to be learnt, in an order that changes:
+    The library orders equally likely pieces, and scores the characters too rare to be learned in a changing order:
     these characters get one score here, below all others.
     """
     lowest = min(score for piece, score in pieces if len(piece) > 1)
