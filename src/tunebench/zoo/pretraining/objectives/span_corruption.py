@@ -139,7 +139,7 @@ def sentinels_and_end(tokenizer: PreTrainedTokenizerBase) -> tuple[int, int]:
 def in_stable_order(pieces: Sequence[tuple[str, float]]) -> list[tuple[str, float]]:
     """Likeliest pieces first, the same from run to run.
 
-    The library orders equally likely pieces, and scores the characters too rare to be learned in a changing order:
+    The library orders equally likely pieces, and scores characters too rare to be learned, in a changing order:
     these characters get one score here, below all others.
     """
     lowest = min(score for piece, score in pieces if len(piece) > 1)
