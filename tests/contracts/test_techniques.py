@@ -598,8 +598,8 @@ def test_a_prompt_may_begin_as_a_text(backbones: dict[str, Path]) -> None:
     ("settings", "message"),
     [
         ({"type": "VERRA"}, "PEFT has no method 'VERRA'. Did you mean 'VERA'"),
-        ({"type": "VERA", "rank": 3}, "VERA has no field 'rank'. Choose from: auto_mapping"),
-        ({"type": "PROMPT_TUNING"}, "Take prompt_tuning, prefix_tuning or p_tuning_v2"),
+        ({"type": "VERA", "rank": 3}, "VERA has no field 'rank'. Choose from: bias"),
+        ({"type": "PROMPT_TUNING"}, "Use prompt_tuning, prefix_tuning or p_tuning_v2"),
         ({"type": "VERA", "target_modules": ["nothing"]}, "PEFT refuses these settings"),
     ],
 )

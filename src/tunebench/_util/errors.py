@@ -25,3 +25,10 @@ def did_you_mean(value: str, options: Iterable[str]) -> str:
     if close:
         return f"Did you mean '{close[0]}'?"
     return f"Choose from: {', '.join(options)}."
+
+
+def brief(error: BaseException, letters: int = 200) -> str:
+    """What a library's error says, as a part of a line: its first line without the full stop, cut at `letters`."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    said = lines[0].removesuffix(".") if lines else type(error).__name__
+    return said if len(said) <= letters else said[: letters - 1] + "…"

@@ -2,24 +2,37 @@
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ConfigDict, Field
 
-from tunebench._util.errors import UserError, did_you_mean
+from tunebench._util.errors import UserError, brief, did_you_mean
 from tunebench.families.base import Family
-from tunebench.techniques import _peft
+from tunebench.techniques import _idle, _peft
 
 if TYPE_CHECKING:
     from torch import nn
 
 _OURS = ("task_type", "inference_mode", "modules_to_save", "base_model_name_or_path", "revision")
+_OURS += ("peft_type", "auto_mapping", "peft_version")
+_TAKEN_ELSEWHERE = {
+    "ADALORA": "its ranks fall only where the training loop allocates them, as adalora's does. Use adalora",
+    "POLY": "it asks for the number of a task with each text. Use LORA",
+    "SHADOW": "it answers with a second model beside the first one. Use LORA",
+}
+_OTHER_STEPS = (
+    *("eva_config", "corda_config", "lora_ga_config", "kasa_config", "monteclora_config", "arrow_config", "use_asa"),
+    *(("init_lora_weights", method) for method in ("eva", "corda", "lora_ga")),
+)
+"""Fields, or fields with a value, whose method needs data before training, a term of the loss or a call per step."""
 
 
 class Peft(_peft.PeftTechnique):
     """`{name: peft, type: VERA, r: 64}`: the type is PEFT's, and so are all further fields, with PEFT's defaults.
 
-    `target_modules` may name modules, or roles (query, key, value, output, mlp_in, mlp_out). The head trains.
+    `target_modules` may name modules, or roles (query, key, value, output, mlp_in, mlp_out). The head trains. A setting
+    that changes nothing in the model is refused when the study is planned.
     """
 
     model_config = ConfigDict(frozen=True, extra="allow")
@@ -32,33 +45,89 @@ class Peft(_peft.PeftTechnique):
     learning_rate: float = Field(1e-3, gt=0, le=1, description="no one rate suits all methods: set it")
 
     def apply(self, model: nn.Module, family: Family, total_steps: int) -> nn.Module:
-        """A PEFT model around the given one."""
-        from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING as CONFIGS
+        """A PEFT model around the given one.
 
-        known = {str(kind.value): cls for kind, cls in CONFIGS.items()}
-        cls: Any = known.get(self.type.upper())
-        if cls is None:
-            raise UserError(f"peft.type: PEFT has no method '{self.type}'. {did_you_mean(self.type.upper(), known)}")
+        Raises:
+            UserError: PEFT has no such method or field, refuses a setting, or, on the meta device, where studies are
+                planned, makes the same model without it; or the method needs more than its model to be trained.
+        """
+        cls = _method(self.type)
+        options = self._options(cls, model, family)
+        head = family.head_names(model) or None
+
+        def build(base: Any, chosen: dict[str, Any]) -> nn.Module:
+            # copied, as get_peft_model fills a configuration in place
+            return _peft.wrapped(base, cls(**copy.deepcopy(chosen), modules_to_save=head))
+
+        if any(parameter.is_meta for parameter in model.parameters()):
+            self._refuse_idle(model, build, options, self._asked(cls, options))
+        try:
+            return build(model, options)
+        except (TypeError, ValueError) as error:
+            raise self._refused(error) from error
+
+    def _refuse_idle(self, model: nn.Module, build: _idle.Build, options: dict[str, Any], asked: list[str]) -> None:
+        try:
+            idle = _idle.idle_setting(model, build, options, asked)
+        except NotImplementedError as error:
+            why = f"peft.type: {self.type} cannot be planned without the weights ({brief(error)})."
+            raise UserError(why) from error
+        except _idle.REFUSALS as error:
+            raise self._refused(error) from error
+        if idle is not None:
+            raise UserError(f"peft.{idle}: {self.type} is the same model without it. Leave it out, or correct it.")
+
+    def _refused(self, error: Exception) -> UserError:
+        return UserError(f"peft, type {self.type}: PEFT refuses these settings ({brief(error)}).")
+
+    def _options(self, cls: Any, model: nn.Module, family: Family) -> dict[str, Any]:
+        """The settings for PEFT, roles replaced by names of modules."""
         options = dict(self.model_extra or {})
         fields = [name for name in cls.__dataclass_fields__ if name not in _OURS]
-        for name in options:
+        for name, value in options.items():
             if name not in fields:
                 raise UserError(f"peft.{name}: {self.type} has no field '{name}'. {did_you_mean(name, fields)}")
+            if name in _OTHER_STEPS or (name, value) in _OTHER_STEPS:
+                raise UserError(
+                    f"peft.{name}: it asks for data before training, a term of the loss or a call per step, which "
+                    "tunebench does not give. Leave it out."
+                )
         targets = options.get("target_modules")
-        if isinstance(targets, list) and all(target in _peft.ROLES for target in targets):
-            options["target_modules"] = _peft.modules_of(model, family, targets, "peft")
-        if "modules_to_save" not in cls.__dataclass_fields__ or issubclass(cls, _prompt_learning()):
-            raise UserError(
-                f"peft.type: {self.type} trains virtual tokens, which in PEFT shift the labels or the pooled token of "
-                "some families. Use prompt_tuning, prefix_tuning or p_tuning_v2."
-            )
-        try:
-            return _peft.wrapped(model, cls(**options, modules_to_save=family.head_names(model) or None))
-        except (TypeError, ValueError) as error:
-            raise UserError(f"peft, type {self.type}: PEFT refuses these settings ({error}).") from error
+        if isinstance(targets, list) and targets and all(target in _peft.ROLES for target in targets):
+            names = _peft.modules_of(model, family, targets, "peft")
+            if options.get("layers_to_transform") is not None:
+                # PEFT heeds it where a target is the end of a module's name, and ignores it where it is the whole name
+                names = [name.partition(".")[2] for name in names]
+            options["target_modules"] = names
+        return options
+
+    def _asked(self, cls: Any, options: dict[str, Any]) -> list[str]:
+        """The settings that must have an effect: no defaults, and no roles, two of which may be the same module."""
+        defaults = {name: field.default for name, field in cls.__dataclass_fields__.items()}
+        written = self.model_extra or {}
+        return [name for name in options if options[name] == written[name] != defaults[name]]
 
 
-def _prompt_learning() -> type:
+def _method(kind: str) -> Any:
+    """PEFT's configuration class of a method.
+
+    Raises:
+        UserError: there is none, or it cannot be trained here as its name says.
+    """
     from peft.config import PromptLearningConfig
+    from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING as CONFIGS
 
-    return PromptLearningConfig
+    known = {str(name.value): cls for name, cls in CONFIGS.items()}
+    cls: Any = known.get(kind.upper())
+    if cls is None:
+        raise UserError(f"peft.type: PEFT has no method '{kind}'. {did_you_mean(kind.upper(), known)}")
+    if kind.upper() in _TAKEN_ELSEWHERE:
+        raise UserError(f"peft.type {kind}: {_TAKEN_ELSEWHERE[kind.upper()]}.")
+    if issubclass(cls, PromptLearningConfig) or kind.upper() == "ADAPTION_PROMPT":
+        raise UserError(
+            f"peft.type: {kind} trains virtual tokens, which in PEFT shift the labels or the pooled token of "
+            "some families. Use prompt_tuning, prefix_tuning or p_tuning_v2."
+        )
+    if "modules_to_save" not in cls.__dataclass_fields__:
+        raise UserError(f"peft.type: {kind} leaves the head as it was drawn, as PEFT trains none with it. Use LORA.")
+    return cls
