@@ -11,10 +11,10 @@ demo: $(VENV)/installed
 	$(VENV)/bin/tunebench run demo --out $(OUT) --workers auto
 
 test: $(VENV)/installed
-	$(VENV)/bin/python -m pytest -n 2
+	$(VENV)/bin/python -m pytest -n 2 --dist worksteal
 
 test-all: $(VENV)/installed  # also every technique on every cell, which takes an hour
-	$(VENV)/bin/python -m pytest -n 2 -m ""
+	$(VENV)/bin/python -m pytest -n 2 --dist worksteal -m ""
 
 lint: $(VENV)/installed
 	$(VENV)/bin/ruff check .

@@ -10,8 +10,6 @@ from tunebench.tasks.examples import PromptExample, TextExample
 from tunebench.tasks.leakage import Overlap, overlap
 from tunebench.tasks.load import Data
 from tunebench.tasks.problems import problems
-from tunebench.tasks.problems.question_answering import QuestionExample
-from tunebench.tasks.problems.token_classification import TokensExample
 
 LABELS = ("bad", "good")
 NOTHING = Overlap((), (), 0, None)
@@ -39,21 +37,6 @@ def test_test_inputs_in_train_are_counted_even_with_other_case_and_punctuation()
     ((code, message),) = leaks.sentences(4)
     assert code == "test_in_train"
     assert message.startswith("1 of 4 test inputs also occur in the training split, and 1 more")
-
-
-@pytest.mark.parametrize(
-    ("problem", "row"),
-    [
-        ("token_classification", TokensExample(("john", "won"), (1, 0))),
-        ("causal_lm", PromptExample("say it", "no")),
-        ("text_to_text", PromptExample("say it", "no")),
-        ("question_answering", QuestionExample("who won", "john won", ("john",), (0,))),
-        ("sequence_classification", TextExample("a", 1, "b")),
-        ("regression", TextExample("a", 2.5, "b")),
-    ],
-)
-def test_every_kind_of_example_is_looked_at(problem: str, row: Any) -> None:
-    assert looked([row], [row], problem).exact == (0,)
 
 
 def test_a_pair_is_the_same_only_where_both_texts_are() -> None:

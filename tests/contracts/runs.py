@@ -36,7 +36,7 @@ def posed(kind: str, task: str) -> str:
     return objective
 
 
-TRAINING = {"epochs": 2, "batch_size": 8, "precision": "float32", "checkpoint_seconds": 0, "patience": 9}
+TRAINING = {"epochs": 2, "batch_size": 8, "precision": "float32", "patience": 9}
 
 
 class LocatedRun(Run):

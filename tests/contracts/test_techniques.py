@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from tests.conftest import KINDS
-from tests.contracts.runs import CELLS, make, make_run, make_until, posed
+from tests.contracts.runs import CELLS, LocatedRun, make, make_run, make_until, posed
 from tunebench import load_finetuned
 from tunebench import techniques as package
 from tunebench._util.errors import UserError
@@ -128,22 +129,34 @@ def applicable(names: list[str]) -> list[tuple[str, str, str]]:
     ]
 
 
-def representative(name: str, task: str, kind: str) -> bool:
+def one_cell(name: str, task: str, kind: str) -> bool:
     """Every technique on one cell, and one technique on every cell."""
     return (kind, task) == ("bert", "emotion") or name == "lora"
 
 
-def with_representatives(cells: list[tuple[str, str, str]]) -> list[Any]:
+def one_task(name: str, task: str, kind: str) -> bool:
+    """Every technique on every family, and one technique on every cell."""
+    return task == "emotion" or name == "lora"
+
+
+def one_family(name: str, task: str, kind: str) -> bool:
+    """Every task of one family; a baseline knows no family."""
+    return kind == "bert" or name == "lead3"
+
+
+def with_representatives(
+    cells: list[tuple[str, str, str]], representative: Callable[..., bool] = one_cell
+) -> list[Any]:
     """The cells as parameters; those that are not representative run in `make test-all` only."""
     return [pytest.param(*cell, marks=[] if representative(*cell) else [pytest.mark.full]) for cell in cells]
 
 
-def on_kinds(names: list[str], first: str, *others: str) -> list[Any]:
-    """Every technique on the first kind, and one on the other ones; the rest runs in `make test-all` only."""
+def on_kinds(names: Sequence[str], first: str, kinds: Sequence[str], everywhere: str = "lora") -> list[Any]:
+    """Every technique on the first kind, and one on all kinds; the rest runs in `make test-all` only."""
     return [
-        pytest.param(name, kind, marks=[] if kind == first or name == "lora" else [pytest.mark.full])
+        pytest.param(name, kind, marks=[] if kind == first or name == everywhere else [pytest.mark.full])
         for name in names
-        for kind in (first, *others)
+        for kind in kinds
     ]
 
 
@@ -169,7 +182,7 @@ def test_what_has_no_meaning_says_why() -> None:
     }
 
 
-@pytest.mark.parametrize(("name", "task", "kind"), applicable(TRAINED))
+@pytest.mark.parametrize(("name", "task", "kind"), with_representatives(applicable(TRAINED), one_task))
 def test_a_technique_trains_exactly_what_it_declares(
     name: str, task: str, kind: str, backbones: dict[str, Path], data_root: Path
 ) -> None:
@@ -217,8 +230,7 @@ def some_batch(objective: str, tokenizer: Any) -> dict[str, torch.Tensor]:
     return batch
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("name", [*TRAINED, "untuned"])
+@pytest.mark.parametrize(("name", "kind"), on_kinds([*TRAINED, "untuned"], "bert", KINDS))
 def test_two_applications_of_one_object_share_no_state(name: str, kind: str, backbones: dict[str, Path]) -> None:
     technique = entry(name)
     assert isinstance(technique, Technique)
@@ -232,26 +244,50 @@ def test_two_applications_of_one_object_share_no_state(name: str, kind: str, bac
     assert technique.model_dump_json() == settings
 
 
+Interrupted = Callable[..., LocatedRun]
+Uncut = Callable[[str, str, str], tuple[Done, Path]]
+
+
+@pytest.fixture(scope="module")
+def interrupted(backbones: dict[str, Path], data_root: Path) -> Interrupted:
+    """Technique, task and family -> a run of three epochs of three steps."""
+    return lambda name, task, kind, **training: make_run(
+        backbones[kind], data_root, task, choice(name), batch_size=32, epochs=3, **training
+    )
+
+
+@pytest.fixture(scope="module")
+def uncut(interrupted: Interrupted, tmp_path_factory: pytest.TempPathFactory) -> Uncut:
+    """Technique, task and family -> the same run without an interruption, and its folder; made once."""
+    made: dict[tuple[str, str, str], tuple[Done, Path]] = {}
+
+    def of(*cell: str) -> tuple[Done, Path]:
+        name, task, kind = cell
+        if (name, task, kind) not in made:
+            folder = tmp_path_factory.mktemp("uncut")
+            made[name, task, kind] = make(interrupted(*cell), folder), folder
+        return made[name, task, kind]
+
+    return of
+
+
 @pytest.mark.parametrize(("name", "task", "kind"), with_representatives(applicable(TRAINED)))
 def test_a_killed_run_resumes_to_the_same_bits_and_answers_as_it_did(
-    name: str, task: str, kind: str, backbones: dict[str, Path], data_root: Path, tmp_path: Path
+    name: str, task: str, kind: str, interrupted: Interrupted, uncut: Uncut, data_root: Path, tmp_path: Path
 ) -> None:
-    run, uncut = (
-        make_run(backbones[kind], data_root, task, choice(name), batch_size=16, checkpoint_seconds=seconds)
-        for seconds in (0, 3600)
-    )
-    whole = make(uncut, tmp_path / "whole")
+    run = interrupted(name, task, kind, checkpoint_seconds=0)
+    whole, folder = uncut(name, task, kind)
 
     def kill(event: Event) -> None:
-        if isinstance(event, Step) and event.step == 9:
+        if isinstance(event, Step) and event.step == 5:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         make(run, tmp_path / "killed", kill)
     events: list[Event] = []
     resumed = make(run, tmp_path / "killed", events.append)
-    assert [(event.epoch, event.step) for event in events if isinstance(event, Resumed)] == [(1, 8)]
-    assert (tmp_path / "killed/best.safetensors").read_bytes() == (tmp_path / "whole/best.safetensors").read_bytes()
+    assert [(event.epoch, event.step) for event in events if isinstance(event, Resumed)] == [(1, 4)]
+    assert (tmp_path / "killed/best.safetensors").read_bytes() == (folder / "best.safetensors").read_bytes()
     assert resumed.metrics == whole.metrics
     assert [epoch.train_loss for epoch in resumed.history] == [epoch.train_loss for epoch in whole.history]
     answers_as_it_did(resumed, tmp_path / "killed", data_root / str(run.task.folder) / "test.parquet")
@@ -259,10 +295,10 @@ def test_a_killed_run_resumes_to_the_same_bits_and_answers_as_it_did(
 
 @pytest.mark.parametrize(("name", "task", "kind"), with_representatives(applicable(TRAINED)))
 def test_a_paused_run_goes_on_as_if_it_had_never_paused(
-    name: str, task: str, kind: str, backbones: dict[str, Path], data_root: Path, tmp_path: Path
+    name: str, task: str, kind: str, interrupted: Interrupted, uncut: Uncut, tmp_path: Path
 ) -> None:
-    run = make_run(backbones[kind], data_root, task, choice(name), batch_size=32, epochs=3, checkpoint_seconds=3600)
-    whole = make(run, tmp_path / "whole")
+    run = interrupted(name, task, kind)
+    whole, straight = uncut(name, task, kind)
     folder = tmp_path / "runs" / run.id
     for epoch in (1, 2):
         events: list[Event] = []
@@ -273,8 +309,8 @@ def test_a_paused_run_goes_on_as_if_it_had_never_paused(
         assert without_seconds(paused.history) == without_seconds(whole.history[:epoch])
         answers_are_those_of_the_epoch(folder, paused)
     ended = make(run, folder)
-    assert (folder / "best.safetensors").read_bytes() == (tmp_path / "whole/best.safetensors").read_bytes()
-    assert (folder / "predictions.jsonl").read_bytes() == (tmp_path / "whole/predictions.jsonl").read_bytes()
+    for file in ("best.safetensors", "predictions.jsonl"):
+        assert (folder / file).read_bytes() == (straight / file).read_bytes()
     assert without_seconds(ended.history) == without_seconds(whole.history)
     assert (ended.metrics, ended.best_epoch, ended.summary) == (whole.metrics, whole.best_epoch, whole.summary)
     assert (ended.cost.steps, ended.cost.train_tokens) == (whole.cost.steps, whole.cost.train_tokens)
@@ -325,7 +361,9 @@ def test_a_run_that_stands_at_its_pause_answers_again(
     assert (tmp_path / "validation.jsonl").read_bytes() == answers
 
 
-@pytest.mark.parametrize(("name", "task", "kind"), applicable(["untuned", *BASELINES]))
+@pytest.mark.parametrize(
+    ("name", "task", "kind"), with_representatives(applicable(["untuned", *BASELINES]), one_family)
+)
 def test_what_needs_no_training_answers_as_it_did(
     name: str, task: str, kind: str, backbones: dict[str, Path], data_root: Path, tmp_path: Path
 ) -> None:
@@ -368,10 +406,10 @@ def by_heart(folder: Path, rows: list[tuple[str, str]]) -> dict[str, Any]:
     for split, path in files.items():
         repeated = rows * 3 if split == "train" else rows
         Path(path).write_text("text,label\n" + "".join(f"i feel {word},{label}\n" for word, label in repeated))
-    return {"objective": "sequence_classification", "data": files}
+    return {"objective": "sequence_classification", "data": files, "metrics": ["accuracy"]}
 
 
-@pytest.mark.parametrize(("name", "kind"), on_kinds(TRAINED, "bert", "gpt2"))
+@pytest.mark.parametrize(("name", "kind"), on_kinds(TRAINED, "bert", ("bert", "gpt2")))
 def test_a_technique_can_learn_eight_examples_by_heart(
     name: str, kind: str, backbones: dict[str, Path], tmp_path: Path
 ) -> None:
@@ -409,7 +447,7 @@ def test_a_technique_can_learn_to_write_eight_answers(name: str, backbones: dict
     assert name in DEAF or done.metrics.test["accuracy"] == 1.0
 
 
-@pytest.mark.parametrize(("name", "kind"), on_kinds([*TRAINED, "untuned"], "bert", "fresh_pooler"))
+@pytest.mark.parametrize(("name", "kind"), on_kinds([*TRAINED, "untuned"], "bert", ("bert", "fresh_pooler")))
 def test_bf16_keeps_trained_weights_and_scores_in_float32(
     name: str, kind: str, backbones: dict[str, Path], data_root: Path, tmp_path: Path
 ) -> None:
@@ -467,7 +505,7 @@ def test_a_state_made_from_other_data_is_ignored(backbones: dict[str, Path], tmp
     rows = [f"i feel {word},{label}" for word, label in (("happy", "joy"), ("gloomy", "sadness")) for _ in range(40)]
     data.write_text("\n".join(["text,label", *rows]))
     task = {"objective": "sequence_classification", "data": str(data)}
-    run = make_run(backbones["bert"], tmp_path, task, "classifier_head")
+    run = make_run(backbones["bert"], tmp_path, task, "classifier_head", checkpoint_seconds=0)
 
     def kill(event: Event) -> None:
         if isinstance(event, Step) and event.step == 5:
@@ -487,9 +525,15 @@ def test_a_state_made_from_other_data_is_ignored(backbones: dict[str, Path], tmp
 # What is particular to one technique ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", FAMILIES)
+VIRTUAL_TOKENS = ("prefix_tuning", "p_tuning_v2", "prompt_tuning")
+
+
 @pytest.mark.parametrize(
-    "name", ["lora", "dora", "adalora", "ia3", "peft", "prefix_tuning", "p_tuning_v2", "prompt_tuning"]
+    ("name", "kind"),
+    [
+        *on_kinds(["lora", "dora", "adalora", "ia3", "peft"], "bert", FAMILIES),
+        *on_kinds(VIRTUAL_TOKENS, "gpt2", FAMILIES, "prefix_tuning"),
+    ],
 )
 def test_an_adapter_that_peft_knows_has_the_same_logits_in_plain_peft(
     name: str, kind: str, backbones: dict[str, Path], data_root: Path, tmp_path: Path
@@ -501,7 +545,7 @@ def test_an_adapter_that_peft_knows_has_the_same_logits_in_plain_peft(
     make(run, tmp_path)
     if not (tmp_path / "adapter").exists():  # PEFT counts positions from the prefix on, also in an encoder
         assert kind in ("bert", "t5", "transformer")
-        assert name in ("prefix_tuning", "p_tuning_v2", "prompt_tuning")
+        assert name in VIRTUAL_TOKENS
         return
     ours, tokenizer = load_finetuned(tmp_path)
     auto = getattr(transformers, families()[kind].auto_classes[posed(kind, "emotion")])
@@ -538,8 +582,9 @@ def test_what_adalora_keeps_goes_on_where_its_weights_are(backbones: dict[str, P
     assert [score.shape for score in scores.ipt.values()] == [score.shape for score in kept.values()]
 
 
-@pytest.mark.parametrize("kind", FAMILIES)
-@pytest.mark.parametrize("name", ["prefix_tuning", "p_tuning_v2", "prompt_tuning", "bottleneck_adapter"])
+@pytest.mark.parametrize(
+    ("name", "kind"), on_kinds([*VIRTUAL_TOKENS, "bottleneck_adapter"], "bert", FAMILIES, "bottleneck_adapter")
+)
 def test_what_no_weight_can_hold_is_not_exported(
     name: str, kind: str, backbones: dict[str, Path], data_root: Path, tmp_path: Path
 ) -> None:
@@ -564,8 +609,7 @@ def test_a_bottleneck_adapter_begins_as_the_identity(kind: str, task: str, backb
             assert torch.equal(model.eval()(**batch).logits, before)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("name", ["prefix_tuning", "p_tuning_v2", "prompt_tuning"])
+@pytest.mark.parametrize(("name", "kind"), on_kinds(VIRTUAL_TOKENS, "gpt2", KINDS, "prefix_tuning"))
 def test_virtual_tokens_change_neither_shape_nor_padding(name: str, kind: str, backbones: dict[str, Path]) -> None:
     family = find(str(backbones[kind])).family
     tokenizer = family.tokenizer(backbones[kind])

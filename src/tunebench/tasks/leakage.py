@@ -1,7 +1,7 @@
 """Data problems that need no model to see: test inputs in train, contradictory labels, labels in the inputs."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from tunebench.tasks.base import Task
@@ -54,10 +54,11 @@ class Overlap:
 def overlap(task: Task, data: Data) -> Overlap:
     """Look for overlap, contradictions and revealed labels in a task's examples."""
     train, test = ([task.input_of(example) for example in data.splits[split]] for split in ("train", "test"))
-    seen, loosely = set(train), {_loose(text) for text in train}
+    seen, loosely, loose = set(train), {_loose(text) for text in train}, [_loose(text) for text in test]
     exact = tuple(n for n, text in enumerate(test) if text in seen)
-    near = tuple(n for n, text in enumerate(test) if text not in seen and _loose(text) in loosely)
-    return Overlap(exact, near, _contradictory(task, data, train), _revealing(task, data.splits["test"], data.labels))
+    near = tuple(n for n, text in enumerate(test) if text not in seen and loose[n] in loosely)
+    revealing = _revealing(task, zip(data.splits["test"], loose, strict=True), data.labels)
+    return Overlap(exact, near, _contradictory(task, data, train), revealing)
 
 
 def _loose(text: str) -> str:
@@ -74,15 +75,14 @@ def _contradictory(task: Task, data: Data, inputs: Sequence[str]) -> int:
     return sum(len(answers[text]) > 1 for text in inputs)
 
 
-def _revealing(task: Task, test: Sequence[Example], labels: Sequence[str]) -> float | None:
+def _revealing(task: Task, test: Iterable[tuple[Example, str]], labels: Sequence[str]) -> float | None:
     """A share if most inputs contain the name of their own label and few that of another one; else None."""
     names = [" ".join(_WORD.findall(label.casefold())) for label in labels]
-    rows = [(example, classes) for example in test if (classes := task.classes_of(example))]
+    rows = [(f" {text} ", classes) for example, text in test if (classes := task.classes_of(example))]
     if not rows or not names or not all(names):
         return None
     own = other = 0
-    for example, classes in rows:
-        text = f" {_loose(task.input_of(example))} "
+    for text, classes in rows:
         contained = [f" {name} " in text for name in names]
         own += any(contained[label] for label in classes)
         other += any(flag for label, flag in enumerate(contained) if label not in classes)

@@ -14,7 +14,12 @@ if TYPE_CHECKING:
 
 
 class CausalLmTask(AfterPrompt):
-    """A response follows an instruction, which may have an input."""
+    """A response follows an instruction, which may have an input.
+
+    Examples:
+        {"instruction": "name a colour", "response": "red"}
+        {"instruction": "name a fruit", "response": "an apple"}
+    """
 
     roles: ClassVar[Mapping[str, str | None]] = {"instruction": "instruction", "input": None, "response": "response"}
     gold = "response"

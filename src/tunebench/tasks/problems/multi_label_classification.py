@@ -32,6 +32,10 @@ class MultiLabelClassificationTask(TextTask):
         threshold: a label belongs to a text from this probability on; `validation`: the one of 0.05, 0.10, ..., 0.95
             that is best for the main metric on the validation split, with the best epoch's weights. Epochs are then
             compared at 0.5. A model that writes its answers has no threshold.
+
+    Examples:
+        {"text": "a tender and happy day", "labels": ["joy", "love"]}
+        {"text": "the bus is late", "labels": []}
     """
 
     roles: ClassVar[Mapping[str, str | None]] = {"text": "text", "pair": None, "labels": "labels"}

@@ -33,6 +33,10 @@ class QuestionAnsweringTask(FromSource, AfterPrompt):
 
     Attributes:
         stride: tokens that two windows over a long context share.
+
+    Examples:
+        {"question": "who won", "context": "maria lopez won the cup", "answers": ["maria lopez"]}
+        {"question": "what is red", "context": "the apple is red", "answers": ["the apple", "apple is red"]}
     """
 
     roles: ClassVar[Mapping[str, str | None]] = {"question": "question", "context": "context", "answers": "answers"}

@@ -21,6 +21,10 @@ class RegressionTask(TextTask):
     Attributes:
         answer: how a score is read off a model that writes: `rank` takes the fifth from 0 to 5 that it finds likeliest,
             `generate` lets it write; an answer that is not a number counts as the score -1.
+
+    Examples:
+        {"text": "i feel happy today", "label": 4.6}
+        {"text": "i feel gloomy today", "label": 0.4}
     """
 
     form = "score"

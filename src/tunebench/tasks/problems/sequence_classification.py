@@ -25,6 +25,10 @@ class SequenceClassificationTask(TextTask):
         verbalizer: label -> the word that a model writes for it, where that is not the label's name.
         answer: how a class is read off a model that writes: `rank` takes the label that it finds likeliest, `generate`
             lets it write; an answer that is not a label is counted as wrong.
+
+    Examples:
+        {"text": "i feel happy today", "label": "joy"}
+        {"text": "i feel gloomy today", "label": "sadness"}
     """
 
     form = "class"

@@ -14,7 +14,12 @@ if TYPE_CHECKING:
 
 
 class TextToTextTask(FromSource, AfterPrompt):
-    """A target text belongs to each source text: a summary, a translation, an answer."""
+    """A target text belongs to each source text: a summary, a translation, an answer.
+
+    Examples:
+        {"source": "the man is reading a book outside", "target": "a man is reading"}
+        {"source": "the dog is eating an apple", "target": "the dog eats"}
+    """
 
     roles: ClassVar[Mapping[str, str | None]] = {"source": "source", "target": "target"}
     gold = "target"

@@ -28,6 +28,10 @@ class TokenClassificationTask(Task):
 
     Attributes:
         label_subwords: whether each sub-word of a word carries its label in the loss, or the first only.
+
+    Examples:
+        {"tokens": ["maria", "visited", "london"], "tags": ["B-PER", "O", "B-LOC"]}
+        {"tokens": ["new", "york", "won"], "tags": ["B-ORG", "I-ORG", "O"]}
     """
 
     roles: ClassVar[Mapping[str, str | None]] = {"tokens": "tokens", "label": "tags"}
