@@ -70,9 +70,9 @@ def technique(name: str, entry: type[Entry], guide: Guide, drawn: bool, results:
             f"```text\n{guide.equations.rstrip()}\n```",
             *(
                 [
-                    "## How many numbers train",
+                    "## Trainable parameters",
                     _counted(guide),
-                    _table(["model", "numbers", "closed form"], _counts(guide)),
+                    _table(["model", "parameters", "closed form"], _counts(guide)),
                 ]
                 if guide.counts
                 else []
@@ -93,7 +93,7 @@ def technique(name: str, entry: type[Entry], guide: Guide, drawn: bool, results:
 def _counted(guide: Guide) -> str:
     given = ", ".join(f"`{name}: {_plain(value)}`" for name, value in guide.example.items())
     what = f"With {given}" if given else "With the defaults"
-    head = "" if any(count.head for count in guide.counts.values()) else ", besides the head"
+    head = "" if any(count.head for count in guide.counts.values()) else ", without the head"
     return (
         f"{what}{head}. `hidden` is the width of the states, `inner` that of the feed-forward network, `layers` the "
         "number of layers (of an encoder-decoder: the encoder's)."
@@ -139,7 +139,7 @@ def _results(results: Sequence[Measured]) -> str:
     if not results:
         return "Not yet measured on real data."
     rows = [[f"[{one.where}](../results/{one.page})", one.value, one.best, one.trained] for one in results]
-    return _table(["cell", "this", "best in this cell", "trained, head included"], rows)
+    return _table(["cell", "this", "best in this cell", "trained parameters, head included"], rows)
 
 
 # What trains, read off the code ---------------------------------------------------------------------------------------

@@ -106,7 +106,7 @@ def test_the_short_form_is_on_the_terminal(capsys: pytest.CaptureFixture[str], m
     out = capsys.readouterr().out
     for part in (
         "h = W x + (alpha / rank)",
-        "294,912 besides the head = 2 * layers * rank",
+        "294,912 without the head = 2 * layers * rank",
         "Use it when:",
         "Avoid it when:",
     ):

@@ -111,7 +111,7 @@ def test_a_scheduler_that_waits_for_nothing_is_a_bug(tmp_path: Path) -> None:
     class Stuck(FixedList):
         finished = False  # type: ignore[assignment]
 
-    with pytest.raises(RuntimeError, match="no job is at work"), InProcess(room=1) as executor:
+    with pytest.raises(RuntimeError, match="no job is running"), InProcess(room=1) as executor:
         drive(Stuck([]), executor, lambda job, event: None)
 
 

@@ -263,7 +263,7 @@ def test_a_written_answer_that_is_no_label_is_counted(
     task = {"name": "sentiment", "answer": "generate", "beams": 2, "max_new_tokens": 5}
     done = make(make_run(backbones["t5"], data_root, task, "untuned"), tmp_path)
     (notice,) = [notice for notice in done.notices if notice.code == "unreadable"]
-    assert notice.message.startswith("36 of 36 test answers were no label")
+    assert notice.message.startswith("36 of 36 test answers are not a valid label")
     assert done.metrics.test == {"accuracy": 0.0, "macro_f1": 0.0}
 
 
@@ -378,7 +378,7 @@ def test_epochs_may_be_compared_on_a_sample_and_greedily_and_the_result_says_so(
     run = make_run(backbones["t5"], data_root, "summarization", "full", validation_rows=12)
     done = make(run, tmp_path / "a")
     (notice,) = [notice for notice in done.notices if notice.code == "comparison"]
-    assert "12 validation examples, answers written with 1 beam." in notice.message
+    assert "12 validation examples, decoded with 1 beam." in notice.message
     whole = make(make_run(backbones["t5"], data_root, "summarization", "full", validation_beams=None), tmp_path / "b")
     assert not [notice for notice in whole.notices if notice.code == "comparison"]
     assert whole.metrics.validation == whole.history[(whole.best_epoch or 1) - 1].validation

@@ -437,7 +437,7 @@ def test_the_papers_shapes_are_counted_offline() -> None:
         (cell,) = planned(model, "from_scratch")
         assert cell.parameters == Parameters(total=count, trainable=count, technique=count, head=0)
     with pytest.raises(
-        UserError, match=r"has no tokenizer\. Give a folder .* or take pocket-transformer, which has both"
+        UserError, match=r"has no tokenizer\. Give a folder .* or use pocket-transformer, which has both"
     ):
         checkpoints.fetch(checkpoints.find("transformer-base"), weights=False)
 

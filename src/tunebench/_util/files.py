@@ -13,7 +13,7 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write beside the target, flush to disk, rename over it. A full disk leaves the old file and no litter."""
+    """Write to a temporary file, flush it, and rename it over the target. A full disk leaves only the old file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:

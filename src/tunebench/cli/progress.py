@@ -101,7 +101,7 @@ class Lines:
 
 
 class Bars:
-    """One bar for each run at work, and one for the study where there is one."""
+    """One bar per running run, and one for the study, if there is one."""
 
     def __init__(self, progress: Progress, runs: int | None = None):
         self._progress = progress

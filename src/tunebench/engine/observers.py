@@ -50,7 +50,7 @@ def seldom(observer: Observer) -> Observer:
 
 @contextmanager
 def tracking(accelerator: Accelerator, name: str, settings: dict[str, Any], observe: Observer) -> Iterator[Observer]:
-    """Adds accelerate's tracker, where one was asked for, to an observer: losses by step, scores by epoch."""
+    """Adds accelerate's tracker, if requested, to an observer: losses by step, scores by epoch."""
     if not accelerator.log_with:
         yield observe
         return

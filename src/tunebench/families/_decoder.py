@@ -22,8 +22,8 @@ class Names:
         tokens: the token embeddings.
         layers: the layers.
         norm: the final norm.
-        positions: the position embeddings, where there are some.
-        dropout: of the embedded text, where there is some.
+        positions: the position embeddings, if any.
+        dropout: of the embedded text, if any.
     """
 
     tokens: str

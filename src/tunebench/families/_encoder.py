@@ -61,7 +61,7 @@ class EncoderFamily(Family):
         return list(getattr(base_of(model).base_model, self.stack).layer)
 
     def stages(self, model: nn.Module) -> list[Stage]:
-        """Embeddings, each layer, and the pooler where there is a pretrained one."""
+        """Embeddings, each layer, and the pooler if it is pretrained."""
         backbone = base_of(model).base_model
         stages = [Stage("embeddings", tuple(self.embeddings(backbone).values()))]
         stages += [Stage(f"layer {index}", (layer,)) for index, layer in enumerate(self.layers(model))]

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class EncoderDecoderFamily(Family):
-    """Two stacks over shared embeddings, and no new head. A cut lies within or above the encoder."""
+    """Two stacks over shared embeddings, and no new head. A cut is within or above the encoder."""
 
     architecture = "encoder-decoder"
     auto_classes: ClassVar[Mapping[str, str]] = {"text_to_text": "AutoModelForSeq2SeqLM"}

@@ -42,7 +42,7 @@ class Split:
     Attributes:
         trunk: inputs -> states (batch, tokens, hidden), or (batch, 1, hidden) where `one_vector`.
         tail: the model's own class and forward, whose lower stages take the states as `inputs_embeds`.
-        one_vector: the tail reads one token only, so that one vector a text is enough.
+        one_vector: the tail reads only one token, so one vector per text is enough.
     """
 
     trunk: Callable[..., Tensor]

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 class DistilBert(EncoderFamily):
     """Embeddings and N layers. The head's own first layer pools the first token.
 
-    The layers take no keys and values from outside, so that the top one cannot be computed for one token only.
+    The layers take no keys and values from outside, so the top layer cannot be computed for one token only.
     """
 
     name = "distilbert"

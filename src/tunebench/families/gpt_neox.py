@@ -12,7 +12,7 @@ class GptNeoX(DecoderFamily):
     """Embeddings, N layers that see earlier tokens only, with rotary positions, and a final norm.
 
     A classifier reads the last real token. One module computes query, key and value; layers rotate their own keys, so
-    that the top one cannot be computed for one token only.
+    the top layer cannot be computed for one token only.
     """
 
     name = "gpt_neox"

@@ -24,10 +24,10 @@ _FEED_FORWARD = ("layer.1.DenseReluDense", "layer.2.DenseReluDense")  # in an en
 
 
 class T5(EncoderDecoderFamily):
-    """An encoder and a decoder over shared embeddings, with learned biases of relative positions and no new head.
+    """An encoder and a decoder over shared embeddings, with learned relative position biases and no new head.
 
     Stages are the embeddings, the encoder's layers (its norm belongs to the last), the decoder's layers, and the
-    decoder's norm with the language-modelling head where that has own weights. A cut lies within or above the encoder.
+    decoder's norm with the language-modelling head where that has its own weights. A cut is within or above the encoder.
     """
 
     name = "t5"

@@ -24,11 +24,11 @@ _BASE = {
 
 
 class OriginalTransformer(EncoderDecoderFamily):
-    """An encoder and a decoder over shared embeddings, with sinusoids for positions and a norm behind each sub-layer.
+    """An encoder and a decoder over shared embeddings, with sinusoidal positions and a norm after each sub-layer.
 
-    Nobody has pretrained one: `pocket-transformer` is shipped as a shape with a tokenizer, which from_scratch trains,
+    No pretrained one exists: `pocket-transformer` is shipped as a shape with a tokenizer, which from_scratch trains,
     and what that run exports can be tuned as any checkpoint can. Stages are the embeddings, the encoder's layers and
-    the decoder's layers. A cut lies within or above the encoder.
+    the decoder's layers. A cut is within or above the encoder.
     """
 
     name = "transformer"

@@ -14,7 +14,7 @@ from transformers import PreTrainedTokenizerBase
 from tunebench.tasks.base import Task
 from tunebench.tasks.examples import Example
 
-IGNORED = -100  # the label that torch's cross entropy leaves out
+IGNORED = -100  # the label that torch's cross entropy ignores
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Features:
     Attributes:
         inputs: the tokenizer's output, one dict of unpadded lists per example.
         labels: one per example; `collate` turns them into the batch's `labels`.
-        truncated: counts of what the token limit cut off, for the result.
+        truncated: counts of truncated inputs and answers by kind, for the result.
         words: for tagging, the position of each word's first sub-word; None where the word was cut off.
         prompts: for generation by a decoder, the prompts' token ids.
         windows: for long contexts, the window that each feature covers.
@@ -55,9 +55,9 @@ class Objective(ABC):
 
     Args:
         task: the task to pose; its fields are the objective's settings.
-        labels: class or tag names; empty where there are none.
+        labels: class or tag names; empty without any.
         tokenizer: the backbone's.
-        max_tokens: longer inputs are cut, and counted.
+        max_tokens: longer inputs are truncated, and counted.
     """
 
     name: ClassVar[str]
@@ -119,7 +119,7 @@ class Objective(ABC):
         """Settle on the validation split what the task leaves open, where `settles`.
 
         Args:
-            details: what `decode` gave beside the answers.
+            details: the second output of `decode`.
             references: the gold answers.
 
         Returns:

@@ -76,7 +76,7 @@ class Task(Strict, ABC):
     """Objective that the task may be posed as, best first -> the task's fields that are its settings."""
     default_metrics: ClassVar[tuple[str, ...]]
     second: ClassVar[str | None] = None
-    """The role that a second text plays when new texts are asked."""
+    """The role of a second text in a new example."""
     second_is_optional: ClassVar[bool] = False
     formats: ClassVar[Mapping[str, Callable[[Path], pd.DataFrame]]] = {}
     """File ending -> reader of a file format that only this problem type has."""
@@ -190,7 +190,7 @@ class Task(Strict, ABC):
 
     @abstractmethod
     def asked(self, text: str, second: str) -> Example:
-        """A new text as an example without an answer; `second` is empty where there is none."""
+        """A new text as an example without an answer; `second` is empty if there is no second text."""
 
     # An example, as a model and as a person read it -------------------------------------------------------------------
 

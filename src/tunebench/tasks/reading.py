@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def texts(frame: pd.DataFrame, column: str | None, place: str) -> list[Any]:
-    """A column's values as texts; None for each row where there is no column.
+    """A column's values as texts; None for each row without a column.
 
     Raises:
         UserError: a row has no value.

@@ -96,8 +96,8 @@ class Written(Task):
         """
         count = sum(answer in (NO_LABEL, NO_NUMBER) for answer in answers)
         text = (
-            f"{count} of {len(answers)} test answers are not a valid label or number. They count as wrong (a score "
-            f"as {NO_NUMBER})."
+            f"{count} of {len(answers)} test answers are not a valid label or number. They count as wrong (in "
+            f"regression as {NO_NUMBER})."
         )
         return text if count else ""
 

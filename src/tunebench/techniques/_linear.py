@@ -24,7 +24,7 @@ class Linear(Predictor):
     """Scores = features x weights + bias.
 
     Args:
-        weights: (outputs, features); one output for regression, else one a class.
+        weights: (outputs, features); one output for regression, else one per class.
         form: what an answer is (see `tasks.base.Task.form`).
     """
 

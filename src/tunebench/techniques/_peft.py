@@ -104,13 +104,13 @@ class PeftTechnique(Trained):
 
 
 class Ranked(PeftTechnique):
-    """One rank for all targets. Apart from `LowRank`, and named after it, so that settings begin with the rank."""
+    """One rank for all targets; a base class of its own, so that the rank is the first setting."""
 
     rank: int = Field(8, ge=1, description="rank of the update; Hu et al. 2021, table 9")
 
 
 class LowRank(PeftTechnique):
-    """What LoRA and its kin have in common."""
+    """What LoRA and its variants share."""
 
     alpha: float = Field(
         16, gt=0, description="scale of the update is alpha / rank; twice the rank, as Hu et al. 2021 for GPT-2"

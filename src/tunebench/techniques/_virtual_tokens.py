@@ -29,8 +29,8 @@ class Prefix(nn.Module):
     Args:
         tokens: how many virtual tokens.
         shape: layers, heads and width of the model's keys and values.
-        source: (hidden, bottleneck) of the two-layer network that makes them of one embedding a virtual token (Li and
-            Liang 2021, section 4.3); None: they are parameters themselves.
+        source: (hidden, bottleneck) of the two-layer network that computes them from one embedding per virtual token
+            (Li and Liang 2021, section 4.3); None: they are parameters themselves.
     """
 
     def __init__(self, tokens: int, shape: tuple[int, int, int], source: tuple[int, int] | None):

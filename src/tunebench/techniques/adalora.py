@@ -20,11 +20,11 @@ _RANKS = "rank_pattern"
 
 
 class Adalora(_peft.LowRank):
-    """W + P diag(E) Q with rank `initial_rank` each; triplets of small importance are set to zero until `target_rank`.
+    """W + P diag(E) Q with rank `initial_rank` each; the least important triplets are zeroed until `target_rank`.
 
-    Zhang et al. 2023, sections 3.1 to 3.3, PEFT's implementation: the budget falls from the initial rank to the target
-    rank, on average over all targets, by a cubic schedule between `warmup` and the last `final` of all steps; P and Q
-    are held near orthogonal by a penalty. The head trains.
+    Zhang et al. 2023, sections 3.1 to 3.3, PEFT's implementation: the budget decreases from the initial to the target
+    rank, on average over all targets, by a cubic schedule between `warmup` and the last `final` of all steps; a penalty
+    keeps P and Q nearly orthogonal. The head trains.
     """
 
     name = "adalora"
@@ -33,8 +33,8 @@ class Adalora(_peft.LowRank):
 
     initial_rank: int = Field(12, ge=1, description="at the start; Zhang et al. 2023, 4: 1.5 times the target")
     target_rank: int = Field(8, ge=1, description="on average at the end")
-    warmup: float = Field(0.1, ge=0, lt=1, description="fraction of all steps before ranks fall")
-    final: float = Field(0.3, ge=0, lt=1, description="fraction of all steps with settled ranks")
+    warmup: float = Field(0.1, ge=0, lt=1, description="fraction of all steps before ranks decrease")
+    final: float = Field(0.3, ge=0, lt=1, description="fraction of all steps with final ranks")
     every: int = Field(1, ge=1, description="steps between two allocations")
     beta1: float = Field(0.85, gt=0, lt=1, description="smoothing of importance; Zhang et al. 2023, appendix")
     beta2: float = Field(0.85, gt=0, lt=1, description="smoothing of its uncertainty; Zhang et al. 2023, appendix")
@@ -92,7 +92,7 @@ class Adalora(_peft.LowRank):
 
     def after_step(self, model: Any, step: int) -> None:
         """Importance is updated, and ranks are allocated."""
-        if self.initial_rank > self.target_rank:  # PEFT fails where there is nothing to take away
+        if self.initial_rank > self.target_rank:  # PEFT fails if there is nothing to prune
             model.base_model.update_and_allocate(step)
 
     def extra_state(self, model: Any) -> dict[str, Tensor]:

@@ -39,10 +39,10 @@ class Virtual:
     """Virtual tokens in an attention map.
 
     Attributes:
-        name: what they are: prefix, prompt.
+        name: prefix or prompt.
         count: how many.
-        before: whether they stand before the text, or after it.
-        query: whether they attend, too, or are only attended to.
+        before: whether they precede the text, or follow it.
+        query: whether they also attend, or are only attended to.
     """
 
     name: str
@@ -97,7 +97,7 @@ class Technique(Entry):
 
 
 class Trained(Technique):
-    """Adapts a pretrained model by gradient descent; one of these that trains nothing is a bug, and fails its run."""
+    """Adapts a pretrained model by gradient descent; a run in which nothing trains fails."""
 
     learning_rate: float = Field(gt=0, le=1, description="peak learning rate of AdamW")
 
@@ -125,7 +125,7 @@ class Trained(Technique):
 
 
 class Baseline(Entry):
-    """Learns from the examples alone, without a pretrained model."""
+    """Learns only from the examples, without a pretrained model."""
 
     @abstractmethod
     def fit(self, train: Sequence[Example], objective: str, labels: Sequence[str], seed: int) -> Predictor:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class ClassifierHead(Trained):
-    """The backbone, its pooler included, stays as pretrained; the head trains.
+    """The backbone, including its pooler, is frozen; only the head trains.
 
     On BERT-base with six labels this is 768 x 6 + 6 = 4,614 parameters.
     """

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Dora(_peft.LowRank, _peft.Ranked):
-    """m (W + (alpha / rank) B A) / ||W + (alpha / rank) B A||, the norm a column's; m, A and B train, and the head.
+    """m (W + (alpha / rank) B A) / ||W + (alpha / rank) B A||, with column norms; m, A, B and the head train.
 
     Liu et al. 2024, section 4.1; PEFT's implementation.
     """

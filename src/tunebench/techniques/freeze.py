@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class Freeze(Trained):
     """Embeddings and the lower N layers stay frozen; the layers above, pooler and head train (Lee et al. 2019).
 
-    In an encoder-decoder the shared embeddings and the encoder stay frozen, or the lower N layers of either stack.
+    In an encoder-decoder the shared embeddings and the encoder stay frozen, or the lower N layers of each stack.
     """
 
     name = "freeze"

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class FromScratch(Trained):
-    """All weights begin at random, drawn from the run's seed as the architecture's own code draws them, and all train.
+    """All weights are initialised at random from the run's seed, by the architecture's own code, and all train.
 
     The gain of full fine-tuning over it is the value of pretraining on a task (Erhan et al. 2010). The checkpoint
     provides configuration and tokenizer; no weight is read.

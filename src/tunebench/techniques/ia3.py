@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Ia3(_peft.PeftTechnique):
-    """Keys, values and the feed-forward network's inner activations are multiplied by trained vectors, ones at first.
+    """Keys, values and the feed-forward network's inner activations are multiplied by trained vectors, initially ones.
 
     Liu et al. 2022, section 3.3; PEFT's implementation. Where one module computes query, key and value (GPT-2), its
     whole output is rescaled. The head trains.

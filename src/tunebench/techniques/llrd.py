@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Llrd(Trained):
-    """All weights train; each layer at `decay` times the rate of the layer above, the head at the full rate.
+    """All weights train; each layer at `decay` times the learning rate of the layer above, the head at the full rate.
 
     Howard and Ruder 2018 (discriminative fine-tuning, section 3.2) with the schedule of Sun et al. 2019, section 5.3.3.
     """

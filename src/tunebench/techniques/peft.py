@@ -29,7 +29,7 @@ _OTHER_STEPS = (
 
 
 class Peft(_peft.PeftTechnique):
-    """`{name: peft, type: VERA, r: 64}`: the type is PEFT's, and so are all further fields, with PEFT's defaults.
+    """`{name: peft, type: VERA, r: 64}`: the type and all further fields are PEFT's, with PEFT's defaults.
 
     `target_modules` may name modules, or roles (query, key, value, output, mlp_in, mlp_out). The head trains. A setting
     that changes nothing in the model is refused when the study is planned.
@@ -42,7 +42,7 @@ class Peft(_peft.PeftTechnique):
     paper = "Mangrulkar et al. 2022, PEFT, https://github.com/huggingface/peft"
 
     type: str = Field(description="PEFT's name of the method: VERA, OFT, BOFT, LOHA, LOKR, FOURIERFT, ...")
-    learning_rate: float = Field(1e-3, gt=0, le=1, description="no one rate suits all methods: set it")
+    learning_rate: float = Field(1e-3, gt=0, le=1, description="no single rate suits all methods: set it")
 
     def apply(self, model: nn.Module, family: Family, total_steps: int) -> nn.Module:
         """A PEFT model around the given one.

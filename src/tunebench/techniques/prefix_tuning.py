@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 class PrefixTuning(_prefix.LayerPrefix):
     """An MLP turns one embedding per virtual token into keys and values of all layers; the backbone is frozen.
 
-    Li and Liang 2021, sections 4.2 and 4.3. The MLP is used in training only; tokens x layers x 2 x hidden numbers and
-    the head are kept.
+    Li and Liang 2021, sections 4.2 and 4.3. The MLP is used in training only; tokens x layers x 2 x hidden parameters
+    and the head are kept.
     """
 
     name = "prefix_tuning"

@@ -17,12 +17,11 @@ if TYPE_CHECKING:
 
 
 class PromptTuning(_prefix.PrefixTechnique):
-    """Soft tokens join the embedded text, and their outputs are dropped again: labels and pooled token stay in place.
+    """Soft tokens join the embedded text, and their outputs are removed, so labels and pooled token keep their places.
 
-    Lester et al. 2021, sections 2 and 3.2. In a decoder they stand before the text. In an encoder they stand after it,
-    so that the text keeps its positions; they carry no position themselves. In an encoder-decoder they stand before the
-    source, and the decoder reads the encoder's states of them, as in the paper. Parameters: tokens x hidden, and the
-    head.
+    Lester et al. 2021, sections 2 and 3.2. In a decoder they precede the text. In an encoder they follow it, so that the
+    text keeps its positions; they have none themselves. In an encoder-decoder they precede the source, and the decoder
+    attends to the encoder's states of them, as in the paper. Parameters: tokens x hidden, and the head.
     """
 
     name = "prompt_tuning"
@@ -36,7 +35,7 @@ class PromptTuning(_prefix.PrefixTechnique):
         "vocabulary",
         description="random: uniform in [-0.5, 0.5]; vocabulary: drawn tokens; text: those of initial_text",
     )
-    initial_text: str | None = Field(None, min_length=1, description="repeated or cut to the prompt's length")
+    initial_text: str | None = Field(None, min_length=1, description="repeated or truncated to the prompt's length")
     learning_rate: float = Field(
         0.02,
         gt=0,

@@ -17,8 +17,8 @@ from tunebench.techniques.base import Baseline, Predictor
 class Tfidf(Baseline):
     """Word 1- and 2-grams with TF-IDF, then logistic or ridge regression (scikit-learn); for tags a CRF (CRFsuite).
 
-    A pair of texts becomes the cosine of its vectors, their absolute difference and their product. Several labels are
-    one logistic regression per label, at the threshold 0.5.
+    A pair of texts becomes the cosine of its vectors, their absolute difference and their product. Any number of
+    labels: one logistic regression per label, with threshold 0.5.
     """
 
     name = "tfidf"

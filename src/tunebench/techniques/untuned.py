@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class Untuned(Technique):
-    """The pretrained backbone under a head drawn at random: where every technique starts."""
+    """The pretrained backbone with a randomly initialised head: the starting point of every technique."""
 
     name = "untuned"
     title = "Untuned model"

@@ -80,7 +80,7 @@ def fetch(checkpoint: Checkpoint, weights: bool = True, download: bool = True) -
     elif not checkpoint.pretrained:
         shipped = [name for name in embedded.backbones() if find(name).family is checkpoint.family]
         raise UserError(
-            f"model '{checkpoint.name}': only its shape is known, so it can be counted but not trained. Give a folder "
+            f"model '{checkpoint.name}': only its shape is known, and it has no tokenizer. Give a folder "
             f"with config.json and a tokenizer (--model {checkpoint.name}=PATH), or use {' or '.join(shipped)}, "
             "which has both."
         )

@@ -1,4 +1,4 @@
-"""`tunebench attention`: what a finished run's model looks at."""
+"""`tunebench attention`: the attention of a finished run's model."""
 
 from pathlib import Path
 from typing import Annotated
@@ -19,7 +19,7 @@ def attention(
     out: Annotated[Path | None, typer.Option(help="output folder; default: attention/<run>")] = None,
     model: Models = None,
 ) -> None:
-    """Show what a finished run's model looks at in a text, by layer and head, before and after tuning.
+    """Show the attention of a finished run's model over a text, by layer and head, before and after tuning.
 
     Writes a page (attention.html), two figures per kind of attention (svg), the weights (attention.safetensors) and
     their tokens (attention.json).

@@ -35,13 +35,13 @@ def _guide(guide: dict[str, Any] | None) -> list[tuple[str, list[str]]]:
     if guide is None:
         return []
     counts = [
-        f"{model:18} {count['trained']:>11,} {'in' if count['head'] else 'besides'} the head = {count['form']}"
+        f"{model:18} {count['trained']:>11,} {'in' if count['head'] else 'without'} the head = {count['form']}"
         for model, count in guide["counts"].items()
     ]
     given = ", ".join(f"{name}={value}" for name, value in guide["example"].items())
     sections = {
         "Equations": guide["equations"].splitlines(),
-        f"Numbers that train, with {given or 'the defaults'}": counts,
+        f"Trainable parameters, with {given or 'the defaults'}": counts,
         "Use it when": [f"- {line}" for line in guide["use"]],
         "Avoid it when": [f"- {line}" for line in guide["leave"]],
     }

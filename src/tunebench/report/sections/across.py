@@ -11,7 +11,7 @@ from tunebench.report.stats.verdicts import verdict
 
 
 def sections(whole: Whole) -> list[Section]:
-    """One table per family, side by side where there is room."""
+    """One table per family, side by side if the page is wide enough."""
     parts = tuple(
         (Heading(family), for_paper(family_table([(one.comparison, one.tests) for one in group])))
         for family, group in whole.families.items()

@@ -34,7 +34,7 @@ def checks(comparison: Comparison, tests: Pairs | None, answers: Mapping[str, An
 
     Args:
         comparison: one model on one task.
-        tests: its paired tests, where there are any.
+        tests: its paired tests, if any.
         answers: by run id.
     """
     findings: list[Finding] = []

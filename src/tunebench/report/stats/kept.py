@@ -26,7 +26,7 @@ class Kept:
         folder: a study's output folder; with None every outcome is computed and none is kept.
 
     Attributes:
-        used: the outcomes that were asked for, by key, as JSON.
+        used: the requested outcomes by key, as JSON.
     """
 
     def __init__(self, folder: Path | None = None):

@@ -70,7 +70,7 @@ class Pairs:
 
 
 def paired(comparison: Comparison, answers: Mapping[str, Answers | None], kept: Kept | None = None) -> Pairs | None:
-    """All pairs of techniques; None where there are no two to be tested.
+    """All pairs of techniques; None if fewer than two can be tested.
 
     Args:
         comparison: with its rows ranked by the main metric.

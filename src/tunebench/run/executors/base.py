@@ -19,7 +19,7 @@ class Executor(Protocol):
         ...
 
     def place(self, job: Job) -> None:
-        """Begin a job; only where there is room."""
+        """Start a job; only if there is room."""
         ...
 
     def wait(self) -> tuple[Job, Event] | None:

@@ -1,4 +1,4 @@
-"""Jobs in worker processes on this machine, each with its log, its share of the cores and, where there are some, a GPU.
+"""Jobs in worker processes on this machine, each with its log, its share of the cores and a GPU, if there are any.
 
 A worker (`run/worker.py`) reads jobs as JSON lines and writes events as JSON lines.
 """

@@ -19,6 +19,6 @@ emotion = SequenceClassificationTask(
     caveats=(
         "Not balanced: joy 33.5 %, surprise 3.6 % of train.",
         "30 training texts carry two different labels, and 11 test texts occur in train with another label: "
-        "no honest method reaches 100 %.",
+        "no method can reach 100 %.",
     ),
 )

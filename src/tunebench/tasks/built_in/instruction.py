@@ -14,7 +14,7 @@ instruction = CausalLmTask(
     licence="CC BY-NC 4.0",
     citation="Taori et al. 2023, Stanford Alpaca, https://github.com/tatsu-lab/stanford_alpaca",
     caveats=(
-        "The set has one split: validation and test are 10 % of it each, drawn with seed 0.",
+        "The data set has one split: validation and test are 10 % of it each, drawn with seed 0.",
         "The answers come from another language model (text-davinci-003), mistakes included.",
         "Perplexities depend on the tokenizer: compare techniques on one model, not models.",
     ),

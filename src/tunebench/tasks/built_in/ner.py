@@ -16,9 +16,9 @@ ner = TokenClassificationTask(
     licence="Reuters news text, research use only under the Reuters/NIST agreement",
     citation="Tjong Kim Sang and De Meulder 2003, https://aclanthology.org/W03-0419",
     caveats=(
-        "The label stands on all sub-words of a word in the loss (`label_subwords`), as in the published BERT cell; "
-        "the score reads the first sub-word, and a word that was cut off counts as predicted O.",
+        "All sub-words of a word carry its label in the loss (`label_subwords`), as in the published BERT cell; the "
+        "score uses the first sub-word, and a truncated word counts as predicted O.",
         "193 validation and 126 test sentences, short score and date lines, occur in train.",
-        "Sentence level: published figures that use the surrounding document stand higher.",
+        "Sentence level: published figures that use the surrounding document are higher.",
     ),
 )

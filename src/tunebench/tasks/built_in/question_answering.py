@@ -19,6 +19,6 @@ question_answering = QuestionAnsweringTask(
     caveats=(
         "The official test set is hidden: the official development set is the test split, validation is 10 % of train.",
         "Validation questions share paragraphs with training questions, test questions do not.",
-        "Training takes the first answer; a test answer counts by the best of all that people gave.",
+        "Training uses the first answer; a test answer is scored against the closest of all reference answers.",
     ),
 )

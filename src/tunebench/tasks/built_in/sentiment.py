@@ -17,8 +17,8 @@ sentiment = SequenceClassificationTask(
     licence="none stated; research use",
     citation="Maas et al. 2011, Learning Word Vectors for Sentiment Analysis, https://aclanthology.org/P11-1015",
     caveats=(
-        "The set has no validation split: it is 10 % of train, drawn with seed 0.",
-        "123 test reviews occur in train as well, with the same label.",
-        "Reviews run up to 2,470 words: the end of a long one is cut, which may hold the verdict.",
+        "The data set has no validation split: 10 % of train, drawn with seed 0, is used.",
+        "123 test reviews also occur in train, with the same label.",
+        "Reviews have up to 2,470 words: the end of a long one, which may contain the verdict, is truncated.",
     ),
 )

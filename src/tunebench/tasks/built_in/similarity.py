@@ -19,6 +19,6 @@ similarity = RegressionTask(
     citation="Cer et al. 2017, SemEval-2017 Task 1, https://aclanthology.org/S17-2001",
     caveats=(
         "GLUE withholds the test scores (-1): then the official validation split is the test split, and 10 % of train, "
-        "drawn with seed 0, are the validation split. A data root whose test split has scores is used as it is.",
+        "drawn with seed 0, are the validation split. A test split with scores under the data root is used unchanged.",
     ),
 )

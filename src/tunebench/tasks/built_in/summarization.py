@@ -19,7 +19,7 @@ summarization = TextToTextTask(
     licence="Apache-2.0 for the compilation; articles are copyright CNN and Daily Mail",
     citation="See et al. 2017, Get To The Point, https://aclanthology.org/P17-1099",
     caveats=(
-        "The highlights were written as teasers: the first three sentences of an article are hard to beat.",
-        "ROUGE-L is over the whole text, ROUGE-Lsum over its sentences: the literature's 'ROUGE-L' is the latter.",
+        "The highlights were written as teasers, so the first three sentences of an article are hard to beat.",
+        "ROUGE-L is computed over the whole text, ROUGE-Lsum over its sentences; 'ROUGE-L' in papers is the latter.",
     ),
 )

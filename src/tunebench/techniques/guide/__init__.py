@@ -1,6 +1,6 @@
-"""What people know of the techniques and the code does not say: equations, counts in closed form, when to use which.
+"""Guides to the techniques: equations, counts in closed form, when to use which.
 
-One YAML file a technique. `tunebench show` prints them, and the pages of `docs/techniques/` are made of them.
+One YAML file per technique. `tunebench show` prints them, and the pages of `docs/techniques/` include them.
 """
 
 import functools
@@ -14,11 +14,13 @@ from tunebench._util.base import Strict
 
 
 class Count(Strict):
-    """How many numbers train on a model, with the technique's defaults."""
+    """The number of trainable parameters of a model, with the technique's defaults."""
 
-    form: str = Field(description="of the technique's settings and the model's shape: hidden, layers, inner, ...")
+    form: str = Field(
+        description="a function of the technique's settings and the model's shape: hidden, layers, inner, ..."
+    )
     trained: int
-    head: bool = Field(False, description="whether these are the head's, which other counts leave out")
+    head: bool = Field(False, description="whether these are the head's, which other counts exclude")
 
 
 class Guide(Strict):
@@ -29,8 +31,8 @@ class Guide(Strict):
         counts: by the name of a model whose shape is known offline.
         use: when to take it.
         leave: when to avoid it.
-        notes: what our own studies say of it, in Markdown, with links from `docs/techniques/`.
-        example: settings for the counts, where some must be given.
+        notes: what our studies measured, in Markdown, with links relative to `docs/techniques/`.
+        example: settings for the counts, if some are required.
     """
 
     equations: str

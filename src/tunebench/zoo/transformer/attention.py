@@ -16,7 +16,7 @@ def scaled_dot_product_attention(
 ) -> tuple[Tensor, Tensor]:
     """Attention(Q, K, V) = softmax(Q K^T / sqrt(d_k)) V (equation 1).
 
-    Each query looks at all keys, and gets the mean of the values weighted by how well it matches their keys. Products
+    Each query attends to all keys, and gets the mean of the values weighted by how well it matches their keys. Products
     of d_k numbers of unit variance have variance d_k: without the root the softmax would be all but one-hot.
 
     Args:
@@ -58,7 +58,7 @@ class MultiHeadAttention(nn.Module):
     def forward(
         self, states: Tensor, memory: Tensor | None, mask: Tensor | None, cache: EncoderDecoderCache | None = None
     ) -> tuple[Tensor, Tensor | None]:
-        """What each state is told by those that it looks at.
+        """The output of each state: a mixture of the states that it attends to.
 
         Args:
             states: (batch, targets, d_model), of which the queries are made.

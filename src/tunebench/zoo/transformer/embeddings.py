@@ -34,7 +34,7 @@ def sinusoids(length: int, d_model: int) -> Tensor:
 
 
 class Positions(nn.Module):
-    """The sinusoids that are added to an embedded text. Nothing is learned, so that no length is too long."""
+    """The sinusoids that are added to an embedded text. They are not learned, so there is no maximum length."""
 
     def __init__(self, d_model: int):
         super().__init__()

@@ -15,7 +15,7 @@ def causal(targets: int, sources: int, device: torch.device) -> Tensor:
 
 
 def padding(attention_mask: Tensor | None) -> Tensor | None:
-    """No one looks at what only fills a batch: (batch, sources) of 0 and 1 to (batch, 1, 1, sources)."""
+    """No token attends to padding: (batch, sources) of 0 and 1 to (batch, 1, 1, sources)."""
     return None if attention_mask is None else attention_mask[:, None, None, :].bool()
 
 

@@ -9,11 +9,11 @@ IGNORED = -100
 def smoothed_cross_entropy(logits: Tensor, labels: Tensor, smoothing: float) -> Tensor:
     """-sum_k q(k) log p(k), where q is 1 - eps for the right token, and eps spread evenly over all V (5.4).
 
-    The model is never asked to be quite sure (Szegedy et al. 2016): a worse perplexity, and better answers.
+    The target is never certain (Szegedy et al. 2016), which worsens perplexity and improves answers.
 
     Args:
         logits: (batch, targets, V).
-        labels: (batch, targets) of token ids; -100 stands where there is none.
+        labels: (batch, targets) of token ids; -100 is ignored.
         smoothing: eps; the paper's is 0.1.
 
     Returns:

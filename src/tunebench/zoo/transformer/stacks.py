@@ -68,7 +68,7 @@ class Encoder(_Stack):
 
 
 class Decoder(_Stack):
-    """Writes the target: each token looks at those before it, and at all of the source."""
+    """Generates the target: each token attends to those before it, and to the whole source."""
 
     def __init__(self, config: TransformerConfig):
         super().__init__(config)
