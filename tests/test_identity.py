@@ -105,12 +105,12 @@ def test_other_data_under_the_same_name_make_every_run_on_them_again(places: Pla
     pending, remarks = pending_runs([UNTUNED, TFIDF], places, out)
 
     assert [one.run for one in pending] == [UNTUNED, TFIDF]
-    assert remarks == ["The data of 'emotion' are not those of 2 finished runs: made again with today's."]
+    assert remarks == ["The data of 'emotion' have changed since 2 finished runs, so these are made again."]
     assert [[notice.code for notice in one.notices] for one in pending] == [["made_again"], ["made_again"]]
     assert (
         pending[0]
         .notices[0]
-        .message.startswith("Made again: the data of 'emotion' are not those of the earlier result (fingerprint ")
+        .message.startswith("Made again: the data of 'emotion' have changed since the earlier result (fingerprint ")
     )
 
 
@@ -124,7 +124,7 @@ def test_other_weights_under_the_same_name_make_again_only_what_reads_them(
     pending, remarks = pending_runs([UNTUNED, TFIDF], places, out)
 
     assert [one.run for one in pending] == [UNTUNED]
-    assert remarks == ["The files of model 'tiny-bert' are not those of one finished run: made again with today's."]
+    assert remarks == ["The files of model 'tiny-bert' have changed since one finished run, so these are made again."]
 
 
 def test_unavailable_data_and_models_leave_a_run_done_with_a_sentence_each(places: Places, out: Path) -> None:

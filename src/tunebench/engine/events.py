@@ -99,7 +99,7 @@ class Ready(Record):
 
 
 class ResultWritten(Record):
-    """A job ended; its result lies in the run's folder."""
+    """A job ended; its result is in the run's folder."""
 
     event: Literal["result"] = "result"
     status: Literal["done", "paused", "failed", "not_applicable"]
@@ -145,7 +145,7 @@ def read_event(line: str) -> Event:
     """An event from its JSON.
 
     Raises:
-        pydantic.ValidationError: the line is no event.
+        pydantic.ValidationError: the line is not an event.
     """
     return _EVENT.validate_json(line)
 

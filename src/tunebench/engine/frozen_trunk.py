@@ -52,7 +52,7 @@ class TrunkCache:
         batch_tokens: int,
         on_batch: Callable[[int, int], None] = lambda done, total: None,
     ) -> Tensor | None:
-        """All states of a split, (tokens, hidden) or (examples, hidden); None where they would exceed the budget.
+        """All states of a split, (tokens, hidden) or (examples, hidden); None if they would exceed the budget.
 
         A damaged entry is computed again. A full disk counts as a budget that is too small.
         """
@@ -118,7 +118,7 @@ def entry_key(trunk: Trunk, features: Features) -> str:
 
 
 def _read(path: Path) -> Tensor | None:
-    """The kept states, memory-mapped; None if there are none or their checksum is wrong."""
+    """The kept states, memory-mapped; None without any, or if their checksum is wrong."""
     if not path.exists():
         return None
     try:

@@ -87,7 +87,7 @@ class Peaks:
 
 
 def environment(device: torch.device, precision: str) -> dict[str, Any]:
-    """What a reader needs to judge the seconds and to repeat the figures."""
+    """What a reader needs to judge the seconds and to reproduce the figures."""
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),

@@ -24,7 +24,7 @@ def to_all(observers: Sequence[Observer]) -> Observer:
 
 
 def event_file(path: Path) -> Observer:
-    """Appends to `events.jsonl`, one JSON object per line; steps and batches are left out."""
+    """Appends to `events.jsonl`, one JSON object per line, without steps and batches."""
 
     def observe(event: Event) -> None:
         if not isinstance(event, Step | BatchDone):

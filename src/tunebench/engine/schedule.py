@@ -1,4 +1,4 @@
-"""How the learning rate moves over a run, as a share of its peak."""
+"""The learning rate over a run, as a share of its peak."""
 
 import math
 from typing import Literal

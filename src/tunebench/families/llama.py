@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 class Llama(DecoderFamily):
     """Embeddings, N layers that see earlier tokens only, with rotary positions, and a final norm.
 
-    A classifier reads the last real token. Layers rotate their own keys, so the top layer cannot be computed for one token
-    only.
+    A classifier reads the last real token. Layers rotate their own keys, so the top layer cannot be computed for one
+    token only.
     """
 
     name = "llama"

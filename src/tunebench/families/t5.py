@@ -27,7 +27,7 @@ class T5(EncoderDecoderFamily):
     """An encoder and a decoder over shared embeddings, with learned relative position biases and no new head.
 
     Stages are the embeddings, the encoder's layers (its norm belongs to the last), the decoder's layers, and the
-    decoder's norm with the language-modelling head where that has its own weights. A cut is within or above the encoder.
+    decoder's norm with the language-modelling head if it has its own weights. A cut is within or above the encoder.
     """
 
     name = "t5"

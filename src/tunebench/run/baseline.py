@@ -1,4 +1,4 @@
-"""The short way of a baseline: fit it on the training examples, predict the test split."""
+"""Runs of baselines: fit on the training examples, predict the test split."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from tunebench.techniques.base import Baseline
 
 
 def fit_baseline(run: Run, baseline: Baseline, examples: Data, folder: Path) -> Outcome:
-    """Fit a baseline, keep it in the run's folder, and predict the test split."""
+    """Fit a baseline, save it in the run's folder, and predict the test split."""
     watch, test = measure.Stopwatch(), examples.splits["test"]
     with watch.time("train"):
         predictor = baseline.fit(examples.splits["train"], run.task.objective, examples.labels, run.seed)

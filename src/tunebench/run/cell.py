@@ -1,4 +1,4 @@
-"""A run's model: which checkpoint, family and objective it takes, why its technique does not apply, how it is built."""
+"""A run's model: its checkpoint, family and objective, why its technique does not apply, and how it is built."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -57,7 +57,7 @@ class Cell:
 
     @property
     def technique(self) -> Technique:
-        """The run's technique, which must be no baseline."""
+        """The run's technique, which must not be a baseline."""
         assert isinstance(self.run.entry, Technique), "a baseline has no model"
         return self.run.entry
 
@@ -83,7 +83,7 @@ class Cell:
         return objectives()[posed](run.task, labels, tokenizer, max_tokens=limit)
 
     def backbone(self, folder: Path, objective: Objective) -> Any:
-        """The pretrained model under a head drawn from the run's seed, or all of it drawn; float32, on the CPU.
+        """The pretrained model with a head drawn from the run's seed, or all of it drawn; float32, on the CPU.
 
         `folder` holds the checkpoint's files.
         """
@@ -93,7 +93,7 @@ class Cell:
             model = self.family.load(folder, objective.name, head)
         else:
             model = self.family.draw(self.checkpoint.config, objective.name, head)
-        model.name_or_path = str(self.checkpoint.folder or self.run.model)  # what PEFT names as the adapter's base
+        model.name_or_path = str(self.checkpoint.folder or self.run.model)  # which PEFT records as the adapter's base
         return model
 
     def build(self, folder: Path, objective: Objective, steps: int) -> Any:

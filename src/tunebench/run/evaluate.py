@@ -1,4 +1,4 @@
-"""How epochs are compared: on which validation examples, and with how many beams answers are written."""
+"""How epochs are compared: on which validation examples, and with how many beams."""
 
 import copy
 from collections.abc import Sequence
@@ -35,7 +35,7 @@ class EpochComparison:
     answers: tuple[list[Any], list[Any]] | None = field(default=None)
 
     def scores(self, cut: Cut, metrics: Sequence[str]) -> dict[str, float | None]:
-        """The validation scores of the model as it stands."""
+        """The validation scores of the current model."""
         self.answers = cut.predict(self.split, self.objective)
         return score(metrics, self.answers[0], self.gold)
 
@@ -48,7 +48,7 @@ def compared_rows(wanted: int | None, there: int) -> list[int]:
 
 
 def with_beams(objective: Objective, beams: int | None) -> Objective:
-    """The objective, or one that writes with fewer beams."""
+    """The objective, or one that decodes with fewer beams."""
     if beams is None or not objective.writes or beams >= objective.beams:
         return objective
     cheaper = copy.copy(objective)

@@ -1,4 +1,4 @@
-"""A study's output folder: held by one command at a time, with the study's text and plan in it."""
+"""A study's output folder, which one command at a time uses, with the study's text and plan in it."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,7 +15,7 @@ from tunebench.study import Run, Study
 
 @contextmanager
 def locked(out: Path) -> Iterator[None]:
-    """Hold an output folder. The lock is the system's: it ends with the process, however that ends.
+    """Lock an output folder. The system releases the lock when the process ends, for whatever reason.
 
     Raises:
         UserError: another process holds it, or the folder cannot be made.
@@ -66,7 +66,7 @@ def write_plan(
 
 
 def planned_in(out: Path) -> tuple[PlannedCell, ...]:
-    """The cells of the plan that an output folder holds already; none where it holds none, or it is damaged.
+    """The cells of the plan in an output folder; empty if it has none, or a damaged one.
 
     Raises:
         UserError: an earlier version wrote it.

@@ -1,4 +1,4 @@
-"""A job: one run, or its next epochs, as an executor is given it and a worker reads it."""
+"""A job: one run, or its next epochs, in the form that executors and workers exchange."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ class Job(Record):
 
     Attributes:
         run: what to make.
-        places: where models and data lie where the job is executed.
+        places: the folders of models and data on the machine that executes the job.
         family: the model's family, for the record of a run that fails before its model is read.
         folder: the run's folder.
         cache: the folder of frozen outputs that runs share.
@@ -32,7 +32,7 @@ class Job(Record):
 
 
 def job_in(out: Path, pending: Pending, places: Places, track: str | None = None) -> Job:
-    """The whole of a pending run as a job in a study's output folder."""
+    """A pending run as a job in a study's output folder."""
     run = pending.run
     return Job(
         run=run,

@@ -13,7 +13,7 @@ VALIDATION = "validation.jsonl"
 
 @dataclass(frozen=True)
 class Pause:
-    """Where a training stands that has not ended."""
+    """The state of a training that has not ended."""
 
     state: train.State
     trunk_seconds: float
@@ -49,7 +49,7 @@ def cost_until_now(
 
 
 def _before(folder: Path, history: list[dict[str, Any]]) -> PausedCost | None:
-    """The cost at the pause; None where there was none, or training began anew since, as on other data."""
+    """The cost at the pause; None without one, or if training has restarted since, as with other data."""
     result = read_result(folder)
     if isinstance(result, Paused) and [epoch.model_dump() for epoch in result.history] == history[: result.epoch]:
         return result.cost

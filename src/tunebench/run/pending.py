@@ -1,4 +1,4 @@
-"""Which runs of a study are to be made: those without a result, and those whose data or model are other ones now."""
+"""Which runs of a study to make: those without a result, and those whose data or model have changed since."""
 
 import fnmatch
 from collections import Counter
@@ -16,7 +16,7 @@ from tunebench.zoo import checkpoints
 
 @dataclass(frozen=True)
 class Pending:
-    """A run that is to be made; `notices` say why, where it had a result."""
+    """A run to make; `notices` say why, if it had a result."""
 
     run: Run
     family: str
@@ -26,14 +26,14 @@ class Pending:
 def pending_runs(
     runs: Sequence[Run], places: Places, out: Path, only: str | None = None
 ) -> tuple[list[Pending], list[str]]:
-    """The chosen runs that are to be made, and what a user must know of the others; torch is not imported.
+    """The chosen runs to make, and remarks on changed or unavailable data and models; torch is not imported.
 
-    A finished run counts as done if its data and its model are those of today, by their fingerprints. Where these are
-    unavailable, nothing says otherwise: it counts as done.
+    A finished run counts as done if the fingerprints of its data and its model have not changed, or if these are
+    unavailable.
 
     Args:
         runs: a study's.
-        places: where its models and data lie.
+        places: the folders of its models and data.
         out: its output folder.
         only: FAMILY/TASK/TECHNIQUE or MODEL/TASK/TECHNIQUE as a shell pattern; None chooses all.
 
@@ -58,13 +58,13 @@ def pending_runs(
 
 
 def costliest_first(pending: Sequence[Pending], cells: Sequence[PlannedCell]) -> list[Pending]:
-    """In the order for side by side: a long run that started last would leave the other workers idle."""
+    """The order for parallel workers: a long run that started last would leave the other workers idle."""
     trained = {(c.model, c.task, c.label): c.parameters.trainable if c.parameters else 0 for c in cells}
     return sorted(pending, key=lambda item: -trained[item.run.model, item.run.task.name, item.run.label])
 
 
 def _families(runs: Sequence[Run], places: Places, out: Path) -> dict[str, str]:
-    """Each model's family; where the model is unavailable, a result of one of its runs says it."""
+    """Each model's family; if the model is unavailable, from a result of one of its runs."""
     families: dict[str, str] = {}
     for run in runs:
         if run.model in families:
@@ -86,7 +86,7 @@ def _matches(run: Run, family: str, pattern: str) -> bool:
 
 
 class _Comparison:
-    """Finished runs against the data and models of today; each fingerprint is computed once."""
+    """Compares finished runs with the current data and models; each fingerprint is computed once."""
 
     def __init__(self, places: Places):
         self._places = places
@@ -95,7 +95,7 @@ class _Comparison:
         self._unavailable: Counter[tuple[str, str]] = Counter()
 
     def differences(self, run: Run, done: Done) -> Iterator[Notice]:
-        """One notice for the data, and one for the model, where they are other ones."""
+        """One notice for changed data, and one for a changed model."""
         today = self._once(run.task.model_dump_json(), lambda: self._data(run))
         yield from self._compared(f"data of '{run.task.name}'", today, done.data.fingerprint)
         entry = run.entry
@@ -107,7 +107,7 @@ class _Comparison:
     def remarks(self) -> list[str]:
         """One sentence for each task or model that has changed or is unavailable."""
         changed = [
-            f"The {what} are not those of {_runs(count)}: made again with today's."
+            f"The {what} have changed since {_runs(count)}, so these are made again."
             for what, count in self._changed.items()
         ]
         unavailable = [
@@ -122,7 +122,7 @@ class _Comparison:
         elif today != recorded:
             self._changed[what] += 1
             text = (
-                f"Made again: the {what} are not those of the earlier result "
+                f"Made again: the {what} have changed since the earlier result "
                 f"(fingerprint {today[:12]}, earlier {recorded[:12]})."
             )
             yield Notice(code="made_again", message=text)

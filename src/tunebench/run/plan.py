@@ -24,8 +24,8 @@ def plan(
 
     Args:
         runs: a study's.
-        places: where its models and data lie.
-        earlier: an earlier plan, whose cells stand in where a model or its data are unavailable now.
+        places: the folders of its models and data.
+        earlier: an earlier plan, whose cells are used if a model or its data are unavailable now.
 
     Raises:
         UserError: a model's shape is unknown here, or a setting does not fit the model.
@@ -72,5 +72,5 @@ def _labels(task: Task, places: Places) -> tuple[str, ...]:
 
 @functools.cache
 def _inferred_labels(task: str, data_root: str | None) -> tuple[str, ...]:
-    """Labels of a task whose list only its data knows; cached by content, as a Task holds dicts and has no hash."""
+    """Labels of a task that only its data contain; cached by content, because a Task is not hashable."""
     return data.load(Task.model_validate_json(task), data_root).labels

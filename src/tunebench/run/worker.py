@@ -32,20 +32,20 @@ def make(job: Job, observe: Observer) -> None:
     """Execute one job and write its result: done, not applicable, or failed with its traceback.
 
     Raises:
-        OSError: the output folder cannot be written; that is no failure of the run.
+        OSError: the output folder cannot be written, which is not a failure of the run.
     """
     folder = Path(job.folder)
     folder.mkdir(parents=True, exist_ok=True)
     write_run(folder, job.run, job.places)
     (folder / "error.txt").unlink(missing_ok=True)
-    if job.notices:  # an earlier result is made again: its figures are not those of the weights that come now
+    if job.notices:  # the earlier result does not describe the weights that are trained now
         (folder / "result.json").unlink(missing_ok=True)
     watched = to_all([event_file(folder / "events.jsonl"), seldom(observe)])
     try:
         result = execute(job, watched)
     except UserError as error:
         result = _failed(job, str(error), str(error))
-    except Exception as error:  # the one border: a failed run is a value, and the study goes on
+    except Exception as error:  # the only place: a failed run is a value, and the study continues
         if isinstance(error, OSError) and error.errno in _NO_ROOM:
             raise
         result = _failed(job, f"{type(error).__name__}: {error}", traceback.format_exc())
@@ -63,14 +63,14 @@ def _failed(job: Job, reason: str, text: str) -> Failed:
 def main() -> None:
     """Execute jobs until standard input ends."""
     border = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(2, 1)  # what a library prints is log, not protocol
+    os.dup2(2, 1)  # output of libraries goes to the log, not into the protocol
     lines: queue.Queue[str] = queue.Queue()
     threading.Thread(target=_listen, args=(sys.stdin, lines), daemon=True).start()
 
     def observe(event: Event) -> None:
         border.write(event.model_dump_json() + "\n")
 
-    gc.freeze()  # what is imported is no garbage, and each run looks for some first: 0.4 s less a run
+    gc.freeze()  # imported modules are never garbage: 0.4 s less per run
     gc.enable()
     observe(Ready())
     while True:
