@@ -20,8 +20,8 @@ class PromptTuning(_prefix.PrefixTechnique):
     """Soft tokens join the embedded text, and their outputs are removed, so labels and pooled token keep their places.
 
     Lester et al. 2021, sections 2 and 3.2. In a decoder they precede the text. In an encoder they follow it, so that
-    the text keeps its positions; they have none themselves. In an encoder-decoder they precede the source, and the decoder
-    attends to the encoder's states of them, as in the paper. Parameters: tokens x hidden, and the head.
+    the text keeps its positions; they have none themselves. In an encoder-decoder they precede the source, and the
+    decoder attends to the encoder's states of them, as in the paper. Parameters: tokens x hidden, and the head.
     """
 
     name = "prompt_tuning"
