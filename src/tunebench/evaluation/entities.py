@@ -9,20 +9,41 @@ from collections.abc import Iterable
 Span = tuple[str, int, int]
 """Type, first and last word."""
 
+_MARKS = {**{mark: mark for mark in "OBIES."}, "U": "S", "L": "E"}
+
 
 def spans(tags: Iterable[str]) -> list[Span]:
-    """The entities of a sentence, in order; tags are those of IOB2, IOBES and their like, well-formed or not."""
+    """The entities of a sentence, in order; tags are those of IOB2, IOBES, BILOU and their like, well-formed or not.
+
+    A tag without a mark, such as ORG, is its own kind: a run of equal ones is an entity.
+    """
     marked: list[Span] = []
     first, before, kind_before = 0, "O", ""
     for place, tag in enumerate([*tags, "O"]):
-        mark, kind = tag[0], tag[1:].split("-", maxsplit=1)[-1] or "_"
+        mark, kind = _parts(tag)
         other = kind != kind_before
-        if before in "ES" or (before in "BI" and mark in "BSO") or (before not in "O." and other):
+        if (
+            before in ("E", "S")
+            or (before in ("B", "I") and mark in ("B", "S", "O"))
+            or (before not in ("O", ".") and other)
+        ):
             marked.append((kind_before, first, place - 1))
-        if mark in "BS" or (before in "ESO" and mark in "EI") or (mark not in "O." and other):
+        if (
+            mark in ("B", "S")
+            or (before in ("E", "S", "O") and mark in ("E", "I"))
+            or (mark not in ("O", ".") and other)
+        ):
             first = place
         before, kind_before = mark, kind
     return marked
+
+
+@functools.cache
+def _parts(tag: str) -> tuple[str, str]:
+    """Mark and kind: ("B", "PER") of B-PER, ("", "ORG") of ORG, which begins with the letter O and is not outside."""
+    if tag[:1] in _MARKS and tag[1:2] in ("", "-"):
+        return _MARKS[tag[:1]], tag[2:] or "_"
+    return "", tag
 
 
 @functools.lru_cache(maxsize=1 << 15)  # sentences: most techniques tag most of them alike

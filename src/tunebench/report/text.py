@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from tunebench._util.words import plural as plural
 from tunebench.evaluation.metrics import METRICS
 
 UNDEFINED = "undefined"
@@ -82,11 +83,6 @@ def inside(title: str) -> str:
     first, _, _ = title.partition(" ")
     ordinary = len(first) > 1 and first.replace("-", "x").isalpha() and first[1:].islower() and first[1] != "-"
     return title[0].lower() + title[1:] if ordinary else title
-
-
-def plural(number: int, noun: str) -> str:
-    """A count with its noun: 1 run, 2 runs."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def metric_title(name: str) -> str:

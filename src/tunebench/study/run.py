@@ -14,7 +14,7 @@ from tunebench._util.files import read_json, write_json
 from tunebench.families import families
 from tunebench.records import SCHEMA, RunInfo
 from tunebench.study.training import Training
-from tunebench.tasks.base import Split, Task
+from tunebench.tasks.base import Split, Splitting, Task
 from tunebench.techniques import techniques
 from tunebench.techniques.base import Entry
 
@@ -84,6 +84,8 @@ class Run(Strict):
         content = {"schema": SCHEMA, **self.model_dump(mode="json", exclude={"label"})}
         for field in ("title", "caveats", "licence", "citation"):
             content["task"].pop(field, None)
+        if self.task.split == Splitting():  # younger than schema 2: where it says nothing, ids stay as they were
+            del content["task"]["split"]
         for field in ("checkpoint_seconds", "cache_gigabytes"):  # when to save and how much to keep
             del content["training"][field]
         digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:8]

@@ -7,8 +7,8 @@ names its problem type, and `Task.model_validate` gives an instance of that clas
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, get_args
 
 from pydantic import Field, ModelWrapValidatorHandler, ValidationError, model_validator
@@ -18,9 +18,12 @@ from tunebench._util.base import Strict
 from tunebench._util.errors import did_you_mean
 from tunebench.evaluation.metrics import METRICS
 from tunebench.tasks.examples import Example
+from tunebench.tasks.reading import class_names
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from tunebench.tasks.files import Table
 
 Split = Literal["train", "validation", "test"]
 SPLITS = get_args(Split)
@@ -29,7 +32,7 @@ EMBEDDED = "embedded"
 """`data` of a built-in task on the small data set that tunebench ships for it."""
 
 # A missing validation split is 10 % of train. A missing test split is the validation split if there is one, else 10 %
-# of the rows. Rows are drawn by a shuffle seeded with 0 and leave the split they come from.
+# of the rows. Rows are drawn by a shuffle seeded with 0 and leave the split they come from. `split` says otherwise.
 CARVED = 0.1
 CARVING_SEED = 0
 
@@ -45,6 +48,45 @@ class HubData(Strict):
     files: str = Field(description="path of a split's parquet files, with {split}")
 
 
+class Splitting(Strict):
+    """How missing splits are carved from train; a split that has its own file is left as it is.
+
+    Attributes:
+        validation: share of the rows, or of the groups.
+        test: share of the rows, or of the groups.
+        seed: of the shuffle; other seeds give repeated splits.
+        folds: so many equal parts of the rows, for cross-validation; one task for each `fold`.
+        fold: the part that is the test split, from 1 to `folds`; a validation file stays the validation split.
+        by: a column, such as author or document: rows with the same value stay in one split.
+    """
+
+    validation: float = Field(CARVED, gt=0, lt=1)
+    test: float = Field(CARVED, gt=0, lt=1)
+    seed: int = Field(CARVING_SEED, ge=0)
+    folds: int | None = Field(None, ge=2)
+    fold: int | None = Field(None, ge=1)
+    by: str | None = None
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if (self.folds is None) != (self.fold is None):
+            raise ValueError("folds and fold belong together. Write folds: 5, fold: 1.")
+        if self.folds is not None and self.fold is not None and self.fold > self.folds:
+            raise ValueError(f"fold: {self.fold} is more than folds: {self.folds}. Give 1 to {self.folds}.")
+        if self.folds is None and self.validation + self.test >= 1:
+            raise ValueError(f"validation {self.validation} and test {self.test} leave no row for train.")
+        return self
+
+
+@dataclass(frozen=True)
+class Converted:
+    """A task's rows in the form that its examples are made from, its stated labels in that form, and what was done."""
+
+    frames: Mapping[Split, pd.DataFrame]
+    labels: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+
 class Task(Strict, ABC):
     """A built-in task, or one made of the user's own files.
 
@@ -55,6 +97,7 @@ class Task(Strict, ABC):
         data: the user's own file, or one file per split; `embedded`: the data set that tunebench ships for the task.
         columns: role -> the column that plays it, or several where the problem type allows it; None: no such column.
         labels: class or tag names in the order of their indices; empty: inferred from the training split.
+        split: how missing splits are carved from train.
         hidden_label: the value that stands where a split's labels are withheld.
         metrics: the first is the main one: it selects the best epoch and ranks.
         max_tokens: longer inputs are cut, and counted.
@@ -64,12 +107,12 @@ class Task(Strict, ABC):
     # What a problem type declares.
     roles: ClassVar[Mapping[str, str | None]]
     """Role -> the column that plays it unless `columns` says otherwise; None: no column unless one is named."""
+    optional: ClassVar[tuple[str, ...]] = ()
+    """Further roles, which a column plays only where `columns` names one."""
     several: ClassVar[tuple[str, ...]] = ()
     """Roles that several columns may play together."""
     gold: ClassVar[str] = "label"
     """The role that holds the reference answer."""
-    typed: ClassVar[tuple[str, ...]] = ()
-    """Roles whose values keep the type that a file gives them (class indices, scores); all others are text."""
     form: ClassVar[str]
     """What an answer is; metrics of the same form are allowed: class, classes, tags, score, likelihoods or text."""
     poses: ClassVar[Mapping[str, tuple[str, ...]]]
@@ -78,8 +121,8 @@ class Task(Strict, ABC):
     second: ClassVar[str | None] = None
     """The role of a second text in a new example."""
     second_is_optional: ClassVar[bool] = False
-    formats: ClassVar[Mapping[str, Callable[[Path], pd.DataFrame]]] = {}
-    """File ending -> reader of a file format that only this problem type has."""
+    formats: ClassVar[Mapping[str, Callable[[str, str], Table]]] = {}
+    """File ending -> reader of a file's text, with its place for messages: formats that only this problem type has."""
 
     name: str
     title: str = ""
@@ -90,6 +133,7 @@ class Task(Strict, ABC):
     data: str | dict[Split, str] | None = None
     columns: dict[str, str | tuple[str, ...] | None] = {}
     labels: tuple[str, ...] = ()
+    split: Splitting = Splitting()
     hidden_label: int | None = None
     metrics: tuple[str, ...] = ()
     max_tokens: int = Field(128, ge=8)
@@ -117,9 +161,11 @@ class Task(Strict, ABC):
         """The values with the problem type's defaults, after checks whose messages name the way out."""
         objective = cls.model_fields["objective"].default
         columns = values.get("columns") or {}
+        if isinstance(columns, dict):  # CoNLL files have numbered columns
+            columns = {role: str(name) if type(name) is int else name for role, name in columns.items()}
         for role, column in columns.items() if isinstance(columns, dict) else ():
-            if role not in cls.roles:
-                raise ValueError(f"columns: {objective} has no role '{role}'. {did_you_mean(str(role), cls.roles)}")
+            if role not in (roles := (*cls.roles, *cls.optional)):
+                raise ValueError(f"columns: {objective} has no role '{role}'. {did_you_mean(str(role), roles)}")
             if isinstance(column, list | tuple) and role not in cls.several:
                 raise ValueError(f"columns: {role} is one column, not {list(column)}. Name one.")
         metrics = values.get("metrics") or cls.default_metrics
@@ -176,16 +222,49 @@ class Task(Strict, ABC):
 
     # From rows to examples --------------------------------------------------------------------------------------------
 
-    def labels_in(self, train: pd.DataFrame, place: str) -> tuple[str, ...]:
-        """Class or tag names in the order of their indices, where the task does not list them."""
-        return ()
-
-    @abstractmethod
-    def examples(self, frame: pd.DataFrame, labels: tuple[str, ...], place: str) -> Sequence[Example]:
-        """A split's rows as examples.
+    def assembled(self, table: Table, place: str) -> Table:
+        """A file's rows as the problem type understands them: sentences of words that stand one per row, for example.
 
         Raises:
-            UserError: a value is missing or malformed, or a label is outside the list; `place` begins the message.
+            UserError: they cannot be understood; `place` begins the message.
+        """
+        return table
+
+    def converted(self, frames: Mapping[Split, pd.DataFrame], place: str) -> Converted:
+        """All rows of all files in the form that `labels_of` and `examples` read.
+
+        Raises:
+            UserError: they cannot be brought to it; `place` begins the message.
+        """
+        return Converted(frames, self.labels)
+
+    def labels_of(self, frame: pd.DataFrame, place: str) -> list[Sequence[str]]:
+        """The labels of each row, as they are written; of a problem type that has none, nothing.
+
+        Raises:
+            UserError: a label is missing or malformed; `place` begins the message.
+        """
+        return [() for _ in range(len(frame))]
+
+    def names(self, written: Iterable[str], place: str) -> tuple[str, ...]:
+        """Class or tag names in the order of their indices, from the training split's labels as written.
+
+        Raises:
+            UserError: there are fewer than two.
+        """
+        return class_names(written, place)
+
+    @abstractmethod
+    def examples(self, frame: pd.DataFrame, classes: Mapping[str, int], place: str) -> Sequence[Example]:
+        """A split's rows as examples.
+
+        Args:
+            frame: cells as they stand in the file: texts, None where empty, lists and dicts of texts.
+            classes: label as written -> class index; empty where the problem type has none.
+            place: begins messages.
+
+        Raises:
+            UserError: a value is missing or malformed, or a label is outside the list.
         """
 
     @abstractmethod

@@ -4,31 +4,22 @@ Missing splits are carved by the rule above `CARVED` in `tasks/base.py`.
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from tunebench._util.errors import UserError, did_you_mean
-from tunebench.tasks.base import CARVED, CARVING_SEED, EMBEDDED, Split, Task
+from tunebench.tasks import splits as split_rules
+from tunebench.tasks.base import EMBEDDED, Split, Task
 from tunebench.tasks.examples import Example
+from tunebench.tasks.files import READERS, Table, packed, read, table_of
+from tunebench.tasks.reading import classes_as_written
 from tunebench.zoo import embedded
 
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 _ALIASES = {"validation": ("validation", "valid", "val", "dev")}
-# pandas would read the texts "None" and "NA" as missing values, and the JSON text "007" as the number 7.
-_AS_WRITTEN: dict[str, Any] = {"keep_default_na": False, "na_values": [""]}
-_JSON_AS_WRITTEN: dict[str, Any] = {"dtype": False, "precise_float": True}
-_READERS: dict[str, Callable[[Path, Any], pd.DataFrame]] = {
-    ".csv": lambda path, texts: pd.read_csv(path, dtype=texts, **_AS_WRITTEN),
-    ".tsv": lambda path, texts: pd.read_csv(path, sep="\t", dtype=texts, **_AS_WRITTEN),
-    ".jsonl": lambda path, texts: pd.read_json(path, lines=True, **_JSON_AS_WRITTEN),
-    ".json": lambda path, texts: pd.read_json(path, **_JSON_AS_WRITTEN),
-    ".parquet": lambda path, texts: pd.read_parquet(path),
-}
 
 
 @dataclass(frozen=True)
@@ -39,13 +30,15 @@ class Data:
         splits: train, validation and test, none empty.
         labels: class or tag names in the order of their indices; empty for regression.
         source: where the rows came from, with the hub's resolved commit.
-        notes: what was carved, limited or replaced.
+        notes: what was converted, carved, limited or replaced.
+        files: rows that each file holds.
     """
 
     splits: dict[Split, list[Example]]
     labels: tuple[str, ...]
     source: str
     notes: tuple[str, ...]
+    files: Mapping[str, int] = field(default_factory=dict)
 
     def fingerprint(self) -> str:
         """SHA-256 over all examples and labels, as used."""
@@ -63,74 +56,120 @@ def load(task: Task, data_root: Path | str | None = None, download: bool = True)
     Raises:
         UserError: a file, column or split is missing, empty or malformed, or a label is outside the list.
     """
-    if task.data == EMBEDDED:
-        frames, source = _embedded(task)
-    elif task.data is not None:
-        frames, source = _own_files(task)
-    elif data_root is not None:
-        frames, source = _data_root(task, Path(data_root))
-    else:
-        frames, source = _hub(task, download)
-    for split, frame in frames.items():
-        if frame.empty:
+    tables, source = _tables(task, data_root, download)
+    frames: dict[Split, pd.DataFrame] = {}
+    for split, rows in tables.by_split.items():
+        if not len(rows):
             raise UserError(f"task '{task.name}': the {split} split of {source} is empty. Give at least one row.")
-        _require_columns(task, frame, f"{source}, {split} split")
-    frames, notes = _without_hidden_labels(task, frames)
-    frames, carved = _carve(task, frames)
-    frames, limited = _limit(task, frames)
-    labels = _labels(task, frames["train"])
+        _require_columns(task, rows, f"{source}, {split} split")
+        frames[split] = _frame(rows)
+    frames, hidden = split_rules.without_hidden_labels(task, frames)
+    converted = task.converted(frames, f"task '{task.name}': {source}")
+    frames, carved = split_rules.carve(task, dict(converted.frames), f"task '{task.name}': {source}, train split")
+    frames, limited = split_rules.limit(task, frames)
+    places = {split: f"task '{task.name}': {source}, {split} split" for split in SPLITS}
+    labels, classes = _labels(task, converted.labels, frames, places)
     splits: dict[Split, list[Example]] = {
-        split: [*task.examples(frames[split], labels, f"task '{task.name}': {source}, {split} split")]
-        for split in SPLITS
+        split: [*task.examples(frames[split], classes, places[split])] for split in SPLITS
     }
-    return Data(splits, labels, source, tuple(notes + carved + limited))
+    read_notes = [note for table in tables.by_split.values() for note in table.notes]
+    notes = [*dict.fromkeys(read_notes), *hidden, *converted.notes, *carved, *limited]
+    return Data(splits, labels, source, tuple(notes), tables.files)
+
+
+def _frame(table: Table) -> pd.DataFrame:
+    """Cells as they are; rows are numbered from 1, as messages count them."""
+    index = range(1, len(table) + 1)
+    return pd.DataFrame({name: pd.Series(cells, index, dtype=object) for name, cells in table.columns.items()})
+
+
+def _labels(
+    task: Task, stated: tuple[str, ...], frames: Mapping[Split, pd.DataFrame], places: Mapping[Split, str]
+) -> tuple[tuple[str, ...], dict[str, int]]:
+    """The labels in the order of their indices, and each label as written with its index."""
+    if not task.has_classes:
+        return (), {}
+    written = {split: task.labels_of(frames[split], places[split]) for split in SPLITS}
+    if stated:
+        everywhere = {label for rows in written.values() for row in rows for label in row}
+        return stated, classes_as_written(stated, everywhere)
+    labels = task.names((label for row in written["train"] for label in row), f"task '{task.name}'")
+    return labels, {label: index for index, label in enumerate(labels)}
 
 
 # Where the rows come from ---------------------------------------------------------------------------------------------
 
 
-def _embedded(task: Task) -> tuple[dict[str, pd.DataFrame], str]:
+@dataclass(frozen=True)
+class _Tables:
+    """Rows of each split, and how many rows each file holds."""
+
+    by_split: dict[Split, Table]
+    files: dict[str, int] = field(default_factory=dict)
+
+
+def _tables(task: Task, data_root: Path | str | None, download: bool) -> tuple[_Tables, str]:
+    if task.data == EMBEDDED:
+        return _embedded(task)
+    if task.data is not None:
+        files, source = _own_files(task)
+    elif data_root is not None:
+        files, source = _data_root(task, Path(data_root))
+    else:
+        files, source = _hub(task, download)
+    tables: dict[Split, Table] = {}
+    counts: dict[str, int] = {}
+    for split, paths in files.items():
+        parts = {path: _read(path, task) for path in paths}
+        counts |= {path.name: len(table) for path, table in parts.items()}
+        tables[split] = _joined([*parts.values()])
+    return _Tables(tables, counts), source
+
+
+def _embedded(task: Task) -> tuple[_Tables, str]:
     if task.name not in embedded.DATA:
         raise UserError(
             f"task '{task.name}': tunebench ships no data set for it. {did_you_mean(task.name, embedded.DATA)} "
             "Name the task after one, or give its own data."
         )
-    return {split: pd.DataFrame(rows) for split, rows in embedded.rows(task.name).items()}, f"embedded {task.name}"
+    rows = embedded.rows(task.name)
+    return _Tables({split: table_of(part) for split, part in rows.items()}), f"embedded {task.name}"
 
 
-def _own_files(task: Task) -> tuple[dict[str, pd.DataFrame], str]:
+def _own_files(task: Task) -> tuple[dict[Split, list[Path]], str]:
     if isinstance(task.data, dict):
         if "train" not in task.data:
             raise UserError(f"task '{task.name}': data has no train file. Give data: {{train: FILE, ...}}.")
-        return {split: _read(Path(path), task) for split, path in task.data.items()}, ", ".join(task.data.values())
+        return {split: [Path(path)] for split, path in task.data.items()}, ", ".join(task.data.values())
     path = Path(str(task.data)).expanduser()
     if not path.is_dir():
-        return {"train": _read(path, task)}, str(path)
-    files = {split: file for split in SPLITS for file in _split_files(path, split, [*_READERS, *task.formats])}
+        return {"train": [path]}, str(path)
+    files = {split: [file] for split in SPLITS for file in _split_files(path, split, [*READERS, *task.formats])}
     if "train" not in files:
         raise UserError(f"task '{task.name}': folder {path} contains no train file (train.csv, train.parquet, ...).")
-    return {split: _read(file, task) for split, file in files.items()}, str(path)
+    return files, str(path)
 
 
 def _split_files(folder: Path, split: str, endings: Sequence[str]) -> list[Path]:
     names = _ALIASES.get(split, (split,))
-    return [folder / f"{name}{end}" for name in names for end in endings if (folder / f"{name}{end}").is_file()][:1]
+    files = (folder / f"{name}{end}" for name in names for ending in endings for end in packed(ending))
+    return [file for file in files if file.is_file()][:1]
 
 
-def _data_root(task: Task, root: Path) -> tuple[dict[str, pd.DataFrame], str]:
+def _data_root(task: Task, root: Path) -> tuple[dict[Split, list[Path]], str]:
     folder = root / (task.folder or task.name)
     if not folder.is_dir():
         raise UserError(
             f"task '{task.name}': the data root has no folder {folder}. Put {task.folder}/train.parquet there, "
             "or omit --data-root to load the data from the hub."
         )
-    files = {split: folder / f"{split}.parquet" for split in SPLITS if (folder / f"{split}.parquet").is_file()}
+    files = {split: [folder / f"{split}.parquet"] for split in SPLITS if (folder / f"{split}.parquet").is_file()}
     if "train" not in files:
         raise UserError(f"task '{task.name}': {folder} contains no train.parquet.")
-    return {split: _read(path, task) for split, path in files.items()}, f"{root.name}/{folder.name}"
+    return files, f"{root.name}/{folder.name}"
 
 
-def _hub(task: Task, download: bool) -> tuple[dict[str, pd.DataFrame], str]:
+def _hub(task: Task, download: bool) -> tuple[dict[Split, list[Path]], str]:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
@@ -150,92 +189,45 @@ def _hub(task: Task, download: bool) -> tuple[dict[str, pd.DataFrame], str]:
             f"task '{task.name}': the data set {task.hub.id} is not on this machine, and the hub cannot be reached. "
             f"Give --data-root DIR with DIR/{task.folder}/<split>.parquet, or run once with network access."
         ) from error
-    frames = {}
+    files: dict[Split, list[Path]] = {}
     for split, pattern in zip(SPLITS, patterns, strict=True):
-        parts = sorted(folder.glob(pattern))
-        if parts:
-            frames[split] = pd.concat([_read(part, task) for part in parts], ignore_index=True)
-    if "train" not in frames:
+        if parts := sorted(folder.glob(pattern)):
+            files[split] = parts
+    if "train" not in files:
         raise UserError(f"task '{task.name}': {task.hub.id} has no files {patterns[0]} at {task.hub.revision}.")
-    return frames, f"{task.hub.id}@{folder.name}"  # the cache names a snapshot's folder by its commit
+    return files, f"{task.hub.id}@{folder.name}"  # the cache names a snapshot's folder by its commit
 
 
-def _read(path: Path, task: Task) -> pd.DataFrame:
+def _read(path: Path, task: Task) -> Table:
     path = path.expanduser()
-    if not path.is_file():
-        raise UserError(f"task '{task.name}': there is no file {path}. Check the path under data.")
-    ending = path.suffix.lower()
-    if ending not in _READERS and ending not in task.formats:
-        known = ", ".join([*_READERS, *task.formats])
-        raise UserError(f"task '{task.name}': {path} is not in a supported format. Use one of {known}.")
-    as_text = [role for role in task.columns if role not in task.typed]
-    texts = {column: str for role in as_text for column in task.columns_of(role)}  # "007" is no number
+    columns = [column for role in task.columns for column in task.columns_of(role)]
     try:
-        return task.formats[ending](path) if ending in task.formats else _READERS[ending](path, texts)
-    except pd.errors.EmptyDataError:
-        return pd.DataFrame()
-    except (ValueError, OSError) as error:  # pandas' and pyarrow's parsers raise kinds of ValueError and OSError
-        first = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UserError(f"task '{task.name}': {path} cannot be read as {path.suffix[1:]} ({first}).") from error
+        return task.assembled(read(path, columns, task.formats), str(path))
+    except UserError as error:
+        raise UserError(f"task '{task.name}': {error}") from error
 
 
-def _require_columns(task: Task, frame: pd.DataFrame, place: str) -> None:
+def _joined(tables: Sequence[Table]) -> Table:
+    """One table of a split's parts; where a part lacks a column, its cells are empty."""
+    if len(tables) == 1:
+        return tables[0]
+    names = dict.fromkeys(name for table in tables for name in table.columns)
+    return Table(
+        {name: [cell for table in tables for cell in table.columns.get(name, [None] * len(table))] for name in names},
+        notes=tuple(note for table in tables for note in table.notes),
+    )
+
+
+def _require_columns(task: Task, table: Table, place: str) -> None:
+    if place.endswith("train split") and task.split.by is not None and task.split.by not in table.columns:
+        raise UserError(
+            f"task '{task.name}': {place} has no column '{task.split.by}' (for split.by). "
+            f"{did_you_mean(task.split.by, table.columns)}"
+        )
     for role in task.columns:
         for column in task.columns_of(role):
-            if column not in frame.columns:
+            if column not in table.columns:
                 raise UserError(
                     f"task '{task.name}': {place} has no column '{column}' (for {role}). "
-                    f"{did_you_mean(column, map(str, frame.columns))} Name it with columns: {{{role}: NAME}}."
+                    f"{did_you_mean(column, table.columns)} Name it with columns: {{{role}: NAME}}."
                 )
-
-
-# Splits ---------------------------------------------------------------------------------------------------------------
-
-
-def _without_hidden_labels(task: Task, frames: dict[str, pd.DataFrame]) -> tuple[dict[str, pd.DataFrame], list[str]]:
-    if task.hidden_label is None:
-        return frames, []
-    column = task.column(task.gold)
-    hidden = [split for split, frame in frames.items() if bool((frame[column] == task.hidden_label).all())]
-    notes = [f"The {split} split's labels are withheld ({task.hidden_label}); it is not used." for split in hidden]
-    return {split: frame for split, frame in frames.items() if split not in hidden}, notes
-
-
-def _carve(task: Task, frames: dict[str, pd.DataFrame]) -> tuple[dict[str, pd.DataFrame], list[str]]:
-    frames, notes = dict(frames), []
-    if "test" not in frames and "validation" in frames:
-        frames["test"] = frames.pop("validation")
-        notes.append("There is no test split: the validation split is the test split.")
-    order = np.random.default_rng(CARVING_SEED).permutation(len(frames["train"]))
-    train, taken, original = frames["train"], 0, len(frames["train"])
-    for split in ("validation", "test"):
-        if split in frames:
-            continue
-        size = max(1, round(original * CARVED))
-        frames[split] = train.iloc[np.sort(order[taken : taken + size])]
-        taken += size
-        notes.append(f"The {split} split is {size} rows carved from train (10 %, shuffle seeded with {CARVING_SEED}).")
-    frames["train"] = train.iloc[np.sort(order[taken:])] if taken else train
-    if frames["train"].empty:
-        raise UserError(f"task '{task.name}': {original} rows are too few for three splits (train, validation, test).")
-    return frames, notes
-
-
-def _limit(task: Task, frames: dict[str, pd.DataFrame]) -> tuple[dict[str, pd.DataFrame], list[str]]:
-    frames, notes = dict(frames), []
-    for split, limit in task.rows.items():
-        frame = frames[split]
-        if limit < len(frame):
-            kept = np.random.default_rng(CARVING_SEED).permutation(len(frame))[:limit]
-            frames[split] = frame.iloc[np.sort(kept)]
-            notes.append(f"{limit} of {len(frame)} {split} rows, drawn by a shuffle seeded with {CARVING_SEED}.")
-    return frames, notes
-
-
-# Labels ---------------------------------------------------------------------------------------------------------------
-
-
-def _labels(task: Task, train: pd.DataFrame) -> tuple[str, ...]:
-    if not task.has_classes:
-        return ()
-    return task.labels or task.labels_in(train, f"task '{task.name}'")

@@ -2,30 +2,35 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Sequence
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from tunebench._util.errors import UserError
+from tunebench.tasks.files import loads
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
 def texts(frame: pd.DataFrame, column: str | None, place: str) -> list[Any]:
-    """A column's values as texts; None for each row without a column.
+    """A column's texts; None for each row where there is no column.
 
     Raises:
-        UserError: a row has no value.
+        UserError: a row has no value, or a list.
     """
     if column is None:
         return [None] * len(frame)
-    missing = int(np.count_nonzero(frame[column].isna()))
-    if missing:
-        raise UserError(f"{place}: {missing} rows have no value in column '{column}'. Fill or remove them.")
-    return frame[column].astype(str).tolist()
+    cells = frame[column].tolist()
+    empty = [row for row, cell in zip(frame.index, cells, strict=True) if cell is None]
+    if empty:
+        rows = f"row {empty[0]} has" if len(empty) == 1 else f"{len(empty)} rows, the first is row {empty[0]}, have"
+        raise UserError(f"{place}: {rows} no value in column '{column}'. Fill or remove them.")
+    for row, cell in zip(frame.index, cells, strict=True):
+        if not isinstance(cell, str):
+            raise UserError(f"{place}, row {row}: column '{column}' has {str(cell)[:60]}, not a text. Write a text.")
+    return cells
 
 
 def full_texts(frame: pd.DataFrame, column: str | None, role: str, place: str) -> list[str]:
@@ -38,13 +43,16 @@ def full_texts(frame: pd.DataFrame, column: str | None, role: str, place: str) -
 
 
 def number(value: Any, place: str) -> float:
-    """A finite number."""
-    try:
-        result = float(value)
-    except (TypeError, ValueError):
-        result = float("nan")
-    if not np.isfinite(result):
-        raise UserError(f"{place}: the score {value!r} is not a number.")
+    """A finite number, as written with a decimal point.
+
+    Raises:
+        UserError: it is none.
+    """
+    plain = isinstance(value, str) and re.fullmatch(r"\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*", value, re.ASCII)
+    result = float(value) if plain else math.nan
+    if not math.isfinite(result):
+        way_out = " Write a decimal point." if isinstance(value, str) and re.fullmatch(r"-?\d+,\d+", value) else ""
+        raise UserError(f"{place}: the score {value!r} is not a number.{way_out}")
     return result
 
 
@@ -52,7 +60,7 @@ def as_list(value: Any, place: str) -> list[Any]:
     """A list column's value; in csv and tsv a JSON list, or words separated by blanks."""
     if isinstance(value, str):
         try:
-            parsed = json.loads(value)
+            parsed = loads(value)
         except ValueError:
             parsed = None
         if parsed is None and value.startswith("[") and value.endswith("]"):
@@ -60,52 +68,62 @@ def as_list(value: Any, place: str) -> list[Any]:
                 f'{place}: the list {value[:60]} is not JSON. Write ["like", "this"], or words separated by blanks.'
             )
         return parsed if isinstance(parsed, list) else value.split()
-    return list(value) if isinstance(value, list | tuple | np.ndarray) else []
+    return list(value) if isinstance(value, list) else []
 
 
-def class_names(values: Iterable[Any], place: str) -> tuple[str, ...]:
-    """Distinct labels: integers by value, names by alphabet, an order that does not depend on that of the rows.
+def labels_of(frame: pd.DataFrame, column: str, place: str) -> list[tuple[str]]:
+    """The one label of each row, as written.
 
     Raises:
-        UserError: there are fewer than two, or one is neither a word nor a number.
+        UserError: a row has none, or several.
     """
-    distinct = {_name(value, place) for value in values}
-    numbers = all(isinstance(value, int | np.integer) for value in distinct)
-    labels = tuple(str(value) for value in sorted(distinct, key=None if numbers else str))
-    if len(labels) < 2:
+    for row, value in zip(frame.index, frame[column], strict=True):
+        if isinstance(value, list | dict):
+            raise UserError(
+                f"{place}, row {row}: the label {str(value)[:60]} is neither a word nor a number. Give one label per row."
+            )
+    return [(value,) for value in texts(frame, column, place)]
+
+
+def class_names(labels: Iterable[str], place: str) -> tuple[str, ...]:
+    """Distinct labels: whole numbers by value, words by alphabet, an order that does not depend on that of the rows.
+
+    Raises:
+        UserError: there are fewer than two.
+    """
+    distinct = set(labels)
+    numbers = all(re.fullmatch(r"-?\d+", label, re.ASCII) for label in distinct)
+    names = tuple(sorted(distinct, key=(lambda label: (int(label), label)) if numbers else None))
+    if len(names) < 2:
         raise UserError(
-            f"{place}: the training split has only one class ({', '.join(labels) or 'none'}). "
+            f"{place}: the training split has only one class ({', '.join(names) or 'none'}). "
             "Give examples of at least two classes."
         )
-    return labels
+    return names
 
 
-def _name(value: Any, place: str) -> Any:
-    if isinstance(value, list | dict | np.ndarray):
-        raise UserError(f"{place}: the label {value!r} is neither a word nor a number. Give one label per row.")
-    return value
+def classes_as_written(labels: Sequence[str], written: Iterable[str]) -> dict[str, int]:
+    """Each label as it is written in the data -> its index.
 
-
-def label_index(listed: bool, labels: tuple[str, ...], values: Sequence[Any]) -> dict[Any, int]:
-    """Raw value -> class index.
+    A label that stands in the stated list is that name. Only data that hold no name of the list, but whole numbers
+    alone, are read as indices: so hub data sets write their classes.
 
     Args:
-        listed: whether the task lists its labels; integers are then already indices.
-        labels: class names.
-        values: all raw values of a split.
+        labels: class names in the order of their indices.
+        written: the labels of all splits.
     """
-    if listed and all(isinstance(value, int | np.integer) for value in values):
-        return {index: index for index in range(len(labels))}
+    values = set(written)
+    if values and values.isdisjoint(labels) and all(value.isdecimal() and value == str(int(value)) for value in values):
+        return {str(index): index for index in range(len(labels))}
     return {label: index for index, label in enumerate(labels)}
 
 
-def lookup(index: dict[Any, int], value: Any, place: str) -> int:
-    """The class index of a raw value.
+def lookup(classes: Mapping[str, int], value: str, place: str) -> int:
+    """The class index of a label as written.
 
     Raises:
-        UserError: the value is not in the list.
+        UserError: it is not in the list.
     """
-    at = index.get(value if isinstance(value, int | np.integer) else str(value), index.get(str(value)))
-    if at is None:
-        raise UserError(f"{place}: the label {value!r} is not in the list: {', '.join(map(str, index))}.")
-    return at
+    if value not in classes:
+        raise UserError(f"{place}: the label {value!r} is not in the list: {', '.join(classes)}.")
+    return classes[value]

@@ -17,7 +17,6 @@ class TextTask(FromSource):
     """One answer to a text, or to a pair of texts."""
 
     roles: ClassVar[Mapping[str, str | None]] = {"text": "text", "pair": None, "label": "label"}
-    typed = ("label",)
     second = "pair"
     closed = True
 

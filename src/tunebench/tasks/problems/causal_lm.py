@@ -32,10 +32,10 @@ class CausalLmTask(AfterPrompt):
 
     objective: str = "causal_lm"
 
-    def examples(self, frame: pd.DataFrame, labels: tuple[str, ...], place: str) -> list[PromptExample]:
+    def examples(self, frame: pd.DataFrame, classes: Mapping[str, int], place: str) -> list[PromptExample]:
         """Filled prompts with responses."""
         column = self.column("input")
-        inputs = frame[column].fillna("").astype(str).tolist() if column else [""] * len(frame)  # it may be empty
+        inputs = texts(frame.fillna({column: ""}), column, place) if column else [""] * len(frame)  # it may be empty
         instructions = full_texts(frame, self.column("instruction"), "instruction", place)
         responses = texts(frame, self.column("response"), place)
         return [

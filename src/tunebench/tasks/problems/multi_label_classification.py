@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
-import numpy as np
 from pydantic import model_validator
 
 from tunebench._util.errors import UserError
 from tunebench.evaluation.unreadable import NO_LABEL
 from tunebench.tasks.examples import TextExample
 from tunebench.tasks.problems._texts import TextTask
-from tunebench.tasks.reading import as_list, class_names, label_index, lookup
+from tunebench.tasks.reading import as_list, lookup
 from tunebench.tasks.written import FROM_SOURCE, label_of
 
 if TYPE_CHECKING:
@@ -41,7 +40,6 @@ class MultiLabelClassificationTask(TextTask):
     roles: ClassVar[Mapping[str, str | None]] = {"text": "text", "pair": None, "labels": "labels"}
     several = ("labels",)
     gold = "labels"
-    typed = ()
     form = "classes"
     poses: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "multi_label_classification": ("threshold",),
@@ -69,28 +67,28 @@ class MultiLabelClassificationTask(TextTask):
         """The columns of 0 and 1; empty if one column holds lists."""
         return () if isinstance(self.columns["labels"], str) else self.columns_of("labels")
 
-    def labels_in(self, train: pd.DataFrame, place: str) -> tuple[str, ...]:
-        """The columns' names, or the distinct labels, sorted."""
-        if self._indicators:
-            return class_names(self._indicators, place)
-        return class_names((label for row in train[self.column("labels")] for label in _listed(row, place)), place)
+    def labels_of(self, frame: pd.DataFrame, place: str) -> list[Sequence[str]]:
+        """The labels that apply."""
+        return [*(self._from_columns(frame, place) if self._indicators else self._from_lists(frame, place))]
 
-    def examples(self, frame: pd.DataFrame, labels: tuple[str, ...], place: str) -> list[TextExample]:
+    def names(self, written: Iterable[str], place: str) -> tuple[str, ...]:
+        """The columns' names, or the distinct labels, sorted."""
+        return super().names(self._indicators or written, place)
+
+    def examples(self, frame: pd.DataFrame, classes: Mapping[str, int], place: str) -> list[TextExample]:
         """Texts with sorted class indices."""
-        rows = self._from_columns(frame, place) if self._indicators else self._from_lists(frame, place)
-        index = label_index(bool(self.labels), labels, [label for row in rows for label in row])
         answers = [
-            tuple(sorted({lookup(index, label, f"{place}, row {number}") for label in row}))
-            for number, row in zip(frame.index, rows, strict=True)
+            tuple(sorted({lookup(classes, label, f"{place}, row {number}") for label in row}))
+            for number, row in zip(frame.index, self.labels_of(frame, place), strict=True)
         ]
         return self._paired(frame, answers, place)
 
-    def _from_lists(self, frame: pd.DataFrame, place: str) -> list[list[Any]]:
+    def _from_lists(self, frame: pd.DataFrame, place: str) -> list[list[str]]:
         column = frame[self.column("labels")]
         return [_listed(row, f"{place}, row {number}") for number, row in zip(frame.index, column, strict=True)]
 
-    def _from_columns(self, frame: pd.DataFrame, place: str) -> list[list[Any]]:
-        rows: list[list[Any]] = [[] for _ in frame.index]
+    def _from_columns(self, frame: pd.DataFrame, place: str) -> list[list[str]]:
+        rows: list[list[str]] = [[] for _ in frame.index]
         for column in self._indicators:
             for row, number, value in zip(rows, frame.index, frame[column], strict=True):
                 if _is_set(value, column, f"{place}, row {number}"):
@@ -150,20 +148,21 @@ def labels_from(probabilities: Sequence[float], labels: Sequence[str], threshold
     return sorted(label for label, value in zip(labels, probabilities, strict=True) if value >= threshold)
 
 
-def _listed(value: Any, place: str) -> list[Any]:
+def _listed(value: Any, place: str) -> list[str]:
     """A row's labels; an empty field has none."""
-    if value is None or (isinstance(value, float) and np.isnan(value)):
+    if value is None:
         return []
-    if not isinstance(value, str | list | tuple | np.ndarray):
-        raise UserError(f"{place}: the labels {value!r} are not a list. Write a list, or words separated by blanks.")
-    return as_list(value, place)
+    labels = as_list(value, place) if isinstance(value, str | list) else [value]
+    for label in labels:
+        if not isinstance(label, str):
+            raise UserError(f'{place}: the labels {str(value)[:60]} are not a list of words. Write ["like", "this"].')
+    return labels
+
+
+_SET = {"0": False, "0.0": False, "false": False, "1": True, "1.0": True, "true": True}
 
 
 def _is_set(value: Any, column: str, place: str) -> bool:
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        number = float("nan")
-    if number not in (0, 1):
+    if not isinstance(value, str) or value.strip().lower() not in _SET:
         raise UserError(f"{place}: the column '{column}' has {value!r}, not 0 or 1. Write 1 where the label applies.")
-    return number == 1
+    return _SET[value.strip().lower()]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -11,7 +10,8 @@ from pydantic import Field
 
 from tunebench._util.errors import UserError
 from tunebench.tasks.examples import Example, filled
-from tunebench.tasks.reading import as_list, full_texts
+from tunebench.tasks.files import loads
+from tunebench.tasks.reading import full_texts
 from tunebench.tasks.written import AFTER_PROMPT, FROM_SOURCE, AfterPrompt, FromSource
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class QuestionAnsweringTask(FromSource, AfterPrompt):
     objective: str = "question_answering"
     stride: int = Field(default=128, ge=1)
 
-    def examples(self, frame: pd.DataFrame, labels: tuple[str, ...], place: str) -> list[QuestionExample]:
+    def examples(self, frame: pd.DataFrame, classes: Mapping[str, int], place: str) -> list[QuestionExample]:
         """Questions with contexts and answers."""
         questions, contexts = (full_texts(frame, self.column(role), role, place) for role in ("question", "context"))
         rows = zip(frame.index, questions, contexts, frame[self.column("answers")], strict=True)
@@ -92,25 +92,46 @@ class QuestionAnsweringTask(FromSource, AfterPrompt):
         return {**(details or {}), "text": text, "answer": answer}
 
 
+_FORM = 'Give a text, a list of texts, {"text": [...], "answer_start": [...]}, or [{"text": ..., "answer_start": ...}].'
+
+
 def _answers(value: Any, context: str, place: str) -> tuple[tuple[str, ...], tuple[int, ...]]:
-    """Answers and where they begin: SQuAD's form, {text: [...], answer_start: [...]}, or a text, or a list of texts."""
+    """Answers and where they begin: a text, a list of texts, or SQuAD's forms, one object or a list of objects."""
     if isinstance(value, str) and value.startswith(("{", "[")):
         try:
-            value = json.loads(value)
+            value = loads(value)
         except ValueError as error:
-            raise UserError(f"{place}: the answers {value[:60]!r} are not valid JSON ({error}).") from error
-    given = value.get("text") if isinstance(value, dict) else value
-    texts = (given,) if isinstance(given, str) else tuple(map(str, as_list(given, place)))
-    if not texts or not all(text.strip() for text in texts):
-        raise UserError(
-            f"{place}: it has no answer, or an empty one. Give a text, or {{text: [...], answer_start: [...]}}."
-        )
-    starts = as_list(value.get("answer_start"), place) if isinstance(value, dict) else []
+            raise UserError(f"{place}: the answers {value[:60]!r} are not valid JSON ({error}). {_FORM}") from error
+    texts, starts = _listed(value, place)
+    if not texts or not all(isinstance(text, str) and text.strip() for text in texts):
+        raise UserError(f"{place}: it has no answer, or an empty one. {_FORM}")
     if not starts:
-        return texts, tuple(context.find(text) for text in texts)
+        return tuple(texts), tuple(context.find(text) for text in texts)
     if len(starts) != len(texts):
         raise UserError(f"{place}: {len(texts)} answers but {len(starts)} positions. Give one answer_start per answer.")
     for text, start in zip(texts, starts, strict=True):
         if context[start : start + len(text)] != text:
             raise UserError(f"{place}: the context lacks the answer {text[:60]!r} at {start}. Correct the row.")
-    return texts, tuple(int(start) for start in starts)
+    return tuple(texts), tuple(starts)
+
+
+def _listed(value: Any, place: str) -> tuple[list[Any], list[int]]:
+    """Texts, and where they begin; no places where none are given."""
+    if isinstance(value, list) and any(isinstance(item, dict) for item in value):
+        pairs = [item if isinstance(item, dict) else {"text": item} for item in value]
+    elif isinstance(value, dict):
+        texts = value.get("text")
+        starts = value.get("answer_start")
+        several = isinstance(texts, list)
+        texts, starts = (texts, starts or []) if several else ([texts], [] if starts is None else [starts])
+        return texts, [_start(start, place) for start in starts]
+    else:
+        return value if isinstance(value, list) else [value], []
+    places = [item["answer_start"] for item in pairs if item.get("answer_start") is not None]
+    return [item.get("text") for item in pairs], [_start(start, place) for start in places]
+
+
+def _start(value: Any, place: str) -> int:
+    if not isinstance(value, str) or not value.isascii() or not value.isdecimal():
+        raise UserError(f"{place}: the answer_start {str(value)[:60]!r} is not a whole number. {_FORM}")
+    return int(value)

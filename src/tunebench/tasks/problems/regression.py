@@ -35,7 +35,7 @@ class RegressionTask(TextTask):
     objective: str = "regression"
     answer: Literal["rank", "generate"] = "rank"
 
-    def examples(self, frame: pd.DataFrame, labels: tuple[str, ...], place: str) -> list[TextExample]:
+    def examples(self, frame: pd.DataFrame, classes: Mapping[str, int], place: str) -> list[TextExample]:
         """Texts with scores."""
         rows = zip(frame.index, frame[self.column("label")].tolist(), strict=True)
         return self._paired(frame, [number(value, f"{place}, row {row}") for row, value in rows], place)

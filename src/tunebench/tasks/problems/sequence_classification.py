@@ -11,7 +11,7 @@ from tunebench._util.errors import UserError
 from tunebench.evaluation.unreadable import NO_LABEL
 from tunebench.tasks.examples import TextExample
 from tunebench.tasks.problems._texts import TextTask
-from tunebench.tasks.reading import class_names, label_index, lookup, texts
+from tunebench.tasks.reading import labels_of, lookup
 from tunebench.tasks.written import FROM_SOURCE, label_of, verbal
 
 if TYPE_CHECKING:
@@ -49,17 +49,14 @@ class SequenceClassificationTask(TextTask):
             verbal(self.labels, self.verbalizer)
         return self
 
-    def labels_in(self, train: pd.DataFrame, place: str) -> tuple[str, ...]:
-        """The distinct labels."""
-        return class_names(train[self.column("label")].dropna().tolist(), place)
+    def labels_of(self, frame: pd.DataFrame, place: str) -> list[Sequence[str]]:
+        """One label."""
+        return [*labels_of(frame, self.columns_of("label")[0], place)]
 
-    def examples(self, frame: pd.DataFrame, labels: tuple[str, ...], place: str) -> list[TextExample]:
+    def examples(self, frame: pd.DataFrame, classes: Mapping[str, int], place: str) -> list[TextExample]:
         """Texts with class indices."""
-        texts(frame, self.column("label"), place)  # refuses missing labels
-        raw = frame[self.column("label")].tolist()
-        index = label_index(bool(self.labels), labels, raw)
-        rows = zip(frame.index, raw, strict=True)
-        return self._paired(frame, [lookup(index, value, f"{place}, row {row}") for row, value in rows], place)
+        rows = zip(frame.index, self.labels_of(frame, place), strict=True)
+        return self._paired(frame, [lookup(classes, label, f"{place}, row {row}") for row, (label,) in rows], place)
 
     def classes_of(self, example: TextExample) -> tuple[int, ...]:
         """The one class."""

@@ -30,7 +30,7 @@ class TextToTextTask(FromSource, AfterPrompt):
 
     objective: str = "text_to_text"
 
-    def examples(self, frame: pd.DataFrame, labels: tuple[str, ...], place: str) -> list[PromptExample]:
+    def examples(self, frame: pd.DataFrame, classes: Mapping[str, int], place: str) -> list[PromptExample]:
         """Filled prompts with targets."""
         targets = texts(frame, self.column("target"), place)
         sources = full_texts(frame, self.column("source"), "source", place)

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from tunebench._util.errors import UserError
-from tunebench.tasks.base import Task
+from tunebench._util.words import plural
+from tunebench.tasks.base import Converted, Split, Task
+from tunebench.tasks.conll import read_conll
 from tunebench.tasks.examples import Example
-from tunebench.tasks.reading import as_list, class_names, label_index, lookup
+from tunebench.tasks.files import Table
+from tunebench.tasks.reading import as_list, classes_as_written, lookup
+from tunebench.tasks.tagging import PLAIN, labels_in_iob2, scheme_of, to_iob2
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,6 +31,9 @@ class TokensExample(Example):
 class TokenClassificationTask(Task):
     """A tag from a list belongs to each word of a sentence.
 
+    Sentences are rows of lists, CoNLL files, or rows of one word each: then blank lines separate sentences, or the
+    column that plays `sentence` names the sentence of each word. Entity tags of any scheme are brought to IOB2.
+
     Attributes:
         label_subwords: whether each sub-word of a word carries its label in the loss, or the first only.
 
@@ -35,7 +43,8 @@ class TokenClassificationTask(Task):
     """
 
     roles: ClassVar[Mapping[str, str | None]] = {"tokens": "tokens", "label": "tags"}
-    typed = ("label",)
+    optional = ("sentence",)
+    formats = dict.fromkeys((".conll", ".bio", ".iob", ".iob2", ".txt"), read_conll)
     form = "tags"
     poses: ClassVar[Mapping[str, tuple[str, ...]]] = {"token_classification": ("label_subwords",)}
     default_metrics = ("entity_f1", "entity_precision", "entity_recall", "tag_accuracy")
@@ -43,18 +52,71 @@ class TokenClassificationTask(Task):
     objective: str = "token_classification"
     label_subwords: Literal["all", "first"] = "all"
 
-    def labels_in(self, train: pd.DataFrame, place: str) -> tuple[str, ...]:
-        """The distinct tags."""
-        return class_names((tag for row in train[self.column("label")] for tag in as_list(row, place)), place)
+    def assembled(self, table: Table, place: str) -> Table:
+        """Sentences of a csv or tsv file with one word per row: blank lines, or a column `sentence`, separate them."""
+        by = self.column("sentence")
+        if by in table.columns:
+            blocks = _numbered(table.columns[by])
+        elif table.blocks and self._one_word_per_row(table):
+            blocks = table.blocks
+        else:
+            return table
+        if by is None and len(set(blocks)) == 1 and len(table) > 1:
+            raise UserError(
+                f"{place}: each row holds one word, and nothing says where a sentence ends. Separate sentences by "
+                "blank lines, name their column with columns: {sentence: NAME}, or give one sentence per row."
+            )
+        numbers = {block: number for number, block in enumerate(dict.fromkeys(blocks))}
+        columns: dict[str, list[Any]] = {}
+        for name, cells in table.columns.items():
+            columns[name] = [[] for _ in numbers]
+            for block, cell in zip(blocks, cells, strict=True):
+                columns[name][numbers[block]].append(cell)
+        note = f"{Path(place).name}: {plural(len(table), 'word')}, one per row, in {plural(len(numbers), 'sentence')}."
+        return Table(columns, notes=(*table.notes, note))
 
-    def examples(self, frame: pd.DataFrame, labels: tuple[str, ...], place: str) -> list[TokensExample]:
+    def _one_word_per_row(self, table: Table) -> bool:
+        names = [name for role in ("tokens", "label") if (name := self.column(role)) in table.columns]
+        cells = [cell for name in names for cell in table.columns[name]]
+        return all(isinstance(cell, str) and len(cell.split()) == 1 and cell[0] != "[" for cell in cells)
+
+    def converted(self, frames: Mapping[Split, pd.DataFrame], place: str) -> Converted:
+        """Tags in IOB2, whatever their scheme.
+
+        Raises:
+            UserError: the tags are numbers without names, or a word has none.
+        """
+        rows = {split: self.labels_of(frame, f"{place}, {split} split") for split, frame in frames.items()}
+        tags = {tag for sentences in rows.values() for sentence in sentences for tag in sentence}
+        if self.labels:
+            names = {tag: self.labels[index] for tag, index in classes_as_written(self.labels, tags).items()}
+            rows = {split: [[names.get(tag, tag) for tag in row] for row in part] for split, part in rows.items()}
+        elif tags and all(tag.isdecimal() for tag in tags) and set(self.metrics) != {"tag_accuracy"}:
+            raise UserError(
+                f"{place}: the tags are numbers ({', '.join(sorted(tags)[:5])}), which say nothing of entities. Name "
+                "them in their order with labels: [O, B-PER, ...], or take metrics: [tag_accuracy]."
+            )
+        scheme = scheme_of((row for part in rows.values() for row in part), self.labels)
+        if scheme.is_iob2:
+            note = "Tags have no mark such as B- or I-: a run of words with one tag counts as one entity."
+            return Converted(frames, self.labels, (note,) if scheme.name == PLAIN else ())
+        column = self.columns_of("label")[0]
+        in_iob2 = {
+            split: frame.assign(**{column: [to_iob2(row, scheme) for row in rows[split]]})
+            for split, frame in frames.items()
+        }
+        note = f"The tags' scheme is {scheme}; they are converted to IOB2."
+        return Converted(in_iob2, labels_in_iob2(self.labels, scheme), (note,))
+
+    def labels_of(self, frame: pd.DataFrame, place: str) -> list[Sequence[str]]:
+        """The tags of the words."""
+        rows = zip(frame.index, frame[self.column("label")], strict=True)
+        return [_words(row, f"{place}, row {number}", "tag") for number, row in rows]
+
+    def examples(self, frame: pd.DataFrame, classes: Mapping[str, int], place: str) -> list[TokensExample]:
         """Sentences with tag indices."""
-        tokens, tags = frame[self.column("tokens")], frame[self.column("label")]
-        index = label_index(bool(self.labels), labels, [tag for row in tags for tag in as_list(row, place)])
-        return [
-            _sentence(words, row, index, f"{place}, row {number}")
-            for number, words, row in zip(frame.index, tokens, tags, strict=True)
-        ]
+        rows = zip(frame.index, frame[self.column("tokens")], self.labels_of(frame, place), strict=True)
+        return [_sentence(words, tags, classes, f"{place}, row {number}") for number, words, tags in rows]
 
     def asked(self, text: str, second: str) -> TokensExample:
         """The text split at blanks."""
@@ -73,10 +135,30 @@ class TokenClassificationTask(Task):
         return {"tokens": text.split(), "tags": answer, "scores": details}
 
 
-def _sentence(words: Any, row: Any, index: dict[Any, int], place: str) -> TokensExample:
-    tokens, tags = as_list(words, place), as_list(row, place)
+def _numbered(cells: Sequence[Any]) -> tuple[int, ...]:
+    """A number for each row's sentence: it changes where the cell does; an empty cell continues the sentence."""
+    numbers, last = [], None
+    for cell in cells:
+        if (cell is not None and cell != last) or not numbers:
+            numbers.append(numbers[-1] + 1 if numbers else 0)
+            last = cell
+        else:
+            numbers.append(numbers[-1])
+    return tuple(numbers)
+
+
+def _words(value: Any, place: str, what: str) -> list[str]:
+    words = as_list(value, place)
+    for word in words:
+        if not isinstance(word, str):
+            raise UserError(f"{place}: the {what} {str(word)[:60]} is not a text. Write a list of texts.")
+    return words
+
+
+def _sentence(cell: Any, tags: Sequence[str], classes: Mapping[str, int], place: str) -> TokensExample:
+    tokens = _words(cell, place, "token")
     if len(tokens) != len(tags):
         raise UserError(f"{place}: {len(tokens)} tokens but {len(tags)} tags. Give one tag for each token.")
     if not tokens:
         raise UserError(f"{place}: it has no token. Remove the row.")
-    return TokensExample(tuple(map(str, tokens)), tuple(lookup(index, tag, place) for tag in tags))
+    return TokensExample(tuple(tokens), tuple(lookup(classes, tag, place) for tag in tags))
