@@ -381,7 +381,8 @@ def test_too_few_rows_to_carve_are_told(tmp_path: Path) -> None:
     path.write_text("text,label\nx,a\ny,b\n")
 
     assert refusal(own(path)) == (
-        "task 'own': 2 rows are too few to carve a validation and a test split from. Give more, or files of these splits."
+        "task 'own': 2 rows are too few to carve a validation and a test split from. "
+        "Give more, or files of these splits."
     )
 
 
@@ -443,8 +444,8 @@ def test_a_label_that_is_no_word_is_told(value: Any, tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught:
         loaded(tmp_path, [{"text": "x", "label": value}] * 20)
     assert str(caught.value) == (
-        f"task 'own': {tmp_path / 'data.jsonl'}, train split, row 1: the label {value!r} is neither a word nor a number. "
-        "Give one label per row."
+        f"task 'own': {tmp_path / 'data.jsonl'}, train split, row 1: the label {value!r} is neither a word nor "
+        "a number. Give one label per row."
     )
 
 
@@ -498,7 +499,8 @@ def test_a_data_root_without_the_folder_is_told_with_the_way_out(tmp_path: Path)
 def test_a_data_root_without_a_train_file_is_told(tmp_path: Path) -> None:
     (tmp_path / "stsb").mkdir()
 
-    assert refusal(tasks()["similarity"], tmp_path) == f"task 'similarity': {tmp_path / 'stsb'} holds no train.parquet."
+    message = refusal(tasks()["similarity"], tmp_path)
+    assert message == f"task 'similarity': {tmp_path / 'stsb'} contains no train.parquet."
 
 
 def test_a_folder_of_own_data_without_a_train_file_is_told(tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ def test_an_entity_that_begins_with_i_counts_as_in_conlleval() -> None:
 
 
 def test_a_tag_without_a_mark_is_a_kind_of_its_own_whatever_letter_it_begins_with() -> None:
-    """seqeval reads ORG as outside, and PER as an entity ER."""
+    """Where seqeval reads ORG as outside, and PER as an entity ER, each is an entity."""
     assert spans(["ORG", "ORG", "O", "PER", "LOC"]) == [("ORG", 0, 1), ("PER", 3, 3), ("LOC", 4, 4)]
     assert spans(["OTHER", "B", "1"]) == [("OTHER", 0, 0), ("_", 1, 1), ("1", 2, 2)]
 

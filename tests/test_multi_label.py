@@ -94,7 +94,7 @@ def test_lists_words_and_columns_of_0_and_1_give_the_same_examples(form: Any, en
 def test_labels_in_a_stated_order_are_indexed_in_it_and_answers_are_sorted_by_name(moods: Path) -> None:
     stated = task(moods, labels=["love", "joy", "anger"])
     data = load(stated)
-    both = next(example for example in data.splits["train"] if stated.references([example], data.labels) == [SETS[5]])
+    both = next(row for row in data.splits["train"] if stated.references([row], data.labels) == [SETS[5]])  # type: ignore[arg-type]
     assert SETS[5] == ["anger", "love"]
     assert both.label == (0, 2)  # type: ignore[attr-defined]
 
@@ -115,7 +115,7 @@ def test_a_label_outside_the_list_is_told_with_its_row(moods: Path) -> None:
 def test_labels_that_are_no_list_are_told_with_their_row(tmp_path: Path) -> None:
     table = frame().astype({"labels": object})
     table.at[3, "labels"] = {"joy": 1}
-    with pytest.raises(UserError, match="row 4: the labels .* are not a list of words"):
+    with pytest.raises(UserError, match=r"row 4: the labels .* are not a list of words"):
         load(task(write(tmp_path / "moods.json", table)))
 
 

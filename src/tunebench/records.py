@@ -137,6 +137,7 @@ class DataInfo(Record):
     truncated: dict[str, int] = {}
     tokens: dict[str, int] = {}
     notes: list[str] = []
+    files: dict[str, int] = {}
 
 
 class ModelInfo(Record):
@@ -258,6 +259,26 @@ class PlannedCell(_PlanRecord):
     parameters: Parameters | None = None
 
 
+class PlannedData(_PlanRecord):
+    """A task's data as the plan read them.
+
+    Attributes:
+        rows: examples of each split, as used.
+        files: rows of each file, as read; empty for data that are not files.
+        notes: what was converted, carved, limited or left out.
+        smallest_difference: the difference in accuracy between two techniques that this test split shows in four of
+            five studies; None where an answer is not one class.
+    """
+
+    task: str
+    source: str
+    rows: dict[str, int]
+    files: dict[str, int] = {}
+    labels: int = 0
+    notes: tuple[str, ...] = ()
+    smallest_difference: float | None = None
+
+
 class Plan(_PlanRecord):
     """A study's `plan.json`, written before the first run."""
 
@@ -266,6 +287,7 @@ class Plan(_PlanRecord):
     command: str
     runs: tuple[PlannedRun, ...]
     cells: tuple[PlannedCell, ...]
+    data: tuple[PlannedData, ...] = ()
 
 
 Result = Annotated[Done | Paused | Failed | NotApplicable, Field(discriminator="status")]

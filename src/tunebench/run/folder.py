@@ -9,8 +9,8 @@ from pydantic import ValidationError
 
 from tunebench._util.errors import UserError
 from tunebench._util.files import read_json, write_atomically, write_json
-from tunebench.records import SCHEMA, Failed, Plan, PlannedCell, PlannedRun, read_result
-from tunebench.study import Run, Study
+from tunebench.records import SCHEMA, Failed, Plan, read_result
+from tunebench.study import Run
 
 
 @contextmanager
@@ -36,28 +36,12 @@ def locked(out: Path) -> Iterator[None]:
         lock.release()
 
 
-def write_plan(
-    out: Path, study: Study, text: str, command: str, runs: Sequence[Run], cells: Sequence[PlannedCell]
-) -> None:
+def write_plan(out: Path, text: str, plan: Plan) -> None:
     """Write `study.yaml` and `plan.json`.
 
     Raises:
         UserError: the output folder cannot be written.
     """
-    families = {cell.model: cell.family for cell in cells}
-    listed = tuple(
-        PlannedRun(
-            id=run.id,
-            model=run.model,
-            family=families[run.model],
-            task=run.task.name,
-            technique=run.technique,
-            label=run.label,
-            seed=run.seed,
-        )
-        for run in runs
-    )
-    plan = Plan(schema=SCHEMA, study=study.name, command=command, runs=listed, cells=tuple(cells))
     try:
         write_atomically(out / "study.yaml", text.encode())
         write_json(out / "plan.json", plan.model_dump(mode="json", by_alias=True))
@@ -65,24 +49,24 @@ def write_plan(
         raise unwritable(out, error) from error
 
 
-def planned_in(out: Path) -> tuple[PlannedCell, ...]:
-    """The cells of the plan in an output folder; empty if it has none, or a damaged one.
+def planned_in(out: Path) -> Plan | None:
+    """The plan that an output folder already has; None where it has none, or it is damaged.
 
     Raises:
         UserError: an earlier version wrote it.
     """
     stored = read_json(out / "plan.json")
     if stored is None:
-        return ()
+        return None
     if "schema" not in stored:
         raise UserError(
             f"--out {out}: it holds results of schema 1, which 'tunebench report' reads, but a run of this version "
             f"(schema {SCHEMA}) cannot continue. Choose another --out."
         )
     try:
-        return Plan.model_validate(stored).cells
+        return Plan.model_validate(stored)
     except ValidationError:
-        return ()
+        return None
 
 
 def failed_runs(out: Path, runs: Sequence[Run]) -> list[tuple[str, str]]:

@@ -153,6 +153,7 @@ def _data_info(examples: Data, outcome: Outcome) -> DataInfo:
         truncated=outcome.truncated,
         tokens=outcome.tokens,
         notes=list(examples.notes),
+        files=dict(examples.files),
     )
 
 

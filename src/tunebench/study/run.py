@@ -12,7 +12,7 @@ from tunebench._util.base import Strict
 from tunebench._util.errors import UserError
 from tunebench._util.files import read_json, write_json
 from tunebench.families import families
-from tunebench.records import SCHEMA, RunInfo
+from tunebench.records import SCHEMA, PlannedRun, RunInfo
 from tunebench.study.training import Training
 from tunebench.tasks.base import Split, Splitting, Task
 from tunebench.techniques import techniques
@@ -91,6 +91,18 @@ class Run(Strict):
         digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:8]
         model, task = (re.sub(r"[^\w.-]+", "_", name)[-60:].strip("_.-") for name in (self.model, self.task.name))
         return f"{model}--{task}--{self.technique}--s{self.seed}--{digest}"
+
+    def planned(self, family: str) -> PlannedRun:
+        """The run as the plan lists it."""
+        return PlannedRun(
+            id=self.id,
+            model=self.model,
+            family=family,
+            task=self.task.name,
+            technique=self.technique,
+            label=self.label,
+            seed=self.seed,
+        )
 
     def info(self, family: str) -> RunInfo:
         """The run as its record names it."""

@@ -60,11 +60,11 @@ class Splitting(Strict):
         by: a column, such as author or document: rows with the same value stay in one split.
     """
 
-    validation: float = Field(CARVED, gt=0, lt=1)
-    test: float = Field(CARVED, gt=0, lt=1)
-    seed: int = Field(CARVING_SEED, ge=0)
-    folds: int | None = Field(None, ge=2)
-    fold: int | None = Field(None, ge=1)
+    validation: float = Field(default=CARVED, gt=0, lt=1)
+    test: float = Field(default=CARVED, gt=0, lt=1)
+    seed: int = Field(default=CARVING_SEED, ge=0)
+    folds: int | None = Field(default=None, ge=2)
+    fold: int | None = Field(default=None, ge=1)
     by: str | None = None
 
     @model_validator(mode="after")

@@ -22,6 +22,10 @@ SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 _ALIASES = {"validation": ("validation", "valid", "val", "dev")}
 
 
+class UnavailableError(UserError):
+    """Data of the hub that are not on this machine."""
+
+
 @dataclass(frozen=True)
 class Data:
     """A task's examples.
@@ -67,7 +71,7 @@ def load(task: Task, data_root: Path | str | None = None, download: bool = True)
     converted = task.converted(frames, f"task '{task.name}': {source}")
     frames, carved = split_rules.carve(task, dict(converted.frames), f"task '{task.name}': {source}, train split")
     frames, limited = split_rules.limit(task, frames)
-    places = {split: f"task '{task.name}': {source}, {split} split" for split in SPLITS}
+    places: dict[Split, str] = {split: f"task '{task.name}': {source}, {split} split" for split in SPLITS}
     labels, classes = _labels(task, converted.labels, frames, places)
     splits: dict[Split, list[Example]] = {
         split: [*task.examples(frames[split], classes, places[split])] for split in SPLITS
@@ -133,7 +137,7 @@ def _embedded(task: Task) -> tuple[_Tables, str]:
             "Name the task after one, or give its own data."
         )
     rows = embedded.rows(task.name)
-    return _Tables({split: table_of(part) for split, part in rows.items()}), f"embedded {task.name}"
+    return _Tables({split: table_of(rows[split]) for split in SPLITS}), f"embedded {task.name}"
 
 
 def _own_files(task: Task) -> tuple[dict[Split, list[Path]], str]:
@@ -144,7 +148,9 @@ def _own_files(task: Task) -> tuple[dict[Split, list[Path]], str]:
     path = Path(str(task.data)).expanduser()
     if not path.is_dir():
         return {"train": [path]}, str(path)
-    files = {split: [file] for split in SPLITS for file in _split_files(path, split, [*READERS, *task.formats])}
+    files: dict[Split, list[Path]] = {
+        split: [file] for split in SPLITS for file in _split_files(path, split, [*READERS, *task.formats])
+    }
     if "train" not in files:
         raise UserError(f"task '{task.name}': folder {path} contains no train file (train.csv, train.parquet, ...).")
     return files, str(path)
@@ -163,7 +169,9 @@ def _data_root(task: Task, root: Path) -> tuple[dict[Split, list[Path]], str]:
             f"task '{task.name}': the data root has no folder {folder}. Put {task.folder}/train.parquet there, "
             "or omit --data-root to load the data from the hub."
         )
-    files = {split: [folder / f"{split}.parquet"] for split in SPLITS if (folder / f"{split}.parquet").is_file()}
+    files: dict[Split, list[Path]] = {
+        split: [folder / f"{split}.parquet"] for split in SPLITS if (folder / f"{split}.parquet").is_file()
+    }
     if "train" not in files:
         raise UserError(f"task '{task.name}': {folder} contains no train.parquet.")
     return files, f"{root.name}/{folder.name}"
@@ -185,7 +193,7 @@ def _hub(task: Task, download: bool) -> tuple[dict[Split, list[Path]], str]:
         )
         folder = Path(snapshot)
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
-        raise UserError(
+        raise UnavailableError(
             f"task '{task.name}': the data set {task.hub.id} is not on this machine, and the hub cannot be reached. "
             f"Give --data-root DIR with DIR/{task.folder}/<split>.parquet, or run once with network access."
         ) from error

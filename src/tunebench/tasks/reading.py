@@ -79,8 +79,9 @@ def labels_of(frame: pd.DataFrame, column: str, place: str) -> list[tuple[str]]:
     """
     for row, value in zip(frame.index, frame[column], strict=True):
         if isinstance(value, list | dict):
+            shown = str(value)[:60]
             raise UserError(
-                f"{place}, row {row}: the label {str(value)[:60]} is neither a word nor a number. Give one label per row."
+                f"{place}, row {row}: the label {shown} is neither a word nor a number. Give one label per row."
             )
     return [(value,) for value in texts(frame, column, place)]
 

@@ -1,12 +1,14 @@
 """`tunebench plan`: what a study would train."""
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from tunebench._util.words import plural
 from tunebench.cli.options import Data, DataRoot, Json, Models, StudyName, opened_study
-from tunebench.cli.printing import print_json, print_table
+from tunebench.cli.printing import print_json, print_table, say
 
 if TYPE_CHECKING:
-    from tunebench.records import PlannedCell
+    from tunebench.records import PlannedCell, PlannedData
 
 
 def plan(
@@ -16,17 +18,21 @@ def plan(
     data: Data = None,
     model: Models = None,
 ) -> None:
-    """Show every cell of a study: whether its technique applies or why not, and what it would train.
+    """Show every cell of a study: whether its technique applies or why not, and what it would train; and its data.
 
-    Offline and without weights: parameters are counted on the shape of the model alone.
+    Offline and without weights: parameters are counted on the shape of the model alone. Data that are here are read
+    as a run reads them: rows of each file, rows of each split, and what was converted, carved or left out.
     """
     opened = opened_study(study, model, data_root, data)
 
-    from tunebench.run import plan as plans
+    from tunebench.run.plan import plan as planned
+    from tunebench.run.survey import survey
 
-    cells = plans.plan(opened.runs, opened.places)
+    data_sets = survey(opened.runs, opened.places)
+    cells = planned(opened.runs, opened.places)
     if json_:
-        print_json({"cells": [cell.model_dump(mode="json") for cell in cells]})
+        dumped = {"cells": cells, "data": data_sets}
+        print_json({name: [record.model_dump(mode="json") for record in records] for name, records in dumped.items()})
         return
     print_table(
         f"{opened.study.name}: {len(cells)} cells x {len(opened.study.seeds)} seeds = {len(opened.runs)} runs",
@@ -34,6 +40,22 @@ def plan(
         [_row(cell) for cell in cells],
         right={3, 4, 5},
     )
+    for one in data_sets:
+        say("\n" + "\n  ".join(_described(one)))
+
+
+def _described(data: "PlannedData") -> Iterator[str]:
+    """A task's data: what was read, what is used, what a reader should know."""
+    rows = ", ".join(f"{split} {count:,}" for split, count in data.rows.items())
+    yield f"{data.task}: {rows} rows" + (f", {data.labels} labels" if data.labels else "")
+    if data.files:
+        yield "read: " + ", ".join(f"{name} {plural(count, 'row')}" for name, count in data.files.items())
+    yield from data.notes
+    if data.smallest_difference is not None:
+        yield (
+            f"With {plural(data.rows['test'], 'test row')}, a difference below {data.smallest_difference:.3f} in "
+            "accuracy will mostly not be significant."
+        )
 
 
 def _row(cell: "PlannedCell") -> list[str]:

@@ -13,6 +13,7 @@ from tunebench.cli.printing import say
 from tunebench.cli.stopping import INTERRUPTED, stoppable
 
 if TYPE_CHECKING:
+    from tunebench.records import Plan, PlannedCell, PlannedData
     from tunebench.run.executors.base import Executor
     from tunebench.run.job import Job
 
@@ -79,14 +80,30 @@ def _make_pending(opened: OpenedStudy, target: Path, only: str | None, workers: 
     pending, remarks = pending_runs(runs, places, target, only)
     with Local(target, len(pending), workers) as executor:
         from tunebench.run.plan import plan  # torch comes with it; the workers import theirs at the same time
+        from tunebench.run.survey import survey
 
-        cells = plan(runs, places, earlier)
-        write_plan(target, opened.study, opened.text, f"tunebench {shlex.join(sys.argv[1:])}", runs, cells)
+        data = survey([one.run for one in pending], places, earlier.data if earlier else ())
+        cells = plan(runs, places, earlier.cells if earlier else ())
+        write_plan(target, opened.text, _plan_of(opened, cells, data))
         say(f"{len(runs)} runs in {target}, {len(pending)} to make.")
         for remark in remarks:
             say(remark)
         ordered = pending if workers == 1 else costliest_first(pending, cells)
         return _execute([job_in(target, one, places, track) for one in ordered], executor)
+
+
+def _plan_of(opened: OpenedStudy, cells: "tuple[PlannedCell, ...]", data: "tuple[PlannedData, ...]") -> "Plan":
+    from tunebench.records import SCHEMA, Plan
+
+    families = {cell.model: cell.family for cell in cells}
+    return Plan(
+        schema=SCHEMA,
+        study=opened.study.name,
+        command=f"tunebench {shlex.join(sys.argv[1:])}",
+        runs=tuple(run.planned(families[run.model]) for run in opened.runs),
+        cells=cells,
+        data=data,
+    )
 
 
 def _execute(jobs: "list[Job]", executor: "Executor") -> bool:

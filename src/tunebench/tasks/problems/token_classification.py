@@ -101,7 +101,7 @@ class TokenClassificationTask(Task):
             note = "Tags have no mark such as B- or I-: a run of words with one tag counts as one entity."
             return Converted(frames, self.labels, (note,) if scheme.name == PLAIN else ())
         column = self.columns_of("label")[0]
-        in_iob2 = {
+        in_iob2: dict[Split, pd.DataFrame] = {
             split: frame.assign(**{column: [to_iob2(row, scheme) for row in rows[split]]})
             for split, frame in frames.items()
         }
