@@ -202,7 +202,7 @@ def test_a_pair_is_read_as_one_text(finished: Make) -> None:
     assert " ".join(token.text for token in one.keys) == "[CLS] a man is playing [SEP] the dog [SEP]"
 
 
-def test_a_cut_is_told(finished: Make) -> None:
+def test_a_cut_is_reported(finished: Make) -> None:
     folder = finished("bert", "emotion", "full")
 
     cut = tunebench.attention(folder, "happy " * 80)
@@ -334,7 +334,7 @@ def test_the_opacity_of_a_pixel_is_the_square_root_of_its_weight() -> None:
     np.testing.assert_allclose(shown**2, np.nan_to_num(values), atol=0.01)
 
 
-def test_more_and_less_attention_have_colours_that_the_colour_blind_tell_apart() -> None:
+def test_more_and_less_attention_have_colours_that_the_colour_blind_distinguish() -> None:
     shown = pixels(picture(np.array([[0.5, -0.5, 0, np.nan]]), signed=True))[0]
 
     assert shown[0, 0] > shown[0, 2] + 100, "orange is more"
@@ -403,7 +403,7 @@ def test_a_missing_or_needless_pair_is_refused(finished: Make) -> None:
         tunebench.attention(finished("bert", "emotion", "full"), TEXT, "why")
 
 
-def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(UserError, match=r"--out .*out: it cannot be written \(Not a directory\)\. Choose another"):
         write(by_hand(2), tmp_path / "file" / "out")

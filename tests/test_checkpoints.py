@@ -86,7 +86,7 @@ def test_a_folder_is_identified_by_its_weights_configuration_and_tokenizer(
 
 
 @pytest.mark.parametrize("content", [None, "{", "[]", "{}"], ids=["absent", "damaged", "list", "no model_type"])
-def test_a_folder_without_a_model_is_told(content: str | None, folder: Path) -> None:
+def test_a_folder_without_a_model_is_reported(content: str | None, folder: Path) -> None:
     (folder / "config.json").unlink()
     if content is not None:
         (folder / "config.json").write_text(content)
@@ -97,7 +97,7 @@ def test_a_folder_without_a_model_is_told(content: str | None, folder: Path) -> 
     )
 
 
-def test_a_model_option_that_points_nowhere_is_told(tmp_path: Path) -> None:
+def test_a_model_option_that_points_nowhere_is_reported(tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught:
         checkpoints.find("NAME", place=str(tmp_path / "nowhere"))
 
@@ -116,7 +116,7 @@ def test_pickled_weights_are_never_read(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("size", [0, 7, 5000])
-def test_truncated_weights_are_told(size: int, folder: Path) -> None:
+def test_truncated_weights_are_reported(size: int, folder: Path) -> None:
     path = folder / "model.safetensors"
     path.write_bytes(path.read_bytes()[:size])
 
@@ -125,7 +125,7 @@ def test_truncated_weights_are_told(size: int, folder: Path) -> None:
     assert message.endswith("). Give a folder made by save_pretrained, with config.json and model.safetensors.")
 
 
-def test_truncated_weights_are_told_where_only_the_shape_is_asked_for(folder: Path) -> None:
+def test_truncated_weights_are_reported_where_only_the_shape_is_asked_for(folder: Path) -> None:
     path = folder / "model.safetensors"
     path.write_bytes(path.read_bytes()[:5000])
     checkpoint = checkpoints.find(str(folder))
@@ -134,7 +134,7 @@ def test_truncated_weights_are_told_where_only_the_shape_is_asked_for(folder: Pa
         checkpoint.family.skeleton(checkpoint.config, "sequence_classification", HEAD, folder)
 
 
-def test_an_unknown_model_type_is_told_with_the_known_ones(folder: Path) -> None:
+def test_an_unknown_model_type_is_reported_with_the_known_ones(folder: Path) -> None:
     set_config(folder, model_type="gpt9")
 
     assert refusal(folder) == (
@@ -144,7 +144,7 @@ def test_an_unknown_model_type_is_told_with_the_known_ones(folder: Path) -> None
     )
 
 
-def test_weights_that_lack_a_layer_are_told_and_not_drawn_at_random(folder: Path) -> None:
+def test_weights_that_lack_a_layer_are_reported_and_not_drawn_at_random(folder: Path) -> None:
     change_weights(folder, without("layer.2."))
 
     assert refusal(folder) == (
@@ -154,19 +154,19 @@ def test_weights_that_lack_a_layer_are_told_and_not_drawn_at_random(folder: Path
     )
 
 
-def test_a_configuration_with_more_layers_than_the_weights_is_told(folder: Path) -> None:
+def test_a_configuration_with_more_layers_than_the_weights_is_reported(folder: Path) -> None:
     set_config(folder, num_hidden_layers=5)
 
     assert "lacks 16 tensors" in refusal(folder)
 
 
-def test_weights_of_another_width_are_told(folder: Path) -> None:
+def test_weights_of_another_width_are_reported(folder: Path) -> None:
     set_config(folder, hidden_size=64)
 
     assert refusal(folder).startswith(f"model folder {folder}: its weights cannot be read (")
 
 
-def test_a_folder_without_a_tokenizer_is_told_and_none_is_made_up(folder: Path) -> None:
+def test_a_folder_without_a_tokenizer_is_reported_and_none_is_made_up(folder: Path) -> None:
     for path in folder.glob("tokenizer*"):
         path.unlink()
 
@@ -176,7 +176,7 @@ def test_a_folder_without_a_tokenizer_is_told_and_none_is_made_up(folder: Path) 
     )
 
 
-def test_a_damaged_tokenizer_is_told(folder: Path) -> None:
+def test_a_damaged_tokenizer_is_reported(folder: Path) -> None:
     (folder / "tokenizer.json").write_text("{")
 
     message = refusal(folder)
@@ -232,7 +232,7 @@ UNREACHABLE = (
 
 
 @pytest.mark.usefixtures("offline")
-def test_an_unknown_hub_model_without_network_is_told_with_the_ways_out() -> None:
+def test_an_unknown_hub_model_without_network_is_reported_with_the_ways_out() -> None:
     with pytest.raises(UserError) as caught:
         checkpoints.find("someone/some-model")
 
@@ -240,7 +240,7 @@ def test_an_unknown_hub_model_without_network_is_told_with_the_ways_out() -> Non
 
 
 @pytest.mark.usefixtures("offline")
-def test_a_name_that_no_hub_model_can_have_is_told_with_the_known_shapes() -> None:
+def test_a_name_that_no_hub_model_can_have_is_reported_with_the_known_shapes() -> None:
     with pytest.raises(UserError) as caught:
         checkpoints.find("no model at all")
 

@@ -115,32 +115,34 @@ def test_python_m_tunebench_offers_every_command() -> None:
 
 
 @pytest.mark.parametrize("workers", ["x", "0", "-1", "1.5", ""])
-def test_a_number_of_workers_that_is_none_is_told(workers: str, shell: Shell, study: Path) -> None:
+def test_a_number_of_workers_that_is_none_is_reported(workers: str, shell: Shell, study: Path) -> None:
     assert shell.refusal("run", study, f"--workers={workers}") == (
         f"--workers {workers}: give a number from 1 up, or auto."
     )
 
 
 @pytest.mark.parametrize("option", ["tiny-bert", "=folder", "tiny-bert=", "="])
-def test_a_model_option_without_name_and_path_is_told(option: str, shell: Shell, study: Path) -> None:
+def test_a_model_option_without_name_and_path_is_reported(option: str, shell: Shell, study: Path) -> None:
     assert shell.refusal("run", study, "--model", option) == (
         f"--model {option}: write --model NAME=PATH, with a model name of the study."
     )
 
 
-def test_a_model_option_with_another_name_is_told(shell: Shell, study: Path) -> None:
+def test_a_model_option_with_another_name_is_reported(shell: Shell, study: Path) -> None:
     assert shell.refusal("run", study, "--model", "tinybert=folder") == (
         "--model tinybert: the study has no such model. Did you mean 'tiny-bert'?"
     )
 
 
-def test_an_unknown_tracker_is_told(shell: Shell, study: Path) -> None:
+def test_an_unknown_tracker_is_reported(shell: Shell, study: Path) -> None:
     assert shell.refusal("run", study, "--track", "tensorbord") == (
         "--track tensorbord: there is no such tracker. Did you mean 'tensorboard'?"
     )
 
 
-def test_a_tracker_that_is_not_installed_is_told(shell: Shell, study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_tracker_that_is_not_installed_is_reported(
+    shell: Shell, study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
 
     assert shell.refusal("run", study, "--track", "wandb") == (
@@ -149,7 +151,7 @@ def test_a_tracker_that_is_not_installed_is_told(shell: Shell, study: Path, monk
 
 
 @pytest.mark.parametrize("seeds", ["0", "many"])
-def test_a_number_of_seeds_that_is_none_is_told(seeds: str, shell: Shell, study: Path) -> None:
+def test_a_number_of_seeds_that_is_none_is_reported(seeds: str, shell: Shell, study: Path) -> None:
     code, _, err = shell("run", study, "--seeds", seeds)
 
     assert code == 2
@@ -157,7 +159,7 @@ def test_a_number_of_seeds_that_is_none_is_told(seeds: str, shell: Shell, study:
     assert "Traceback" not in err
 
 
-def test_a_pattern_that_matches_no_cell_is_told_with_an_example(
+def test_a_pattern_that_matches_no_cell_is_reported_with_an_example(
     shell: Shell, known: tuple[Any, ...], tmp_path: Path
 ) -> None:
     code, out, err = shell("run", *known, "--out", tmp_path / "out", "--only", "bert/emotion/fulll")
@@ -185,7 +187,7 @@ def test_a_pattern_chooses_cells_by_family_or_model(
     assert f"6 runs in {tmp_path / 'out'}, {2 * count} to make." in out
 
 
-def test_an_output_folder_that_cannot_be_made_is_told(shell: Shell, known: tuple[Any, ...], tmp_path: Path) -> None:
+def test_an_output_folder_that_cannot_be_made_is_reported(shell: Shell, known: tuple[Any, ...], tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     out = tmp_path / "file" / "out"
 
@@ -194,7 +196,7 @@ def test_an_output_folder_that_cannot_be_made_is_told(shell: Shell, known: tuple
     )
 
 
-def test_an_output_folder_that_refuses_files_is_told(
+def test_an_output_folder_that_refuses_files_is_reported(
     shell: Shell, known: tuple[Any, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: Any) -> None:
@@ -206,14 +208,14 @@ def test_an_output_folder_that_refuses_files_is_told(
     )
 
 
-def test_an_output_folder_at_work_is_told(shell: Shell, known: tuple[Any, ...], tmp_path: Path) -> None:
+def test_an_output_folder_at_work_is_reported(shell: Shell, known: tuple[Any, ...], tmp_path: Path) -> None:
     with folder.locked(tmp_path / "out"):
         assert shell.refusal("run", *known, "--out", tmp_path / "out") == (
             f"--out {tmp_path / 'out'}: another tunebench is using it. Wait for it to end, or choose another folder."
         )
 
 
-def test_a_model_that_is_not_to_be_had_is_told(
+def test_a_model_that_is_unavailable_is_reported(
     shell: Shell, study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import huggingface_hub.constants
@@ -240,7 +242,7 @@ def test_an_interruption_keeps_what_is_done_and_says_how_to_go_on(
     assert (tmp_path / "out" / "report.html").is_file()
 
 
-def test_a_setting_that_does_not_fit_the_model_is_told_before_anything_runs(
+def test_a_setting_that_does_not_fit_the_model_is_reported_before_anything_runs(
     shell: Shell, known: tuple[Any, ...], study: Path, tmp_path: Path
 ) -> None:
     study.write_text(study.read_text().replace("full,", "{name: freeze, frozen_layers: 9},"))
@@ -341,18 +343,18 @@ def test_a_shown_study_is_one_that_can_be_copied(shell: Shell, tmp_path: Path) -
     assert json.loads(out)["cells"]
 
 
-def test_an_unknown_name_is_told_with_the_closest_one(shell: Shell) -> None:
+def test_an_unknown_name_is_reported_with_the_closest_one(shell: Shell) -> None:
     assert shell.refusal("show", "lorra") == "show 'lorra': nothing has this name. Did you mean 'lora'?"
 
 
-def test_an_unknown_kind_is_told(shell: Shell) -> None:
+def test_an_unknown_kind_is_reported(shell: Shell) -> None:
     code, _, err = shell("list", "technique")
 
     assert code == 2
     assert "'techniques'" in err
 
 
-def test_the_environment_is_told(shell: Shell) -> None:
+def test_the_environment_is_reported(shell: Shell) -> None:
     code, out, _ = shell("env", "--json")
 
     values = json.loads(out)
@@ -370,14 +372,14 @@ def test_predicting_needs_texts_from_one_place(shell: Shell, tmp_path: Path) -> 
     assert shell.refusal("predict", tmp_path, "--text", "a", "--file", tmp_path / "b") == expected
 
 
-def test_pairs_that_do_not_match_the_texts_are_told(shell: Shell, tmp_path: Path) -> None:
+def test_pairs_that_do_not_match_the_texts_are_reported(shell: Shell, tmp_path: Path) -> None:
     assert shell.refusal("predict", tmp_path, "--text", "a", "--text", "b", "--pair", "c") == (
         "predict: 2 --text but 1 --pair. Give one --pair for each --text."
     )
 
 
 @pytest.mark.parametrize("content", [None, b"\xff\xfe\xfa"], ids=["absent", "not UTF-8"])
-def test_a_file_of_texts_that_cannot_be_read_is_told(content: bytes | None, shell: Shell, tmp_path: Path) -> None:
+def test_a_file_of_texts_that_cannot_be_read_is_reported(content: bytes | None, shell: Shell, tmp_path: Path) -> None:
     path = tmp_path / "texts.txt"
     if content is not None:
         path.write_bytes(content)
@@ -387,7 +389,7 @@ def test_a_file_of_texts_that_cannot_be_read_is_told(content: bytes | None, shel
     )
 
 
-def test_a_file_without_texts_is_told(shell: Shell, tmp_path: Path) -> None:
+def test_a_file_without_texts_is_reported(shell: Shell, tmp_path: Path) -> None:
     (tmp_path / "texts.txt").write_text("\n \n")
 
     assert shell.refusal("predict", tmp_path, "--file", tmp_path / "texts.txt") == (
@@ -395,12 +397,12 @@ def test_a_file_without_texts_is_told(shell: Shell, tmp_path: Path) -> None:
     )
 
 
-def test_an_empty_text_is_told(shell: Shell, tmp_path: Path) -> None:
+def test_an_empty_text_is_reported(shell: Shell, tmp_path: Path) -> None:
     assert shell.refusal("predict", tmp_path, "--text", " ") == "predict: a text is empty. Give at least one word."
 
 
 @pytest.mark.parametrize("command", ["predict", "export"])
-def test_a_folder_that_is_no_run_is_told(command: str, shell: Shell, tmp_path: Path) -> None:
+def test_a_folder_that_is_no_run_is_reported(command: str, shell: Shell, tmp_path: Path) -> None:
     (tmp_path / "result.json").write_text("{}")
     (tmp_path / "run.json").write_text("{}")
     more = ["--text", "a"] if command == "predict" else [tmp_path / "target"]
@@ -410,7 +412,7 @@ def test_a_folder_that_is_no_run_is_told(command: str, shell: Shell, tmp_path: P
     )
 
 
-def test_a_target_of_an_export_that_is_taken_is_told(shell: Shell, tmp_path: Path) -> None:
+def test_a_target_of_an_export_that_is_taken_is_reported(shell: Shell, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
 
     for target in (tmp_path, tmp_path / "file"):
@@ -419,7 +421,7 @@ def test_a_target_of_an_export_that_is_taken_is_told(shell: Shell, tmp_path: Pat
         )
 
 
-def test_a_report_of_a_folder_without_a_study_is_told(shell: Shell, tmp_path: Path) -> None:
+def test_a_report_of_a_folder_without_a_study_is_reported(shell: Shell, tmp_path: Path) -> None:
     assert str(tmp_path / "nowhere") in shell.refusal("report", tmp_path / "nowhere")
 
 

@@ -53,7 +53,7 @@ def test_what_has_no_epochs_reaches_the_target_in_the_time_of_its_fitting(study:
     assert to_target(comparison) == {"full": [None], "tfidf": [pytest.approx(3.5)], "lead3": [None]}
 
 
-def test_what_never_reaches_the_target_is_said_not_to(study: Write) -> None:
+def test_what_never_reaches_the_target_is_shown_as_not_reached(study: Write) -> None:
     out = study(run("full", 0.9, [0.5, 0.8]), run("lora", 0.9, [0.5, None]))
     (comparison,) = comparisons(read_study(out))
     assert to_target(comparison) == {"full": [pytest.approx(21.5)], "lora": [None]}

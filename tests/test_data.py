@@ -1,4 +1,4 @@
-"""Data come in by stated rules: what is carved, limited or inferred is said, what is wrong is told with its place."""
+"""Data are read by fixed rules: carved, limited and inferred parts are reported, and errors name their place."""
 
 import itertools
 import json
@@ -342,7 +342,7 @@ def test_any_change_of_the_examples_changes_the_fingerprint(change: Any, tmp_pat
 # Mistakes -------------------------------------------------------------------------------------------------------------
 
 
-def test_a_wrong_column_is_told_with_the_closest_one(tmp_path: Path) -> None:
+def test_a_wrong_column_is_reported_with_the_closest_one(tmp_path: Path) -> None:
     path = tmp_path / "data.csv"
     path.write_text("txet,label\nx,a\n")
 
@@ -352,14 +352,14 @@ def test_a_wrong_column_is_told_with_the_closest_one(tmp_path: Path) -> None:
     )
 
 
-def test_a_missing_file_is_told(tmp_path: Path) -> None:
+def test_a_missing_file_is_reported(tmp_path: Path) -> None:
     assert (
         refusal(own(tmp_path / "no.csv"))
         == f"task 'own': there is no file {tmp_path / 'no.csv'}. Check the path under data."
     )
 
 
-def test_an_unknown_ending_is_told_with_the_known_ones(tmp_path: Path) -> None:
+def test_an_unknown_ending_is_reported_with_the_known_ones(tmp_path: Path) -> None:
     path = tmp_path / "data.xlsx"
     path.write_text("x")
 
@@ -369,14 +369,14 @@ def test_an_unknown_ending_is_told_with_the_known_ones(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", ["", "text,label\n"], ids=["no bytes", "header only"])
-def test_an_empty_file_is_told(content: str, tmp_path: Path) -> None:
+def test_an_empty_file_is_reported(content: str, tmp_path: Path) -> None:
     path = tmp_path / "data.csv"
     path.write_text(content)
 
     assert refusal(own(path)) == f"task 'own': the train split of {path} is empty. Give at least one row."
 
 
-def test_too_few_rows_to_carve_are_told(tmp_path: Path) -> None:
+def test_too_few_rows_to_carve_are_reported(tmp_path: Path) -> None:
     path = tmp_path / "data.csv"
     path.write_text("text,label\nx,a\ny,b\n")
 
@@ -397,7 +397,7 @@ def test_too_few_rows_to_carve_are_told(tmp_path: Path) -> None:
         ("data.parquet", b""),
     ],
 )
-def test_a_malformed_file_is_told_in_one_line(name: str, content: bytes, tmp_path: Path) -> None:
+def test_a_malformed_file_is_reported_in_one_line(name: str, content: bytes, tmp_path: Path) -> None:
     path = tmp_path / name
     path.write_bytes(content)
     message = refusal(own(path))
@@ -406,7 +406,7 @@ def test_a_malformed_file_is_told_in_one_line(name: str, content: bytes, tmp_pat
     assert "\n" not in message
 
 
-def test_one_class_only_is_told(tmp_path: Path) -> None:
+def test_one_class_only_is_reported(tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught:
         loaded(tmp_path, [{"text": "x", "label": "a"}] * 20)
     assert str(caught.value) == (
@@ -414,7 +414,7 @@ def test_one_class_only_is_told(tmp_path: Path) -> None:
     )
 
 
-def test_a_label_outside_the_stated_list_is_told_with_its_row(tmp_path: Path) -> None:
+def test_a_label_outside_the_stated_list_is_reported_with_its_row(tmp_path: Path) -> None:
     path = tmp_path / "data.csv"
     path.write_text("text,label\n" + "x,a\n" * 6 + "y,c\n" + "x,b\n" * 6)
 
@@ -424,7 +424,7 @@ def test_a_label_outside_the_stated_list_is_told_with_its_row(tmp_path: Path) ->
     )
 
 
-def test_a_label_that_only_the_test_split_has_is_told(tmp_path: Path) -> None:
+def test_a_label_that_only_the_test_split_has_is_reported(tmp_path: Path) -> None:
     files = {}
     for split, label in (("train", "b"), ("test", "c")):
         files[split] = str(tmp_path / f"{split}.csv")
@@ -434,13 +434,13 @@ def test_a_label_that_only_the_test_split_has_is_told(tmp_path: Path) -> None:
     assert message.endswith("test split, row 2: the label 'c' is not in the list: a, b.")
 
 
-def test_an_integer_label_beyond_the_stated_list_is_told(tmp_path: Path) -> None:
+def test_an_integer_label_beyond_the_stated_list_is_reported(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"row \d+: the label '2' is not in the list: 0, 1\."):
         loaded(tmp_path, [{"text": "x", "label": n % 3} for n in range(20)], labels=["a", "b"])
 
 
 @pytest.mark.parametrize("value", [["a"], {"a": "1"}], ids=str)
-def test_a_label_that_is_no_word_is_told(value: Any, tmp_path: Path) -> None:
+def test_a_label_that_is_no_word_is_reported(value: Any, tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught:
         loaded(tmp_path, [{"text": "x", "label": value}] * 20)
     assert str(caught.value) == (
@@ -449,14 +449,14 @@ def test_a_label_that_is_no_word_is_told(value: Any, tmp_path: Path) -> None:
     )
 
 
-def test_tokens_and_tags_of_different_length_are_told_with_their_row(tmp_path: Path) -> None:
+def test_tokens_and_tags_of_different_length_are_reported_with_their_row(tmp_path: Path) -> None:
     rows = [{"tokens": ["a", "b"], "tags": ["O", "B-X"]}] * 20 + [{"tokens": ["a", "b"], "tags": ["O"]}]
 
     with pytest.raises(UserError, match=r"row 21: 2 tokens but 1 tags\. Give one tag for each token\."):
         loaded(tmp_path, rows, "token_classification")
 
 
-def test_a_sentence_without_tokens_is_told_with_its_row(tmp_path: Path) -> None:
+def test_a_sentence_without_tokens_is_reported_with_its_row(tmp_path: Path) -> None:
     rows = [{"tokens": ["a", "b"], "tags": ["O", "B-X"]}] * 20 + [{"tokens": [], "tags": []}]
 
     with pytest.raises(UserError, match=r"row 21: it has no token\. Remove the row\."):
@@ -482,28 +482,28 @@ def test_missing_values_are_counted_and_told(column: str, tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("value", "shown"), [("high", "'high'"), (None, "None"), ("inf", "'inf'"), ([1], "['1']"), ("", "''")]
 )
-def test_a_score_that_is_no_number_is_told_with_its_row(value: Any, shown: str, tmp_path: Path) -> None:
+def test_a_score_that_is_no_number_is_reported_with_its_row(value: Any, shown: str, tmp_path: Path) -> None:
     rows = [{"text": "x", "label": 1.5}] * 20 + [{"text": "x", "label": value}]
 
     with pytest.raises(UserError, match=rf"row 21: the score ({re.escape(shown)}|nan) is not a number\."):
         loaded(tmp_path, rows, "regression")
 
 
-def test_a_data_root_without_the_folder_is_told_with_the_way_out(tmp_path: Path) -> None:
+def test_a_data_root_without_the_folder_is_reported_with_the_way_out(tmp_path: Path) -> None:
     assert refusal(tasks()["similarity"], tmp_path) == (
         f"task 'similarity': the data root has no folder {tmp_path / 'stsb'}. Put stsb/train.parquet there, "
         "or omit --data-root to load the data from the hub."
     )
 
 
-def test_a_data_root_without_a_train_file_is_told(tmp_path: Path) -> None:
+def test_a_data_root_without_a_train_file_is_reported(tmp_path: Path) -> None:
     (tmp_path / "stsb").mkdir()
 
     message = refusal(tasks()["similarity"], tmp_path)
     assert message == f"task 'similarity': {tmp_path / 'stsb'} contains no train.parquet."
 
 
-def test_a_folder_of_own_data_without_a_train_file_is_told(tmp_path: Path) -> None:
+def test_a_folder_of_own_data_without_a_train_file_is_reported(tmp_path: Path) -> None:
     assert refusal(own(tmp_path)) == (
         f"task 'own': folder {tmp_path} contains no train file (train.csv, train.parquet, ...)."
     )
@@ -517,7 +517,7 @@ def test_a_folder_of_own_data_without_a_train_file_is_told(tmp_path: Path) -> No
         ("similarity", "nyu-mll/glue", "stsb"),
     ],
 )
-def test_without_network_and_copy_the_ways_out_are_told(
+def test_without_network_and_copy_the_ways_out_are_reported(
     name: str, dataset: str, folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import huggingface_hub.constants
@@ -569,12 +569,12 @@ def test_a_prompt_may_be_written_by_the_user_and_inputs_may_be_missing(tmp_path:
         ("{instruction", "Double a brace that is part of the text"),
     ],
 )
-def test_a_mistake_in_a_prompt_is_told(prompt: str, message: str, tmp_path: Path) -> None:
+def test_a_mistake_in_a_prompt_is_reported(prompt: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=re.escape(message)):
         own(tmp_path / "data.csv", "causal_lm", prompt=prompt)
 
 
-def test_an_empty_instruction_is_told_with_its_row(tmp_path: Path) -> None:
+def test_an_empty_instruction_is_reported_with_its_row(tmp_path: Path) -> None:
     path = tmp_path / "data.jsonl"
     rows = [{"instruction": f"ask {n}", "response": "x"} for n in range(20)]
     rows[3]["instruction"] = "  "

@@ -1,4 +1,4 @@
-"""Charts are drawn by a process of their own: the same bytes, its errors told, a new one where it has died."""
+"""Charts are drawn by a process of their own: the same bytes, errors passed on, a new process if it has died."""
 
 import re
 
@@ -39,7 +39,7 @@ def test_what_vega_refuses_is_raised_here_and_the_process_goes_on() -> None:
     assert drawing.svg(SPEC).result().startswith("<svg")
 
 
-def test_a_process_that_died_is_told_and_replaced() -> None:
+def test_a_process_that_died_is_reported_and_replaced() -> None:
     drawing.svg(SPEC).result()
     drawing._process()._process.kill()
     with pytest.raises(RuntimeError, match="the process that draws charts ended with code -9"):

@@ -104,7 +104,7 @@ def test_a_batch_of_kept_states_is_the_batch_that_the_trunk_gives(tokens: TokenS
     assert torch.equal(batch["labels"], plain["labels"])
 
 
-def test_progress_is_told_batch_by_batch(tokens: TokenSource, tmp_path: Path) -> None:
+def test_progress_is_reported_batch_by_batch(tokens: TokenSource, tmp_path: Path) -> None:
     progress: list[tuple[int, int]] = []
     counted = Counted()
     TrunkCache(tmp_path, 1e6).states(counted.trunk(), tokens, 16, lambda done, total: progress.append((done, total)))

@@ -100,19 +100,19 @@ def test_labels_in_a_stated_order_are_indexed_in_it_and_answers_are_sorted_by_na
 
 
 @pytest.mark.parametrize("value", [2, "yes", None])
-def test_an_indicator_that_is_not_0_or_1_is_told_with_its_place(value: Any, tmp_path: Path) -> None:
+def test_an_indicator_that_is_not_0_or_1_is_reported_with_its_place(value: Any, tmp_path: Path) -> None:
     table = indicators(frame()).astype({"joy": object})
     table.loc[3, "joy"] = value
     with pytest.raises(UserError, match=r"row 4: the column 'joy' has .*, not 0 or 1"):
         load(task(write(tmp_path / "moods.csv", table), columns={"labels": list(LABELS)}))
 
 
-def test_a_label_outside_the_list_is_told_with_its_row(moods: Path) -> None:
+def test_a_label_outside_the_list_is_reported_with_its_row(moods: Path) -> None:
     with pytest.raises(UserError, match=r"row \d+: the label 'love' is not in the list: anger, joy"):
         load(task(moods, labels=["anger", "joy"]))
 
 
-def test_labels_that_are_no_list_are_told_with_their_row(tmp_path: Path) -> None:
+def test_labels_that_are_no_list_are_reported_with_their_row(tmp_path: Path) -> None:
     table = frame().astype({"labels": object})
     table.at[3, "labels"] = {"joy": 1}
     with pytest.raises(UserError, match=r"row 4: the labels .* are not a list of words"):

@@ -540,7 +540,7 @@ def test_changed_texts_start_from_nothing(texts: Path, tmp_path: Path) -> None:
     assert any(isinstance(event, LearningTokenizer) for event in events)
 
 
-def test_a_rate_that_is_far_too_high_is_told_not_smoothed(texts: Path, tmp_path: Path) -> None:
+def test_a_rate_that_is_far_too_high_is_reported_not_smoothed(texts: Path, tmp_path: Path) -> None:
     made = recipe("causal_language_modelling", learning_rate=1e30, max_gradient_norm=1e30, tokens=30_000)
     with pytest.raises(RunError, match="a lower learning rate may help"):
         pretrain(made, texts, tmp_path / "out", silent)
@@ -565,9 +565,9 @@ def test_documents_are_read_from_parquet_jsonl_and_text(tmp_path: Path) -> None:
     ("name", "content", "message"),
     [
         ("a.txt", None, "there is no file"),
-        ("a.csv", "text\n", "is none of .parquet, .jsonl, .txt"),
+        ("a.csv", "text\n", "is not in a supported format. Use one of .parquet, .jsonl, .txt"),
         ("a.jsonl", '{"text": 3}\n', "row 0: 3 is no text"),
-        ("a.jsonl", "{\n", "line 1: this is no JSON"),
+        ("a.jsonl", "{\n", "line 1: this is not valid JSON"),
         ("a.parquet", "no parquet", "cannot be read as parquet"),
     ],
 )

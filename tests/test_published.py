@@ -1,4 +1,4 @@
-"""The published figures stand beside the measured ones, only where they belong, and are told apart from them."""
+"""Published figures are shown next to the measured ones, only in the published cells, and labelled as such."""
 
 from typing import Any
 

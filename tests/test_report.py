@@ -161,7 +161,7 @@ def test_a_failed_seed_is_counted_and_shown(study: Write) -> None:
     assert row["Outcome"] == "seed 1 failed: out of memory"
 
 
-def test_a_reason_that_all_seeds_share_is_said_once(study: Write) -> None:
+def test_a_reason_that_all_seeds_share_is_given_once(study: Write) -> None:
     out = study(not_applicable("lora", "no attention", 0), not_applicable("lora", "no attention", 1))
     assert page(out).tables[1][1] == ["lora", "not applicable: no attention"]
 
@@ -202,7 +202,7 @@ def scratched(value: float | None, **changes: Any) -> Done:
     return record.model_copy(update={"backbone": record.backbone.model_copy(update={"pretrained": False})})
 
 
-def test_what_pretraining_is_worth_is_said_where_all_weights_trained_with_it_and_without(study: Write) -> None:
+def test_what_pretraining_is_worth_is_stated_if_all_weights_trained_with_it_and_without(study: Write) -> None:
     full, lora = done("full", 0.9, trainable=109_486_854), done("lora", 0.95)
     out = study(lora, scratched(0.6), full)
     line = "Pretraining improves Accuracy by 0.3000: full 0.9000, from_scratch 0.6000. Both train every weight"

@@ -34,7 +34,7 @@ def test_predictions_alone_give_the_recorded_figures(measured: Path) -> None:
     assert (measured / "results.json").read_bytes() == before
 
 
-def test_a_figure_that_the_predictions_do_not_bear_out_is_told(measured: Path) -> None:
+def test_a_figure_that_the_predictions_do_not_bear_out_is_reported(measured: Path) -> None:
     (folder,) = (path for path in (measured / "runs").iterdir() if "tfidf" in path.name)
     record = json.loads((folder / "result.json").read_text())
     true = record["metrics"]["test"]["accuracy"]

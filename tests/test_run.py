@@ -268,7 +268,7 @@ def test_predict_scores_pairs_of_a_file(finished: Finished, tmp_path: Path) -> N
     assert len({float(line.split("\t")[0]) for line in out.splitlines()}) == len(ADVERBS)
 
 
-def test_predict_without_the_second_text_is_told(finished: Finished) -> None:
+def test_predict_without_the_second_text_is_reported(finished: Finished) -> None:
     code, out, err = tunebench("predict", finished.run_dir("similarity", "tfidf"), "--text", "a")
 
     assert (code, out) == (2, "")
@@ -277,7 +277,7 @@ def test_predict_without_the_second_text_is_told(finished: Finished) -> None:
     )
 
 
-def test_predict_with_a_failed_run_is_told(finished: Finished) -> None:
+def test_predict_with_a_failed_run_is_reported(finished: Finished) -> None:
     folder = finished.run_dir("lost", "full")
     code, _, err = tunebench("predict", folder, "--text", "a")
 
@@ -330,7 +330,7 @@ def copied(finished: Finished, tmp_path: Path) -> Path:
     return shutil.copytree(finished.run_dir("emotion", "full"), tmp_path / "run")
 
 
-def test_damaged_weights_of_a_run_are_told(copied: Path) -> None:
+def test_damaged_weights_of_a_run_are_reported(copied: Path) -> None:
     path = copied / "best.safetensors"
     path.write_bytes(path.read_bytes()[:1000])
     code, _, err = tunebench("predict", copied, "--text", "a")
@@ -340,7 +340,7 @@ def test_damaged_weights_of_a_run_are_told(copied: Path) -> None:
     assert err.endswith("). Remove the folder and run the study again.\n")
 
 
-def test_a_damaged_description_of_a_run_is_told(copied: Path) -> None:
+def test_a_damaged_description_of_a_run_is_reported(copied: Path) -> None:
     (copied / "run.json").write_text('{"model": "x"}')
     code, _, err = tunebench("predict", copied, "--text", "a")
 
@@ -350,7 +350,7 @@ def test_a_damaged_description_of_a_run_is_told(copied: Path) -> None:
     )
 
 
-def test_a_backbone_that_is_not_the_tuned_one_is_told(copied: Path, backbones: dict[str, Path]) -> None:
+def test_a_backbone_that_is_not_the_tuned_one_is_reported(copied: Path, backbones: dict[str, Path]) -> None:
     stored = json.loads((copied / "run.json").read_text())
     other = backbones["fresh_pooler"]
     stored["places"]["models"]["tiny-bert"] = str(other)
@@ -474,7 +474,7 @@ def test_a_killed_worker_is_a_failed_run_and_the_study_goes_on(
 
 
 @pytest.mark.slow
-def test_a_really_full_disk_is_told_and_the_same_command_ends_the_study(
+def test_a_really_full_disk_is_reported_and_the_same_command_ends_the_study(
     backbones: dict[str, Path], data_root: Path, tmp_path: Path
 ) -> None:
     small = tmp_path / "small"

@@ -79,7 +79,7 @@ def test_the_lower_perplexity_is_the_better_one() -> None:
     assert difference.significant
 
 
-def test_equal_answers_are_never_told_apart() -> None:
+def test_equal_answers_never_differ_significantly() -> None:
     gold = ["joy", "fear"] * 30
     (difference,) = differences("accuracy", ["joy"] * 60, ["joy"] * 60, gold=gold)
     assert (difference.value, difference.p, difference.adjusted, difference.interval) == (0.0, 1.0, 1.0, (0.0, 0.0))
@@ -92,7 +92,7 @@ def test_an_undefined_metric_is_no_small_p() -> None:
     assert difference.interval is None
 
 
-def test_chance_alone_is_found_in_no_more_than_its_share_of_cases() -> None:
+def test_equal_techniques_differ_significantly_in_no_more_than_five_percent_of_cases() -> None:
     false = 0
     for seed in range(60):
         rng = np.random.default_rng(seed)
@@ -113,7 +113,7 @@ def pair(one: str, other: str, real: bool) -> Difference:
 
 
 @pytest.mark.parametrize("apart", [set(), {"ad"}, {"ac", "ad"}, {"ab", "ac", "ad", "bc", "bd", "cd"}, {"ac", "bd"}])
-def test_two_techniques_share_a_letter_just_where_they_are_not_told_apart(apart: set[str]) -> None:
+def test_two_techniques_share_a_letter_only_if_they_do_not_differ_significantly(apart: set[str]) -> None:
     groups = letters("abcd", [pair(x, y, x + y in apart) for x, y in itertools.combinations("abcd", 2)])
     for x, y in itertools.combinations("abcd", 2):
         assert bool(set(groups[x]) & set(groups[y])) == (x + y not in apart)
@@ -178,7 +178,7 @@ def test_seeds_are_averaged_and_only_common_ones_are_compared(study: Write, tmp_
     assert tests.differences[0].value == pytest.approx(0.15)
 
 
-def test_what_cannot_be_tested_is_said(study: Write, tmp_path: Path) -> None:
+def test_what_cannot_be_tested_is_named(study: Write, tmp_path: Path) -> None:
     out = study(answered(tmp_path, "full", 380), answered(tmp_path, "lora", 300), answered(tmp_path, "freeze", 200))
     (tmp_path / "runs" / "tiny--emotion--freeze--s0" / "predictions.jsonl").write_text("{damaged")
     build(out)

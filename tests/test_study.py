@@ -193,13 +193,13 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_a_mistake_in_a_study_is_told_with_place_value_and_way_out(mistake: str, tmp_path: Path) -> None:
+def test_a_mistake_in_a_study_is_reported_with_place_value_and_way_out(mistake: str, tmp_path: Path) -> None:
     text, expected = MISTAKES[mistake]
 
     assert message_of(tmp_path, text) == expected
 
 
-def test_text_that_is_no_yaml_is_told_with_its_line(tmp_path: Path) -> None:
+def test_text_that_is_no_yaml_is_reported_with_its_line(tmp_path: Path) -> None:
     message = message_of(tmp_path, "name: mine\nexperiments: [\n  {a: b\n")
 
     assert message.startswith("study.yaml: this is not valid YAML: ")
@@ -207,7 +207,7 @@ def test_text_that_is_no_yaml_is_told_with_its_line(tmp_path: Path) -> None:
     assert "\n" not in message
 
 
-def test_a_study_that_is_not_utf8_is_told(tmp_path: Path) -> None:
+def test_a_study_that_is_not_utf8_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "study.yaml"
     path.write_bytes(b"name: caf\xe9\n")
 
@@ -220,7 +220,7 @@ def test_a_study_that_is_not_utf8_is_told(tmp_path: Path) -> None:
     ("name", "way_out"),
     [("dmeo", "Did you mean 'demo'?"), ("no-such-study.yaml", "Choose from: demo, published.")],
 )
-def test_a_study_that_does_not_exist_is_told_with_the_built_in_ones(name: str, way_out: str) -> None:
+def test_a_study_that_does_not_exist_is_reported_with_the_built_in_ones(name: str, way_out: str) -> None:
     with pytest.raises(UserError) as caught:
         read_study(name)
 
@@ -314,7 +314,7 @@ def test_variants_of_a_technique_are_labelled_by_what_tells_them_apart() -> None
     ]
 
 
-def test_the_same_cell_twice_is_told() -> None:
+def test_the_same_cell_twice_is_reported() -> None:
     experiment = {"model": "some-model", "task": "emotion", "techniques": ["full", "lora"]}
     study = Study.model_validate({"name": "mine", "experiments": [experiment, experiment]})
 
@@ -323,7 +323,7 @@ def test_the_same_cell_twice_is_told() -> None:
     assert str(caught.value) == "study 'mine': some-model x emotion x full stands in it twice. Remove one."
 
 
-def test_the_same_seed_twice_is_told() -> None:
+def test_the_same_seed_twice_is_reported() -> None:
     with pytest.raises(UserError, match="stands in it twice"):
         only_run(seeds=[1, 1])
 
@@ -334,7 +334,7 @@ def study_of(*models: str, **experiment: Any) -> Study:
     return Study.model_validate({"name": "mine", "experiments": [{"model": model, **common} for model in models]})
 
 
-def test_a_model_option_that_names_no_model_of_the_study_is_told() -> None:
+def test_a_model_option_that_names_no_model_of_the_study_is_reported() -> None:
     with pytest.raises(UserError) as caught:
         study_of("some-model").places({"sme-model": "folder"})
 
@@ -454,7 +454,7 @@ def test_relative_model_folders_are_found_from_wherever_a_run_is_read(tmp_path: 
 
 
 @pytest.mark.parametrize("models", [("/a/bert", "/b/bert"), ("/a/bert", "bert"), ("./bert", "../bert")], ids=str)
-def test_two_models_of_one_name_are_told(models: tuple[str, str]) -> None:
+def test_two_models_of_one_name_are_reported(models: tuple[str, str]) -> None:
     with pytest.raises(UserError) as caught:
         study_of(*models).runs()
 
@@ -493,7 +493,7 @@ def test_own_files_embedded_data_and_built_in_data_are_three_tasks() -> None:
     assert len({run.id for run in runs}) == 3
 
 
-def test_two_files_under_one_task_name_are_told() -> None:
+def test_two_files_under_one_task_name_are_reported() -> None:
     study = Study.model_validate(
         {
             "name": "mine",
@@ -537,7 +537,7 @@ def test_a_run_file_holds_the_run_and_only_its_own_places(tmp_path: Path) -> Non
         ),
     ],
 )
-def test_a_run_file_that_cannot_be_read_is_told(content: str, expected: str, tmp_path: Path) -> None:
+def test_a_run_file_that_cannot_be_read_is_reported(content: str, expected: str, tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text(content)
     with pytest.raises(UserError) as caught:
         read_run(tmp_path)

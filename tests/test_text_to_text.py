@@ -152,7 +152,7 @@ def test_the_lower_layers_of_either_stack_may_be_frozen(
     ]
 
 
-def test_a_stack_that_a_model_has_not_is_told(backbones: dict[str, Path], data_root: Path, tmp_path: Path) -> None:
+def test_a_stack_that_a_model_has_not_is_reported(backbones: dict[str, Path], data_root: Path, tmp_path: Path) -> None:
     for technique, message in (
         ({"name": "freeze", "frozen_decoder_layers": 1}, "not an encoder-decoder. Give frozen_layers"),
         ({"name": "p_tuning_v2", "prefix_length": 4, "reach": "decoder"}, "not an encoder-decoder"),
@@ -162,7 +162,7 @@ def test_a_stack_that_a_model_has_not_is_told(backbones: dict[str, Path], data_r
 
 
 @pytest.mark.parametrize("reach", ["encoder", "decoder", "both"])
-def test_a_prefix_reaches_the_stacks_it_is_said_to(reach: str, backbones: dict[str, Path], model: Any) -> None:
+def test_a_prefix_reaches_the_stacks_that_reach_names(reach: str, backbones: dict[str, Path], model: Any) -> None:
     from tunebench.techniques import techniques
 
     batch: Any = dict(T5.tokenizer(backbones["t5"])(["i feel so happy"], return_tensors="pt"))
@@ -290,7 +290,7 @@ def test_a_prompt_with_a_gap_is_answered_behind_its_sentinel(backbones: dict[str
     assert objective.decode(torch.tensor(features.labels), features, [0])[0] == ["happy"]
 
 
-def test_a_gap_that_is_cut_off_with_a_texts_end_is_told(backbones: dict[str, Path]) -> None:
+def test_a_gap_that_is_cut_off_with_a_texts_end_is_reported(backbones: dict[str, Path]) -> None:
     objective = asked(backbones["t5"], ("bad", "good"), prompt="{text} It was <extra_id_0>.")
     objective.tokenizer.add_tokens(["<extra_id_0>"], special_tokens=True)
     with pytest.raises(UserError, match=r"prompt: 1 of 2 texts are truncated at max_tokens \(32\), before the gap"):
@@ -340,7 +340,7 @@ def test_scores_are_posed_in_fifths(score: float, text: str) -> None:
     assert RegressionTask(name="scored").target_of(TextExample("a", score), ()) == text
 
 
-def test_scores_beyond_the_scale_that_is_ranked_are_told(backbones: dict[str, Path]) -> None:
+def test_scores_beyond_the_scale_that_is_ranked_are_reported(backbones: dict[str, Path]) -> None:
     rows = [TextExample("so happy", 4.0), TextExample("so so", 80.0)]
     with pytest.raises(UserError, match=r"the score 80.0 is outside the range 0 to 5.*answer: generate"):
         asked(backbones["t5"], problem="regression").encode(rows)
@@ -424,7 +424,7 @@ def test_a_context_of_which_nothing_is_kept_has_no_answer(backbones: dict[str, P
     assert objective.decode(torch.zeros(1, 16, 2), features, [0]) == ([""], [0.0])
 
 
-def test_a_question_that_fills_a_window_and_an_answer_that_is_nowhere_are_told(backbones: dict[str, Path]) -> None:
+def test_a_question_that_fills_a_window_and_an_answer_that_is_nowhere_are_reported(backbones: dict[str, Path]) -> None:
     objective = spans(backbones["bert"])
     with pytest.raises(UserError, match="more than half of the 16"):
         objective.encode([QuestionExample("is " * 12, "john won", ("won",), (5,))])

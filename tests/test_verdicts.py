@@ -145,7 +145,7 @@ def test_words_that_are_in_neither_the_piece_nor_the_question_keep_their_embeddi
 
 
 def test_texts_that_say_nothing_are_refused_in_words(tokenizer: T5Tokenizer) -> None:
-    with pytest.raises(RunError, match="none of a step's 4 texts holds a word that judges"):
+    with pytest.raises(RunError, match="none of a step's 4 texts contains a word that judges"):
         batch(tokenizer, "He came home and they fought. " * 20, 4, 64)
 
 

@@ -177,7 +177,7 @@ def test_a_wrong_column_is_refused_with_the_columns_that_exist(name: str, tmp_pa
 
 
 @every
-def test_a_test_input_that_stands_in_train_is_found(name: str, tmp_path: Path) -> None:
+def test_a_test_input_that_occurs_in_train_is_reported(name: str, tmp_path: Path) -> None:
     task = task_of(name, tmp_path)
     data = load(task)
     assert overlap(task, data).exact == tuple(range(len(shown(name))))

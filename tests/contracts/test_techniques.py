@@ -647,14 +647,16 @@ def test_a_prompt_may_begin_as_a_text(backbones: dict[str, Path]) -> None:
         ({"type": "VERA", "target_modules": ["nothing"]}, "PEFT refuses these settings"),
     ],
 )
-def test_a_mistake_in_a_peft_method_is_told(settings: dict[str, Any], message: str, backbones: dict[str, Path]) -> None:
+def test_a_mistake_in_a_peft_method_is_reported(
+    settings: dict[str, Any], message: str, backbones: dict[str, Path]
+) -> None:
     technique = techniques()["peft"](**settings)
     assert isinstance(technique, Trained)
     with pytest.raises(UserError, match=re.escape(message)):
         technique.apply(loaded(backbones["bert"], "regression"), families()["bert"], 1)
 
 
-def test_a_prefix_that_leaves_no_room_for_a_text_is_told(backbones: dict[str, Path], data_root: Path) -> None:
+def test_a_prefix_that_leaves_no_room_for_a_text_is_reported(backbones: dict[str, Path], data_root: Path) -> None:
     run = make_run(backbones["gpt2"], data_root, "emotion", {"name": "p_tuning_v2", "prefix_length": 64})
     with pytest.raises(UserError, match="64 virtual tokens leave no position"):
         make(run, backbones["gpt2"].parent / "none")

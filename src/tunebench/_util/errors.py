@@ -28,7 +28,7 @@ def did_you_mean(value: str, options: Iterable[str]) -> str:
 
 
 def brief(error: BaseException, letters: int = 200) -> str:
-    """What a library's error says, as a part of a line: its first line without the full stop, cut at `letters`."""
+    """A library's error as part of a line: its first line without the full stop, truncated at `letters`."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    said = lines[0].removesuffix(".") if lines else type(error).__name__
-    return said if len(said) <= letters else said[: letters - 1] + "…"
+    first = lines[0].removesuffix(".") if lines else type(error).__name__
+    return first if len(first) <= letters else first[: letters - 1] + "…"

@@ -186,7 +186,7 @@ def _line(event: Event) -> str:
             losses = ", ".join(f"{name} {loss:.4f}" for name, loss in event.held_out.items())
             return f"{event.tokens:,} tokens: held-out {losses}; perplexity {event.perplexity:.2f}"
         case LearningTokenizer():
-            return "learns the tokenizer"
+            return "trains the tokenizer"
         case Tokenising():
             return f"tokenises the {event.part.replace('_', '-')} texts"
         case _:

@@ -44,11 +44,11 @@ class MultiLabelClassification(TextObjective):
 
     @property
     def settles(self) -> bool:  # type: ignore[override]
-        """Where the validation split chooses the threshold."""
+        """Whether the validation split chooses the threshold."""
         return self.threshold == "validation"
 
     def settle(self, details: Sequence[Any], references: Sequence[Any]) -> tuple[dict[str, Any], str]:
-        """Choose the threshold that is best for the main metric; of equal ones the closest to 0.5."""
+        """Choose the best threshold for the main metric; among equal ones the closest to 0.5."""
         metric = METRICS[self.task.metrics[0]]
         sign = 1 if metric.higher_is_better else -1
 
@@ -59,7 +59,7 @@ class MultiLabelClassification(TextObjective):
         chosen = self.threshold = max(GRID, key=merit)
         text = (
             f"The threshold {chosen:.2f} has the best {metric.title} on the validation split with the best epoch's "
-            f"weights. The test split is answered with it; validation scores are at {UNSETTLED}."
+            f"weights. Test answers use it; validation scores use {UNSETTLED}."
         )
         return {"threshold": chosen}, text
 

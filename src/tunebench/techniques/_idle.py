@@ -54,15 +54,15 @@ def idle_setting(model: nn.Module, build: Build, options: Mapping[str, Any], ask
 
 
 def structure(model: nn.Module) -> dict[tuple[str, str], str]:
-    """What stands in a model besides values of tensors."""
-    found = {
+    """A model's modules, attributes and shapes, without the values of tensors."""
+    parts = {
         (name, key): _written(value)
         for name, module in model.named_modules()
         for key, value in [("class", type(module).__name__), *vars(module).items()]
         if not key.startswith("_") and key not in ("training", "config", "peft_config")
     }
-    found |= {(name, "parameter"): f"{tuple(p.shape)} {p.requires_grad}" for name, p in model.named_parameters()}
-    return found | {(name, "buffer"): f"{tuple(b.shape)}" for name, b in model.named_buffers()}
+    parts |= {(name, "parameter"): f"{tuple(p.shape)} {p.requires_grad}" for name, p in model.named_parameters()}
+    return parts | {(name, "buffer"): f"{tuple(b.shape)}" for name, b in model.named_buffers()}
 
 
 def _written(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""A backbone's card: what it is, what it read, under which licences, and how well it learned."""
+"""A backbone's card: its shape, its training texts and their licences, and its held-out loss."""
 
 from pathlib import Path
 
@@ -84,9 +84,7 @@ def _text(recipe: Recipe, task: PretrainingTask, state: PretrainingState, parame
 def _shape(recipe: Recipe) -> str:
     shape = recipe.shape
     if shape is None:
-        return (
-            f"the shape of {recipe.start_from}, from whose weights this training went on; its card tells what it read"
-        )
+        return f"the shape of {recipe.start_from}, from whose weights this training continued; its card lists its texts"
     return (
         f"{shape.hidden} wide, {shape.layers} layers, {shape.heads} heads, {shape.vocabulary:,} tokens of "
         f"vocabulary, {shape.positions} positions"

@@ -66,7 +66,7 @@ def documents(path: Path, column: str) -> Iterator[str]:
     elif kind == ".txt":
         yield from _paragraphs(path)
     else:
-        raise UserError(f"texts: {path} is none of .parquet, .jsonl, .txt. Convert it to one of these.")
+        raise UserError(f"texts: {path} is not in a supported format. Use one of .parquet, .jsonl, .txt.")
 
 
 def _parquet(path: Path, column: str) -> Iterator[str]:
@@ -77,7 +77,7 @@ def _parquet(path: Path, column: str) -> Iterator[str]:
     except ArrowException as error:
         raise UserError(f"texts: {path} cannot be read as parquet ({error}).") from error
     if column not in file.schema_arrow.names:
-        raise UserError(f"texts: {path} has no column '{column}' but {', '.join(file.schema_arrow.names)}.")
+        raise UserError(f"texts: {path} has no column '{column}', only {', '.join(file.schema_arrow.names)}.")
     row = 0
     for batch in file.iter_batches(_DOCUMENTS_AT_ONCE, columns=[column]):
         for text in batch.column(0).to_pylist():
@@ -91,7 +91,7 @@ def _json_lines(path: Path, column: str) -> Iterator[str]:
             try:
                 row = json.loads(line)
             except ValueError as error:
-                raise UserError(f"texts: {path}, line {number + 1}: this is no JSON ({error}).") from error
+                raise UserError(f"texts: {path}, line {number + 1}: this is not valid JSON ({error}).") from error
             yield _checked(row.get(column) if isinstance(row, dict) else None, path, number)
 
 
@@ -110,7 +110,7 @@ def _paragraphs(path: Path) -> Iterator[str]:
 
 def _checked(text: object, path: Path, row: int) -> str:
     if not isinstance(text, str):
-        raise UserError(f"texts: {path}, row {row}: {text!r} is no text. Remove the row or name another column.")
+        raise UserError(f"texts: {path}, row {row}: {text!r} is not a text. Remove the row or name another column.")
     return text
 
 
@@ -135,7 +135,7 @@ def tokenised(
         write_json(target / "corpus.json", {"key": key})
     ends = np.load(target / "ends.npy")
     if len(ends) == 0 or ends[-1] == 0:
-        raise UserError("texts: there is no text in them.")
+        raise UserError("texts: the files contain no text.")
     return Corpus(np.memmap(target / "tokens.bin", dtype=_ID, mode="r"), ends, key)
 
 

@@ -28,7 +28,7 @@ class PretrainingState:
     Attributes:
         tokens: seen so far, special tokens included.
         losses: summed training loss since the last reading.
-        curve: what each reading found.
+        curve: the held-out losses so far.
         seconds: of training, all starts together, readings included.
     """
 

@@ -42,7 +42,7 @@ def pretrain(
         recipe: what to make.
         data_root: where its texts' paths begin.
         out: the output folder.
-        observe: told what happens.
+        observe: receives the events.
         folders: name of a backbone -> its folder, for `start_from`.
 
     Returns:
@@ -100,14 +100,14 @@ def _resume(recipe: Recipe, key: str, out: Path) -> Resume:
 
 
 def _backbone(recipe: Recipe, folders: Mapping[str, str]) -> tuple[Path, str]:
-    """The folder of the backbone to go on from, and its fingerprint."""
+    """The folder of the backbone to continue from, and its fingerprint."""
     assert recipe.start_from
     checkpoint = checkpoints.find(recipe.start_from, place=folders.get(recipe.start_from))
     kind = checkpoint.config["model_type"]
     if kind != recipe.pretraining.family:
         raise UserError(
-            f"start_from: {recipe.start_from} is a {kind}, and {recipe.objective} trains a "
-            f"{recipe.pretraining.family}. Name one of these."
+            f"start_from: {recipe.start_from} is a {kind}, but {recipe.objective} trains a "
+            f"{recipe.pretraining.family}. Name a {recipe.pretraining.family}."
         )
     folder, info = checkpoints.fetch(checkpoint)
     return folder, info.fingerprint
@@ -139,7 +139,7 @@ def _texts(recipe: Recipe, data_root: Path, paths: list[Path]) -> Iterator[str]:
 def _tokenizer(
     recipe: Recipe, data_root: Path, digest: str, out: Path, observe: Observer, start: tuple[Path, str] | None
 ) -> tuple[PreTrainedTokenizerBase, str]:
-    """The recipe's tokenizer, learned once or that of the backbone gone on from, and a key that says from what."""
+    """The recipe's tokenizer, trained once or taken from its start_from, and a key of what it depends on."""
     from transformers import AutoTokenizer
 
     if start:
@@ -165,13 +165,13 @@ def _tokenizer(
 def _fits(recipe: Recipe, tokenizer: PreTrainedTokenizerBase) -> None:
     if recipe.longest > tokenizer.model_max_length:
         raise UserError(
-            f"start_from: sequences of {recipe.longest} tokens do not fit {recipe.start_from}, which reads "
-            f"{tokenizer.model_max_length}. Shorten the recipe's sequences."
+            f"start_from: sequences of {recipe.longest} tokens do not fit {recipe.start_from}, which has "
+            f"{tokenizer.model_max_length} positions. Shorten the recipe's sequences."
         )
     if len(tokenizer) > corpus.MOST_IDS:
         raise UserError(
-            f"start_from: {recipe.start_from} has a vocabulary of {len(tokenizer):,}; texts are kept in 16 "
-            f"bits: {corpus.MOST_IDS:,} at most. Take another backbone."
+            f"start_from: {recipe.start_from} has a vocabulary of {len(tokenizer):,}; token ids are stored in 16 "
+            f"bits: at most {corpus.MOST_IDS:,}. Use another backbone."
         )
 
 

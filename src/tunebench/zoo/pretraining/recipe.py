@@ -66,7 +66,7 @@ class Pretraining(Strict):
         return self
 
     def rows(self, sequences: Sequences) -> int:
-        """Sequences of this length a step."""
+        """Sequences of this length per step."""
         return self.batch_tokens // sequences.length
 
     def plan(self) -> list[tuple[int, int]]:
@@ -105,7 +105,7 @@ class Recipe(Strict):
     def _texts_fit(self) -> "Recipe":
         if (self.shape is None) == (self.start_from is None):
             raise ValueError(
-                "give either a shape to begin with random weights, or start_from to go on from a backbone."
+                "give either shape, to begin with random weights, or start_from, to continue from a backbone."
             )
         if self.shape and self.longest > self.shape.positions:
             raise ValueError(f"sequences of {self.longest} tokens do not fit {self.shape.positions} positions.")
@@ -114,7 +114,9 @@ class Recipe(Strict):
             if some.length < least:
                 raise ValueError(f"sequences of {some.length} tokens are too short for {self.objective}: {least}.")
         if not any(source.held_out for source in self.texts):
-            raise ValueError("no source names held_out texts: without them nobody knows what was learned.")
+            raise ValueError(
+                "no source has held_out texts, without which the loss on unseen texts is unknown. Name some."
+            )
         return self
 
     @property

@@ -83,7 +83,7 @@ _REACH = 3  # words that a negation turns around
 
 
 def valences(words: Sequence[str], sentences: Sequence[int]) -> list[int]:
-    """1 where a word speaks for, -1 where it speaks against what is told, else 0.
+    """1 where a word speaks for, -1 where it speaks against, else 0.
 
     Args:
         words: in lower case, without punctuation.

@@ -36,7 +36,7 @@ class MaskedLanguageModelling(PretrainingObjective):
     paper = "Devlin et al. 2019, arXiv:1810.04805"
 
     def train_tokenizer(self, texts: Callable[[], Iterable[str]], vocabulary: int) -> PreTrainedTokenizerBase:
-        """WordPiece, cased: names are told by their capitals."""
+        """WordPiece, cased: capitals mark names."""
         from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
         from transformers import BertTokenizer
 

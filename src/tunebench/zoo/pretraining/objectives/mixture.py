@@ -21,7 +21,7 @@ _PREFIX = "judged_"
 
 
 class Mixture(ClozeQuestions):
-    """T5: half of the texts are judged, the others as in cloze questions: what was learned one by one stays.
+    """T5: half of the texts are judged, the others as in cloze questions: what was learned separately is retained.
 
     A text takes most of its time in span corruption and cloze questions; of one that is judged, about one piece in four
     is read.

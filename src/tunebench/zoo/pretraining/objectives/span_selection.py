@@ -1,4 +1,4 @@
-"""Span corruption, and spans to be found again in the text (after Glass et al. 2020)."""
+"""Span corruption, and spans to be copied from the text (after Glass et al. 2020)."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tunebench.zoo.pretraining.objectives._questions import Pieces
 
 _PIECES = (2, 6)  # that a text is judged in: short ones, in which a word that judges has weight
-_SILENCED = 0.15  # of the words that judge: what stands around them has to tell
+_SILENCED = 0.15  # of the words that judge: their context has to decide
 _ASKING = (
     "It was {}.",
     "This is {}.",
@@ -77,7 +77,7 @@ class Verdicts(SpanCorruption):
             verdicts.append([right, wrong] if good else [wrong, right])
             good = not good
         if not inputs:
-            raise RunError(f"none of a step's {len(texts)} texts holds a word that judges; a larger batch may help")
+            raise RunError(f"none of a step's {len(texts)} texts contains a word that judges; a larger batch may help")
         return {
             "input_ids": pad_sequence(inputs, batch_first=True),
             "decoder_input_ids": torch.tensor([[0, first]] * len(inputs)),
