@@ -77,7 +77,7 @@ def test_pretraining_shows_its_preparation_its_steps_and_its_readings(clock: lis
         display.show("x", "pocket-bert", reading)
 
     assert text_of(log) == (
-        "  pocket-bert: learns the tokenizer\n"
+        "  pocket-bert: trains the tokenizer\n"
         "  pocket-bert: tokenises the held-out texts\n"
         "  pocket-bert: step 2/4, loss 2.0000, about 1 min 20 s left\n"
         "  pocket-bert: 4,096 tokens: held-out all 2.5000; perplexity 12.18\n"

@@ -461,7 +461,7 @@ def test_a_killed_worker_is_a_failed_run_and_the_study_goes_on(
 
     assert (code, err) == (1, "")
     reason = (
-        "its process was killed, most likely for want of memory. Use fewer --workers, "
+        "its process was killed, most likely because memory ran out. Use fewer --workers, "
         "a smaller training.micro_batch_size, or a smaller model."
     )
     result = read_result(folder)
