@@ -20,13 +20,13 @@ from hypothesis import strategies as st
 from tunebench._util.errors import UserError
 from tunebench.evaluation.metrics import METRICS
 from tunebench.tasks.base import Task
-from tunebench.tasks.files import Table, read
+from tunebench.tasks.files import FileTable, read
 from tunebench.tasks.load import SPLITS, Data, load
 
 LABELS = ["01", "1", "1.1", "1.10", "true", "True", "NA", "None", "null", "nan", "inf", "1e3", "-0", "0x1", " spaced "]
 
 
-def table(path: Path, content: bytes | str, *wanted: str) -> Table:
+def table(path: Path, content: bytes | str, *wanted: str) -> FileTable:
     path.write_bytes(content.encode() if isinstance(content, str) else content)
     return read(path, wanted, {})
 

@@ -23,7 +23,7 @@ from tunebench.tasks.reading import class_names
 if TYPE_CHECKING:
     import pandas as pd
 
-    from tunebench.tasks.files import Table
+    from tunebench.tasks.files import FileTable
 
 Split = Literal["train", "validation", "test"]
 SPLITS = get_args(Split)
@@ -121,7 +121,7 @@ class Task(Strict, ABC):
     second: ClassVar[str | None] = None
     """The role of a second text in a new example."""
     second_is_optional: ClassVar[bool] = False
-    formats: ClassVar[Mapping[str, Callable[[str, str], Table]]] = {}
+    formats: ClassVar[Mapping[str, Callable[[str, str], FileTable]]] = {}
     """File ending -> reader of a file's text, with its place for messages: formats that only this problem type has."""
 
     name: str
@@ -222,7 +222,7 @@ class Task(Strict, ABC):
 
     # From rows to examples --------------------------------------------------------------------------------------------
 
-    def assembled(self, table: Table, place: str) -> Table:
+    def assembled(self, table: FileTable, place: str) -> FileTable:
         """A file's rows as the problem type understands them: sentences of words that stand one per row, for example.
 
         Raises:

@@ -10,12 +10,12 @@ from pathlib import Path
 
 from tunebench._util.errors import UserError
 from tunebench._util.words import plural
-from tunebench.tasks.files import Table
+from tunebench.tasks.files import FileTable
 
 DOCUMENT = "-DOCSTART-"
 
 
-def read_conll(text: str, place: str) -> Table:
+def read_conll(text: str, place: str) -> FileTable:
     """Sentences: lists of cells in the columns `tokens` and `tags` (the first and the last), `1`, `2`, ...
 
     A line that begins with # is a comment where no other word has its last cell as tag. Lines of CoNLL 2003's
@@ -30,7 +30,7 @@ def read_conll(text: str, place: str) -> Table:
     words = [(number, cells if any(cell.strip() for cell in cells) else []) for number, cells in rows]
     first = next((cells for _, cells in words if cells and not cells[0].startswith("#")), None)
     if first is None:
-        return Table({})
+        return FileTable({})
     tags = {cells[-1] for _, cells in words if cells and not cells[0].startswith("#")}
     sentences, comments, documents = [[]], 0, 0
     for number, cells in words:
@@ -50,11 +50,13 @@ def read_conll(text: str, place: str) -> Table:
     return _table([sentence for sentence in sentences if sentence], len(first), place, (comments, documents))
 
 
-def _table(sentences: Sequence[Sequence[Sequence[str]]], width: int, place: str, left_out: tuple[int, int]) -> Table:
+def _table(
+    sentences: Sequence[Sequence[Sequence[str]]], width: int, place: str, left_out: tuple[int, int]
+) -> FileTable:
     columns = {str(at + 1): [[cells[at] for cells in sentence] for sentence in sentences] for at in range(width)}
     words = sum(len(sentence) for sentence in sentences)
     notes = [f"{Path(place).name}: {plural(words, 'word')} in {plural(len(sentences), 'sentence')}."]
     for count, what in zip(left_out, ("comment line", f"{DOCUMENT} line"), strict=True):
         if count:
             notes.append(f"{Path(place).name}: {plural(count, what)} left out.")
-    return Table({**columns, "tokens": columns["1"], "tags": columns[str(width)]}, notes=tuple(notes))
+    return FileTable({**columns, "tokens": columns["1"], "tags": columns[str(width)]}, notes=tuple(notes))

@@ -43,7 +43,7 @@ csv.field_size_limit(2**31 - 1)  # the library's limit of 131,072 characters is 
 
 
 @dataclass(frozen=True)
-class Table:
+class FileTable:
     """Rows of a file.
 
     Attributes:
@@ -60,11 +60,11 @@ class Table:
         return len(next(iter(self.columns.values()), ()))
 
 
-def table_of(rows: Iterable[Mapping[str, Any]]) -> Table:
+def table_of(rows: Iterable[Mapping[str, Any]]) -> FileTable:
     """Rows of Python values as a table; keys that a row lacks are empty cells."""
     rows = list(rows)
     names = dict.fromkeys(key for row in rows for key in row)
-    return Table({name: [as_cell(row.get(name)) for row in rows] for name in names})
+    return FileTable({name: [as_cell(row.get(name)) for row in rows] for name in names})
 
 
 def as_cell(value: Any) -> Any:
@@ -103,7 +103,7 @@ def packed(ending: str) -> tuple[str, ...]:
     return (ending, *(f"{ending}{last}" for last in _PACKED))
 
 
-def read(path: Path, wanted: Sequence[str], others: Mapping[str, Callable[[str, str], Table]]) -> Table:
+def read(path: Path, wanted: Sequence[str], others: Mapping[str, Callable[[str, str], FileTable]]) -> FileTable:
     """The rows of a csv, tsv, json, jsonl or parquet file, compressed by gzip, bzip2 or xz or not.
 
     Args:
@@ -184,7 +184,7 @@ class _Record:
     last: int
 
 
-def _separated(text: str, place: str, separator: str, wanted: Sequence[str]) -> Table:
+def _separated(text: str, place: str, separator: str, wanted: Sequence[str]) -> FileTable:
     lines = _lines(text)
     skipped = 0
     if lines and (hint := re.fullmatch(r"sep=(.)\s*", lines[0])):  # Excel's first line
@@ -263,10 +263,10 @@ def _records(lines: Sequence[str], separator: str, quoted: bool, place: str, ski
         last = reader.line_num
 
 
-def _table(records: Sequence[_Record], lines: Sequence[str], place: str, notes: list[str]) -> Table:
+def _table(records: Sequence[_Record], lines: Sequence[str], place: str, notes: list[str]) -> FileTable:
     full = [record for record in records if any(cell.strip() for cell in record.cells)]
     if not full:
-        return Table({})
+        return FileTable({})
     header, body = full[0], full[1:]
     _check_header(header, place)
     broken = 0
@@ -286,7 +286,7 @@ def _table(records: Sequence[_Record], lines: Sequence[str], place: str, notes: 
     if without:
         notes.append(f"{Path(place).name}: {plural(without, 'row')} without any value left out.")
     columns = {name: [record.cells[at] or None for record in body] for at, name in enumerate(header.cells) if name}
-    return Table(columns, tuple(_blocks(records, body)), tuple(notes))
+    return FileTable(columns, tuple(_blocks(records, body)), tuple(notes))
 
 
 def _blocks(records: Sequence[_Record], body: Sequence[_Record]) -> list[int]:
@@ -341,11 +341,11 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return content
 
 
-def _json(text: str, place: str) -> Table:
+def _json(text: str, place: str) -> FileTable:
     """One JSON value, or one object per line, whichever the file holds."""
     name, stripped = Path(place).suffix, text.lstrip()
     if not stripped:
-        return Table({})
+        return FileTable({})
     if stripped.startswith("["):
         return _json_rows(_whole(text, place), place)
     lines = [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
@@ -379,7 +379,7 @@ def _whole(text: str, place: str) -> Any:
         raise UserError(f"{place} cannot be read as JSON ({error}).") from None
 
 
-def _json_rows(rows: Any, place: str) -> Table:
+def _json_rows(rows: Any, place: str) -> FileTable:
     for number, row in enumerate(rows, 1):
         if not isinstance(row, dict):
             raise UserError(
@@ -391,7 +391,7 @@ def _json_rows(rows: Any, place: str) -> Table:
 _ROWS = "Write a list of objects, one for each row."
 
 
-def _json_columns(value: Any, place: str) -> Table:
+def _json_columns(value: Any, place: str) -> FileTable:
     """An object of columns, each a list of cells or an object of row -> cell, or one row."""
     if isinstance(value, dict) and value and all(isinstance(cells, list) for cells in value.values()):
         columns = dict(value)
@@ -411,13 +411,13 @@ def _json_columns(value: Any, place: str) -> Table:
         raise UserError(
             f"{place}: its columns differ in length ({sorted(lengths)}). Write a list of objects, one for each row."
         )
-    return Table(columns)
+    return FileTable(columns)
 
 
 # parquet --------------------------------------------------------------------------------------------------------------
 
 
-def _parquet(content: bytes, place: str) -> Table:
+def _parquet(content: bytes, place: str) -> FileTable:
     import pyarrow
     import pyarrow.parquet
 
@@ -435,4 +435,4 @@ def _parquet(content: bytes, place: str) -> Table:
             columns[name] = [as_cell(value) for value in values]
         except ValueError as error:
             raise UserError(f"{place}, column '{name}': {error}.") from None
-    return Table(columns)
+    return FileTable(columns)

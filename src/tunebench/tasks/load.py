@@ -14,7 +14,7 @@ from tunebench._util.errors import UserError, did_you_mean
 from tunebench.tasks import splits as split_rules
 from tunebench.tasks.base import EMBEDDED, Split, Task
 from tunebench.tasks.examples import Example
-from tunebench.tasks.files import READERS, Table, packed, read, table_of
+from tunebench.tasks.files import READERS, FileTable, packed, read, table_of
 from tunebench.tasks.reading import classes_as_written
 from tunebench.zoo import embedded
 
@@ -81,7 +81,7 @@ def load(task: Task, data_root: Path | str | None = None, download: bool = True)
     return Data(splits, labels, source, tuple(notes), tables.files)
 
 
-def _frame(table: Table) -> pd.DataFrame:
+def _frame(table: FileTable) -> pd.DataFrame:
     """Cells as they are; rows are numbered from 1, as messages count them."""
     index = range(1, len(table) + 1)
     return pd.DataFrame({name: pd.Series(cells, index, dtype=object) for name, cells in table.columns.items()})
@@ -108,7 +108,7 @@ def _labels(
 class _Tables:
     """Rows of each split, and how many rows each file holds."""
 
-    by_split: dict[Split, Table]
+    by_split: dict[Split, FileTable]
     files: dict[str, int] = field(default_factory=dict)
 
 
@@ -121,7 +121,7 @@ def _tables(task: Task, data_root: Path | str | None, download: bool) -> tuple[_
         files, source = _data_root(task, Path(data_root))
     else:
         files, source = _hub(task, download)
-    tables: dict[Split, Table] = {}
+    tables: dict[Split, FileTable] = {}
     counts: dict[str, int] = {}
     for split, paths in files.items():
         parts = {path: _read(path, task) for path in paths}
@@ -206,7 +206,7 @@ def _hub(task: Task, download: bool) -> tuple[dict[Split, list[Path]], str]:
     return files, f"{task.hub.id}@{folder.name}"  # the cache names a snapshot's folder by its commit
 
 
-def _read(path: Path, task: Task) -> Table:
+def _read(path: Path, task: Task) -> FileTable:
     path = path.expanduser()
     columns = [column for role in task.columns for column in task.columns_of(role)]
     try:
@@ -215,18 +215,18 @@ def _read(path: Path, task: Task) -> Table:
         raise UserError(f"task '{task.name}': {error}") from error
 
 
-def _joined(tables: Sequence[Table]) -> Table:
+def _joined(tables: Sequence[FileTable]) -> FileTable:
     """One table of a split's parts; where a part lacks a column, its cells are empty."""
     if len(tables) == 1:
         return tables[0]
     names = dict.fromkeys(name for table in tables for name in table.columns)
-    return Table(
+    return FileTable(
         {name: [cell for table in tables for cell in table.columns.get(name, [None] * len(table))] for name in names},
         notes=tuple(note for table in tables for note in table.notes),
     )
 
 
-def _require_columns(task: Task, table: Table, place: str) -> None:
+def _require_columns(task: Task, table: FileTable, place: str) -> None:
     if place.endswith("train split") and task.split.by is not None and task.split.by not in table.columns:
         raise UserError(
             f"task '{task.name}': {place} has no column '{task.split.by}' (for split.by). "

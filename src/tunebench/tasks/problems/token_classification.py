@@ -12,7 +12,7 @@ from tunebench._util.words import plural
 from tunebench.tasks.base import Converted, Split, Task
 from tunebench.tasks.conll import read_conll
 from tunebench.tasks.examples import Example
-from tunebench.tasks.files import Table
+from tunebench.tasks.files import FileTable
 from tunebench.tasks.reading import as_list, classes_as_written, lookup
 from tunebench.tasks.tagging import PLAIN, labels_in_iob2, scheme_of, to_iob2
 
@@ -52,7 +52,7 @@ class TokenClassificationTask(Task):
     objective: str = "token_classification"
     label_subwords: Literal["all", "first"] = "all"
 
-    def assembled(self, table: Table, place: str) -> Table:
+    def assembled(self, table: FileTable, place: str) -> FileTable:
         """Sentences of a csv or tsv file with one word per row: blank lines, or a column `sentence`, separate them."""
         by = self.column("sentence")
         if by in table.columns:
@@ -73,9 +73,9 @@ class TokenClassificationTask(Task):
             for block, cell in zip(blocks, cells, strict=True):
                 columns[name][numbers[block]].append(cell)
         note = f"{Path(place).name}: {plural(len(table), 'word')}, one per row, in {plural(len(numbers), 'sentence')}."
-        return Table(columns, notes=(*table.notes, note))
+        return FileTable(columns, notes=(*table.notes, note))
 
-    def _one_word_per_row(self, table: Table) -> bool:
+    def _one_word_per_row(self, table: FileTable) -> bool:
         names = [name for role in ("tokens", "label") if (name := self.column(role)) in table.columns]
         cells = [cell for name in names for cell in table.columns[name]]
         return all(isinstance(cell, str) and len(cell.split()) == 1 and cell[0] != "[" for cell in cells)
