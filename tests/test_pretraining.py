@@ -566,7 +566,7 @@ def test_documents_are_read_from_parquet_jsonl_and_text(tmp_path: Path) -> None:
     [
         ("a.txt", None, "there is no file"),
         ("a.csv", "text\n", "is not in a supported format. Use one of .parquet, .jsonl, .txt"),
-        ("a.jsonl", '{"text": 3}\n', "row 0: 3 is no text"),
+        ("a.jsonl", '{"text": 3}\n', "row 0: 3 is not a text"),
         ("a.jsonl", "{\n", "line 1: this is not valid JSON"),
         ("a.parquet", "no parquet", "cannot be read as parquet"),
     ],
@@ -621,10 +621,10 @@ def test_a_backbone_that_cannot_be_gone_on_from_is_refused(
     texts: Path, pretrained: Callable[[str], Path], tmp_path: Path
 ) -> None:
     start = pretrained("causal_language_modelling")
-    with pytest.raises(UserError, match="is a gpt2, and span_corruption trains a t5"):
+    with pytest.raises(UserError, match="is a gpt2, but span_corruption trains a t5"):
         pretrain(continued("span_corruption", start), texts, tmp_path / "out", silent)
     long = continued("causal_language_modelling", start, sequences=[{"share": 1, "length": 128}])
-    with pytest.raises(UserError, match=r"sequences of 128 tokens do not fit .* which reads 64"):
+    with pytest.raises(UserError, match=r"sequences of 128 tokens do not fit .* which has 64"):
         pretrain(long, texts, tmp_path / "out", silent)
     with pytest.raises(UserError, match="nowhere"):
         pretrain(continued("causal_language_modelling", tmp_path / "nowhere"), texts, tmp_path / "out", silent)
@@ -701,11 +701,11 @@ def test_every_objective_has_a_shipped_recipe() -> None:
         ("hidden: 256", "hiden: 256", r"shape: there is no field 'hiden'|shape.hiden: there is no field 'hiden'"),
         ("heads: 4", "heads: 3", "3 heads do not divide a hidden size of 256"),
         ("share: 0.9", "share: 0.8", "the sequences' shares sum to 0.9, not to 1"),
-        ("shape:", "start_from: gpt2\nshape:", "give either a shape to begin with random weights, or start_from"),
+        ("shape:", "start_from: gpt2\nshape:", "give either shape, to begin with random weights, or start_from"),
         ("length: 128", "length: 4", "sequences of 4 tokens are too short for masked_language_modelling: 8"),
         ("length: 512", "length: 600", "sequences of 600 tokens do not fit 512 positions"),
         ("optimizer: muon", "optimizer: sgd", "not 'sgd'"),
-        ("held_out: ", "# ", "no source names held_out texts"),
+        ("held_out: ", "# ", "no source has held_out texts"),
         ("batch_tokens: 4096", "batch_tokens: many", "training.batch_tokens: it should be a valid integer"),
     ],
 )
