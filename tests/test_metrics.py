@@ -302,9 +302,9 @@ def test_a_perplexity_beyond_all_numbers_is_infinite_not_an_error() -> None:
 def test_every_word_of_the_shipped_summaries_is_stemmed_as_by_rouge_score() -> None:
     texts = [text for split in summarization.rows().values() for row in split for text in row.values()]
     assert len(texts) > 1000
-    found = [tokenize(text, None) for text in texts]
-    assert [rouge._WORD.findall(text.lower()) for text in texts] == found
-    every = " ".join(sorted({word for words in found for word in words}))
+    tokens = [tokenize(text, None) for text in texts]
+    assert [rouge._WORD.findall(text.lower()) for text in texts] == tokens
+    every = " ".join(sorted({word for words in tokens for word in words}))
     assert len(every.split()) > 500
     assert rouge._words(every) == tokenize(every, PorterStemmer())
 

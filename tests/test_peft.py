@@ -15,18 +15,18 @@ ROLES = ["key", "output"]
 
 def trained(backbone: str = "pocket-bert", objective: str = "sequence_classification", **settings: Any) -> int:
     """How many parameters the technique trains besides the head, counted as `plan` does."""
-    found = checkpoints.find(backbone)
-    model = found.family.skeleton(found.config, objective, objectives()[objective].head(("a", "b")))
+    checkpoint = checkpoints.find(backbone)
+    model = checkpoint.family.skeleton(checkpoint.config, objective, objectives()[objective].head(("a", "b")))
     technique: Any = techniques()["peft"](**settings)
-    return count_parameters(technique.apply(model, found.family, 10), found.family).technique
+    return count_parameters(technique.apply(model, checkpoint.family, 10), checkpoint.family).technique
 
 
 def refusal(**settings: Any) -> str:
     with pytest.raises(UserError) as caught:
         trained(**settings)
-    said = str(caught.value)
-    assert "\n" not in said and len(said) <= 400
-    return said
+    message = str(caught.value)
+    assert "\n" not in message and len(message) <= 400
+    return message
 
 
 @pytest.mark.parametrize("kind", ["LORA", "LOHA", "LOKR", "OFT", "VERA", "BOFT", "HRA", "FOURIERFT", "WAVEFT"])
@@ -91,12 +91,12 @@ def test_roles_that_are_one_module_are_each_taken() -> None:
 
 
 def test_adalora_by_the_name_of_peft_is_refused_in_favour_of_adalora() -> None:
-    said = refusal(type="AdaLora", init_r=4, target_r=1, total_step=30, target_modules=ROLES)
-    assert said.endswith("Use adalora.")
+    message = refusal(type="AdaLora", init_r=4, target_r=1, total_step=30, target_modules=ROLES)
+    assert message.endswith("Use adalora.")
 
 
 @pytest.mark.parametrize(
-    ("settings", "said"),
+    ("settings", "message"),
     [
         ({"r": "nine"}, "PEFT refuses these settings"),
         ({"r": -2}, "PEFT refuses these settings"),
@@ -110,5 +110,7 @@ def test_adalora_by_the_name_of_peft_is_refused_in_favour_of_adalora() -> None:
         ({"type": "POLY"}, "peft.type POLY: it asks for the number of a task with each text. Use LORA."),
     ],
 )
-def test_what_peft_refuses_late_or_cannot_do_here_is_one_line_when_planned(settings: dict[str, Any], said: str) -> None:
-    assert said in refusal(**{"type": "LORA", "target_modules": ROLES, **settings})
+def test_what_peft_refuses_late_or_cannot_do_here_is_one_line_when_planned(
+    settings: dict[str, Any], message: str
+) -> None:
+    assert message in refusal(**{"type": "LORA", "target_modules": ROLES, **settings})
