@@ -27,6 +27,17 @@ def write_atomically(path: Path, content: bytes) -> None:
         raise
 
 
+def ordinary_permissions(*paths: Path) -> None:
+    """Give files the permissions of any new file in their folder: safetensors lets their owner alone read them."""
+    for path in paths:
+        new = path.with_name(f".{path.name}.{os.getpid()}")
+        try:
+            new.touch()
+            path.chmod(new.stat().st_mode)
+        finally:
+            new.unlink(missing_ok=True)
+
+
 def read_json(path: Path) -> Mapping[str, Any] | None:
     """The object in a JSON file, or None if the file is absent or damaged."""
     try:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from tunebench._util.errors import UserError
+from tunebench.engine.agreement import disagreement, logits_of
 from tunebench.engine.precision import Autocast
 from tunebench.engine.sources import TokenSource
 from tunebench.objectives.base import Features, Objective
@@ -73,10 +74,14 @@ def latency(
     spent = Latency(seconds=as_trained, tokens=features.lengths[index])
     if not technique.merges(model):
         return spent
+    before = logits_of(model, objective, features, [index], autocast)
     try:
         network = technique.merged(model)
     except UserError as error:  # a method that cannot be merged is not a failed run
         return replace(spent, not_merged=str(error))
+    gap = disagreement(network, before, logits_of(network, objective, features, [index], autocast))
+    if gap is not None:
+        return replace(spent, not_merged=f"Its logits differ by up to {gap:.2g}: it is another model.")
     return replace(spent, merged_seconds=seconds_of(network))
 
 

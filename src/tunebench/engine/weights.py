@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from tunebench._util.files import read_json
+from tunebench._util.files import ordinary_permissions, read_json
 
 BEST = "best.safetensors"
 FOLDED = "folded.safetensors"
@@ -31,6 +31,7 @@ def save_weights(weights: dict[str, Tensor], path: Path) -> None:
     temporary = path.with_suffix(".tmp")
     try:
         _save_file({name: tensor.contiguous() for name, tensor in weights.items()}, temporary)
+        ordinary_permissions(temporary)
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
         temporary.replace(path)

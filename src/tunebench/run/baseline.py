@@ -4,6 +4,7 @@ from pathlib import Path
 
 import torch
 
+from tunebench._util.files import ordinary_permissions
 from tunebench.engine import measure, train
 from tunebench.engine.evaluate import score
 from tunebench.engine.latency import Latency, middle, seconds
@@ -20,6 +21,7 @@ def fit_baseline(run: Run, baseline: Baseline, examples: Data, folder: Path) -> 
     with watch.time("train"):
         predictor = baseline.fit(examples.splits["train"], run.task.objective, examples.labels, run.seed)
     saved = predictor.save(folder)
+    ordinary_permissions(*saved)
     with watch.time("evaluation"):
         guesses, _ = predictor.predict(examples.splits["validation"])
         gold = run.task.references(examples.splits["validation"], examples.labels)

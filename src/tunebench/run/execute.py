@@ -25,7 +25,7 @@ from tunebench.families.base import fresh_of
 from tunebench.objectives.base import Features, Objective
 from tunebench.objectives.causal_lm import CausalLm
 from tunebench.records import Done, Generation, ModelInfo, NotApplicable, Notice, Parameters, Paused
-from tunebench.run import remarks
+from tunebench.run import adapter, remarks
 from tunebench.run.baseline import fit_baseline
 from tunebench.run.cell import Cell
 from tunebench.run.evaluate import EpochComparison, compared_rows, with_beams
@@ -163,7 +163,8 @@ def tune(job: Job, prepared: Prepared, observe: Observer) -> Tuned:
     if technique.fold(model):
         saved = folder / weights.FOLDED
         weights.save_weights(weights.trainable(model), saved)
-    technique.save_adapter(model, prepared.cell.family, folder / "adapter")
+    if technique.save_adapter(model, prepared.cell.family, folder / adapter.FOLDER):
+        adapter.tidy(folder / adapter.FOLDER)
     return Tuned(state, (saved,), technique.summary(model))
 
 

@@ -1,5 +1,6 @@
 """What a finished run is for: the tuned model, its answers, and a folder that other libraries load."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import transformers
 from safetensors import SafetensorError
 
-from tunebench._util.errors import UserError, did_you_mean
+from tunebench._util.errors import UserError, brief, did_you_mean
 from tunebench.engine import weights
 from tunebench.engine.evaluate import predict as run_network
 from tunebench.engine.generate import generate
@@ -19,6 +20,8 @@ from tunebench.objectives.base import Objective
 from tunebench.objectives.causal_lm import CausalLm
 from tunebench.records import Done, read_result
 from tunebench.run.cell import Cell
+from tunebench.run.record import PREDICTIONS
+from tunebench.serve import exported
 from tunebench.study import RUN_FILE, Places, Run, read_run
 from tunebench.tasks.examples import Example
 from tunebench.techniques.base import Baseline, Predictor, Technique, Trained
@@ -29,6 +32,9 @@ if TYPE_CHECKING:
 
 transformers.logging.set_verbosity_error()
 transformers.logging.disable_progress_bar()
+
+_SAMPLE = 8
+"""Texts on which an exported model is compared with the run's."""
 
 
 @dataclass(frozen=True)
@@ -175,16 +181,27 @@ class FinishedRun:
     def export(self, target: str | Path) -> Path:
         """Write model and tokenizer as an ordinary transformers folder, adapters merged into the weights.
 
-        The merged model replaces the tuned one: load the run again for more answers.
-
         Raises:
-            UserError: as `model`, the target exists, or the technique cannot be merged.
+            UserError: as `model`, the target exists, the technique cannot be merged, or the merged model has other
+                logits than the run's on a sample of its test texts.
         """
         folder = _free(target)
-        merged: Any = self.cell.technique.merged(self.model)
-        merged.save_pretrained(folder)
-        self.objective.tokenizer.save_pretrained(folder)
+        model, objective = self.model, self.objective
+        self.forget_model()  # merging changes it
+        exported.write(folder, model, self.cell.technique, objective, objective.encode(self._sample()))
         return folder
+
+    def _sample(self) -> list[Example]:
+        """The first of the run's test texts, as examples without answers; a pair is the text twice."""
+        try:
+            lines = (self.folder / PREDICTIONS).read_text("utf-8").split("\n")[:_SAMPLE]
+            texts = [str(json.loads(line)["input"]) for line in lines if line]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise UserError(
+                f"{self.folder}: its {PREDICTIONS} cannot be read ({brief(error)}). "
+                "Remove the folder and run the study again."
+            ) from error
+        return [self.run.task.asked(text, text) for text in texts if text.strip()]
 
 
 def load_finetuned(

@@ -96,11 +96,32 @@ class PeftTechnique(Trained):
         for name, module in heads:  # peft 0.21 unwraps only those that have a weight of their own: a pooler has none
             parent, _, child = name.rpartition(".")
             setattr(model.get_submodule(parent), child, module.modules_to_save[module.active_adapters[0]])
+        _untie(model)
         try:
             return model.merge_and_unload()
         except (AttributeError, RuntimeError, ValueError) as error:  # a method without: NotImplementedError, mostly
             why = f"{type(error).__name__}: {error}".removesuffix(".")
             raise UserError(f"{self.name}: PEFT does not merge this adapter into the weights ({why}).") from error
+
+
+def _untie(model: Any) -> None:
+    """Give every other user of an adapted weight a copy of its own, as merging changes the weight itself.
+
+    A head that is tied to adapted token embeddings is the case: the adapter has not changed the head.
+    """
+    from peft.tuners.tuners_utils import BaseTunerLayer
+    from torch import nn
+
+    adapted = {id(layer.get_base_layer()) for layer in model.modules() if isinstance(layer, BaseTunerLayer)}
+    users: dict[int, list[tuple[nn.Module, str, nn.Parameter]]] = {}
+    for module in model.modules():
+        for name, weight in module.named_parameters(recurse=False, remove_duplicate=False):
+            users.setdefault(id(weight), []).append((module, name, weight))
+    for sharing in users.values():
+        if len(sharing) > 1 and any(id(module) in adapted for module, _, _ in sharing):
+            for module, name, weight in sharing[1:]:
+                setattr(module, name, nn.Parameter(weight.detach().clone(), requires_grad=weight.requires_grad))
+            model.get_base_model().config.tie_word_embeddings = False
 
 
 class Ranked(PeftTechnique):

@@ -1,0 +1,140 @@
+"""An exported folder answers as the run does, or is not written."""
+
+import json
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import transformers
+
+from tests.contracts.runs import CELLS, make, make_run, posed
+from tests.contracts.test_techniques import choice
+from tunebench import load_finetuned
+from tunebench._util.errors import UserError
+from tunebench.families import families
+from tunebench.serve.finished import FinishedRun, export
+from tunebench.techniques._peft import PeftTechnique
+
+HOLD_ALL = ("full", "classifier_head", "freeze", "llrd", "lora", "dora", "adalora", "ia3", "peft", "from_scratch")
+LORA = {"name": "peft", "type": "LORA", "r": 4, "learning_rate": 0.05}
+
+
+def plain_logits(folder: Path, kind: str, objective: str, ids: torch.Tensor) -> torch.Tensor:
+    """Of the folder's model, loaded as a user of transformers does."""
+    auto = getattr(transformers, families()[kind].auto_classes[objective])
+    model = auto.from_pretrained(folder, dtype=torch.float32).eval()
+    with torch.inference_mode():
+        return model(**inputs_of(model, ids)).logits
+
+
+def inputs_of(model: Any, ids: torch.Tensor) -> dict[str, torch.Tensor]:
+    return {"input_ids": ids} | ({"decoder_input_ids": ids[:, :4]} if model.config.is_encoder_decoder else {})
+
+
+@pytest.mark.parametrize(
+    ("kind", "task", "module"),
+    [
+        ("gpt2", "instruction", "lm_head"),
+        ("llama", "instruction", "embed_tokens"),
+        ("llama", "instruction", "lm_head"),
+        ("t5", "summarization", "embed_tokens"),
+        ("t5", "summarization", "lm_head"),
+    ],
+)
+def test_an_adapter_on_tied_embeddings_is_exported_with_the_logits_of_the_run(
+    kind: str, task: str, module: str, backbones: dict[str, Path], data_root: Path, tmp_path: Path
+) -> None:
+    run = make_run(backbones[kind], data_root, task, {**LORA, "target_modules": [module]}, epochs=1)
+    done = make(run, tmp_path / "run")
+    assert done.cost.merged_latency_seconds is not None
+    tuned, tokenizer = load_finetuned(tmp_path / "run")
+    ids = tokenizer("i feel so happy this morning", return_tensors="pt")["input_ids"]
+    with torch.inference_mode():
+        ours = tuned(**inputs_of(tuned, ids)).logits
+
+    export(tmp_path / "run", tmp_path / "model")
+
+    torch.testing.assert_close(plain_logits(tmp_path / "model", kind, posed(kind, task), ids), ours, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", HOLD_ALL)
+def test_every_technique_that_weights_can_hold_is_exported(
+    name: str, backbones: dict[str, Path], data_root: Path, tmp_path: Path
+) -> None:
+    make(make_run(backbones["fresh_pooler"], data_root, "emotion", choice(name), epochs=1), tmp_path / "run")
+    assert export(tmp_path / "run", tmp_path / "model") == tmp_path / "model"
+
+
+@pytest.mark.parametrize(
+    ("kind", "task"), [pytest.param(*c, marks=[] if c == ("gpt2", "ner") else [pytest.mark.full]) for c in CELLS]
+)
+def test_every_objective_is_exported(
+    kind: str, task: str, backbones: dict[str, Path], data_root: Path, tmp_path: Path
+) -> None:
+    make(make_run(backbones[kind], data_root, task, choice("lora"), epochs=1), tmp_path / "run")
+    assert export(tmp_path / "run", tmp_path / "model").is_dir()
+
+
+@pytest.fixture
+def inexact(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A merge that is no longer the model: one row of the embeddings in three is another one."""
+    merged = PeftTechnique.merged
+
+    def other(self: PeftTechnique, model: Any) -> Any:
+        found = merged(self, model)
+        with torch.no_grad():
+            found.get_input_embeddings().weight[::3] *= -1
+        return found
+
+    monkeypatch.setattr(PeftTechnique, "merged", other)
+
+
+@pytest.mark.usefixtures("inexact")
+def test_a_model_that_answers_otherwise_is_not_exported_and_its_latency_is_not_measured(
+    backbones: dict[str, Path], data_root: Path, tmp_path: Path
+) -> None:
+    done = make(make_run(backbones["bert"], data_root, "emotion", choice("lora"), epochs=1), tmp_path / "run")
+    assert done.cost.merged_latency_seconds is None
+    (notice,) = [notice for notice in done.notices if notice.code == "not_merged"]
+    assert notice.message.startswith("The latency of the merged model could not be measured. Its logits differ by")
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(UserError, match=r"nothing was written, as the exported model is not the run's: its logits"):
+        export(tmp_path / "run", tmp_path / "model")
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_run_answers_as_before_after_its_export(backbones: dict[str, Path], data_root: Path, tmp_path: Path) -> None:
+    make(make_run(backbones["bert"], data_root, "emotion", choice("lora"), epochs=1), tmp_path / "run")
+    finished = FinishedRun.load(tmp_path / "run")
+    before = finished.predict(["i feel happy"])
+    (tmp_path / "model").mkdir()  # an empty folder may be filled
+    finished.export(tmp_path / "model")
+    assert finished.predict(["i feel happy"]) == before
+    with pytest.raises(UserError, match="it exists and is not an empty folder"):
+        finished.export(tmp_path / "model")
+
+
+def test_kept_weights_adapters_and_exports_have_the_permissions_of_any_new_file(
+    backbones: dict[str, Path], data_root: Path, tmp_path: Path
+) -> None:
+    make(make_run(backbones["bert"], data_root, "emotion", choice("lora"), epochs=1), tmp_path / "run")
+    make(make_run(backbones["bert"], data_root, "emotion", "tfidf"), tmp_path / "baseline")
+    export(tmp_path / "run", tmp_path / "model")
+    (tmp_path / "any").touch()
+    files = [path for path in tmp_path.rglob("*.safetensors") if not {"cache", "resume"} & set(path.parts)]
+    assert {path.parent.name for path in files} == {"run", "adapter", "baseline", "model"}
+    usual = stat.S_IMODE((tmp_path / "any").stat().st_mode)
+    assert {path: stat.S_IMODE(path.stat().st_mode) for path in files} == dict.fromkeys(files, usual)
+
+
+def test_equal_runs_leave_equal_adapters_whatever_a_process_hashes_strings_to(
+    backbones: dict[str, Path], data_root: Path, tmp_path: Path
+) -> None:
+    settings = {"name": "lora", "targets": ["query", "key", "value", "output"]}
+    make(make_run(backbones["bert"], data_root, "emotion", settings, epochs=1), tmp_path / "run")
+    config = json.loads((tmp_path / "run" / "adapter" / "adapter_config.json").read_text())
+    assert len(config["target_modules"]) == 16
+    assert config["target_modules"] == sorted(config["target_modules"])
+    assert config["modules_to_save"] == ["classifier"]
