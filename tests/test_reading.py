@@ -341,6 +341,20 @@ def carved_by_default() -> set[int]:
     return set(np.random.default_rng(0).permutation(30)[:6].tolist())
 
 
+@pytest.mark.parametrize("rare", range(30))
+def test_tags_of_one_sentence_are_never_carved_out_of_train(rare: int, tmp_path: Path) -> None:
+    path = tmp_path / "data.jsonl"
+    tags = [["B-LAW", "I-LAW"] if n == rare else ["B-PER", "O"] for n in range(30)]
+    rows = [{"tokens": ["w", str(n)], "tags": row} for n, row in enumerate(tags)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    own = task(str(path), "token_classification")
+    data = load(own)
+
+    assert ["B-LAW", "I-LAW"] in own.references(data.splits["train"], data.labels)
+    assert data.labels == ("B-LAW", "B-PER", "I-LAW", "O")
+    assert len(answers(data, own)) == 30
+
+
 def test_rows_of_one_group_stay_in_one_split(tmp_path: Path) -> None:
     path = tmp_path / "data.csv"
     path.write_text("text,label,author\n" + "".join(f"t{n} by {n % 12},{'ab'[n % 2]},{n % 12}\n" for n in range(120)))

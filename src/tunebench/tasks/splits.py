@@ -117,6 +117,8 @@ def _with_each_class_in_train(
     order, notes = list(order), []
     left = Counter(name for group in order[taken:] for name in classes[group])
     for name in sorted(set().union(*classes.values()) - set(left)):
+        if left[name]:  # it came with a row of another class
+            continue
         carved = next(at for at in range(taken) if name in classes[order[at]])
         spare = [at for at in range(taken, len(order)) if all(left[other] > 1 for other in classes[order[at]])]
         if not spare:
