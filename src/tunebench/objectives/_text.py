@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from tunebench.objectives.base import Features, Objective, rows_of
+from tunebench.objectives.base import Features, Objective
 from tunebench.tasks.examples import Example, TextExample
 
 
@@ -25,7 +25,7 @@ class TextObjective(Objective):
         if any(full):  # only an input that fills the limit can have been cut
             candidates = [[text for text, is_full in zip(side, full, strict=True) if is_full] for side in texts]
             cut = self._count_cut(*candidates)
-        return Features(rows_of(encoded), [row.label for row in rows], {"texts": cut} if cut else {})
+        return Features(self.rows_of(encoded), [row.label for row in rows], {"texts": cut} if cut else {})
 
 
 def class_head(labels: Sequence[str], problem_type: str) -> dict[str, Any]:

@@ -2,8 +2,8 @@
 
 import functools
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,6 +15,9 @@ from tunebench.tasks.base import Task
 from tunebench.tasks.examples import Example
 
 IGNORED = -100  # the label that torch's cross entropy ignores
+
+
+_PER_EXAMPLE = ("inputs", "labels", "words", "prompts")
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,13 @@ class Features:
     def lengths(self) -> list[int]:
         """Number of tokens of each example."""
         return [len(row["input_ids"]) for row in self.inputs]
+
+    def without(self, left_out: Collection[int]) -> "Features":
+        """The features but these; of those that belong to one example each."""
+        assert not self.windows, "windows belong together"
+        kept = [index for index in range(len(self)) if index not in left_out]
+        lists = {name: [values[index] for index in kept] for name in _PER_EXAMPLE if (values := getattr(self, name))}
+        return replace(self, **lists)
 
     def lengths_of(self, indices: Sequence[int]) -> list[int]:
         """Number of tokens of these examples."""
@@ -92,7 +102,7 @@ class Objective(ABC):
         """Configuration fields that give the model this objective's head and loss."""
 
     @abstractmethod
-    def encode(self, examples: Sequence[Example]) -> Features:
+    def encode(self, examples: Sequence[Example]) -> "Features":
         """Examples to features."""
 
     @abstractmethod
@@ -149,6 +159,25 @@ class Objective(ABC):
         batch["labels"] = self.collate_labels(features, indices, width)
         return batch
 
+    def blank(self, features: Features) -> list[int]:
+        """Features whose text leaves no token but special ones: it is empty, or of characters that are dropped."""
+        special, most = {*self.tokenizer.all_special_ids}, self.tokenizer.num_special_tokens_to_add(pair=True) or 1
+        short = [index for index, length in enumerate(features.lengths) if length <= most]
+        return [index for index in short if special.issuperset(features.inputs[index]["input_ids"])]
+
+    def unlabelled(self, features: Features, indices: Iterable[int]) -> list[int]:
+        """Those of these features that add no term to the loss."""
+        widths = features.lengths
+        return [i for i in indices if not self.loss_terms(self.collate_labels(features, [i], widths[i]))]
+
+    def rows_of(self, encoded: Any) -> list[dict[str, list[int]]]:
+        """A tokenizer's dict of lists as a list of dicts; a text without any token is one end-of-text."""
+        names = [name for name in encoded if name in ("input_ids", "attention_mask", "token_type_ids")]
+        end = self.tokenizer.eos_token_id if self.tokenizer.eos_token_id is not None else self.tokenizer.pad_token_id
+        nothing = {name: [{"input_ids": end, "attention_mask": 1}.get(name, 0)] for name in names}
+        rows = zip(*(encoded[name] for name in names), strict=True)
+        return [dict(zip(names, row, strict=True)) if row[0] else dict(nothing) for row in rows]
+
     def _tokenize(self, *texts: Any, **options: Any) -> Any:
         return self.tokenizer(
             *texts, truncation=True, max_length=self.max_tokens, return_attention_mask=True, **options
@@ -158,9 +187,3 @@ class Objective(ABC):
         """How many inputs are longer than the limit."""
         encoded = self.tokenizer(*texts, truncation=False, verbose=False, return_attention_mask=False, **options)
         return sum(len(ids) > self.max_tokens for ids in encoded["input_ids"])
-
-
-def rows_of(encoded: Any) -> list[dict[str, list[int]]]:
-    """A tokenizer's dict of lists as a list of dicts."""
-    names = [name for name in encoded if name in ("input_ids", "attention_mask", "token_type_ids")]
-    return [dict(zip(names, row, strict=True)) for row in zip(*(encoded[name] for name in names), strict=True)]

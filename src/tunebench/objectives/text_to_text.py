@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from tunebench._util.errors import UserError
 from tunebench.objectives import _writing
-from tunebench.objectives.base import IGNORED, Features, Objective, rows_of
+from tunebench.objectives.base import IGNORED, Features, Objective
 from tunebench.tasks.examples import Example
 from tunebench.tasks.written import BLANK
 
@@ -81,7 +81,7 @@ class TextToText(Objective):
         self._gaps_stand(encoded["input_ids"])
         cut["targets"] = sum(len(ids) > self.target_tokens for ids in targets)
         kept = [ids[: self.target_tokens] for ids in targets]
-        return Features(rows_of(encoded), kept, {what: count for what, count in cut.items() if count})
+        return Features(self.rows_of(encoded), kept, {what: count for what, count in cut.items() if count})
 
     def _gaps_stand(self, sources: Sequence[Sequence[int]]) -> None:
         gap = self.tokenizer.convert_tokens_to_ids(BLANK)

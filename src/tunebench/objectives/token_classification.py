@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tunebench.objectives.base import IGNORED, Features, Objective, rows_of
+from tunebench.objectives.base import IGNORED, Features, Objective
 from tunebench.tasks.examples import Example
 from tunebench.tasks.problems.token_classification import TokensExample
 
@@ -62,7 +62,7 @@ class TokenClassification(Objective):
             labels.append(tags)
             words.append(first)
         truncated = {"words": cut_words, "sentences": cut_sentences} if cut_words else {}
-        return Features(rows_of(encoded), labels, truncated, words)
+        return Features(self.rows_of(encoded), labels, truncated, words)
 
     def collate_labels(self, features: Features, indices: Sequence[int], width: int) -> Tensor:
         """Tag indices, (batch, tokens), ignored at padding and special tokens."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from accelerate import Accelerator
 
-from tunebench._util.errors import RunError
+from tunebench._util.errors import RunError, UserError
 from tunebench.engine import measure, train, weights
 from tunebench.engine.cut import Cut
 from tunebench.engine.evaluate import score
@@ -53,6 +53,7 @@ class Prepared:
     cut: Cut
     accelerator: Accelerator
     precision: Precision
+    notices: list[Notice]
 
     @property
     def autocast(self) -> Any:
@@ -104,6 +105,7 @@ def prepare(job: Job, cell: Cell, examples: Data, observe: Observer) -> Prepared
     local, backbone = checkpoints.fetch(cell.checkpoint, technique.reads_weights)
     objective = cell.objective(examples.labels, family.tokenizer(local))
     features = {split: objective.encode(examples.splits[split]) for split in SPLITS}
+    features["train"], blank = _without_unlabelled(objective, features)
     comparison = _comparison(cell, examples, objective)
     if comparison.split not in features:
         features[comparison.split] = objective.encode(comparison.examples)
@@ -128,8 +130,18 @@ def prepare(job: Job, cell: Cell, examples: Data, observe: Observer) -> Prepared
     )
     cut.source(comparison.split)  # now, so that its trunk is not counted among the seconds of the first evaluation
     return Prepared(
-        cell, examples, objective, features, comparison, model, parameters, backbone, cut, accelerator, precision
+        cell, examples, objective, features, comparison, model, parameters, backbone, cut, accelerator, precision, blank
     )
+
+
+def _without_unlabelled(objective: Objective, features: dict[str, Features]) -> tuple[Features, list[Notice]]:
+    """Training features that have a label to learn, and how many inputs lose all their tokens."""
+    blank = {split: objective.blank(rows) for split, rows in features.items()}
+    useless = objective.unlabelled(features["train"], blank["train"])
+    if len(useless) == len(features["train"]):
+        raise UserError("the tokenizer keeps nothing of any training text. Check the text column and the model.")
+    train = features["train"].without(set(useless)) if useless else features["train"]
+    return train, remarks.on_blank(blank, len(useless))
 
 
 def tune(job: Job, prepared: Prepared, observe: Observer) -> Tuned:
@@ -199,6 +211,7 @@ def evaluate(prepared: Prepared, tuned: Tuned, observe: Observer) -> Outcome:
         truncated=truncated,
         tokens={split: sum(features[split].lengths) for split in SPLITS},
         notices=[
+            *prepared.notices,
             *remarks.on_features(truncated, objective.max_tokens),
             *remarks.on_model(cut, fresh),
             *remarks.on_training(state),

@@ -1,6 +1,6 @@
 """How a run's figures came about, as notices in its record."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tunebench.engine import train
@@ -17,6 +17,22 @@ def on_features(truncated: Mapping[str, int], limit: int) -> list[Notice]:
         Notice(code="truncated", message=f"{count} {what} were truncated to {limit} tokens.")
         for what, count in truncated.items()
     ]
+
+
+def on_blank(blank: Mapping[str, Sequence[int]], left_out: int) -> list[Notice]:
+    """Inputs of which the tokenizer keeps nothing, by split.
+
+    Args:
+        blank: split -> their places.
+        left_out: how many of those in train have no label either.
+    """
+    counts = ", ".join(f"{len(rows):,} {split}" for split, rows in blank.items() if rows)
+    if not counts:
+        return []
+    text = f"The tokenizer keeps no token of some inputs (empty, or of invisible characters only): {counts}."
+    if left_out:
+        text += f" {left_out:,} of the training inputs have no label that the loss can use, so they were left out."
+    return [Notice(code="blank", message=text)]
 
 
 def on_model(cut: Cut, fresh: tuple[str, ...]) -> list[Notice]:
