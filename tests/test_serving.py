@@ -55,7 +55,7 @@ def test_probabilities_add_up_and_the_label_is_the_most_probable(baseline_run: P
 
 
 def test_a_baseline_has_no_model_to_load(baseline_run: Path) -> None:
-    with pytest.raises(UserError, match=r"tfidf is a baseline without a pretrained model"):
+    with pytest.raises(UserError, match=r"tfidf is a baseline without a tuned model"):
         load_finetuned(baseline_run)
 
 

@@ -25,6 +25,7 @@ class RunInfo(Record):
     id: str
     model: str
     revision: str | None = None
+    pooling: str = "auto"
     family: str
     task: str
     task_version: int

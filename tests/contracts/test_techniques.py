@@ -52,7 +52,7 @@ def test_the_folder_holds_the_techniques_that_are_promised() -> None:
         "prefix_tuning",
         "prompt_tuning",
     ]
-    assert BASELINES == ["lead3", "tfidf"]
+    assert BASELINES == ["cosine", "embedding", "lead3", "tfidf", "zero_shot"]
     assert set(FOLDER) == {*TRAINED, *BASELINES, "untuned"}
 
 
@@ -119,14 +119,16 @@ def asked(name: str, kind: str, task: str) -> str:
     return tasks()[task].objective if name in BASELINES else posed(kind, task)
 
 
+def reason(name: str, kind: str, task: str) -> str | None:
+    """Why a technique has no meaning for a cell."""
+    technique = entry(name)
+    why = technique.not_applicable(families()[kind], asked(name, kind, task))
+    return why or (technique.not_answerable(tasks()[task]) if isinstance(technique, Baseline) else None)
+
+
 def applicable(names: list[str]) -> list[tuple[str, str, str]]:
     """Technique, task and family, wherever the technique has a meaning."""
-    return [
-        (name, task, kind)
-        for name in names
-        for kind, task in CELLS
-        if entry(name).not_applicable(families()[kind], asked(name, kind, task)) is None
-    ]
+    return [(name, task, kind) for name in names for kind, task in CELLS if reason(name, kind, task) is None]
 
 
 def one_cell(name: str, task: str, kind: str) -> bool:
@@ -160,16 +162,21 @@ def on_kinds(names: Sequence[str], first: str, kinds: Sequence[str], everywhere:
     ]
 
 
+_LINEAR = ("class", "classes", "score")
+
+
 def test_what_has_no_meaning_says_why() -> None:
-    refused = {
-        (name, kind, task): entry(name).not_applicable(families()[kind], asked(name, kind, task))
-        for name in techniques()
-        for kind, task in CELLS
-    }
+    refused = {(name, kind, task): reason(name, kind, task) for name in techniques() for kind, task in CELLS}
     no_head = "{} has no new head: the pretrained one is tied to the backbone's embeddings"
     no_answer = "a linear model on TF-IDF has no answer of the form that {} asks for"
     no_source = "the beginning of a source does not answer {}"
+    no_vector = "one vector per text has no answer of the form that {} asks for"
+    no_pair = "emotion has one text per example, and a cosine compares two"
+    no_cosine = "one number per pair has no answer of the form that {} asks for"
+    no_list = "{} has no list of labels of which one is the answer"
     cells = [cell for cell in CELLS if cell != ("t5", "summarization")]
+    kinds = {cell: tasks()[cell[1]].objective for cell in CELLS}
+    forms = {cell: tasks()[cell[1]].form for cell in CELLS}
     assert {cell: reason for cell, reason in refused.items() if reason} == {
         ("classifier_head", "gpt2", "instruction"): no_head.format("causal_lm"),
         ("classifier_head", "t5", "emotion"): no_head.format("text_to_text"),
@@ -179,6 +186,11 @@ def test_what_has_no_meaning_says_why() -> None:
         ("tfidf", "bert", "question_answering"): no_answer.format("question_answering"),
         ("tfidf", "t5", "summarization"): no_answer.format("text_to_text"),
         **{("lead3", *cell): no_source.format(tasks()[cell[1]].objective) for cell in cells},
+        **{("embedding", *cell): no_vector.format(kinds[cell]) for cell in CELLS if forms[cell] not in _LINEAR},
+        **{("cosine", *cell): no_cosine.format(kinds[cell]) for cell in CELLS if forms[cell] not in _LINEAR},
+        **{("cosine", *cell): no_pair for cell in CELLS if cell[1] == "emotion"},
+        **{("zero_shot", *cell): no_list.format(kinds[cell]) for cell in CELLS if cell[1] != "emotion"},
+        ("zero_shot", "bert", "emotion"): "the family bert has no language-modelling head that writes",
     }
 
 

@@ -14,7 +14,7 @@ from tunebench.engine.frozen_trunk import Trunk, TrunkCache
 from tunebench.engine.measure import Stopwatch
 from tunebench.engine.precision import Precision, autocast_of
 from tunebench.engine.sources import Batch, CachedSource, CachedVectorSource, ComputedSource, Source, TokenSource
-from tunebench.families.base import Family
+from tunebench.families.base import Family, pooling_of
 from tunebench.objectives.base import Features, Objective
 
 _COMPUTATION = 2  # raised when this package changes how frozen outputs are computed, even in their last bits only
@@ -63,8 +63,8 @@ class Cut:
             self.network = split.tail
             self._dtype = torch.bfloat16 if precision == "bf16" else torch.float32
             key = (
-                f"{_COMPUTATION} {identity} {self.depth} {split.one_vector} {precision} {accelerator.device.type} "
-                f"{torch.__version__}"
+                f"{_COMPUTATION} {identity} {self.depth} {split.one_vector and pooling_of(model)} {precision} "
+                f"{accelerator.device.type} {torch.__version__}"
             )
             self._split = split
             self._trunk = Trunk(self._compute, hashlib.sha256(key.encode()).hexdigest(), split.one_vector)

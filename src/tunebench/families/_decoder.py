@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from tunebench.families.base import Family, Split, Stage, base_of
+from tunebench.families.base import Family, Pooling, Split, Stage, base_of
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -86,6 +86,10 @@ class DecoderFamily(Family):
         if self.auto_classes[objective] == "AutoModelForSequenceClassification":
             model.base_model.register_forward_hook(_last_real_token, with_kwargs=True)
         return model
+
+    def poolings(self, objective: str) -> tuple[Pooling, ...]:
+        """A classifier of texts reads the last token, the only one that has seen the whole text."""
+        return ("last",) if self.auto_classes[objective] == "AutoModelForSequenceClassification" else ()
 
     def layers(self, model: nn.Module) -> Sequence[nn.Module]:
         """The decoder's layers."""

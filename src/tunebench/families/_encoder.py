@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from tunebench.families.base import Family, Split, Stage, base_of, fresh_of
+from tunebench.families.base import Family, Pooling, Split, Stage, base_of, fresh_of, mean_of, pooling_of
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
     from transformers import PreTrainedModel
+
+
+_OF_TEXTS = "AutoModelForSequenceClassification"
 
 
 class EncoderFamily(Family):
@@ -17,9 +20,9 @@ class EncoderFamily(Family):
 
     architecture = "encoder"
     auto_classes: ClassVar[Mapping[str, str]] = {
-        "sequence_classification": "AutoModelForSequenceClassification",
-        "multi_label_classification": "AutoModelForSequenceClassification",
-        "regression": "AutoModelForSequenceClassification",
+        "sequence_classification": _OF_TEXTS,
+        "multi_label_classification": _OF_TEXTS,
+        "regression": _OF_TEXTS,
         "token_classification": "AutoModelForTokenClassification",
         "question_answering": "AutoModelForQuestionAnswering",
     }
@@ -56,6 +59,21 @@ class EncoderFamily(Family):
             model.register_forward_hook(_spans_to_logits)
         return model
 
+    def poolings(self, objective: str) -> tuple[Pooling, ...]:
+        """A classifier of texts reads the first token, through the pooler where there is one, or the mean."""
+        return ("first", "mean") if self.auto_classes[objective] == _OF_TEXTS else ()
+
+    def pool(self, model: nn.Module, pooling: Pooling) -> None:
+        """For the mean, a pooler goes: it belongs to the first token, as it was pretrained or drawn for that one."""
+        super().pool(model, pooling)
+        if pooling != "mean":
+            return
+        base: Any = base_of(model)
+        if self.pooler(base.base_model) is not None:
+            base.base_model.pooler = None
+        base.fresh = tuple(name for name in fresh_of(model) if name != "pooler")
+        base.base_model.register_forward_hook(_mean, with_kwargs=True)
+
     def layers(self, model: nn.Module) -> Sequence[nn.Module]:
         """The encoder's layers."""
         return list(getattr(base_of(model).base_model, self.stack).layer)
@@ -89,11 +107,13 @@ class EncoderFamily(Family):
         layers, pooler = list(self.layers(model)), self.pooler(backbone)
         frozen = depth - 1  # layers, and one more where the pooler is frozen
         whole, with_pooler = frozen >= len(layers), frozen > len(layers)
-        one_vector = pooled and whole
-        first_only = one_vector and self.first_token_alone
+        one_vector, mean = pooled and whole, pooling_of(model) == "mean"
+        first_only = one_vector and self.first_token_alone and not mean
         lower = self._with_layers(backbone, layers[:-1] if first_only else layers[:frozen])
         if pooler is not None:
             lower = stand_ins.shallow(lower, pooler=None)
+        if mean and not whole:
+            stand_ins.without_output_hooks(lower)  # the mean is taken above the cut
 
         def trunk(attention_mask: Tensor, **inputs: Tensor) -> Tensor:
             states = lower(attention_mask=attention_mask, **inputs).last_hidden_state
@@ -130,6 +150,23 @@ class EncoderFamily(Family):
     def projections(self, model: nn.Module) -> dict[str, tuple[str, ...]]:
         """One module for each role."""
         return {role: (path,) for role, path in self.roles.items()}
+
+
+def _mean(module: nn.Module, args: tuple, kwargs: dict[str, Any], output: Any) -> Any:
+    """Put the mean where heads look for a text's vector: in the pooled output, and at every position.
+
+    Virtual tokens stand behind the text in the mask, and no longer in the states.
+    """
+    from tunebench.families.cut.stand_ins import Output
+
+    states, mask = output.last_hidden_state, kwargs.get("attention_mask")
+    mean = mean_of(states, None if mask is None else mask[:, : states.shape[1]])
+    return Output(
+        last_hidden_state=mean[:, None].expand_as(states),
+        pooler_output=mean,
+        hidden_states=output.hidden_states,
+        attentions=output.attentions,
+    )
 
 
 def _spans_from_labels(module: nn.Module, args: tuple, kwargs: dict[str, Any]) -> tuple[tuple, dict[str, Any]]:

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 AttentionKind = Literal["self", "masked", "cross"]
 """What an attention sees: the whole text, a token and those before it, or what the encoder read."""
 
+Pooling = Literal["first", "mean", "last"]
+"""Which vector stands for a text: that of its first token, the mean of all its tokens', or that of its last one."""
+
 
 @dataclass(frozen=True)
 class Stage:
@@ -150,6 +153,14 @@ class Family(ABC):
     def prepared(self, model: Any, objective: str) -> PreTrainedModel:
         """A new model as the engine expects it: labels, logits and pooled token in the same place in all families."""
         return model
+
+    def poolings(self, objective: str) -> tuple[Pooling, ...]:
+        """How a text's vector may be made for this objective's head, the model's own way first; none: it reads none."""
+        return ()
+
+    def pool(self, model: nn.Module, pooling: Pooling) -> None:
+        """Let the head read a text's vector that is made in this way, one of `poolings`."""
+        base_of(model).pooling = pooling  # type: ignore[assignment]
 
     def fresh(self, folder: Path) -> tuple[str, ...]:
         """Modules of the backbone that a checkpoint lacks or has never trained: they belong to the head."""
@@ -298,7 +309,25 @@ def base_of(model: Any) -> PreTrainedModel:
     return model.get_base_model() if hasattr(model, "get_base_model") else model
 
 
+def pooling_of(model: Any) -> Pooling | None:
+    """How a text's vector is made, where `Family.pool` said so; None: in the model's own way."""
+    return getattr(base_of(model), "pooling", None)
+
+
+def pooled_otherwise(model: Any) -> bool:
+    """Whether the model's class in transformers, which pools in its own way, would give other answers."""
+    return pooling_of(model) == "mean"
+
+
 def fresh_of(model: Any) -> tuple[str, ...]:
     """The backbone's modules that its checkpoint lacks or has never trained (see `Family.fresh`)."""
     fresh: Any = base_of(model).fresh
     return fresh
+
+
+def mean_of(states: Tensor, mask: Tensor | None) -> Tensor:
+    """The mean of the real tokens' states, (batch, tokens, hidden) -> (batch, hidden), summed in float32."""
+    if mask is None:
+        return states.mean(1)
+    weights = mask[..., None].float()
+    return ((states.float() * weights).sum(1) / weights.sum(1)).to(states.dtype)

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 from transformers import DynamicCache, EncoderDecoderCache, PreTrainedTokenizerBase
 
 
@@ -57,6 +58,25 @@ def write(
     )
 
 
+def likelihoods(network: Any, batch: dict[str, Tensor], answers: Sequence[Sequence[int]]) -> Tensor:
+    """Log-likelihood of each answer, as token ids, to each source of a batch: (batch, answers).
+
+    An encoder-decoder reads each source once.
+    """
+    encoded = network.get_encoder()(**batch, return_dict=True)
+    rows = len(batch["attention_mask"])
+    scores = []
+    for ids in answers:
+        labels = torch.tensor(ids, device=batch["attention_mask"].device).expand(rows, -1)
+        logits = network(
+            encoder_outputs=encoded,
+            attention_mask=batch["attention_mask"],
+            decoder_input_ids=network.prepare_decoder_input_ids_from_labels(labels),
+        ).logits.float()
+        scores.append(-functional.cross_entropy(logits.mT, labels, reduction="none").sum(1))
+    return torch.stack(scores, dim=1)
+
+
 def widened(ids: Tensor, width: int, fill: int) -> Tensor:
     """Token ids, (batch, tokens), padded with `fill` to at least `width` tokens."""
-    return torch.nn.functional.pad(ids, (0, max(0, width - ids.shape[1])), value=fill)
+    return functional.pad(ids, (0, max(0, width - ids.shape[1])), value=fill)

@@ -7,7 +7,6 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from tunebench._util.errors import UserError
 from tunebench.objectives import _writing
@@ -115,23 +114,9 @@ class TextToText(Objective):
     def outputs(self, network: Any, batch: dict[str, Tensor], features: Features, indices: Sequence[int]) -> Tensor:
         """Log-likelihoods of all labels, (batch, labels), or generated token ids, (batch, max_new_tokens)."""
         if self.ranks:
-            return self._likelihoods(network, batch)
+            return _writing.likelihoods(network, batch, self._targets(self._ranked))
         ids = _writing.write(network, batch, self.tokenizer, self.new_tokens, self.beams)
         return _writing.widened(ids[:, 1:], self.new_tokens, int(self.tokenizer.pad_token_id))  # type: ignore[arg-type]
-
-    def _likelihoods(self, network: Any, batch: dict[str, Tensor]) -> Tensor:
-        encoded = network.get_encoder()(**batch, return_dict=True)
-        rows = len(batch["attention_mask"])
-        scores = []
-        for ids in self._targets(self._ranked):
-            labels = torch.tensor(ids, device=batch["attention_mask"].device).expand(rows, -1)
-            logits = network(
-                encoder_outputs=encoded,
-                attention_mask=batch["attention_mask"],
-                decoder_input_ids=network.prepare_decoder_input_ids_from_labels(labels),
-            ).logits.float()
-            scores.append(-functional.cross_entropy(logits.mT, labels, reduction="none").sum(1))
-        return torch.stack(scores, dim=1)
 
     def decode(self, outputs: Tensor, features: Features, indices: Sequence[int]) -> tuple[list[Any], list[Any]]:
         """Answers in task space, with every label's probability or the generated text."""

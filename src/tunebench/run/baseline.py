@@ -1,5 +1,6 @@
 """Runs of baselines: fit on the training examples, predict the test split."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -8,18 +9,41 @@ from tunebench._util.files import ordinary_permissions
 from tunebench.engine import measure, train
 from tunebench.engine.evaluate import score
 from tunebench.engine.latency import Latency, middle, seconds
-from tunebench.records import Parameters
+from tunebench.engine.precision import make_accelerator
+from tunebench.engine.pretrained import Pretrained
+from tunebench.records import ModelInfo, Notice, Parameters
+from tunebench.run import remarks
+from tunebench.run.cell import Cell
 from tunebench.run.record import Outcome
-from tunebench.study import Run
 from tunebench.tasks.load import Data
-from tunebench.techniques.base import Baseline
+from tunebench.techniques.base import Baseline, Predictor, Question
+from tunebench.zoo import checkpoints
 
 
-def fit_baseline(run: Run, baseline: Baseline, examples: Data, folder: Path) -> Outcome:
+@dataclass(frozen=True)
+class Asked:
+    """The pretrained model that a baseline asks, where it asks one.
+
+    Attributes:
+        device: where it computes.
+        model: None where none is asked.
+        info: its checkpoint.
+        notices: how it makes the vector of a text.
+    """
+
+    device: torch.device
+    model: Pretrained | None = None
+    info: ModelInfo | None = None
+    notices: tuple[Notice, ...] = ()
+
+
+def fit_baseline(cell: Cell, baseline: Baseline, examples: Data, folder: Path) -> Outcome:
     """Fit a baseline, save it in the run's folder, and predict the test split."""
-    watch, test = measure.Stopwatch(), examples.splits["test"]
+    run, watch, test = cell.run, measure.Stopwatch(), examples.splits["test"]
+    asked = _asked(cell, folder) if baseline.reads_model else Asked(torch.device("cpu"))
+    question = Question(run.task, examples.labels, asked.model)
     with watch.time("train"):
-        predictor = baseline.fit(examples.splits["train"], run.task.objective, examples.labels, run.seed)
+        predictor = baseline.fit(examples.splits["train"], examples.splits["validation"], question, run.seed)
     saved = predictor.save(folder)
     ordinary_permissions(*saved)
     with watch.time("evaluation"):
@@ -27,17 +51,32 @@ def fit_baseline(run: Run, baseline: Baseline, examples: Data, folder: Path) -> 
         gold = run.task.references(examples.splits["validation"], examples.labels)
         validation = score(run.task.metrics, guesses, gold)
     predictions, details = predictor.predict(test)
-    count = predictor.parameters
-    environment, peaks = measure.environment(torch.device("cpu"), "float64"), measure.Peaks()
     (index,) = middle([len(str(example)) for example in test])
     return Outcome(
         predictions=predictions,
         details=details,
         validation=validation,
-        parameters=Parameters(total=count, trainable=count, technique=count, head=0),
-        environment=environment,
+        parameters=_parameters(predictor, asked.model),
+        environment=measure.environment(asked.device, "float32" if asked.model else "float64"),
         state=train.State(seconds=watch.seconds),
         saved=saved,
-        peaks=peaks,
+        peaks=measure.Peaks(),
         latency=Latency(seconds=seconds(lambda: predictor.predict(test[index : index + 1]))),
+        backbone=asked.info,
+        notices=[*asked.notices, *(remarks.on_cut_texts(asked.model) if asked.model else ())],
+        summary=predictor.summary,
     )
+
+
+def _asked(cell: Cell, folder: Path) -> Asked:
+    accelerator, _ = make_accelerator("float32", folder, None)
+    local, info = checkpoints.fetch(cell.checkpoint)
+    model, pooling = cell.pretrained(local, accelerator.device)
+    return Asked(accelerator.device, model, info, pooling.notices)
+
+
+def _parameters(predictor: Predictor, model: Pretrained | None) -> Parameters:
+    """What it learned, and the model's numbers, which stay as they are."""
+    learned = predictor.parameters
+    total = learned + (model.parameters if model else 0)
+    return Parameters(total=total, trainable=learned, technique=learned, head=0)

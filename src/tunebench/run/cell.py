@@ -10,11 +10,13 @@ import transformers
 
 from tunebench._util.errors import UserError
 from tunebench.engine.measure import count_parameters
+from tunebench.engine.pretrained import Pretrained
 from tunebench.engine.seeds import HEAD, seed_of
 from tunebench.families.base import Family
 from tunebench.objectives import objectives
 from tunebench.objectives.base import Objective
 from tunebench.records import Parameters
+from tunebench.run.pooling import ChosenPooling, choose
 from tunebench.study import Places, Run
 from tunebench.techniques.base import Baseline, Technique
 from tunebench.zoo import checkpoints
@@ -44,10 +46,12 @@ class Cell:
         """The run's cell, without a network.
 
         Raises:
-            UserError: nothing on this machine says what the model is, or no family loads it.
+            UserError: nothing on this machine says what the model is, no family loads it, or its head reads no text's
+                vector of the kind that the study asks for.
         """
         checkpoint = checkpoints.find(run.model, run.revision, places.models.get(run.model))
         posed = run.task.objective_of(checkpoint.family.auto_classes)
+        _refuse_pooling(run, checkpoint.family, posed)
         return cls(run, checkpoint, posed, _reason(run, checkpoint, posed))
 
     @property
@@ -67,20 +71,39 @@ class Cell:
         Raises:
             UserError: the tokenizer is not the model's, or virtual tokens leave no position for a text.
         """
-        run, family, config = self.run, self.family, self.checkpoint.config
-        known = family.config(config).vocab_size
-        if len(tokenizer) > known:
-            raise UserError(
-                f"model '{run.model}': its tokenizer has {len(tokenizer)} tokens, but its embeddings {known}. "
-                "Give a model and a tokenizer that were saved together."
-            )
-        taken = self.technique.positions_taken(family)
-        room = min(family.positions(config), tokenizer.model_max_length) - taken
+        run = self.run
+        taken = self.technique.positions_taken(self.family)
+        room = self._positions(tokenizer) - taken
         if room < 1:
             raise UserError(f"{run.technique}: {taken} virtual tokens leave no position of '{run.model}' for a text.")
         posed = self._applicable()
         limit = min(run.task.max_tokens, room)
         return objectives()[posed](run.task, labels, tokenizer, max_tokens=limit)
+
+    def _positions(self, tokenizer: Any) -> int:
+        """How many tokens the model can take."""
+        known = self.family.config(self.checkpoint.config).vocab_size
+        if len(tokenizer) > known:
+            raise UserError(
+                f"model '{self.run.model}': its tokenizer has {len(tokenizer)} tokens, but its embeddings {known}. "
+                "Give a model and a tokenizer that were saved together."
+            )
+        return min(self.family.positions(self.checkpoint.config), tokenizer.model_max_length)
+
+    def pooling(self, folder: Path | None) -> ChosenPooling | None:
+        """How the vector of a text is made that the head reads, by the files in `folder`; None: it reads none."""
+        possible = self.family.poolings(self._applicable())
+        return choose(self.run.pooling, folder, possible) if possible else None
+
+    def pretrained(self, folder: Path, device: torch.device) -> tuple[Pretrained, ChosenPooling]:
+        """The model as a baseline asks it, and how it makes the vector of a text: the mean unless anything says else.
+
+        `folder` holds the checkpoint's files.
+        """
+        pooling = choose(self.run.pooling, folder, ("mean", "first", "last"))
+        tokens = min(self.run.task.max_tokens, self._positions(self.family.tokenizer(folder)))
+        batch_tokens = self.run.training.evaluation_batch_tokens
+        return Pretrained(self.family, folder, pooling.way, tokens, batch_tokens, device), pooling
 
     def backbone(self, folder: Path, objective: Objective) -> Any:
         """The pretrained model with a head drawn from the run's seed, or all of it drawn; float32, on the CPU.
@@ -93,6 +116,7 @@ class Cell:
             model = self.family.load(folder, objective.name, head)
         else:
             model = self.family.draw(self.checkpoint.config, objective.name, head)
+        self._pool(model, folder)
         model.name_or_path = str(self.checkpoint.folder or self.run.model)  # which PEFT records as the adapter's base
         return model
 
@@ -109,11 +133,17 @@ class Cell:
         posed, run = self._applicable(), self.run
         local = self.checkpoint.folder if self.technique.reads_weights else None
         model = self.family.skeleton(self.checkpoint.config, posed, objectives()[posed].head(labels), local)
+        self._pool(model, self.checkpoint.folder)
         try:
             model = self.technique.apply(model, self.family, total_steps=1000)
         except UserError as error:
             raise UserError(f"{run.model} x {run.task.name}: {error}") from None
         return count_parameters(model, self.family)
+
+    def _pool(self, model: Any, folder: Path | None) -> None:
+        pooling = self.pooling(folder)
+        if pooling is not None:
+            self.family.pool(model, pooling.way)
 
     def _applicable(self) -> str:
         assert self.posed is not None, self.reason
@@ -124,6 +154,21 @@ def _reason(run: Run, checkpoint: checkpoints.Checkpoint, posed: str | None) -> 
     family, entry = checkpoint.family, run.entry
     if posed is None:
         return f"the family {family.name} has no head for {run.task.objective}"
-    if not checkpoint.pretrained and isinstance(entry, Technique) and entry.reads_weights:
+    if not checkpoint.pretrained and entry.reads_weights:
         return f"{run.model} has no pretrained weights to begin with: from_scratch draws its own"
-    return entry.not_applicable(family, run.task.objective if isinstance(entry, Baseline) else posed)
+    if isinstance(entry, Baseline):
+        return entry.not_applicable(family, run.task.objective) or entry.not_answerable(run.task)
+    return entry.not_applicable(family, posed)
+
+
+def _refuse_pooling(run: Run, family: Family, posed: str | None) -> None:
+    """A pooling that a study asks for must be one that the head knows."""
+    if run.pooling == "auto" or posed is None or not isinstance(run.entry, Technique):
+        return
+    possible = family.poolings(posed)
+    if run.pooling not in possible:
+        reads = f"reads {' or '.join(possible)}" if possible else "reads no vector of a text"
+        raise UserError(
+            f"{run.model} x {run.task.name}: pooling: {run.pooling} is unavailable, because a {family.title} model for "
+            f"{posed} {reads}. Leave pooling out."
+        )

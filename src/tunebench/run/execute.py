@@ -21,7 +21,7 @@ from tunebench.engine.observers import tracking
 from tunebench.engine.precision import Precision, autocast_of, make_accelerator
 from tunebench.engine.settle import settle
 from tunebench.evaluation.metrics import METRICS
-from tunebench.families.base import fresh_of
+from tunebench.families.base import pooled_otherwise
 from tunebench.objectives.base import Features, Objective
 from tunebench.objectives.causal_lm import CausalLm
 from tunebench.records import Done, Generation, ModelInfo, NotApplicable, Notice, Parameters, Paused
@@ -87,7 +87,7 @@ def execute(job: Job, observe: Observer) -> Done | Paused | NotApplicable:
     with watch.time("total"):
         examples = data.load(job.places.located(run.task), job.places.data_root)
         if isinstance(run.entry, Baseline):
-            outcome = fit_baseline(run, run.entry, examples, folder)
+            outcome = fit_baseline(cell, run.entry, examples, folder)
         else:
             prepared = prepare(job, cell, examples, observe)
             tuned = tune(job, prepared, observe)
@@ -129,8 +129,21 @@ def prepare(job: Job, cell: Cell, examples: Data, observe: Observer) -> Prepared
         observe,
     )
     cut.source(comparison.split)  # now, so that its trunk is not counted among the seconds of the first evaluation
+    pooling = cell.pooling(local)
+    notices = [*blank, *(pooling.notices if pooling else ())]
     return Prepared(
-        cell, examples, objective, features, comparison, model, parameters, backbone, cut, accelerator, precision, blank
+        cell,
+        examples,
+        objective,
+        features,
+        comparison,
+        model,
+        parameters,
+        backbone,
+        cut,
+        accelerator,
+        precision,
+        notices,
     )
 
 
@@ -175,7 +188,8 @@ def tune(job: Job, prepared: Prepared, observe: Observer) -> Tuned:
     if technique.fold(model):
         saved = folder / weights.FOLDED
         weights.save_weights(weights.trainable(model), saved)
-    if technique.save_adapter(model, prepared.cell.family, folder / adapter.FOLDER):
+    # Where the head reads another vector than it would elsewhere, other libraries could not use the adapter.
+    if not pooled_otherwise(model) and technique.save_adapter(model, prepared.cell.family, folder / adapter.FOLDER):
         adapter.tidy(folder / adapter.FOLDER)
     return Tuned(state, (saved,), technique.summary(model))
 
@@ -191,7 +205,7 @@ def evaluate(prepared: Prepared, tuned: Tuned, observe: Observer) -> Outcome:
     watch = measure.Stopwatch()
     generation = _sample(prepared, details, watch, observe)
     state.seconds |= watch.seconds
-    peaks, fresh = measure.Peaks(), fresh_of(model)
+    peaks, fresh = measure.Peaks(), remarks.on_fresh(model)
     technique = prepared.cell.technique
     spent = latency(model, technique, objective, features["test"], prepared.autocast)  # last: it may merge
     truncated = {f"{split} {what}": n for split in SPLITS for what, n in features[split].truncated.items()}
@@ -213,7 +227,8 @@ def evaluate(prepared: Prepared, tuned: Tuned, observe: Observer) -> Outcome:
         notices=[
             *prepared.notices,
             *remarks.on_features(truncated, objective.max_tokens),
-            *remarks.on_model(cut, fresh),
+            *remarks.on_trunk(cut),
+            *fresh,
             *remarks.on_training(state),
             *remarks.on_comparison(prepared.comparison, state),
             *remarks.on_latency(spent),

@@ -10,7 +10,6 @@ from tunebench._util.errors import UserError
 from tunebench.records import Done, Notice, PlannedCell, read_result
 from tunebench.study import Places, Run
 from tunebench.tasks import load as data
-from tunebench.techniques.base import Technique
 from tunebench.zoo import checkpoints
 
 
@@ -99,7 +98,7 @@ class _Comparison:
         today = self._once(run.task.model_dump_json(), lambda: self._data(run))
         yield from self._compared(f"data of '{run.task.name}'", today, done.data.fingerprint)
         entry = run.entry
-        if isinstance(entry, Technique) and done.backbone is not None:
+        if entry.reads_model and done.backbone is not None:
             key = f"{run.model} {run.revision} {entry.reads_weights}"
             today = self._once(key, lambda: self._model(run, entry.reads_weights))
             yield from self._compared(f"files of model '{run.model}'", today, done.backbone.fingerprint)

@@ -6,6 +6,8 @@ from typing import Any
 from tunebench.engine import train
 from tunebench.engine.cut import Cut
 from tunebench.engine.latency import Latency
+from tunebench.engine.pretrained import Pretrained
+from tunebench.families.base import base_of, fresh_of
 from tunebench.objectives.base import Objective
 from tunebench.records import Notice
 from tunebench.run.evaluate import EpochComparison
@@ -35,8 +37,16 @@ def on_blank(blank: Mapping[str, Sequence[int]], left_out: int) -> list[Notice]:
     return [Notice(code="blank", message=text)]
 
 
-def on_model(cut: Cut, fresh: tuple[str, ...]) -> list[Notice]:
-    """Whether the trunk's outputs were cached, and which modules of the checkpoint were never trained."""
+def on_cut_texts(model: Pretrained) -> list[Notice]:
+    """How many texts were truncated for a baseline's model."""
+    if not model.cut:
+        return []
+    count = f"{len(model.cut)} different texts were" if len(model.cut) > 1 else "One text was"
+    return [Notice(code="truncated", message=f"{count} truncated to {model.max_tokens} tokens.")]
+
+
+def on_trunk(cut: Cut) -> list[Notice]:
+    """Whether the trunk's outputs were cached."""
     notices = []
     if cut.cached:
         text = (
@@ -50,10 +60,21 @@ def on_model(cut: Cut, fresh: tuple[str, ...]) -> list[Notice]:
             "every step."
         )
         notices.append(Notice(code="uncached", message=text))
-    if fresh:
-        text = f"The checkpoint's {', '.join(fresh)} was never trained or is missing, so it is trained with the head."
-        notices.append(Notice(code="fresh_module", message=text))
     return notices
+
+
+def on_fresh(model: Any) -> list[Notice]:
+    """Which modules of the checkpoint were never trained, and how many weights they add to the head."""
+    backbone = base_of(model).base_model
+    fresh = {name: getattr(backbone, name, None) for name in fresh_of(model)}
+    if not fresh:
+        return []
+    count = sum(p.numel() for module in fresh.values() if module is not None for p in module.parameters())
+    text = (
+        f"The checkpoint's {', '.join(fresh)} was never trained or is missing, so it is trained with the head"
+        f"{f' ({count:,} weights)' if count else ''}."
+    )
+    return [Notice(code="fresh_module", message=text)]
 
 
 def on_training(state: train.State) -> list[Notice]:

@@ -16,6 +16,7 @@ from tunebench.engine.evaluate import predict as run_network
 from tunebench.engine.generate import generate
 from tunebench.engine.precision import autocast_of, make_accelerator
 from tunebench.engine.sources import TokenSource
+from tunebench.families.base import pooled_otherwise
 from tunebench.objectives.base import Objective
 from tunebench.objectives.causal_lm import CausalLm
 from tunebench.records import Done, read_result
@@ -24,7 +25,7 @@ from tunebench.run.record import PREDICTIONS
 from tunebench.serve import exported
 from tunebench.study import RUN_FILE, Places, Run, read_run
 from tunebench.tasks.examples import Example
-from tunebench.techniques.base import Baseline, Predictor, Technique, Trained
+from tunebench.techniques.base import Baseline, Predictor, Question, Technique, Trained
 from tunebench.zoo import checkpoints
 
 if TYPE_CHECKING:
@@ -88,20 +89,24 @@ class FinishedRun:
         """
         if not isinstance(self.run.entry, Technique):
             raise UserError(
-                f"{self.folder}: {self.run.technique} is a baseline without a pretrained model. "
+                f"{self.folder}: {self.run.technique} is a baseline without a tuned model. "
                 "'tunebench predict' answers with it."
             )
+        return self._cell
+
+    @cached_property
+    def _cell(self) -> Cell:
         return Cell.of(self.run, self.places)
 
     @cached_property
     def _files(self) -> Path:
-        """The folder of the backbone's files, which are those that were tuned."""
-        local, backbone = checkpoints.fetch(self.cell.checkpoint, self.cell.technique.reads_weights)
+        """The folder of the backbone's files, which are those that the run read."""
+        local, backbone = checkpoints.fetch(self._cell.checkpoint, self.run.entry.reads_weights)
         assert self.done.backbone is not None
         was, now = self.done.backbone.fingerprint, backbone.fingerprint
         if now != was:
             raise UserError(
-                f"{self.folder}: the weights of '{self.run.model}' in {local} are not those that were tuned "
+                f"{self.folder}: the files of '{self.run.model}' in {local} are not those that were tuned "
                 f"(fingerprint {now[:12]}, not {was[:12]}). Give their folder with --model {self.run.model}=PATH."
             )
         return local
@@ -145,12 +150,21 @@ class FinishedRun:
     def _baseline(self) -> Predictor:
         assert isinstance(self.run.entry, Baseline)
         try:
-            return self.run.entry.load(self.folder, self.run.task.objective, self.done.data.labels)
+            return self.run.entry.load(self.folder, self._question)
         except (OSError, ValueError, SafetensorError) as error:
             raise UserError(
                 f"{self.folder}: the fitted {self.run.technique} cannot be read ({error}). "
                 "Remove the folder and run the study again."
             ) from error
+
+    @property
+    def _question(self) -> Question:
+        """What a baseline answers, with the model that it asks."""
+        if not self.run.entry.reads_model:
+            return Question(self.run.task, self.done.data.labels)
+        accelerator, _ = make_accelerator("float32", self.folder, None)
+        model, _ = self._cell.pretrained(self._files, accelerator.device)
+        return Question(self.run.task, self.done.data.labels, model)
 
     def predict(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> list[dict[str, Any]]:
         """Answers to new texts, one dict per text; see `predict` of this module.
@@ -182,11 +196,18 @@ class FinishedRun:
         """Write model and tokenizer as an ordinary transformers folder, adapters merged into the weights.
 
         Raises:
-            UserError: as `model`, the target exists, the technique cannot be merged, or the merged model has other
-                logits than the run's on a sample of its test texts.
+            UserError: as `model`, the target exists, the technique cannot be merged, the head reads another vector of a
+                text than the model's class in transformers, or the merged model has other logits than the run's on a
+                sample of its test texts.
         """
         folder = _free(target)
         model, objective = self.model, self.objective
+        if pooled_otherwise(model):
+            raise UserError(
+                f"{self.folder}: its head reads the mean of the tokens' vectors, and the model's class in transformers "
+                "reads the first token, so an exported folder would give other answers. Answer with 'tunebench "
+                "predict', or run the study with pooling: first."
+            )
         self.forget_model()  # merging changes it
         exported.write(folder, model, self.cell.technique, objective, objective.encode(self._sample()))
         return folder

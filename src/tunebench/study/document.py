@@ -1,6 +1,6 @@
 """A study file: its parts, and the runs and places that they mean."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -62,21 +62,7 @@ class Study(Strict):
             UserError: two cells are the same, or one name stands for two models or two data sets.
         """
         self._refuse_ambiguous_names()
-        runs = [
-            Run(
-                model=model_name(experiment.model),
-                revision=experiment.revision,
-                task=self._with_data(experiment.task),
-                technique=choice.name,
-                entry=choice.entry,
-                label=label,
-                seed=seed,
-                training=self.training_of(experiment),
-            )
-            for experiment in self.experiments
-            for choice, label in zip(experiment.techniques, labels_of(experiment.techniques), strict=True)
-            for seed in self.seeds
-        ]
+        runs = [run for experiment in self.experiments for run in self._runs_of(experiment)]
         seen: set[str] = set()
         for run in runs:
             if run.id in seen:
@@ -105,6 +91,23 @@ class Study(Strict):
             folders[model_name(name)] = absolute(folder)
         files = {task.name: task.data for task in self._tasks() if task.data not in (None, EMBEDDED)}
         return Places(models=folders, data_root=data_root, files=files)
+
+    def _runs_of(self, experiment: Experiment) -> Iterator[Run]:
+        training = self.training_of(experiment)
+        for choice, label in zip(experiment.techniques, labels_of(experiment.techniques), strict=True):
+            pooling = experiment.pooling if choice.entry.reads_model else "auto"
+            for seed in self.seeds:
+                yield Run(
+                    model=model_name(experiment.model),
+                    revision=experiment.revision,
+                    pooling=pooling,
+                    task=self._with_data(experiment.task),
+                    technique=choice.name,
+                    entry=choice.entry,
+                    label=label if pooling == "auto" else f"{label} pooling={pooling}",
+                    seed=seed,
+                    training=training,
+                )
 
     def _tasks(self) -> list[Task]:
         return [experiment.task for experiment in self.experiments]

@@ -9,6 +9,7 @@ from pydantic_core import PydanticCustomError
 
 from tunebench._util.base import Strict
 from tunebench._util.errors import did_you_mean
+from tunebench.study.run import PoolingChoice
 from tunebench.tasks import tasks
 from tunebench.tasks.base import EMBEDDED, Task, problem_of
 from tunebench.techniques import techniques
@@ -32,6 +33,11 @@ class Experiment(Strict):
 
     model: str = Field(min_length=1, description="hub id, or a local folder")
     revision: str | None = Field(None, description="branch, tag or commit on the hub")
+    pooling: PoolingChoice = Field(
+        "auto",
+        description="how an encoder's text vector is made; auto: as the checkpoint's sentence-transformers files say, "
+        "else from the first token",
+    )
     task: SerializeAsAny[Task]
     techniques: tuple[TechniqueChoice, ...] = Field(min_length=1)
     training: dict[str, Any] = {}

@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import SerializeAsAny, ValidationError, model_validator
 
@@ -56,6 +56,10 @@ class Places(Strict):
         return task.model_copy(update={"data": self.files[task.name]})
 
 
+PoolingChoice = Literal["auto", "first", "mean"]
+"""How the vector of a text is made; auto: as the checkpoint says."""
+
+
 class Run(Strict):
     """One technique on one model and task with one seed: the unit that is executed, recorded and resumed.
 
@@ -64,6 +68,7 @@ class Run(Strict):
 
     model: str
     revision: str | None
+    pooling: PoolingChoice = "auto"
     task: SerializeAsAny[Task]
     technique: str
     entry: SerializeAsAny[Entry]
@@ -88,6 +93,8 @@ class Run(Strict):
             del content["task"]["split"]
         for field in ("checkpoint_seconds", "cache_gigabytes"):  # when to save and how much to keep
             del content["training"][field]
+        if self.pooling == "auto":  # what the checkpoint's files say is covered by its fingerprint
+            del content["pooling"]
         digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:8]
         model, task = (re.sub(r"[^\w.-]+", "_", name)[-60:].strip("_.-") for name in (self.model, self.task.name))
         return f"{model}--{task}--{self.technique}--s{self.seed}--{digest}"
@@ -111,6 +118,7 @@ class Run(Strict):
             id=self.id,
             model=self.model,
             revision=self.revision,
+            pooling=self.pooling,
             family=family,
             task=self.task.name,
             task_version=self.task.version,

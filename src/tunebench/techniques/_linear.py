@@ -1,79 +1,80 @@
-"""A linear model on TF-IDF vectors, saved as JSON and safetensors."""
+"""Linear models of features: logistic regression for classes and labels, ridge regression for scores."""
 
-import json
 from collections.abc import Sequence
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from safetensors.numpy import load_file, save_file
-from scipy import sparse
 from scipy.special import expit
-from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression, Ridge
 
-from tunebench.tasks.examples import Example, TextExample
+from tunebench.tasks.examples import TextExample
 from tunebench.tasks.problems.multi_label_classification import labels_from
-from tunebench.techniques.base import Predictor
 
-_TERMS, _WEIGHTS = "terms.json", "tfidf.safetensors"
 _NEVER = -1e9
 
 
-class Linear(Predictor):
+@dataclass(frozen=True)
+class Linear:
     """Scores = features x weights + bias.
 
-    Args:
+    Attributes:
         weights: (outputs, features); one output for regression, else one per class.
+        bias: (outputs,).
         form: what an answer is (see `tasks.base.Task.form`).
+        labels: names of the outputs; not read for scores.
     """
 
-    def __init__(
-        self, vectorizer: TfidfVectorizer, weights: np.ndarray, bias: np.ndarray, form: str, labels: Sequence[str]
-    ):
-        self._vectorizer, self._weights, self._bias = vectorizer, weights, bias
-        self._form, self._labels = form, labels
-        self.parameters = weights.size + bias.size
+    weights: np.ndarray
+    bias: np.ndarray
+    form: str
+    labels: Sequence[str]
 
-    def predict(self, examples: Sequence[Example]) -> tuple[list[Any], list[Any]]:
+    @property
+    def parameters(self) -> int:
+        """How many numbers it holds."""
+        return self.weights.size + self.bias.size
+
+    def answers(self, features: Any) -> tuple[list[Any], list[Any]]:
         """Class names, or lists of them, and probabilities; or scores and None."""
-        scores = _features(self._vectorizer, examples) @ self._weights.T + self._bias
-        if self._form == "score":
-            return scores[:, 0].tolist(), [None] * len(examples)
-        if self._form == "classes":
+        scores = features @ self.weights.T + self.bias
+        if self.form == "score":
+            return scores[:, 0].tolist(), [None] * len(scores)
+        if self.form == "classes":
             single = expit(scores).tolist()
-            return [labels_from(row, self._labels, 0.5) for row in single], single
+            return [labels_from(row, self.labels, 0.5) for row in single], single
         probabilities = np.exp(scores - scores.max(axis=1, keepdims=True))
         probabilities /= probabilities.sum(axis=1, keepdims=True)
-        return [self._labels[best] for best in probabilities.argmax(axis=1)], probabilities.tolist()
-
-    def save(self, folder: Path) -> list[Path]:
-        """Terms as JSON, numbers as safetensors."""
-        terms = self._vectorizer.get_feature_names_out().tolist()
-        (folder / _TERMS).write_text(json.dumps(terms, ensure_ascii=False), "utf-8")
-        save_file({"idf": self._vectorizer.idf_, "weights": self._weights, "bias": self._bias}, folder / _WEIGHTS)
-        return [folder / _TERMS, folder / _WEIGHTS]
+        return [self.labels[best] for best in probabilities.argmax(axis=1)], probabilities.tolist()
 
 
-def fit_linear(train: Sequence[TextExample], form: str, labels: Sequence[str], c: float, alpha: float) -> Linear:
-    """Logistic regression for classes, one a label where there may be several; ridge regression for scores."""
-    vectorizer = _vectorizer()
-    vectorizer.fit([text for row in train for text in (row.text, row.pair) if text is not None])
-    features = _features(vectorizer, train)
+def fit_linear(
+    features: Any, train: Sequence[TextExample], form: str, labels: Sequence[str], c: float, alpha: float
+) -> Linear:
+    """Logistic regression for classes, one a label where there may be several; ridge regression for scores.
+
+    Args:
+        features: (texts, features), dense or sparse.
+        train: the texts' examples, whose labels are learned.
+        form: class, classes or score.
+        labels: class names.
+        c: inverse regularisation of logistic regression.
+        alpha: regularisation of ridge regression.
+    """
     if form == "classes":
-        return Linear(vectorizer, *_one_versus_rest(features, train, len(labels), c), form, labels)
+        return Linear(*_one_versus_rest(features, train, len(labels), c), form, labels)
     targets = np.array([row.label for row in train])
     if form == "score":
         ridge = Ridge(alpha=alpha).fit(features, targets)
-        return Linear(vectorizer, ridge.coef_.reshape(1, -1), np.atleast_1d(ridge.intercept_), form, ())
+        return Linear(ridge.coef_.reshape(1, -1), np.atleast_1d(ridge.intercept_), form, ())
+    weights = np.zeros((len(labels), features.shape[1]))
+    bias = np.full(len(labels), _NEVER)  # a class that never occurs in training is never predicted
     model = LogisticRegression(C=c, max_iter=1000).fit(features, targets)
     coef, intercept = model.coef_, model.intercept_
     if len(model.classes_) == 2:  # scikit-learn keeps one row for two classes; halved, two rows give the same odds
         coef, intercept = np.vstack([-coef, coef]) / 2, np.concatenate([-intercept, intercept]) / 2
-    weights = np.zeros((len(labels), features.shape[1]))
-    bias = np.full(len(labels), _NEVER)  # a class that never occurs in training is never predicted
     weights[model.classes_], bias[model.classes_] = coef, intercept
-    return Linear(vectorizer, weights, bias, form, labels)
+    return Linear(weights, bias, form, labels)
 
 
 def _one_versus_rest(
@@ -89,25 +90,3 @@ def _one_versus_rest(
         model = LogisticRegression(C=c, max_iter=1000).fit(features, targets)
         weights[label], bias[label] = model.coef_[0], model.intercept_[0]
     return weights, bias
-
-
-def load_linear(folder: Path, form: str, labels: Sequence[str]) -> Linear:
-    """What `Linear.save` wrote."""
-    terms, numbers = json.loads((folder / _TERMS).read_text("utf-8")), load_file(folder / _WEIGHTS)
-    vectorizer = _vectorizer(vocabulary={term: index for index, term in enumerate(terms)})
-    vectorizer.idf_ = numbers["idf"]
-    return Linear(vectorizer, numbers["weights"], numbers["bias"], form, labels)
-
-
-def _vectorizer(**options: Any) -> TfidfVectorizer:
-    # Words of one letter count too ("i", "a"): a message is short.
-    return TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"(?u)\b\w+\b", **options)
-
-
-def _features(vectorizer: TfidfVectorizer, examples: Sequence[Any]) -> Any:
-    first = vectorizer.transform([row.text for row in examples])
-    if all(row.pair is None for row in examples):
-        return first
-    second = vectorizer.transform([row.pair or "" for row in examples])
-    product = first.multiply(second)
-    return sparse.hstack([sparse.csr_matrix(product.sum(axis=1)), abs(first - second), product], format="csr")

@@ -10,15 +10,17 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from pydantic import Field
 
 from tunebench._util.base import Strict
 from tunebench.families.base import AttentionKind, Family
+from tunebench.tasks.base import Task
 from tunebench.tasks.examples import Example
 
 if TYPE_CHECKING:
+    import numpy as np
     from torch import Tensor, nn
 
 
@@ -28,6 +30,10 @@ class Entry(Strict, ABC):
     name: ClassVar[str]
     title: ClassVar[str]
     paper: ClassVar[str]
+    reads_model: ClassVar[bool] = True
+    """Whether it takes the study's model, else it learns from the examples alone."""
+    reads_weights: ClassVar[bool] = True
+    """Whether it begins with the checkpoint's weights, else with random ones drawn from the run's seed."""
 
     def not_applicable(self, family: Family, objective: str) -> str | None:
         """Why the technique has no meaning for a family or objective; None where it has one."""
@@ -53,9 +59,6 @@ class Virtual:
 
 class Technique(Entry):
     """Prepares a pretrained model."""
-
-    reads_weights: ClassVar[bool] = True
-    """Whether it begins with the checkpoint's weights, else with random ones drawn from the run's seed."""
 
     @abstractmethod
     def apply(self, model: nn.Module, family: Family, total_steps: int) -> nn.Module:
@@ -124,15 +127,51 @@ class Trained(Technique):
         """Go on from `extra_state`."""
 
 
+class PretrainedModel(Protocol):
+    """A pretrained model as a baseline asks it; it stays as it is."""
+
+    def vectors(self, texts: Sequence[str]) -> np.ndarray:
+        """A vector of length 1 for each text, (texts, hidden), float32."""
+        ...
+
+    def likelihoods(self, prompts: Sequence[str], answers: Sequence[str], cue: str) -> np.ndarray:
+        """Log-likelihood of each answer after each prompt, (prompts, answers), float32; of a language model.
+
+        `cue` stands between prompt and answer where one stack reads both, not where an encoder reads the prompt.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a baseline answers.
+
+    Attributes:
+        task: what is asked, and what counts as a good answer.
+        labels: class or tag names in the order of their indices.
+        model: what it may ask; None unless it `reads_model`.
+    """
+
+    task: Task
+    labels: Sequence[str]
+    model: PretrainedModel | None = None
+
+
 class Baseline(Entry):
-    """Learns only from the examples, without a pretrained model."""
+    """Tunes no model: learns from the examples alone, or from what a pretrained model says of them (`reads_model`)."""
+
+    reads_model = reads_weights = False
+
+    def not_answerable(self, task: Task) -> str | None:
+        """Why it has no answer to a task of an objective that it applies to; None where it has one."""
+        return None
 
     @abstractmethod
-    def fit(self, train: Sequence[Example], objective: str, labels: Sequence[str], seed: int) -> Predictor:
-        """A predictor learned from the training examples."""
+    def fit(self, train: Sequence[Example], validation: Sequence[Example], question: Question, seed: int) -> Predictor:
+        """A predictor learned from the training examples; the validation examples may choose its settings."""
 
     @abstractmethod
-    def load(self, folder: Path, objective: str, labels: Sequence[str]) -> Predictor:
+    def load(self, folder: Path, question: Question) -> Predictor:
         """The predictor that `Predictor.save` wrote."""
 
 
@@ -141,6 +180,11 @@ class Predictor(ABC):
 
     parameters: int
     """How many numbers it learned."""
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """What a result should say of how it was fitted, as JSON."""
+        return {}
 
     @abstractmethod
     def predict(self, examples: Sequence[Example]) -> tuple[list[Any], list[Any]]:

@@ -12,7 +12,7 @@ from pydantic import Field
 from tunebench.families.base import Family
 from tunebench.tasks.examples import Example, PromptExample
 from tunebench.tasks.problems import problems
-from tunebench.techniques.base import Baseline, Predictor
+from tunebench.techniques.base import Baseline, Predictor, Question
 
 _FILE = "lead3.json"
 
@@ -31,11 +31,11 @@ class Lead3(Baseline):
         has_source = "source" in problems()[objective].roles
         return None if has_source else f"the beginning of a source does not answer {objective}"
 
-    def fit(self, train: Sequence[Example], objective: str, labels: Sequence[str], seed: int) -> Predictor:
+    def fit(self, train: Sequence[Example], validation: Sequence[Example], question: Question, seed: int) -> Predictor:
         """There is nothing to fit."""
         return _Lead(self.sentences)
 
-    def load(self, folder: Path, objective: str, labels: Sequence[str]) -> Predictor:
+    def load(self, folder: Path, question: Question) -> Predictor:
         """As it was saved in a run's folder."""
         return _Lead(json.loads((folder / _FILE).read_text(encoding="utf-8"))["sentences"])
 

@@ -69,7 +69,7 @@ class PromptTuning(_prefix.PrefixTechnique):
         else:
             family.embedder(model).register_forward_hook(functools.partial(_append, backbone=backbone))
             backbone.register_forward_pre_hook(_widen, with_kwargs=True)
-            backbone.register_forward_hook(_drop_last)
+            backbone.register_forward_hook(_drop_last, prepend=True)  # before a mean over tokens is taken
         return model
 
     def virtual_tokens(self, model: nn.Module, family: Family, kind: AttentionKind) -> Virtual | None:

@@ -11,7 +11,7 @@ from pydantic import Field
 from tunebench.families.base import Family
 from tunebench.tasks.examples import Example
 from tunebench.tasks.problems import problems
-from tunebench.techniques.base import Baseline, Predictor
+from tunebench.techniques.base import Baseline, Predictor, Question
 
 
 class Tfidf(Baseline):
@@ -39,24 +39,22 @@ class Tfidf(Baseline):
             return None
         return f"a linear model on TF-IDF has no answer of the form that {objective} asks for"
 
-    def fit(self, train: Sequence[Example], objective: str, labels: Sequence[str], seed: int) -> Predictor:
+    def fit(self, train: Sequence[Example], validation: Sequence[Example], question: Question, seed: int) -> Predictor:
         """The linear model or the CRF."""
-        form = problems()[objective].form
-        if form == "tags":
+        if question.task.form == "tags":
             from tunebench.techniques._crf import fit_crf
 
-            return fit_crf(cast(Any, train), labels, self.crf_iterations)
-        from tunebench.techniques._linear import fit_linear
+            return fit_crf(cast(Any, train), question.labels, self.crf_iterations)
+        from tunebench.techniques._tfidf import fit_tfidf
 
-        return fit_linear(cast(Any, train), form, labels, self.c, self.alpha)
+        return fit_tfidf(cast(Any, train), question.task.form, question.labels, self.c, self.alpha)
 
-    def load(self, folder: Path, objective: str, labels: Sequence[str]) -> Predictor:
+    def load(self, folder: Path, question: Question) -> Predictor:
         """As it was saved in a run's folder."""
-        form = problems()[objective].form
-        if form == "tags":
+        if question.task.form == "tags":
             from tunebench.techniques._crf import load_crf
 
-            return load_crf(folder, labels)
-        from tunebench.techniques._linear import load_linear
+            return load_crf(folder, question.labels)
+        from tunebench.techniques._tfidf import load_tfidf
 
-        return load_linear(folder, form, labels)
+        return load_tfidf(folder, question.task.form, question.labels)

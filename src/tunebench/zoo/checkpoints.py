@@ -13,6 +13,7 @@ from tunebench.families import families, family_of
 from tunebench.families.base import Family
 from tunebench.records import ModelInfo
 from tunebench.zoo import embedded
+from tunebench.zoo.sentence_files import MODULES
 
 _SHAPE = ["*.json", "*.txt", "*.model"]  # configuration and tokenizer
 _WEIGHTS = ["*.safetensors"]  # never pickled ones
@@ -159,8 +160,8 @@ def _download(name: str, revision: str | None, files: Sequence[str], download: b
 
 
 def _fingerprint(folder: Path, weights: bool) -> str:
-    """SHA-256 over the configuration and tokenizer in a folder, and with `weights` over its weights."""
-    patterns = ["config.json", *_TOKENIZER, *(_WEIGHTS if weights else ())]
+    """SHA-256 over the configuration, pooling and tokenizer in a folder, and with `weights` over its weights."""
+    patterns = ["config.json", MODULES, "*_Pooling/config.json", *_TOKENIZER, *(_WEIGHTS if weights else ())]
     paths = sorted({path for pattern in patterns for path in folder.glob(pattern)})
     return _digest(tuple((path, path.stat().st_size, path.stat().st_mtime_ns) for path in paths))
 

@@ -80,8 +80,12 @@ class Row:
 
     @property
     def untuned(self) -> bool:
-        """Whether it is the pretrained model, unchanged."""
-        return self.baseline and bool(self.done) and self.done[0].backbone is not None
+        """Whether it is the pretrained model, unchanged, as techniques begin with it.
+
+        A baseline may ask that model too, and train nothing; a plan counts no parameters for it.
+        """
+        planned = self.cell is None or self.cell.parameters is not None
+        return self.baseline and bool(self.done) and self.done[0].backbone is not None and planned
 
     @property
     def from_scratch(self) -> bool:
