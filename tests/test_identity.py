@@ -138,7 +138,7 @@ def test_unavailable_data_and_models_leave_a_run_done_with_a_sentence_each(place
     assert about_model.startswith("The files of model 'tiny-bert' are unavailable, so one finished run could not")
 
 
-def test_a_run_that_is_made_again_leaves_no_old_figures_if_it_is_stopped(
+def test_a_run_that_is_made_again_leaves_no_old_figures_if_it_is_stopped_and_says_why_afterwards(
     places: Places, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     change_a_letter(places.data_root)
@@ -153,7 +153,13 @@ def test_a_run_that_is_made_again_leaves_no_old_figures_if_it_is_stopped(
     monkeypatch.setattr("tunebench.run.worker.execute", stop)
     with pytest.raises(KeyboardInterrupt):
         make(job, lambda event: None)
-    assert [one.run for one in pending_runs([UNTUNED], places, out)[0]] == [UNTUNED]
+    ((again,), _) = pending_runs([UNTUNED], places, out)
+    assert (again.run, again.notices) == (UNTUNED, ())
+    monkeypatch.undo()
+    make(job.model_copy(update={"notices": ()}), lambda event: None)
+    result = read_result(folder)
+    assert isinstance(result, Done)
+    assert [notice for notice in result.notices if notice.code == "made_again"] == [*pending.notices]
 
 
 # Whole studies --------------------------------------------------------------------------------------------------------

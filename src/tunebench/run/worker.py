@@ -22,7 +22,7 @@ from tunebench.engine.observers import event_file, seldom, to_all
 from tunebench.records import Failed, write_result
 from tunebench.run.execute import execute
 from tunebench.run.job import Job
-from tunebench.study import write_run
+from tunebench.study import earlier_notices, write_run
 
 UNWRITABLE = 74  # EX_IOERR of sysexits.h
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
@@ -36,7 +36,9 @@ def make(job: Job, observe: Observer) -> None:
     """
     folder = Path(job.folder)
     folder.mkdir(parents=True, exist_ok=True)
-    write_run(folder, job.run, job.places)
+    if not job.notices:  # a run that is made again may have been stopped: its record must say so all the same
+        job = job.model_copy(update={"notices": earlier_notices(folder)})
+    write_run(folder, job.run, job.places, job.notices)
     (folder / "error.txt").unlink(missing_ok=True)
     if job.notices:  # the earlier result does not describe the weights that are trained now
         (folder / "result.json").unlink(missing_ok=True)

@@ -3,7 +3,7 @@
 from tunebench.study.document import Study, built_in_studies, read_study
 from tunebench.study.experiment import Experiment, TechniqueChoice
 from tunebench.study.models import model_name
-from tunebench.study.run import OWN, RUN_FILE, Places, Run, read_run, write_run
+from tunebench.study.run import OWN, RUN_FILE, Places, Run, earlier_notices, read_run, write_run
 from tunebench.study.training import Training
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "TechniqueChoice",
     "Training",
     "built_in_studies",
+    "earlier_notices",
     "model_name",
     "read_run",
     "read_study",

@@ -3,16 +3,17 @@
 import hashlib
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import SerializeAsAny, ValidationError, model_validator
+from pydantic import SerializeAsAny, TypeAdapter, ValidationError, model_validator
 
 from tunebench._util.base import Strict
 from tunebench._util.errors import UserError
 from tunebench._util.files import read_json, write_json
 from tunebench.families import families
-from tunebench.records import SCHEMA, PlannedRun, RunInfo
+from tunebench.records import SCHEMA, Notice, PlannedRun, RunInfo
 from tunebench.study.training import Training
 from tunebench.tasks.base import Split, Splitting, Task
 from tunebench.techniques import techniques
@@ -136,14 +137,26 @@ class Run(Strict):
 RUN_FILE = "run.json"
 
 
-def write_run(folder: Path, run: Run, places: Places) -> None:
-    """Write `run.json`: the run, and where its model and data lay when it was made.
+_NOTICES = TypeAdapter(tuple[Notice, ...])
+
+
+def write_run(folder: Path, run: Run, places: Places, notices: Sequence[Notice] = ()) -> None:
+    """Write `run.json`: the run, where its model and data lay when it was made, and why it is made again.
 
     Raises:
         OSError: the folder cannot be written.
     """
     content = {"schema": SCHEMA, "run": run.model_dump(mode="json"), "places": places.of(run).model_dump(mode="json")}
-    write_json(folder / RUN_FILE, content)
+    write_json(folder / RUN_FILE, {**content, "notices": [notice.model_dump(mode="json") for notice in notices]})
+
+
+def earlier_notices(folder: Path) -> tuple[Notice, ...]:
+    """Why the run that was begun here is made again; empty if it is not, or nothing readable was begun."""
+    stored = read_json(folder / RUN_FILE) or {}
+    try:
+        return _NOTICES.validate_python(stored.get("notices", []))
+    except ValidationError:
+        return ()
 
 
 def read_run(folder: Path) -> tuple[Run, Places]:
