@@ -15,7 +15,7 @@ from tests.tiny import make_backbone, write_data_root
 
 REAL_DATA = Path(__file__).parents[2] / "shared" / "data"
 ENCODER_DECODERS = ("t5", "transformer")
-KINDS = ("bert", "fresh_pooler", "roberta", "electra", "distilbert", "gpt2", "llama", "qwen3", "gpt_neox")
+KINDS = ("bert", "fresh_pooler", "roberta", "electra", "distilbert", "modernbert", "gpt2", "llama", "qwen3", "gpt_neox")
 
 
 def pytest_collection_finish() -> None:

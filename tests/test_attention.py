@@ -51,6 +51,7 @@ def finished(backbones: dict[str, Path], data_root: Path, tmp_path_factory: pyte
 CELLS = [
     ("bert", "emotion", "full", {"self"}),
     ("distilbert", "ner", "full", {"self"}),
+    ("modernbert", "emotion", "prompt_tuning", {"self"}),
     ("gpt2", "emotion", "lora", {"masked"}),
     ("llama", "emotion", "lora", {"masked"}),
     ("t5", "emotion", "full", {"self", "masked", "cross"}),

@@ -139,8 +139,8 @@ def test_an_unknown_model_type_is_reported_with_the_known_ones(folder: Path) -> 
 
     assert refusal(folder) == (
         f"model folder {folder}: model_type 'gpt9' is not supported. "
-        "Supported: bert, camembert, distilbert, electra, gpt2, gpt_neox, llama, mistral, mt5, qwen2, qwen3, roberta, "
-        "t5, transformer, xlm-roberta."
+        "Supported: bert, camembert, distilbert, electra, gpt2, gpt_neox, llama, mistral, modernbert, mt5, qwen2, "
+        "qwen3, roberta, t5, transformer, xlm-roberta."
     )
 
 
@@ -247,7 +247,7 @@ def test_a_name_that_no_hub_model_can_have_is_reported_with_the_known_shapes() -
     assert str(caught.value).startswith(
         "model 'no model at all': neither a local folder nor a model on the hub has this name. "
         f"Give a folder, a hub id, a shipped backbone ({', '.join(embedded.backbones())}), or a model whose shape is "
-        "known offline: bert-base-cased, "
+        "known offline: answerdotai/ModernBERT-base, bert-base-cased, "
     )
 
 

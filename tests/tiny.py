@@ -117,8 +117,8 @@ def make_backbone(folder: Path, model_type: str = "bert", seed: int = 0) -> Path
 
     Args:
         folder: made if it is not there.
-        model_type: "bert", "ernie" or "roberta" (with a pooler), "electra" (with narrow embeddings), "distilbert";
-            "gpt2", "llama", "qwen3", "gpt_neox"; "t5", "transformer".
+        model_type: "bert", "ernie" or "roberta" (with a pooler), "electra" (with narrow embeddings), "distilbert",
+            "modernbert"; "gpt2", "llama", "qwen3", "gpt_neox"; "t5", "transformer".
         seed: of the weights.
     """
     import torch
@@ -155,6 +155,11 @@ def make_backbone(folder: Path, model_type: str = "bert", seed: int = 0) -> Path
         "distilbert": {
             "dim": HIDDEN, "n_layers": LAYERS, "n_heads": HEADS, "hidden_dim": 2 * HIDDEN,
             "max_position_embeddings": POSITIONS, "pad_token_id": pad,
+        },
+        "modernbert": {  # local attention reaches two tokens to each side in all layers but the first
+            **bert, "local_attention": 4, "global_attn_every_n_layers": 4, "cls_token_id": tokenizer.cls_token_id,
+            "sep_token_id": tokenizer.sep_token_id, "bos_token_id": tokenizer.cls_token_id,
+            "eos_token_id": tokenizer.sep_token_id,
         },
         "gpt2": {"n_embd": HIDDEN, "n_layer": LAYERS, "n_head": HEADS, "n_positions": POSITIONS, **end},
         "llama": {**bert, "num_key_value_heads": 1, **end},

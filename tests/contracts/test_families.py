@@ -21,7 +21,7 @@ FOLDER = sorted(subclasses_in(package, Family))  # without what plugins add
 
 
 def test_the_folder_holds_the_families_that_are_promised() -> None:
-    assert FOLDER == ["bert", "distilbert", "gpt2", "gpt_neox", "llama", "t5", "transformer"]
+    assert FOLDER == ["bert", "distilbert", "gpt2", "gpt_neox", "llama", "modernbert", "t5", "transformer"]
 
 
 def test_every_family_is_held_to_these_contracts(backbones: dict[str, Path]) -> None:

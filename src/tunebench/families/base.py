@@ -193,6 +193,9 @@ class Family(ABC):
     reads_left_to_right: ClassVar[bool] = False
     """Whether a token sees only those before it, so that virtual tokens must stand before the text."""
 
+    prompt_first: ClassVar[bool] = False
+    """Whether a prompt precedes the text that is read as a whole: positions are relative, and padding ends a text."""
+
     def head(self, model: nn.Module) -> list[nn.Module]:
         """The modules above the backbone, and those of it that were never trained.
 

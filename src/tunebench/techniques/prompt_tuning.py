@@ -20,7 +20,8 @@ class PromptTuning(_prefix.PrefixTechnique):
     """Soft tokens join the embedded text, and their outputs are removed, so labels and pooled token keep their places.
 
     Lester et al. 2021, sections 2 and 3.2. In a decoder they precede the text. In an encoder they follow it, so that
-    the text keeps its positions; they have none themselves. In an encoder-decoder they precede the source, and the
+    the text keeps its positions; they have none themselves. Where positions are relative they precede it, because
+    padding, which ends a text, must not come between. In an encoder-decoder they precede the source, and the
     decoder attends to the encoder's states of them, as in the paper. Parameters: tokens x hidden, and the head.
     """
 
@@ -67,9 +68,12 @@ class PromptTuning(_prefix.PrefixTechnique):
             encoder.register_forward_pre_hook(functools.partial(_widen_encoder, backbone=backbone), with_kwargs=True)
             decoder.register_forward_pre_hook(_widen_cross_attention, with_kwargs=True)
         else:
-            family.embedder(model).register_forward_hook(functools.partial(_append, backbone=backbone))
-            backbone.register_forward_pre_hook(_widen, with_kwargs=True)
-            backbone.register_forward_hook(_drop_last, prepend=True)  # before a mean over tokens is taken
+            place, widen, drop = (
+                (_put_in_front, _widen_front, _drop_front) if family.prompt_first else (_append, _widen, _drop_last)
+            )
+            family.embedder(model).register_forward_hook(functools.partial(place, backbone=backbone))
+            backbone.register_forward_pre_hook(widen, with_kwargs=True)
+            backbone.register_forward_hook(drop, prepend=True)  # before a mean over tokens is taken
         return model
 
     def virtual_tokens(self, model: nn.Module, family: Family, kind: AttentionKind) -> Virtual | None:
@@ -77,7 +81,8 @@ class PromptTuning(_prefix.PrefixTechnique):
         both = len(family.stacks(model)) > 1
         if both and kind == "masked":
             return None
-        return Virtual("prompt", self.prefix_length, before=both or family.reads_left_to_right, query=kind != "cross")
+        before = both or family.reads_left_to_right or family.prompt_first
+        return Virtual("prompt", self.prefix_length, before=before, query=kind != "cross")
 
     def save_adapter(self, model: nn.Module, family: Family, folder: Path) -> bool:
         """PEFT's folder of a prompt, for decoders; PEFT fails on tagging, whose labels it does not shift."""
@@ -169,6 +174,15 @@ def _widen(module: Any, args: tuple, kwargs: dict[str, Any]) -> tuple[tuple, dic
 
 def _drop_last(module: Any, args: tuple, output: Any) -> Any:
     output.last_hidden_state = output.last_hidden_state[:, : -len(module.prompt)].contiguous()
+    return output
+
+
+def _widen_front(module: Any, args: tuple, kwargs: dict[str, Any]) -> tuple[tuple, dict[str, Any]]:
+    return _widen_encoder(module, args, kwargs, backbone=module)
+
+
+def _drop_front(module: Any, args: tuple, output: Any) -> Any:
+    output.last_hidden_state = output.last_hidden_state[:, len(module.prompt) :].contiguous()
     return output
 
 
