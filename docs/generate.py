@@ -1,4 +1,4 @@
-"""Generates the pages of techniques, families and tasks from the code, the guides and the results: `make docs`.
+"""Generates the pages of techniques, families, tasks and study files from code, guides and results: `make docs`.
 
 A test checks that the pages are up to date.
 """
@@ -19,6 +19,7 @@ from tunebench.evaluation.metrics import METRICS
 from tunebench.families import families
 from tunebench.families.base import Family, base_of
 from tunebench.objectives import objectives
+from tunebench.study.reference import described, parts, summary
 from tunebench.tasks import tasks
 from tunebench.tasks.base import Task
 from tunebench.tasks.written import Written
@@ -50,6 +51,7 @@ def pages() -> dict[str, str]:
     for kind, named in (("techniques", techniques()), ("families", families()), ("tasks", tasks())):
         lines = [f"- [{entry.title}]({name}.md): `{name}`" for name, entry in named.items()]
         written[f"{kind}/index.md"] = _joined([f"# {kind.capitalize()}", _NOTE, "\n".join(lines)])
+    written["reference.md"] = reference_page()
     return written
 
 
@@ -310,6 +312,35 @@ def task_page(name: str, task: Task) -> str:
             f"`tunebench show {name}` prints examples of the shipped data.",
         ]
     )
+
+
+# The reference of study files -----------------------------------------------------------------------------------------
+
+
+def reference_page() -> str:
+    """Every part of a study file; of a problem type only what differs from every task."""
+    sections = [
+        "# Reference of study files",
+        _NOTE,
+        "Every field with its type, range, default and meaning; `tunebench show study`, `tunebench show training` and "
+        "`tunebench show sequence_classification` print the same. [Study files](study-files.md) explains them with "
+        "examples, and the pages of [techniques](techniques/index.md) have their settings.",
+        "An editor that knows JSON schemas completes and checks a study while you write it. Write the schema to a file "
+        "beside the study, and name it in the study's first line:",
+        "```sh\ntunebench show study --json-schema > study.schema.json\n```",
+        "```yaml\n# yaml-language-server: $schema=study.schema.json\n```",
+    ]
+    common = described(Task)
+    for name, part in parts().items():
+        fields = described(part)
+        if issubclass(part, Task) and part is not Task:
+            sections += [f"## A task: `{name}`", summary(part), "As every `task`, and:"]
+            fields = [field for field in fields if field not in common]
+        else:
+            sections += [f"## `{name}`", summary(part)]
+        rows = [[f"`{field.name}`", field.type, field.default or "must be given", field.meaning] for field in fields]
+        sections.append(_table(["field", "value", "default", "meaning"], rows))
+    return _joined(sections)
 
 
 # Markdown -------------------------------------------------------------------------------------------------------------

@@ -315,7 +315,7 @@ def test_a_plan_tells_a_mistake(shell: Shell, study: Path) -> None:
 
 @pytest.mark.parametrize(
     ("kind", "name"),
-    [("techniques", "lora"), ("tasks", "similarity"), ("families", "bert"), ("studies", "demo")],
+    [("techniques", "lora"), ("tasks", "similarity"), ("families", "bert"), ("studies", "demo"), ("parts", "split")],
 )
 def test_every_kind_is_listed_and_shown(kind: str, name: str, shell: Shell) -> None:
     code, out, _ = shell("list", kind, "--json")

@@ -18,7 +18,9 @@ CELLS = {
 
 def test_the_demo_has_every_published_cell() -> None:
     study, _ = read_study("demo")
-    cells = {(experiment.model.removeprefix("pocket-"), experiment.task.name) for experiment in study.experiments}
+    cells = {
+        (experiment.model.called.removeprefix("pocket-"), experiment.task.name) for experiment in study.experiments
+    }
     assert cells == {(kind, task) for kind, named in CELLS.items() for task in named}
     assert {*(f"pocket-{kind}" for kind in CELLS), "pocket-transformer"} == set(backbones())
     assert all(run.task.data == "embedded" for run in study.runs())

@@ -460,7 +460,7 @@ def test_two_models_of_one_name_are_reported(models: tuple[str, str]) -> None:
 
     assert str(caught.value) == (
         f"study 'mine': the models {models[0]} and {models[1]} are both named 'bert'. "
-        "Name one of them differently (model: NAME), and say where it lies with --model NAME=PATH."
+        "Give one of them another name: model: {path: FOLDER, name: NAME}."
     )
 
 

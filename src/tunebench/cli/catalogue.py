@@ -1,4 +1,4 @@
-"""What there is to choose from, for listings: techniques, tasks, families, built-in studies and recipes."""
+"""What there is to choose from, for listings: techniques, tasks, families, studies, recipes, parts of a study file."""
 
 import inspect
 from typing import Any
@@ -9,6 +9,7 @@ from tunebench._util.errors import UserError, did_you_mean
 from tunebench.families import families
 from tunebench.families.base import Family
 from tunebench.study import built_in_studies, read_study
+from tunebench.study.reference import described, parts, summary
 from tunebench.tasks import tasks
 from tunebench.tasks.base import Task
 from tunebench.techniques import techniques
@@ -34,6 +35,7 @@ def entries() -> dict[str, dict[str, About]]:
         "families": {name: _family(family) for name, family in families().items()},
         "studies": {name: _study(name, text) for name, text in built_in_studies().items()},
         "recipes": {name: _recipe(name, text) for name, text in built_in_recipes().items()},
+        "parts": {name: _part(part) for name, part in parts().items()},
     }
 
 
@@ -46,7 +48,7 @@ def entry_of(name: str) -> tuple[str, About]:
     catalogue = entries()
     for kind, named in catalogue.items():
         if name in named:
-            return kind, {**named[name], "examples": _examples(tasks()[name])} if kind == "tasks" else named[name]
+            return kind, {**named[name], **_of_task(tasks()[name])} if kind == "tasks" else named[name]
     known = [other for named in catalogue.values() for other in named]
     raise UserError(f"show '{name}': nothing has this name. {did_you_mean(name, known)}")
 
@@ -76,6 +78,11 @@ def _task(task: Task) -> About:
         "text": "\n".join([first, *task.caveats]),
         "details": (["field", "value"], fields),
     }
+
+
+def _of_task(task: Task) -> About:
+    """Examples of a task, and the fields of the problem type where it has the same name."""
+    return {"examples": _examples(task), **({"fields": _fields(parts()[task.name])} if task.name in parts() else {})}
 
 
 def _examples(task: Task) -> list[dict[str, Any]]:
@@ -114,6 +121,20 @@ def _study(name: str, text: str) -> About:
 def _recipe(name: str, text: str) -> About:
     recipe, _ = read_recipe(name)
     return {"title": recipe.description, "source": recipe.pretraining.paper, "text": text, "details": None}
+
+
+def _part(part: type[BaseModel]) -> About:
+    return {
+        "title": " ".join(summary(part).split("\n\n")[0].split()),
+        "source": "problem type" if issubclass(part, Task) and part is not Task else "part of a study file",
+        "text": summary(part),
+        "details": _fields(part),
+    }
+
+
+def _fields(part: type[BaseModel]) -> tuple[list[str], list[list[str]]]:
+    rows = [[field.name, field.type, field.default or "must be given", field.meaning] for field in described(part)]
+    return ["field", "value", "default", "meaning"], rows
 
 
 def _doc(cls: type) -> str:

@@ -49,7 +49,7 @@ class Cell:
             UserError: nothing on this machine says what the model is, no family loads it, or its head reads no text's
                 vector of the kind that the study asks for.
         """
-        checkpoint = checkpoints.find(run.model, run.revision, places.models.get(run.model))
+        checkpoint = checkpoints.find(run.source, run.revision, places.models.get(run.model))
         posed = run.task.objective_of(checkpoint.family.auto_classes)
         _refuse_pooling(run, checkpoint.family, posed)
         return cls(run, checkpoint, posed, _reason(run, checkpoint, posed))
@@ -117,7 +117,7 @@ class Cell:
         else:
             model = self.family.draw(self.checkpoint.config, objective.name, head)
         self._pool(model, folder)
-        model.name_or_path = str(self.checkpoint.folder or self.run.model)  # which PEFT records as the adapter's base
+        model.name_or_path = str(self.checkpoint.folder or self.run.source)  # which PEFT records as the adapter's base
         return model
 
     def build(self, folder: Path, objective: Objective, steps: int) -> Any:

@@ -69,7 +69,7 @@ def _families(runs: Sequence[Run], places: Places, out: Path) -> dict[str, str]:
         if run.model in families:
             continue
         try:
-            families[run.model] = checkpoints.find(run.model, run.revision, places.models.get(run.model)).family.name
+            families[run.model] = checkpoints.find(run.source, run.revision, places.models.get(run.model)).family.name
         except UserError:
             results = (read_result(out / "runs" / other.id) for other in runs if other.model == run.model)
             known = next((result.run.family for result in results if result is not None), None)
@@ -138,7 +138,7 @@ class _Comparison:
         return data.load(self._places.located(run.task), self._places.data_root, download=False).fingerprint()
 
     def _model(self, run: Run, weights: bool) -> str:
-        checkpoint = checkpoints.find(run.model, run.revision, self._places.models.get(run.model))
+        checkpoint = checkpoints.find(run.source, run.revision, self._places.models.get(run.model))
         return checkpoints.fetch(checkpoint, weights, download=False)[1].fingerprint
 
 

@@ -2,7 +2,7 @@
 
 from tunebench.study.document import Study, built_in_studies, read_study
 from tunebench.study.experiment import Experiment, TechniqueChoice
-from tunebench.study.models import model_name
+from tunebench.study.models import ModelChoice
 from tunebench.study.run import OWN, RUN_FILE, Places, Run, earlier_notices, read_run, write_run
 from tunebench.study.training import Training
 
@@ -10,6 +10,7 @@ __all__ = [
     "OWN",
     "RUN_FILE",
     "Experiment",
+    "ModelChoice",
     "Places",
     "Run",
     "Study",
@@ -17,7 +18,6 @@ __all__ = [
     "Training",
     "built_in_studies",
     "earlier_notices",
-    "model_name",
     "read_run",
     "read_study",
     "write_run",

@@ -1,7 +1,6 @@
 """A study file: its parts, and the runs and places that they mean."""
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, NonNegativeInt, ValidationError, model_validator
@@ -10,20 +9,27 @@ from tunebench._util import documents
 from tunebench._util.base import Strict
 from tunebench._util.errors import UserError, did_you_mean
 from tunebench.study.experiment import Experiment, labels_of
-from tunebench.study.models import absolute, is_path, located, model_name
+from tunebench.study.models import ModelChoice, absolute
 from tunebench.study.run import OWN, Places, Run
 from tunebench.study.training import Training
 from tunebench.tasks.base import EMBEDDED, Task
 
 
 class Study(Strict):
-    """A whole comparison."""
+    """A whole comparison: experiments, and what they share.
+
+    Attributes:
+        name: of the study, and of its output folder unless `--out` names another.
+        description: one sentence for readers.
+        data: `embedded`: built-in tasks use the small data sets that tunebench ships.
+        seeds: each technique of each experiment runs once per seed.
+        training: the budget of all experiments.
+        experiments: what is compared.
+    """
 
     name: str = Field(pattern=r"^\w[\w.-]*$")
     description: str = ""
-    data: Literal["embedded"] | None = Field(
-        None, description="embedded: the small data sets that tunebench ships, for built-in tasks"
-    )
+    data: Literal["embedded"] | None = None
     seeds: tuple[NonNegativeInt, ...] = Field((0,), min_length=1)
     training: Training = Training()
     experiments: tuple[Experiment, ...] = Field(min_length=1)
@@ -82,13 +88,13 @@ class Study(Strict):
         Raises:
             UserError: `models` names a model that the study does not have.
         """
-        written = {experiment.model for experiment in self.experiments}
-        folders = {model_name(model): absolute(model) for model in written if is_path(model) or Path(model).is_dir()}
-        names = written | {model_name(model) for model in written}
+        choices = [experiment.model for experiment in self.experiments]
+        folders = {choice.called: choice.folder for choice in choices if choice.folder is not None}
+        names = {name: choice.called for choice in choices for name in (choice.written, choice.called)}
         for name, folder in (models or {}).items():
             if name not in names:
                 raise UserError(f"--model {name}: the study has no such model. {did_you_mean(name, names)}")
-            folders[model_name(name)] = absolute(folder)
+            folders[names[name]] = absolute(folder)
         files = {task.name: task.data for task in self._tasks() if task.data not in (None, EMBEDDED)}
         return Places(models=folders, data_root=data_root, files=files)
 
@@ -98,7 +104,8 @@ class Study(Strict):
             pooling = experiment.pooling if choice.entry.reads_model else "auto"
             for seed in self.seeds:
                 yield Run(
-                    model=model_name(experiment.model),
+                    model=experiment.model.called,
+                    hub=experiment.model.hub,
                     revision=experiment.revision,
                     pooling=pooling,
                     task=self._with_data(experiment.task),
@@ -119,14 +126,14 @@ class Study(Strict):
         return task if task.data == EMBEDDED else task.model_copy(update={"data": OWN})
 
     def _refuse_ambiguous_names(self) -> None:
-        models: dict[str, str] = {}
+        models: dict[str, ModelChoice] = {}
         for experiment in self.experiments:
             model = experiment.model
-            other = models.setdefault(model_name(model), model)
-            if located(other) != located(model):
+            other = models.setdefault(model.called, model)
+            if other.located != model.located:
                 raise UserError(
-                    f"study '{self.name}': the models {other} and {model} are both named '{model_name(model)}'. "
-                    "Name one of them differently (model: NAME), and say where it lies with --model NAME=PATH."
+                    f"study '{self.name}': the models {other.written} and {model.written} are both named "
+                    f"'{model.called}'. Give one of them another name: model: {{path: FOLDER, name: NAME}}."
                 )
         files: dict[str, Any] = {}
         for task in self._tasks():
@@ -152,5 +159,5 @@ def read_study(name: str) -> tuple[Study, str]:
     Raises:
         UserError: no such study, no YAML, or a mistake in it, named with its place, its value and the way out.
     """
-    inside = {"experiments": Experiment, "training": Training, "task": Task}
+    inside = {"experiments": Experiment, "model": ModelChoice, "training": Training, "task": Task}
     return documents.read(name, Study, inside, built_in_studies())

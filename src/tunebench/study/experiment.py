@@ -9,6 +9,7 @@ from pydantic_core import PydanticCustomError
 
 from tunebench._util.base import Strict
 from tunebench._util.errors import did_you_mean
+from tunebench.study.models import ModelChoice
 from tunebench.study.run import PoolingChoice
 from tunebench.tasks import tasks
 from tunebench.tasks.base import EMBEDDED, Task, problem_of
@@ -29,15 +30,22 @@ class TechniqueChoice(Strict):
 
 
 class Experiment(Strict):
-    """One model on one task with several techniques."""
+    """One model on one task with several techniques.
 
-    model: str = Field(min_length=1, description="hub id, or a local folder")
-    revision: str | None = Field(None, description="branch, tag or commit on the hub")
-    pooling: PoolingChoice = Field(
-        "auto",
-        description="how an encoder's text vector is made; auto: as the checkpoint's sentence-transformers files say, "
-        "else from the first token",
-    )
+    Attributes:
+        model: hub id, local folder, or a model that tunebench ships; with a name of your choice, see `model`.
+        revision: branch, tag or commit on the hub.
+        pooling: how an encoder's text vector is made; `auto`: as the checkpoint's sentence-transformers files say, else
+            from the first token.
+        task: built-in task by name, or a mapping with the fields of its problem type: your own data, or
+            `{name: TASK, ...}`, a built-in task with changes.
+        techniques: each is compared with the others; `{name: lora, rank: 16}` has settings.
+        training: what differs from the study's `training`.
+    """
+
+    model: ModelChoice
+    revision: str | None = None
+    pooling: PoolingChoice = "auto"
     task: SerializeAsAny[Task]
     techniques: tuple[TechniqueChoice, ...] = Field(min_length=1)
     training: dict[str, Any] = {}

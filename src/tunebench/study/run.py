@@ -65,9 +65,14 @@ class Run(Strict):
     """One technique on one model and task with one seed: the unit that is executed, recorded and resumed.
 
     It holds what can change a figure, and no path: where things lie is in `Places`.
+
+    Attributes:
+        model: the model's name: a hub id, a folder's name, or the name that the study gives it.
+        hub: the hub id of a model to which the study gives another name.
     """
 
     model: str
+    hub: str | None = None
     revision: str | None
     pooling: PoolingChoice = "auto"
     task: SerializeAsAny[Task]
@@ -90,7 +95,10 @@ class Run(Strict):
         content = {"schema": SCHEMA, **self.model_dump(mode="json", exclude={"label"})}
         for field in ("title", "caveats", "licence", "citation"):
             content["task"].pop(field, None)
-        if self.task.split == Splitting():  # younger than schema 2: where it says nothing, ids stay as they were
+        # Younger than schema 2: where they say nothing, ids stay as they were.
+        if self.hub is None:
+            del content["hub"]
+        if self.task.split == Splitting():
             del content["task"]["split"]
         for field in ("checkpoint_seconds", "cache_gigabytes"):  # when to save and how much to keep
             del content["training"][field]
@@ -99,6 +107,11 @@ class Run(Strict):
         digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:8]
         model, task = (re.sub(r"[^\w.-]+", "_", name)[-60:].strip("_.-") for name in (self.model, self.task.name))
         return f"{model}--{task}--{self.technique}--s{self.seed}--{digest}"
+
+    @property
+    def source(self) -> str:
+        """What finds its model where no folder is known: the hub id, or the name of a shipped model."""
+        return self.hub or self.model
 
     def planned(self, family: str) -> PlannedRun:
         """The run as the plan lists it."""

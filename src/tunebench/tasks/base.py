@@ -41,11 +41,16 @@ class HubData(Strict):
     """Parquet files of a hub data set.
 
     Script data sets can no longer be loaded, so a mirror's revision may be named.
+
+    Attributes:
+        id: of the data set.
+        revision: branch, tag or commit.
+        files: path of a split's parquet files, with {split}.
     """
 
     id: str
     revision: str = "main"
-    files: str = Field(description="path of a split's parquet files, with {split}")
+    files: str
 
 
 class Splitting(Strict):
@@ -91,17 +96,23 @@ class Task(Strict, ABC):
     """A built-in task, or one made of the user's own files.
 
     Attributes:
+        name: the built-in task, or how reports and folders call your own.
+        title: its name in prose.
         version: raised when the definition changes, so that old results are not mixed with new ones.
-        objective: the problem type: the name of a file of `tasks/problems/`.
+        objective: the problem type; of a built-in task it is known.
+        hub: the data set on the hub, for a built-in task.
         folder: the data set's folder under `--data-root`, one `<split>.parquet` each.
         data: the user's own file, or one file per split; `embedded`: the data set that tunebench ships for the task.
-        columns: role -> the column that plays it, or several where the problem type allows it; None: no such column.
+        columns: role -> the column that plays it, or several where the problem type allows it; null: no such column.
         labels: class or tag names in the order of their indices; empty: inferred from the training split.
         split: how missing splits are carved from train.
         hidden_label: the value that stands where a split's labels are withheld.
         metrics: the first is the main one: it selects the best epoch and ranks.
         max_tokens: longer inputs are cut, and counted.
         rows: at most so many examples per split, drawn by a shuffle seeded with 0.
+        licence: of the data.
+        citation: where the data come from.
+        caveats: sentences that a reader of the figures must know.
     """
 
     # What a problem type declares.

@@ -7,11 +7,14 @@ import typer
 from tunebench.cli.options import Json
 from tunebench.cli.printing import print_json, print_table
 
-Kind = Literal["techniques", "tasks", "families", "studies", "recipes"]
+Kind = Literal["techniques", "tasks", "families", "studies", "recipes", "parts"]
 
 
 def list_(kind: Annotated[Kind, typer.Argument(help="what to list")], json_: Json = False) -> None:
-    """List the techniques, tasks, families, built-in studies or recipes. 'tunebench show NAME' prints details."""
+    """List techniques, tasks, families, built-in studies, recipes, or the parts of a study file.
+
+    'tunebench show NAME' prints details.
+    """
     from tunebench.cli.catalogue import entries
 
     listed = entries()[kind]
