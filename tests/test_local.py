@@ -1,8 +1,11 @@
 """Jobs in worker processes on this machine: how a worker starts, and what its death means."""
 
+import contextlib
 import errno
 import os
 import queue
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -82,18 +85,58 @@ def test_a_worker_that_dies_before_its_run_has_a_folder_is_recorded(fake: Callab
     ]
 
 
-def test_a_worker_that_cannot_start_ends_the_command(
+def starting(monkeypatch: pytest.MonkeyPatch, *deaths: int | None) -> list[FakeWorker]:
+    """Workers in their turn: each dies with a code while it imports, or becomes ready."""
+    started: list[FakeWorker] = []
+    codes = iter(deaths)
+
+    def start(self: FakeWorker, number: int, workers: int, out: Path, events: Any) -> None:
+        code = next(codes, None)
+        self.number, self.job, self.ready, self._events = number, None, False, events
+        self.starts = code is None  # type: ignore[attr-defined]
+        events.put((self, Ready() if code is None else Ended(code=code)))
+        started.append(self)
+
+    def give(self: FakeWorker, job: Job) -> None:
+        self.job = job  # type: ignore[assignment]
+        if self.starts:  # type: ignore[attr-defined]
+            write_result(Path(job.folder), NotApplicable(reason="a test", run=job.run.info("bert")))
+            self._events.put((self, ResultWritten(status="not_applicable", reason="a test")))
+
+    monkeypatch.setattr(FakeWorker, "__init__", start)
+    monkeypatch.setattr(FakeWorker, "start", give)
+    return started
+
+
+def outcomes(jobs: list[Job], out: Path, workers: int) -> list[str | None]:
+    """The reasons in the jobs' results after a study."""
+    with local.Local(out, len(jobs), workers) as executor:
+        drive(FixedList(jobs), executor, silent)
+    results = [read_result(Path(job.folder)) for job in jobs]
+    return [getattr(result, "reason", "missing") for result in results]
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_the_job_of_a_worker_that_dies_while_it_imports_goes_to_another_one(
+    workers: int, monkeypatch: pytest.MonkeyPatch, fake: Callable[..., None], tmp_path: Path
+) -> None:
+    fake()
+    started = starting(monkeypatch, -9, None)
+
+    assert outcomes(some_jobs(3, tmp_path), tmp_path, workers) == ["a test"] * 3
+    assert len(started) == workers + 1
+
+
+def test_a_job_whose_workers_die_twice_while_they_import_is_recorded_as_failed_and_the_next_one_is_made(
     monkeypatch: pytest.MonkeyPatch, fake: Callable[..., None], tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(FakeWorker, "__init__", lambda self, number, workers, out, events: dies(self, number, events))
     fake()
+    started = starting(monkeypatch, 1, -9)
 
-    def dies(self: FakeWorker, number: int, events: Any) -> None:
-        self.number, self.job, self.ready, self._events = number, None, False, events
-        events.put((self, Ended(code=1)))
-
-    with pytest.raises(RuntimeError, match="a worker ended with code 1: see"), local.Local(tmp_path, 1) as executor:
-        drive(FixedList(some_jobs(1, tmp_path)), executor, silent)
+    first, *others = outcomes(some_jobs(3, tmp_path), tmp_path, 1)
+    assert str(first).startswith("two workers ended before they were ready. The last one: its process was killed")
+    assert others == ["a test"] * 2
+    assert len(started) == 3
 
 
 def test_a_full_disk_stops_the_study_with_the_way_out(fake: Callable[..., None], tmp_path: Path) -> None:
@@ -144,25 +187,97 @@ def test_a_job_is_the_same_after_the_process_border(tmp_path: Path) -> None:
 # Workers' environment -------------------------------------------------------------------------------------------------
 
 
-def started_with(patch: pytest.MonkeyPatch, folder: Path, workers: int) -> dict[str, str]:
+def started_with(patch: pytest.MonkeyPatch, folder: Path, workers: int, number: int = 0) -> dict[str, str]:
     """The environment that a worker is started with."""
     seen: dict[str, str] = {}
 
-    def popen(command: list[str], env: dict[str, str], **options: Any) -> Any:
+    def start(*arguments: str, env: dict[str, str], **options: Any) -> Any:
         seen.update(env)
         raise RuntimeError("seen")
 
-    patch.setattr(local, "_gpus", list)
-    patch.setattr(local.subprocess, "Popen", popen)
+    patch.setattr(local.python, "start", start)
     with pytest.raises(RuntimeError, match="seen"):
-        local.Worker(0, workers, folder, queue.Queue())
+        local.Worker(number, workers, folder, queue.Queue())
     return seen
 
 
 def test_threads_share_the_cores_that_a_process_may_use(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(local, "cpu_count", lambda: 4)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     assert started_with(monkeypatch, tmp_path, 2)["OMP_NUM_THREADS"] == "2"
     assert started_with(monkeypatch, tmp_path, 8)["OMP_NUM_THREADS"] == "1"
+
+
+def test_the_users_number_of_threads_is_heeded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(local, "cpu_count", lambda: 8)
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    assert started_with(monkeypatch, tmp_path, 2)["OMP_NUM_THREADS"] == "3"
+    monkeypatch.setenv("OMP_NUM_THREADS", "")
+    assert started_with(monkeypatch, tmp_path, 2)["OMP_NUM_THREADS"] == "4"
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("0,1", ["0", "1"]),
+        ("3, 1", ["3", "1"]),
+        (" 2", ["2"]),
+        ("1,-1,0", ["1"]),
+        ("-1", []),
+        ("", []),
+        ("NoDevFiles", []),
+        ("none", []),
+        ("0,none,1", ["0"]),
+        ("2,4,1", ["2"]),
+        ("7", []),
+        ("1,1", []),
+        ("GPU-8932f937, GPU-1a2b", ["GPU-8932f937", "GPU-1a2b"]),
+        ("MIG-c6d4f1ef-42e4,MIG-GPU-5/0/1", ["MIG-c6d4f1ef-42e4", "MIG-GPU-5/0/1"]),
+        ("0,,1", ["0"]),
+    ],
+)
+def test_cuda_visible_devices_is_read_as_cuda_reads_it(value: str, expected: list[str]) -> None:
+    assert local.visible_gpus(value, 4) == expected
+
+
+@pytest.mark.parametrize(("value", "given"), [("-1", "-1"), ("1, 0", "0"), (None, "1")])
+def test_a_worker_gets_one_gpu_of_those_that_are_visible(
+    value: str | None, given: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(local, "_gpus_here", lambda: 2)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if value is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", value)
+    assert started_with(monkeypatch, tmp_path, 2, number=1)["CUDA_VISIBLE_DEVICES"] == given
+
+
+def test_a_list_of_gpus_that_this_machine_lacks_leaves_one_worker_a_core(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local, "cpu_count", lambda: 5)
+    monkeypatch.setattr(local, "_WORKER_BYTES", 1)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    monkeypatch.setattr(local, "_gpus_here", lambda: 0)
+    assert local.auto_workers(9) == 5
+    monkeypatch.setattr(local, "_gpus_here", lambda: 2)
+    assert local.auto_workers(9) == 1
+
+
+def test_every_process_is_started_where_no_script_of_the_users_can_be_imported() -> None:
+    package = Path(local.__file__).parents[2]
+    started = [
+        path.relative_to(package) for path in package.rglob("*.py") if "sys.executable" in path.read_text("utf-8")
+    ]
+    assert started == [Path("_util/python.py")]
+
+
+@pytest.mark.parametrize("name", ["random.py", "tokenizers.py", "queue.py"])
+def test_no_script_in_the_working_directory_is_imported_by_a_worker_or_the_command(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text("raise SystemExit('a script of the user was imported')\n")
+    code = "import random, tokenizers, queue; print('imported')"
+    with contextlib.chdir(tmp_path):
+        worker = local.python.start("-c", code, stderr=subprocess.PIPE)
+        command = subprocess.run([sys.executable, "-m", "tunebench", "--version"], capture_output=True, check=False)
+    assert worker.communicate() == (b"imported\n", b"")
+    assert b"a script of the user" not in command.stdout + command.stderr
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system has no affinity")

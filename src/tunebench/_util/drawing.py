@@ -8,11 +8,12 @@ that input.
 import atexit
 import functools
 import json
-import subprocess
 import sys
 import traceback
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, BinaryIO
+
+from tunebench._util import python
 
 _LITE = "6.4"
 
@@ -35,12 +36,7 @@ class _Process:
     """
 
     def __init__(self) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "tunebench._util.drawing"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            start_new_session=True,  # Ctrl-C goes to the parent alone
-        )
+        self._process = python.start("-m", "tunebench._util.drawing")
         self._thread = ThreadPoolExecutor(1, "drawing")
         atexit.register(self.close)
 

@@ -7,6 +7,7 @@ import sys
 import typer
 
 from tunebench._util.errors import UserError
+from tunebench.cli import output
 from tunebench.cli.commands import COMMANDS
 
 app = typer.Typer(
@@ -27,6 +28,7 @@ def main() -> None:
     # Where torch is imported, looking for garbage takes two seconds in vain then, and two more at the end.
     gc.set_threshold(100_000)
     atexit.register(gc.freeze)
+    output.prepare()
     try:
         app()
     except UserError as error:

@@ -13,8 +13,9 @@ def say(text: str) -> None:
 
 
 def print_json(value: Any) -> None:
-    """Print JSON for programs."""
-    say(json.dumps(value, indent=1, ensure_ascii=False))
+    """Print JSON for programs; its letters are escaped where the output's encoding may lack some of them."""
+    unicode = (sys.stdout.encoding or "").lower().startswith("utf")
+    say(json.dumps(value, indent=1, ensure_ascii=not unicode))
 
 
 def print_table(title: str, header: list[str], rows: list[list[str]], right: Collection[int] = ()) -> None:

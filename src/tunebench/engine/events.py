@@ -141,7 +141,7 @@ _EVENT: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="e
 _OPTIONAL = {"epoch", "tokens"}
 
 
-def read_event(line: str) -> Event:
+def read_event(line: str | bytes) -> Event:
     """An event from its JSON.
 
     Raises:

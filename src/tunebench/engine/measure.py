@@ -57,7 +57,7 @@ def reset_peak_memory() -> None:
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
-    with suppress(OSError, AttributeError):  # glibc keeps freed memory; other systems have no such call
+    with suppress(OSError, AttributeError, TypeError):  # glibc keeps freed memory; other systems have no such call
         ctypes.CDLL(None).malloc_trim(0)
     with suppress(OSError):  # not Linux, or not allowed: the peak is then that of the whole process
         Path("/proc/self/clear_refs").write_text("5")

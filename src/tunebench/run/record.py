@@ -87,7 +87,7 @@ def describe(job: Job, info: RunInfo, examples: Data, outcome: Outcome, total_se
         history=[Epoch.model_validate(epoch) for epoch in state.history],
         data=_data_info(examples, outcome),
         environment=outcome.environment,
-        notices=[*job.notices, *outcome.notices, *overlapping, *_undefined(test)],
+        notices=[*job.notices, *outcome.notices, *overlapping, *_undefined(test), *_on_metrics(test, gold)],
     )
 
 
@@ -119,6 +119,12 @@ def _undefined(test: Mapping[str, float | None]) -> list[Notice]:
         for name, value in test.items()
         if value is None
     ]
+
+
+def _on_metrics(test: Mapping[str, float | None], gold: Sequence[Any]) -> list[Notice]:
+    """What the metrics say of these references, each sentence once."""
+    remarks = dict.fromkeys(METRICS[name].remark(gold) for name in test)
+    return [Notice(code="metric", message=remark) for remark in remarks if remark]
 
 
 def _cost(folder: Path, outcome: Outcome, total_seconds: float) -> Cost:

@@ -64,10 +64,12 @@ def _failed(job: Job, reason: str, text: str) -> Failed:
 
 def main() -> None:
     """Execute jobs until standard input ends."""
-    border = os.fdopen(os.dup(1), "w", buffering=1)
+    border = os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8")
     os.dup2(2, 1)  # output of libraries goes to the log, not into the protocol
-    lines: queue.Queue[str] = queue.Queue()
-    threading.Thread(target=_listen, args=(sys.stdin, lines), daemon=True).start()
+    for log in (sys.stdout, sys.stderr):
+        log.reconfigure(encoding="utf-8", errors="backslashreplace")  # type: ignore[union-attr]
+    lines: queue.Queue[bytes] = queue.Queue()
+    threading.Thread(target=_listen, args=(sys.stdin.buffer, lines), daemon=True).start()
 
     def observe(event: Event) -> None:
         border.write(event.model_dump_json() + "\n")
@@ -83,7 +85,7 @@ def main() -> None:
             sys.exit(UNWRITABLE)
 
 
-def _listen(stream: IO[str], lines: "queue.Queue[str]") -> None:
+def _listen(stream: IO[bytes], lines: "queue.Queue[bytes]") -> None:
     for line in stream:
         lines.put(line)
     os._exit(0)  # the parent is gone, or has no more work

@@ -1,14 +1,13 @@
 """Data problems that need no model to see: test inputs in train, contradictory labels, labels in the inputs."""
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from tunebench.evaluation.words import words
 from tunebench.tasks.base import Task
 from tunebench.tasks.examples import Example
 from tunebench.tasks.load import Data
 
-_WORD = re.compile(r"\w+")
 _REVEALING = 0.5  # of the test inputs contain the name of their own label
 
 
@@ -62,7 +61,7 @@ def overlap(task: Task, data: Data) -> Overlap:
 
 
 def _loose(text: str) -> str:
-    return " ".join(_WORD.findall(text.casefold())) or text
+    return " ".join(words(text.casefold())) or text
 
 
 def _contradictory(task: Task, data: Data, inputs: Sequence[str]) -> int:
@@ -77,7 +76,7 @@ def _contradictory(task: Task, data: Data, inputs: Sequence[str]) -> int:
 
 def _revealing(task: Task, test: Iterable[tuple[Example, str]], labels: Sequence[str]) -> float | None:
     """A share if most inputs contain the name of their own label and few that of another one; else None."""
-    names = [" ".join(_WORD.findall(label.casefold())) for label in labels]
+    names = [" ".join(words(label.casefold())) for label in labels]
     rows = [(f" {text} ", classes) for example, text in test if (classes := task.classes_of(example))]
     if not rows or not names or not all(names):
         return None

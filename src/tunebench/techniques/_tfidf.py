@@ -9,6 +9,7 @@ from safetensors.numpy import load_file, save_file
 from scipy import sparse
 from sklearn.feature_extraction.text import TfidfVectorizer
 
+from tunebench.evaluation.words import pattern
 from tunebench.tasks.examples import Example, TextExample
 from tunebench.techniques._linear import Linear, fit_linear
 from tunebench.techniques.base import Predictor
@@ -53,7 +54,7 @@ def load_tfidf(folder: Path, form: str, labels: Sequence[str]) -> TfidfPredictor
 
 def _vectorizer(**options: Any) -> TfidfVectorizer:
     # Words of one letter count too ("i", "a"): a message is short.
-    return TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"(?u)\b\w+\b", **options)
+    return TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=pattern(), **options)
 
 
 def _features(vectorizer: TfidfVectorizer, examples: Sequence[Any]) -> Any:

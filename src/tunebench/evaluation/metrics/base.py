@@ -27,6 +27,7 @@ class Metric:
         statistics: (predictions, references) -> (examples, k) additive statistics, or None if there are none.
         combine: sums of shape (resamples, k) -> values of shape (resamples,).
         source: the definition.
+        remark: (references) -> what a reader must know of this metric on these references, or None.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Metric:
     statistics: Callable[[Predictions, Predictions], np.ndarray] | None
     combine: Callable[[np.ndarray], np.ndarray]
     source: str
+    remark: Callable[[Predictions], str | None] = lambda references: None
 
 
 def divide(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:

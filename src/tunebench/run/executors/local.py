@@ -3,11 +3,11 @@
 A worker (`run/worker.py`) reads jobs as JSON lines and writes events as JSON lines.
 """
 
+import functools
 import os
 import queue
-import signal
+import re
 import subprocess
-import sys
 import threading
 from pathlib import Path
 from typing import Self
@@ -15,6 +15,7 @@ from typing import Self
 import psutil
 from joblib import cpu_count  # heeds a scheduler's affinity and a container's quota
 
+from tunebench._util import python
 from tunebench._util.errors import UserError
 from tunebench.engine.events import Ended, Event, Ready, ResultWritten, Unwritable, read_event
 from tunebench.records import Failed, write_result
@@ -23,6 +24,7 @@ from tunebench.run.job import Job
 
 _WORKER = "import gc; gc.disable(); from tunebench.run.worker import main; main()"
 """Imports make no garbage: looking for some took 1.5 of their seconds. `main` looks again."""
+_KILLED = -9  # by SIGKILL, a name that Windows lacks
 _WORKER_BYTES = 3e9  # what a run on a small backbone may take; `auto` starts no more workers than fit
 
 MEMORY = {
@@ -39,6 +41,8 @@ MEMORY = {
 class Local:
     """An executor of worker processes, which begin to import as soon as the context is entered.
 
+    A job may wait for its worker to be ready. Where this dies before, the job goes to one fresh worker.
+
     Args:
         out: the study's output folder, for the workers' logs.
         jobs: how many are to come, at least.
@@ -51,6 +55,7 @@ class Local:
         self._events: queue.Queue[tuple[Worker, Event]] = queue.Queue()
         self._workers: dict[int, Worker] = {}
         self._released = False
+        self._again: set[str] = set()
 
     def __enter__(self) -> Self:
         for number in range(self._count):
@@ -63,19 +68,21 @@ class Local:
 
     @property
     def room(self) -> int:
-        """How many workers wait for a job."""
-        return len(self._idle())
+        """How many more jobs find a worker."""
+        return self._count - sum(worker.job is not None for worker in self._workers.values())
 
     def place(self, job: Job) -> None:
-        """Give a job to a worker that waits for one."""
-        self._idle()[0].start(job)
+        """Give a job to a worker, if possible to one that is ready."""
+        free = [worker for worker in self._workers.values() if worker.job is None]
+        free.sort(key=lambda worker: not worker.ready)
+        worker = free[0] if free else self._start(min(set(range(self._count)) - self._workers.keys()))
+        worker.start(job)
 
     def wait(self) -> tuple[Job, Event] | None:
         """The next event of a job; None where a worker became ready or ended.
 
         Raises:
             UserError: the output folder cannot be written any more.
-            RuntimeError: a worker cannot even start.
         """
         worker, event = self._events.get()
         job = worker.job
@@ -85,9 +92,11 @@ class Local:
                 "kept, and the interrupted one continues."
             )
         if isinstance(event, Ended):
-            event = self._replace(worker, job, event.code)
-        elif isinstance(event, Ready | ResultWritten):
-            worker.ready, worker.job = True, None
+            event = self._ended(worker, job, event.code)
+        elif isinstance(event, Ready):
+            worker.ready, event = True, None
+        elif isinstance(event, ResultWritten):
+            worker.job = None
             if self._released:
                 worker.stop()
         return (job, event) if job and event else None
@@ -97,23 +106,27 @@ class Local:
         if self._released:
             return
         self._released = True
-        for worker in self._idle():
-            worker.stop()
+        for worker in self._workers.values():
+            if worker.job is None:
+                worker.stop()
 
-    def _idle(self) -> list["Worker"]:
-        return [worker for worker in self._workers.values() if worker.ready and worker.job is None]
-
-    def _start(self, number: int) -> None:
+    def _start(self, number: int) -> "Worker":
         self._workers[number] = Worker(number, self._count, self._out, self._events)
+        return self._workers[number]
 
-    def _replace(self, worker: "Worker", job: Job | None, code: int) -> Event | None:
-        """Record a death at work, and start another worker while jobs may come; a death before any work is a bug."""
+    def _ended(self, worker: "Worker", job: Job | None, code: int) -> Event | None:
+        """Give the job of a worker that died before it was ready to another one, once; else record the death."""
         del self._workers[worker.number]
-        if job is None and code != 0 and not self._released:
-            raise RuntimeError(f"a worker ended with code {code}: see {self._out}/worker-{worker.number}.log")
-        if not self._released:
-            self._start(worker.number)
-        return _record_death(job, code) if job else None
+        if job is None:
+            return None
+        if worker.ready:
+            return _record_death(job, _death(code))
+        if job.run.id in self._again:
+            self._again.discard(job.run.id)
+            return _record_death(job, f"two workers ended before they were ready. The last one: {_death(code)}")
+        self._again.add(job.run.id)
+        self._start(worker.number).start(job)
+        return None
 
 
 class Worker:
@@ -132,15 +145,7 @@ class Worker:
             log = (out / f"worker-{number}.log").open("ab")
         except OSError as error:
             raise unwritable(out, error) from error
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", _WORKER],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=log,
-            text=True,
-            env=_environment(number, workers),
-            start_new_session=True,  # Ctrl-C goes to the parent alone, which then closes the workers' input
-        )
+        self._process = python.start("-c", _WORKER, stderr=log, env=_environment(number, workers))
         threading.Thread(target=self._listen, daemon=True).start()
 
     def start(self, job: Job) -> None:
@@ -148,7 +153,7 @@ class Worker:
         self.job = job
         assert self._process.stdin is not None
         try:
-            self._process.stdin.write(job.model_dump_json() + "\n")
+            self._process.stdin.write(job.model_dump_json().encode() + b"\n")
             self._process.stdin.flush()
         except BrokenPipeError:
             pass  # it has died; its end is reported as an event
@@ -190,7 +195,7 @@ def _environment(number: int, workers: int) -> dict[str, str]:
         **({} if "OMP_WAIT_POLICY" in os.environ else {"GOMP_SPINCOUNT": "10000"}),
         **os.environ,
         "TUNEBENCH_WORKERS": str(workers),
-        "OMP_NUM_THREADS": str(max(1, cpu_count() // workers)),
+        "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS") or str(max(1, cpu_count() // workers)),
     }
     gpus = _gpus()
     if gpus:
@@ -199,18 +204,45 @@ def _environment(number: int, workers: int) -> dict[str, str]:
 
 
 def _gpus() -> list[str]:
+    """The GPUs that CUDA shows to a process, as `CUDA_VISIBLE_DEVICES` names them."""
+    count = _gpus_here()
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if visible is not None:
-        return [gpu for gpu in visible.split(",") if gpu.strip()]
+    if visible is None or not count:
+        return [str(index) for index in range(count)]
+    return visible_gpus(visible, count)
+
+
+def visible_gpus(value: str, count: int) -> list[str]:
+    """The items of `CUDA_VISIBLE_DEVICES` that name a GPU, of `count`.
+
+    As CUDA reads it: the first item that names none ends the list ("-1", "none", an index too high), and one that
+    occurs twice empties it.
+    """
+    gpus: list[str] = []
+    for item in value.split(","):
+        name = item.strip()
+        index = re.match(r"\+?\d+", name)
+        if index:
+            name = str(int(index[0]))
+        if not (int(name) < count if index else name.startswith(("GPU-", "MIG-"))):
+            break
+        if name in gpus:
+            return []
+        gpus.append(name)
+    return gpus
+
+
+@functools.cache
+def _gpus_here() -> int:
     try:
         listed = subprocess.run(["nvidia-smi", "--list-gpus"], capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError):
-        return []
-    return [str(index) for index, _ in enumerate(listed.stdout.splitlines())]
+        return len(list(Path("/proc/driver/nvidia/gpus").glob("*")))  # a container may lack the command
+    return sum(line.startswith("GPU ") for line in listed.stdout.splitlines())
 
 
-def _record_death(job: Job, code: int) -> ResultWritten:
-    reason, folder = _death(code), Path(job.folder)
+def _record_death(job: Job, reason: str) -> ResultWritten:
+    folder = Path(job.folder)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "error.txt").write_text(reason + "\n", "utf-8")
     write_result(folder, Failed(reason=reason, run=job.run.info(job.family), environment={}))
@@ -218,7 +250,7 @@ def _record_death(job: Job, code: int) -> ResultWritten:
 
 
 def _death(code: int) -> str:
-    if code == -signal.SIGKILL:
+    if code == _KILLED:
         return (
             "its process was killed, most likely because memory ran out. Use fewer --workers, "
             "a smaller training.micro_batch_size, or a smaller model."
