@@ -258,3 +258,15 @@ def test_one_kernel_of_gpt2s_gelu_is_nearer_to_the_function_than_eight_in_bf16()
     assert torch.allclose(model(x).double(), exact, atol=1e-6)
     wanted = torch.nn.functional.gelu(x.bfloat16().double(), approximate="tanh")
     assert (model(x.bfloat16()).double() - wanted).abs().mean() < (rounded - wanted).abs().mean()
+
+
+@pytest.mark.parametrize("error", [TypeError, OSError, AttributeError])
+def test_a_run_begins_where_the_c_library_cannot_be_opened(
+    error: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(name: str | None) -> None:
+        raise error("as on Windows")
+
+    monkeypatch.setattr("ctypes.CDLL", refuse)
+    reset_peak_memory()
+    assert peak_memory() > 0
