@@ -57,3 +57,18 @@ def test_nothing_but_blank_texts_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(UserError, match="the tokenizer keeps nothing of any training text"):
         make(run, tmp_path / "run")
+
+
+def test_words_without_a_token_are_counted_and_answered_o(tmp_path: Path) -> None:
+    content = [{"tokens": ["some", INVISIBLE, f"w{n}"], "tags": ["B-X", "O", "O"]} for n in range(24)]
+    path = tmp_path / "data.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in content), "utf-8")
+    own = {"objective": "token_classification", "data": dict.fromkeys(("train", "validation", "test"), str(path))}
+    done = make(make_run(make_backbone(tmp_path / "model"), tmp_path, own, "full"), tmp_path / "run")
+
+    assert [notice.message for notice in done.notices if notice.code == "unseen_words"] == [
+        "The tokenizer keeps nothing of some words, so they have no loss and their answer is O: "
+        "24 train, 24 validation, 24 test."
+    ]
+    answers = [json.loads(line) for line in (tmp_path / "run" / "predictions.jsonl").read_text("utf-8").splitlines()]
+    assert all(row["prediction"][1] == "O" and len(row["prediction"]) == 3 for row in answers)

@@ -251,6 +251,13 @@ def test_a_very_long_cell_is_read(tmp_path: Path) -> None:
     assert table(tmp_path / "data.csv", f"text\n{'x' * 300_000}\n").columns == {"text": ["x" * 300_000]}
 
 
+def test_half_of_a_surrogate_pair_is_refused(tmp_path: Path) -> None:
+    half = refused(tmp_path / "a.jsonl", '{"text": "\\ud83d"}\n{"text": "x"}\n')
+    assert "line 1: it is not JSON (it has half of a surrogate pair" in half
+    whole = table(tmp_path / "b.jsonl", '{"text": "\\ud83d\\ude00"}\n{"text": "x"}\n')
+    assert whole.columns["text"] == ["\U0001f600", "x"]
+
+
 def test_two_columns_of_one_name_and_one_key_twice_are_refused(tmp_path: Path) -> None:
     assert "two columns are named 'text'" in refused(tmp_path / "data.csv", "text,text\na,b\n")
     assert "has the key 'text' twice" in refused(tmp_path / "data.jsonl", '{"text": "a", "text": "b"}\n')

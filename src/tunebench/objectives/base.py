@@ -31,6 +31,7 @@ class Features:
         words: for tagging, the position of each word's first sub-word; None where the word was cut off.
         prompts: for generation by a decoder, the prompts' token ids.
         windows: for long contexts, the window that each feature covers.
+        unseen_words: for tagging, words of which the tokenizer keeps nothing, in sentences of which it keeps something.
     """
 
     inputs: list[dict[str, list[int]]]
@@ -39,6 +40,7 @@ class Features:
     words: list[list[int | None]] = field(default_factory=list)
     prompts: list[list[int]] = field(default_factory=list)
     windows: list[Any] = field(default_factory=list)
+    unseen_words: int = 0
 
     def __len__(self) -> int:
         return len(self.inputs)

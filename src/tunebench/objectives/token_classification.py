@@ -40,7 +40,7 @@ class TokenClassification(Objective):
         rows = [example for example in examples if isinstance(example, TokensExample)]
         assert len(rows) == len(examples), "this objective takes TokensExample"
         encoded = self._tokenize([list(row.tokens) for row in rows], is_split_into_words=True)
-        labels, words, cut_words, cut_sentences = [], [], 0, 0
+        labels, words, cut_words, cut_sentences, unseen = [], [], 0, 0, 0
         for number, row in enumerate(rows):
             first: list[int | None] = [None] * len(row.tokens)
             tags, previous = [], None
@@ -54,15 +54,16 @@ class TokenClassification(Objective):
                         tag = row.label[word]
                 tags.append(tag)
                 previous = word
-            # A word without any sub-word (a lone control character) is unseen as well, but was not cut off.
+            # A word without any sub-word (a lone control character) is unseen as well, but was not truncated.
             seen = max((word for word, position in enumerate(first) if position is not None), default=-1)
             cut = len(row.tokens) - 1 - seen if len(tags) >= self.max_tokens else 0
+            unseen += first.count(None) - cut if seen >= 0 else 0
             cut_words += cut
             cut_sentences += cut > 0
             labels.append(tags)
             words.append(first)
         truncated = {"words": cut_words, "sentences": cut_sentences} if cut_words else {}
-        return Features(self.rows_of(encoded), labels, truncated, words)
+        return Features(self.rows_of(encoded), labels, truncated, words, unseen_words=unseen)
 
     def collate_labels(self, features: Features, indices: Sequence[int], width: int) -> Tensor:
         """Tag indices, (batch, tokens), ignored at padding and special tokens."""

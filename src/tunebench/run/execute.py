@@ -154,7 +154,7 @@ def _without_unlabelled(objective: Objective, features: dict[str, Features]) -> 
     if len(useless) == len(features["train"]):
         raise UserError("the tokenizer keeps nothing of any training text. Check the text column and the model.")
     train = features["train"].without(set(useless)) if useless else features["train"]
-    return train, remarks.on_blank(blank, len(useless))
+    return train, [*remarks.on_blank(blank, len(useless)), *remarks.on_unseen_words(features)]
 
 
 def tune(job: Job, prepared: Prepared, observe: Observer) -> Tuned:

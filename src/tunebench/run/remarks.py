@@ -8,7 +8,7 @@ from tunebench.engine.cut import Cut
 from tunebench.engine.latency import Latency
 from tunebench.engine.pretrained import Pretrained
 from tunebench.families.base import base_of, fresh_of
-from tunebench.objectives.base import Objective
+from tunebench.objectives.base import Features, Objective
 from tunebench.records import Notice
 from tunebench.run.evaluate import EpochComparison
 
@@ -35,6 +35,13 @@ def on_blank(blank: Mapping[str, Sequence[int]], left_out: int) -> list[Notice]:
     if left_out:
         text += f" {left_out:,} of the training inputs have no label that the loss can use, so they were left out."
     return [Notice(code="blank", message=text)]
+
+
+def on_unseen_words(features: Mapping[str, Features]) -> list[Notice]:
+    """Words in tagged sentences of which the tokenizer keeps nothing, by split."""
+    counts = ", ".join(f"{part.unseen_words:,} {split}" for split, part in features.items() if part.unseen_words)
+    text = f"The tokenizer keeps nothing of some words, so they have no loss and their answer is O: {counts}."
+    return [Notice(code="unseen_words", message=text)] if counts else []
 
 
 def on_cut_texts(model: Pretrained) -> list[Notice]:

@@ -324,12 +324,17 @@ def loads(text: str) -> Any:
     """JSON whose numbers stay the texts that they are; true and false as well.
 
     Raises:
-        ValueError: it is no JSON, nested too deeply, or an object has one key twice.
+        ValueError: it is no JSON, nested too deeply, has half of a surrogate pair, or an object has one key twice.
     """
     try:
         value = json.loads(text, parse_int=str, parse_float=str, parse_constant=str, object_pairs_hook=_object)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
+    if "\\u" in text:  # only an escape can write half of a pair, which no file in UTF-8 can hold
+        try:
+            json.dumps(value, ensure_ascii=False).encode()
+        except UnicodeEncodeError as error:
+            raise ValueError(f"it has half of a surrogate pair, {error.object[error.start]!r}") from None
     return as_cell(value)
 
 
