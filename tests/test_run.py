@@ -336,8 +336,10 @@ def test_damaged_weights_of_a_run_are_reported(copied: Path) -> None:
     code, _, err = tunebench("predict", copied, "--text", "a")
 
     assert code == 2
-    assert err.startswith(f"tunebench: {path}: the weights cannot be read (")
-    assert err.endswith("). Remove the folder and run the study again.\n")
+    assert err == (
+        f"tunebench: {path}: it is damaged or missing (its digest is not that in result.json). "
+        "Run the study again: 'tunebench run' makes this run anew.\n"
+    )
 
 
 def test_a_damaged_description_of_a_run_is_reported(copied: Path) -> None:

@@ -62,14 +62,14 @@ def test_a_baseline_has_no_model_to_load(baseline_run: Path) -> None:
 def test_a_damaged_baseline_is_named(backbones: dict[str, Path], data_root: Path, tmp_path: Path) -> None:
     make(make_run(backbones["bert"], data_root, "emotion", "tfidf"), tmp_path)
     (tmp_path / "terms.json").write_text("[")
-    with pytest.raises(UserError, match=r"the fitted tfidf cannot be read .* run the study again"):
+    with pytest.raises(UserError, match=r"terms\.json: it is damaged or missing .* makes this run anew"):
         predict(tmp_path, ["i feel happy"])
 
 
 def test_a_damaged_model_is_named(backbones: dict[str, Path], data_root: Path, tmp_path: Path) -> None:
     make(make_run(backbones["bert"], data_root, "emotion", "classifier_head"), tmp_path)
     (tmp_path / "best.safetensors").write_bytes(b"no tensors")
-    with pytest.raises(UserError, match=r"the weights cannot be read .* Remove the folder and run the study again"):
+    with pytest.raises(UserError, match=r"best\.safetensors: it is damaged or missing .* makes this run anew"):
         load_finetuned(tmp_path)
 
 

@@ -13,6 +13,10 @@ SCHEMA: Literal[2] = 2
 """Of results, plans and run files. Results of schema 1 are read, with their names mapped to today's."""
 
 
+PREDICTIONS = "predictions.jsonl"
+"""The file of a run's answers on the test split."""
+
+
 class Record(Strict):
     """Base of all records: no NaN."""
 
@@ -154,7 +158,11 @@ class ModelInfo(Record):
 
 
 class Done(Record):
-    """A run that ended with figures."""
+    """A run that ended with figures.
+
+    `files` holds the SHA-256 of every file that the run keeps, by its name in the run's folder; results of versions
+    that did not write it have none.
+    """
 
     model_config = ConfigDict(protected_namespaces=())
 
@@ -175,6 +183,7 @@ class Done(Record):
     data: DataInfo
     environment: dict[str, Any]
     notices: list[Notice]
+    files: dict[str, str] = {}
 
 
 class Failed(Record):

@@ -1,8 +1,10 @@
 """Files that a reader finds whole: the old one or the new one, never a half."""
 
+import hashlib
 import json
 import os
-from collections.abc import Mapping
+import shutil
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -38,10 +40,51 @@ def ordinary_permissions(*paths: Path) -> None:
             new.unlink(missing_ok=True)
 
 
+def link(source: Path, target: Path) -> None:
+    """Give a file a second name, in place of what had it; a copy where the file system has no hard links."""
+    temporary = target.with_name(f".{target.name}.{os.getpid()}")
+    temporary.unlink(missing_ok=True)
+    try:
+        try:
+            os.link(source, temporary)
+        except OSError:
+            shutil.copyfile(source, temporary)
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)  # a rename between two names of one file leaves both
+
+
+def digest_of(path: Path) -> str:
+    """The SHA-256 of a file's content, in hexadecimal.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def digests_of(folder: Path, files: Iterable[Path]) -> dict[str, str]:
+    """The digests of files by their names in a folder, sorted."""
+    return {path.relative_to(folder).as_posix(): digest_of(path) for path in sorted(files)}
+
+
+def differing(folder: Path, digests: Mapping[str, str]) -> list[str]:
+    """The files that are missing, cannot be read, or have another digest."""
+    return [name for name, digest in digests.items() if _digest_or_none(folder / name) != digest]
+
+
+def _digest_or_none(path: Path) -> str | None:
+    try:
+        return digest_of(path)
+    except OSError:
+        return None
+
+
 def read_json(path: Path) -> Mapping[str, Any] | None:
     """The object in a JSON file, or None if the file is absent or damaged."""
     try:
         value = json.loads(path.read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None

@@ -17,6 +17,7 @@ from rich.progress import (
 
 from tunebench.engine.events import (
     BatchDone,
+    CheckpointDamaged,
     EpochEnded,
     Event,
     LearningTokenizer,
@@ -182,6 +183,10 @@ def _line(event: Event) -> str:
             return f"epoch {event.epoch}, loss {event.train_loss:.4f}, {_scores(event)}"
         case Resumed():
             return f"continues from step {event.step}"
+        case CheckpointDamaged():
+            return (
+                f"its checkpoint {event.checkpoint} is damaged; training goes back to an earlier one, or starts again"
+            )
         case Reading():
             losses = ", ".join(f"{name} {loss:.4f}" for name, loss in event.held_out.items())
             return f"{event.tokens:,} tokens: held-out {losses}; perplexity {event.perplexity:.2f}"

@@ -21,6 +21,13 @@ class Resumed(Record):
     tokens: int | None = None
 
 
+class CheckpointDamaged(Record):
+    """A checkpoint was damaged, so training resumes from an earlier one, or starts again."""
+
+    event: Literal["damaged"] = "damaged"
+    checkpoint: str
+
+
 class Step(Record):
     """One optimizer step of `steps`; a pretraining has no epochs."""
 
@@ -122,6 +129,7 @@ class Ended(Record):
 
 Event = (
     Resumed
+    | CheckpointDamaged
     | Step
     | BatchDone
     | EpochEnded

@@ -14,7 +14,7 @@ from torch import nn
 
 from tunebench._util.errors import RunError
 from tunebench.engine.batching import plan_epoch
-from tunebench.engine.events import EpochEnded, Observer, Resumed, Step
+from tunebench.engine.events import CheckpointDamaged, EpochEnded, Observer, Resumed, Step
 from tunebench.engine.measure import Stopwatch
 from tunebench.engine.precision import Autocast
 from tunebench.engine.schedule import Schedule, rate_factor
@@ -40,7 +40,10 @@ class Budget(Protocol):
 
 @dataclass
 class State:
-    """The state of the loop; kept in checkpoints."""
+    """The state of the loop; kept in checkpoints.
+
+    `damaged` names the checkpoints from which training could not resume.
+    """
 
     epoch: int = 0
     step_in_epoch: int = 0
@@ -51,6 +54,7 @@ class State:
     best_epoch: int | None = None
     history: list[dict[str, Any]] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
+    damaged: list[str] = field(default_factory=list)
 
 
 class Adaptation(Protocol):
@@ -197,10 +201,12 @@ class _Loop:
         """The state of the newest checkpoint, with its weights and optimizer in place; else that of the beginning."""
         model, technique = self._training.model, self._training.technique
         saved = self._resume.load(model, self._optimizer, lambda extra: technique.load_extra_state(model, extra))
-        if saved is None:
-            return State()
-        state = State(**{key: saved[key] for key in asdict(State())})
-        self._observe(Resumed(epoch=state.epoch, step=state.step))
+        state = State() if saved is None else State(**{key: saved[key] for key in asdict(State())})
+        state.damaged += self._resume.damaged
+        for name in self._resume.damaged:
+            self._observe(CheckpointDamaged(checkpoint=name))
+        if saved is not None:
+            self._observe(Resumed(epoch=state.epoch, step=state.step))
         return state
 
     def _train_step(self, indices: list[int], drawn: int) -> None:

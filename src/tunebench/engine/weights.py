@@ -5,20 +5,21 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from tunebench._util.files import ordinary_permissions, read_json
+from tunebench._util.files import differing, digests_of, link, ordinary_permissions, read_json
 
 BEST = "best.safetensors"
 FOLDED = "folded.safetensors"
 """The best weights without those that only training needs, if the technique has any."""
+_TENSORS, _STATE = "tensors.safetensors", "state.json"
 
 
 def trainable(model: nn.Module) -> dict[str, Tensor]:
@@ -74,12 +75,16 @@ class Resume:
 
     Args:
         folder: holds the states.
-        best: the file of the best epoch's weights; a state whose best weights cannot be read is ignored.
-        inputs: identifies data and backbone; a state made from others is ignored.
+        best: the file of the best epoch's weights, of which a state keeps its own: a second name, not a copy.
+        inputs: identifies data and backbone; a state made from others is removed.
+
+    Attributes:
+        damaged: the states that `load` removed, as a file of theirs was missing or had another digest.
     """
 
     def __init__(self, folder: Path, best: Path, inputs: str):
         self.folder, self.best, self.inputs = folder, best, inputs
+        self.damaged: list[str] = []
 
     def save(
         self, model: nn.Module, optimizer: torch.optim.Optimizer, state: dict[str, Any], extra: dict[str, Tensor]
@@ -94,11 +99,11 @@ class Resume:
         for index, values in optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{index}.{key}": value for key, value in values.items()}
         tensors |= {f"extra.{name}": tensor for name, tensor in extra.items()}
-        save_weights(tensors, partial / "tensors.safetensors")
-        digest = _digest(partial / "tensors.safetensors")
-        (partial / "state.json").write_text(
-            json.dumps({**state, "inputs": self.inputs, "sha256": digest}, allow_nan=False)
-        )
+        save_weights(tensors, partial / _TENSORS)
+        if state["best_epoch"] is not None:
+            link(self.best, partial / BEST)
+        content = {"state": state, "inputs": self.inputs, "files": digests_of(partial, partial.iterdir())}
+        (partial / _STATE).write_text(json.dumps({**content, "sha256": _digest(content)}))
         shutil.rmtree(target, ignore_errors=True)
         partial.replace(target)
         for older in self._kept()[:-1]:
@@ -109,17 +114,15 @@ class Resume:
     ) -> dict[str, Any] | None:
         """Restore the newest intact state and return the loop's part; None without one."""
         for folder in reversed(self._kept()):
-            state = read_json(folder / "state.json")
-            path = folder / "tensors.safetensors"
-            if (
-                state is None
-                or state.get("inputs") != self.inputs
-                or not path.exists()
-                or _digest(path) != state["sha256"]
-            ):
+            content = _intact(folder)
+            if content is None:
+                self.damaged.append(folder.name)
+            if content is None or content["inputs"] != self.inputs:
+                shutil.rmtree(folder, ignore_errors=True)  # else it would outlive the states of fewer steps
                 continue
-            if state["best_epoch"] is not None and not _readable(self.best):
-                continue
+            if (folder / BEST).exists():
+                link(folder / BEST, self.best)  # which may be that of a later epoch
+            path = folder / _TENSORS
             tensors = load_file(path)
             weights = {k.removeprefix("weights."): v for k, v in tensors.items() if k.startswith("weights.")}
             _copy_into(trainable(model), weights, path)
@@ -130,21 +133,20 @@ class Resume:
                     kept.setdefault(int(index), {})[key] = tensor
             optimizer.load_state_dict({"state": kept, "param_groups": optimizer.state_dict()["param_groups"]})
             load_extra({k.removeprefix("extra."): v for k, v in tensors.items() if k.startswith("extra.")})
-            return dict(state)
+            return dict(content["state"])
         return None
 
     def _kept(self) -> list[Path]:
         return sorted(self.folder.glob("step-*"))
 
 
-def _readable(path: Path) -> bool:
-    try:
-        with safe_open(path, "pt") as file:
-            return bool(file.keys())
-    except (OSError, SafetensorError):
-        return False
+def _intact(folder: Path) -> dict[str, Any] | None:
+    """What a state's file says; None unless it and all files of the state are as they were written."""
+    content = dict(read_json(folder / _STATE) or {})
+    if content.pop("sha256", None) != _digest(content) or differing(folder, content["files"]):
+        return None
+    return content
 
 
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _digest(content: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True, allow_nan=False).encode()).hexdigest()

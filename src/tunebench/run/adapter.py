@@ -11,6 +11,11 @@ _SETS = ("target_modules", "exclude_modules", "feedforward_modules", "modules_to
 """Fields that PEFT keeps as sets: their order in the file is that of a process's hashes."""
 
 
+def files_in(folder: Path) -> list[Path]:
+    """The adapter's configuration and weights in a run's folder, which may have none; its README is for people."""
+    return [*(folder / FOLDER).glob("*.json"), *(folder / FOLDER).glob("*.safetensors")]
+
+
 def tidy(folder: Path) -> None:
     """Make equal adapters equal files, readable as any new file."""
     config = read_json(folder / _CONFIG)

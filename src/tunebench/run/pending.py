@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tunebench._util.errors import UserError
+from tunebench._util.files import differing
 from tunebench.records import Done, Notice, PlannedCell, read_result
 from tunebench.study import Places, Run
 from tunebench.tasks import load as data
@@ -25,10 +26,10 @@ class Pending:
 def pending_runs(
     runs: Sequence[Run], places: Places, out: Path, only: str | None = None
 ) -> tuple[list[Pending], list[str]]:
-    """The chosen runs to make, and remarks on changed or unavailable data and models; torch is not imported.
+    """The chosen runs to make, and remarks on what is damaged, changed or unavailable; torch is not imported.
 
-    A finished run counts as done if the fingerprints of its data and its model have not changed, or if these are
-    unavailable.
+    A finished run counts as done if its files have the digests that its result recorded, and the fingerprints of its
+    data and its model have not changed, or these are unavailable.
 
     Args:
         runs: a study's.
@@ -49,8 +50,9 @@ def pending_runs(
     comparison = _Comparison(places)
     pending = []
     for run in chosen:
-        result = read_result(out / "runs" / run.id)
-        notices = tuple(comparison.differences(run, result)) if isinstance(result, Done) else ()
+        folder = out / "runs" / run.id
+        result = read_result(folder)
+        notices = tuple(comparison.differences(run, folder, result)) if isinstance(result, Done) else ()
         if result is None or result.status in ("failed", "paused") or notices:
             pending.append(Pending(run, families[run.model], notices))
     return pending, comparison.remarks()
@@ -85,16 +87,22 @@ def _matches(run: Run, family: str, pattern: str) -> bool:
 
 
 class _Comparison:
-    """Compares finished runs with the current data and models; each fingerprint is computed once."""
+    """Compares finished runs with their own files and the current data and models; a fingerprint is computed once."""
 
     def __init__(self, places: Places):
         self._places = places
         self._known: dict[str, str | UserError] = {}
+        self._damaged: list[Path] = []
         self._changed: Counter[str] = Counter()
         self._unavailable: Counter[tuple[str, str]] = Counter()
 
-    def differences(self, run: Run, done: Done) -> Iterator[Notice]:
-        """One notice for changed data, and one for a changed model."""
+    def differences(self, run: Run, folder: Path, done: Done) -> Iterator[Notice]:
+        """One notice for damaged files, one for changed data, and one for a changed model."""
+        damaged = differing(folder, done.files)
+        if damaged:
+            self._damaged += [folder / name for name in damaged]
+            text = f"Made again: {', '.join(damaged)} of the earlier result had been damaged or removed."
+            yield Notice(code="made_again", message=text)
         today = self._once(run.task.model_dump_json(), lambda: self._data(run))
         yield from self._compared(f"data of '{run.task.name}'", today, done.data.fingerprint)
         entry = run.entry
@@ -104,7 +112,8 @@ class _Comparison:
             yield from self._compared(f"files of model '{run.model}'", today, done.backbone.fingerprint)
 
     def remarks(self) -> list[str]:
-        """One sentence for each task or model that has changed or is unavailable."""
+        """One sentence for each file that is damaged, and each task or model that has changed or is unavailable."""
+        damaged = [f"{path} is damaged or missing, so its run is made again." for path in self._damaged]
         changed = [
             f"The {what} have changed since {_runs(count)}, so these are made again."
             for what, count in self._changed.items()
@@ -113,7 +122,7 @@ class _Comparison:
             f"The {what} are unavailable, so {_runs(count)} could not be compared with them and count as done. {why}"
             for (what, why), count in self._unavailable.items()
         ]
-        return changed + unavailable
+        return damaged + changed + unavailable
 
     def _compared(self, what: str, today: str | UserError, recorded: str) -> Iterator[Notice]:
         if isinstance(today, UserError):

@@ -6,13 +6,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tunebench._util.files import write_atomically
+from tunebench._util.files import digests_of, write_atomically
 from tunebench.engine import measure, train
 from tunebench.engine.evaluate import refuse_padding, score
 from tunebench.engine.latency import Latency
 from tunebench.evaluation.bootstrap import bootstrap_intervals
 from tunebench.evaluation.metrics import METRICS
 from tunebench.records import (
+    PREDICTIONS,
     Cost,
     DataInfo,
     Done,
@@ -25,14 +26,13 @@ from tunebench.records import (
     RunInfo,
     Scores,
 )
+from tunebench.run import adapter
 from tunebench.run.job import Job
 from tunebench.run.pause import cost_until_now
 from tunebench.tasks.base import Task
 from tunebench.tasks.examples import shortened
 from tunebench.tasks.leakage import overlap
 from tunebench.tasks.load import SPLITS, Data
-
-PREDICTIONS = "predictions.jsonl"
 
 
 @dataclass(frozen=True)
@@ -88,6 +88,7 @@ def describe(job: Job, info: RunInfo, examples: Data, outcome: Outcome, total_se
         data=_data_info(examples, outcome),
         environment=outcome.environment,
         notices=[*job.notices, *outcome.notices, *overlapping, *_undefined(test), *_on_metrics(test, gold)],
+        files=digests_of(folder, [folder / PREDICTIONS, *outcome.saved, *adapter.files_in(folder)]),
     )
 
 

@@ -85,12 +85,19 @@ def on_fresh(model: Any) -> list[Notice]:
 
 
 def on_training(state: train.State) -> list[Notice]:
-    """A training loss that rose."""
+    """A checkpoint that was damaged, and a training loss that rose."""
+    notices = []
+    if state.damaged:
+        text = (
+            f"A checkpoint was damaged ({', '.join(state.damaged)}), so after an interruption the training went back "
+            "to an earlier one, or started again. The weights are the same; the cost is higher."
+        )
+        notices.append(Notice(code="checkpoint_damaged", message=text))
     losses = [epoch["train_loss"] for epoch in state.history]
-    if len(losses) < 2 or losses[-1] <= losses[0]:
-        return []
-    text = f"The training loss rose from {losses[0]:.3g} to {losses[-1]:.3g}: the learning rate may be too high."
-    return [Notice(code="diverged", message=text)]
+    if len(losses) > 1 and losses[-1] > losses[0]:
+        text = f"The training loss rose from {losses[0]:.3g} to {losses[-1]:.3g}: the learning rate may be too high."
+        notices.append(Notice(code="diverged", message=text))
+    return notices
 
 
 def on_comparison(comparison: EpochComparison, state: train.State) -> list[Notice]:

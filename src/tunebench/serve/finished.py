@@ -11,6 +11,7 @@ import transformers
 from safetensors import SafetensorError
 
 from tunebench._util.errors import UserError, brief, did_you_mean
+from tunebench._util.files import differing
 from tunebench.engine import weights
 from tunebench.engine.evaluate import predict as run_network
 from tunebench.engine.generate import generate
@@ -19,9 +20,8 @@ from tunebench.engine.sources import TokenSource
 from tunebench.families.base import pooled_otherwise
 from tunebench.objectives.base import Objective
 from tunebench.objectives.causal_lm import CausalLm
-from tunebench.records import Done, read_result
+from tunebench.records import PREDICTIONS, Done, read_result
 from tunebench.run.cell import Cell
-from tunebench.run.record import PREDICTIONS
 from tunebench.serve import exported
 from tunebench.study import RUN_FILE, Places, Run, read_run
 from tunebench.tasks.examples import Example
@@ -127,11 +127,12 @@ class FinishedRun:
         """The model with its best weights, in evaluation mode and float32.
 
         Raises:
-            UserError: as `objective`, or the weights of the run cannot be read.
+            UserError: as `objective`, or the weights of the run are damaged.
         """
         model = self.cell.build(self._files, self.objective, max(1, self.done.cost.steps))
         if isinstance(self.run.entry, Trained):
             kept = weights.FOLDED if self.run.entry.fold(model) else weights.BEST
+            self._check(kept)
             try:
                 weights.load_weights(model, self.folder / kept)
             except ValueError as error:
@@ -142,6 +143,15 @@ class FinishedRun:
         """Free the model's memory; its next use loads it again."""
         self.__dict__.pop("model", None)
 
+    def _check(self, *names: str) -> None:
+        """Raise a UserError where one of these files is not as the run's result says."""
+        digests = {name: self.done.files[name] for name in names if name in self.done.files}
+        for name in differing(self.folder, digests):
+            raise UserError(
+                f"{self.folder / name}: it is damaged or missing (its digest is not that in result.json). "
+                "Run the study again: 'tunebench run' makes this run anew."
+            )
+
     def backbone(self) -> Any:
         """The model before its technique was applied, in evaluation mode and float32; loaded at each call."""
         return self.cell.backbone(self._files, self.objective).eval()
@@ -149,6 +159,7 @@ class FinishedRun:
     @cached_property
     def _baseline(self) -> Predictor:
         assert isinstance(self.run.entry, Baseline)
+        self._check(*(name for name in self.done.files if name != PREDICTIONS))
         try:
             return self.run.entry.load(self.folder, self._question)
         except (OSError, ValueError, SafetensorError) as error:
@@ -214,6 +225,7 @@ class FinishedRun:
 
     def _sample(self) -> list[Example]:
         """The first of the run's test texts, as examples without answers; a pair is the text twice."""
+        self._check(PREDICTIONS)
         try:
             lines = (self.folder / PREDICTIONS).read_text("utf-8").split("\n")[:_SAMPLE]
             texts = [str(json.loads(line)["input"]) for line in lines if line]

@@ -22,7 +22,7 @@ def report(
         return
     path, changes, unread = reports.build_rescored(out)
     for run in unread:
-        say(f"{run}: its predictions cannot be read; its record is unchanged.")
+        say(f"{run}: its predictions.jsonl is missing or damaged; its record is unchanged.")
     for change in changes:
         say(
             f"{change.run}: {change.metric} is recorded as {change.recorded}; its predictions give {change.recomputed}."

@@ -7,7 +7,7 @@ from typing import Any
 from tunebench.evaluation.bootstrap import bootstrap_intervals
 from tunebench.evaluation.metrics import METRICS
 from tunebench.records import Done
-from tunebench.report.read.predictions import read_answers
+from tunebench.report.read.predictions import read_answers, recorded_digest
 from tunebench.report.read.study import RunResult, StudyResults
 from tunebench.report.stats import draws
 
@@ -35,7 +35,7 @@ def rescore(study: StudyResults) -> tuple[StudyResults, list[Change], list[str]]
         if not isinstance(run.result, Done):
             runs.append(run)
             continue
-        answers = read_answers(study.folder, run.plan.id)
+        answers = read_answers(study.folder, run.plan.id, recorded_digest(run.result))
         if answers is None or _uneven(run.result, *answers):
             unread.append(run.plan.id)
             runs.append(run)

@@ -11,7 +11,7 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from tunebench._util.errors import RunError
-from tunebench.engine.events import Observer, Reading, Resumed, Step
+from tunebench.engine.events import CheckpointDamaged, Observer, Reading, Resumed, Step
 from tunebench.engine.precision import Autocast
 from tunebench.engine.weights import Resume
 from tunebench.zoo.pretraining.batches import Steps, held_out_batches
@@ -71,6 +71,8 @@ def fit(task: PretrainingTask, training: Pretraining, resume: Resume, observe: O
     peaks = [group["lr"] for group in optimizer.param_groups]
     saved = resume.load(task.model, optimizer, lambda extra: None)  # type: ignore[arg-type]
     state = PretrainingState(**{key: saved[key] for key in asdict(PretrainingState())}) if saved else PretrainingState()
+    for name in resume.damaged:
+        observe(CheckpointDamaged(checkpoint=name))
     if saved:
         observe(Resumed(step=state.step, tokens=state.tokens))
     plan = training.plan()
