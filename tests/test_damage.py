@@ -104,7 +104,7 @@ def no_digest(state: Path) -> None:
     write_json(path, {name: value for name, value in (read_json(path) or {}).items() if name != "sha256"})
 
 
-DAMAGES: dict[str, Callable[[Path], None]] = {
+DAMAGES: dict[str, Callable[[Path], object]] = {
     "best weights": lambda state: flip(state / "best.safetensors"),
     "no best weights": lambda state: (state / "best.safetensors").unlink(),
     "tensors": lambda state: flip(state / "tensors.safetensors", 3),

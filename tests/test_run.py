@@ -112,11 +112,13 @@ class Finished(Command):
 
 @pytest.fixture(scope="module")
 def finished(backbones: dict[str, Path], data_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Finished:
-    """A study of which two runs fail: one has scores beyond float32, the other's data file is not there."""
+    """A study of which two runs fail: one has scores beyond float32, the other's data file is lost after the plan."""
     folder = tmp_path_factory.mktemp("finished")
     (folder / "scores.csv").write_text("text,label\n" + "i feel happy,1e30\n" * 40)
     command = Finished(folder, STUDY, backbones["bert"], data_root)
-    command.code, command.printed, command.complaints = command()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tunebench.run.survey.survey", lambda *_: ())
+        command.code, command.printed, command.complaints = command()
     return command
 
 
