@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.contracts.runs import LocatedRun, make, make_run, make_until
+from tests.faults import flip
 from tunebench._util.errors import UserError
 from tunebench._util.files import differing, digest_of, read_json, write_json
 from tunebench.engine.events import CheckpointDamaged, Event, Resumed, Step
@@ -37,13 +38,6 @@ def finished(
     run, out = make_run(backbones["bert"], data_root, "emotion", request.param), tmp_path_factory.mktemp("out")
     make(run, out / "runs" / run.id)
     return run, out
-
-
-def flip(path: Path, bit: int = 0) -> None:
-    """Flip one bit in the middle of a file."""
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1 << bit
-    path.write_bytes(content)
 
 
 def test_a_result_holds_the_digest_of_every_kept_file(finished: tuple[LocatedRun, Path]) -> None:

@@ -42,6 +42,6 @@ def test_what_vega_refuses_is_raised_here_and_the_process_goes_on() -> None:
 def test_a_process_that_died_is_reported_and_replaced() -> None:
     drawing.svg(SPEC).result()
     drawing._process()._process.kill()
-    with pytest.raises(RuntimeError, match="the process that draws charts ended with code -9"):
+    with pytest.raises(drawing.DrawingError, match="the process that draws charts ended with code -9"):
         drawing.svg(SPEC).result()
     assert drawing.svg(SPEC).result().startswith("<svg")

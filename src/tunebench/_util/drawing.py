@@ -8,6 +8,7 @@ that input.
 import atexit
 import functools
 import json
+import logging
 import sys
 import traceback
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -18,21 +19,51 @@ from tunebench._util import python
 _LITE = "6.4"
 
 
+class DrawingError(RuntimeError):
+    """The process that draws charts has died, or cannot start: most likely memory ran out."""
+
+
+def drawn(answer: "Future[str]") -> str | None:
+    """What was drawn; None where the process died, which a line on standard error says once."""
+    try:
+        return answer.result()
+    except DrawingError as error:
+        _warn(str(error))
+        return None
+
+
+@functools.cache
+def _warn(reason: str) -> None:
+    logging.getLogger(__name__).warning("tunebench: charts are missing: %s. Free some memory and repeat.", reason)
+
+
 def svg(spec: dict[str, Any]) -> "Future[str]":
     """A Vega-Lite specification, with its data, as SVG."""
-    return _process().ask("vegalite_to_svg", spec)
+    return _ask("vegalite_to_svg", spec)
 
 
 @functools.cache
 def javascript(snippet: str) -> "Future[str]":
     """A script that has Vega-Embed, Vega and Vega-Lite in it, ending with a snippet that may name them."""
-    return _process().ask("javascript_bundle", snippet)
+    return _ask("javascript_bundle", snippet)
+
+
+def _ask(function: str, argument: Any) -> "Future[str]":
+    try:
+        return _process().ask(function, argument)
+    except OSError as error:
+        failed: Future[str] = Future()
+        failed.set_exception(DrawingError(f"the process that draws charts cannot start ({error})"))
+        return failed
 
 
 class _Process:
     """Answers in the order of the questions.
 
-    Every answer's future raises RuntimeError where Vega did, or where the process has died.
+    Every answer's future raises RuntimeError where Vega did, DrawingError where the process has died.
+
+    Raises:
+        OSError: it cannot be started.
     """
 
     def __init__(self) -> None:
@@ -42,7 +73,10 @@ class _Process:
 
     def ask(self, function: str, argument: Any) -> "Future[str]":
         """Call one of vl-convert's functions."""
-        return self._thread.submit(self._asked, function, argument)
+        try:
+            return self._thread.submit(self._asked, function, argument)
+        except RuntimeError as error:  # no thread can be started
+            raise OSError(str(error)) from error
 
     def _asked(self, function: str, argument: Any) -> str:
         assert self._process.stdin is not None
@@ -56,7 +90,7 @@ class _Process:
         if not line:
             for kept in (_process, javascript):  # the next report starts another one
                 kept.cache_clear()
-            raise RuntimeError(f"the process that draws charts ended with code {self._process.wait()}")
+            raise DrawingError(f"the process that draws charts ended with code {self._process.wait()}")
         answer, error = json.loads(line)
         if error:
             raise RuntimeError(error)

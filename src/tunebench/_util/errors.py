@@ -1,5 +1,8 @@
 """Errors that a user can act on."""
 
+import errno
+import os
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 
@@ -16,6 +19,25 @@ class RunError(Exception):
 
     It fails its own run, recorded with its traceback, and stops no other.
     """
+
+
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
+
+
+def unwritable(error: BaseException) -> OSError | None:
+    """The system's error where one says that a disk is full or a folder cannot be written, or was caused by that.
+
+    safetensors hides the system's number in its message.
+    """
+    cause: BaseException | None = error
+    while cause is not None:
+        hidden = re.search(r"\(os error (\d+)\)", str(cause))
+        number = cause.errno if isinstance(cause, OSError) else int(hidden[1]) if hidden else None
+        if number in _NO_ROOM:
+            named = cause.filename if isinstance(cause, OSError) else None
+            return OSError(number, os.strerror(number), named)
+        cause = cause.__cause__ or cause.__context__
+    return None
 
 
 def did_you_mean(value: str, options: Iterable[str]) -> str:

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from tunebench._util.errors import UserError
+from tunebench._util.errors import UserError, unwritable
 from tunebench.cli import output
 from tunebench.cli.commands import COMMANDS
 
@@ -33,4 +33,10 @@ def main() -> None:
         app()
     except UserError as error:
         sys.stderr.write(f"tunebench: {error}\n")
+        sys.exit(2)
+    except OSError as error:
+        disk = unwritable(error)
+        if disk is None:
+            raise
+        sys.stderr.write(f"tunebench: {disk.filename or 'a file'}: {disk.strerror}.\n")
         sys.exit(2)

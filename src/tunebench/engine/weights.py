@@ -1,6 +1,5 @@
 """Weights and training state on disk: safetensors and JSON, written atomically, checked when read."""
 
-import errno
 import hashlib
 import json
 import os
@@ -31,22 +30,13 @@ def save_weights(weights: dict[str, Tensor], path: Path) -> None:
     """Write tensors atomically."""
     temporary = path.with_suffix(".tmp")
     try:
-        _save_file({name: tensor.contiguous() for name, tensor in weights.items()}, temporary)
+        save_file({name: tensor.contiguous() for name, tensor in weights.items()}, temporary)
         ordinary_permissions(temporary)
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
-
-
-def _save_file(tensors: dict[str, Tensor], path: Path) -> None:
-    try:
-        save_file(tensors, path)
-    except SafetensorError as error:  # safetensors hides the error number of the system
-        if "os error 28" in str(error):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
-        raise
 
 
 def load_weights(model: nn.Module, path: Path) -> None:

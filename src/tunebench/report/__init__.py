@@ -9,15 +9,19 @@ To add a section: one file in `sections/` and one line in its `__init__.py`. No 
 """
 
 import gc
+import os
 from collections.abc import Iterator
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tunebench._util.chart_style import on_white
+from tunebench._util.errors import UserError
 from tunebench._util.files import write_atomically
 from tunebench.report import processes
 from tunebench.report.assemble import assemble
+from tunebench.report.charts import vega
 from tunebench.report.formats.html import html
 from tunebench.report.formats.latex import latex
 from tunebench.report.formats.markdown import markdown
@@ -39,12 +43,12 @@ def build(out: Path) -> Path:
         The path of `report.html`.
 
     Raises:
-        UserError: the folder holds no study.
+        UserError: the folder holds no study or cannot be written, or memory ran out. The runs stay as they are.
     """
-    kept = Kept(out)
-    with _uncollected():
+    with _whole(out), _uncollected():
+        kept = Kept(out)
         page = _write(read_study(out), out, kept)
-    kept.save()
+        kept.save()
     return page
 
 
@@ -57,9 +61,9 @@ def build_rescored(out: Path) -> tuple[Path, list[Change], list[str]]:
         The path of `report.html`, the values that changed, and the runs without readable predictions.
 
     Raises:
-        UserError: the folder holds no study.
+        UserError: as `build`.
     """
-    with _uncollected():
+    with _whole(out), _uncollected():
         study, changes, unread = rescore(read_study(out))
         return _write(study, out, Kept()), changes, unread
 
@@ -73,6 +77,21 @@ def results(out: str | Path) -> "pandas.DataFrame":
     from tunebench.report.formats.frame import Results
 
     return Results.of(read_study(Path(out)))
+
+
+@contextmanager
+def _whole(out: Path) -> Iterator[None]:
+    """One sentence where the report cannot be made to its end on this machine."""
+    try:
+        yield
+    except (OSError, MemoryError, BrokenProcessPool) as error:
+        if isinstance(error, OSError):
+            reason = f"cannot be written ({os.fspath(error.filename2 or error.filename or out)}: {error.strerror})"
+        else:
+            reason = "needs more memory than there is"
+        raise UserError(
+            f"{out}: the report {reason}. All runs are kept: correct that, and 'tunebench report {out}' writes it."
+        ) from error
 
 
 @contextmanager
@@ -91,8 +110,9 @@ def _write(study: StudyResults, out: Path, kept: Kept) -> Path:
     report = assemble(study, kept)
     # Before the pages: a forked process could not wait for charts in progress.
     drawn = {f"figures/{picture.file}": on_white(picture.svg) for picture in report.pictures if picture.svg}
+    script = vega.javascript() if report.pictures else None
     written = {
-        "report.html": lambda: html(report),
+        "report.html": lambda: html(report, script),
         "report.md": lambda: markdown(report),
         "results.csv": lambda: as_csv(study),
         "results.json": lambda: as_json(study),

@@ -3,7 +3,6 @@
 It ends when its standard input does, so that no orphan trains on after its parent was killed.
 """
 
-import errno
 import gc
 import os
 import queue
@@ -16,7 +15,7 @@ from typing import IO
 
 import sklearn.metrics  # noqa: F401  now, so that the first run's evaluation does not count the import
 
-from tunebench._util.errors import UserError
+from tunebench._util.errors import UserError, unwritable
 from tunebench.engine.events import Event, Observer, Ready, ResultWritten, Unwritable
 from tunebench.engine.observers import event_file, seldom, to_all
 from tunebench.records import Failed, write_result
@@ -25,7 +24,6 @@ from tunebench.run.job import Job
 from tunebench.study import earlier_notices, write_run
 
 UNWRITABLE = 74  # EX_IOERR of sysexits.h
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 def make(job: Job, observe: Observer) -> None:
@@ -48,8 +46,9 @@ def make(job: Job, observe: Observer) -> None:
     except UserError as error:
         result = _failed(job, str(error), str(error))
     except Exception as error:  # the only place: a failed run is a value, and the study continues
-        if isinstance(error, OSError) and error.errno in _NO_ROOM:
-            raise
+        disk = unwritable(error)
+        if disk is not None:
+            raise disk from error
         result = _failed(job, f"{type(error).__name__}: {error}", traceback.format_exc())
     write_result(folder, result)
     if result.status == "done":

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 
-from tunebench._util.errors import UserError
+from tunebench._util.errors import UserError, unwritable
 from tunebench._util.files import ordinary_permissions
 from tunebench.engine.agreement import disagreement, logits_of
 from tunebench.objectives.base import Features, Objective
@@ -47,14 +48,24 @@ def write(folder: Path, model: Any, technique: Technique, objective: Objective, 
 
 @contextmanager
 def _whole(folder: Path) -> Iterator[Path]:
-    """A new folder that takes its name when the block ends, and is removed where the block fails."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    """A new folder that takes its name when the block ends, and is removed where the block fails.
+
+    Raises:
+        UserError: the disk is full, or the folder cannot be written.
+    """
     new = folder.with_name(f".{folder.name}.{os.getpid()}")
     try:
-        new.mkdir()
+        new.mkdir(parents=True)
         yield new
         if folder.exists():
             folder.rmdir()  # empty, as was checked
         new.replace(folder)
+    except (OSError, SafetensorError) as error:
+        disk = unwritable(error)
+        if disk is None:
+            raise
+        raise UserError(
+            f"export {folder}: nothing was written ({disk.strerror}). Free some room, or choose another folder."
+        ) from error
     finally:
         shutil.rmtree(new, ignore_errors=True)

@@ -24,7 +24,7 @@ class Picture:
 
     @property
     def svg(self) -> str | None:
-        """The SVG; waits until it is drawn."""
+        """The SVG; waits until it is drawn. None where it is not drawn here."""
         return self.drawn.svg if self.drawn else None
 
     @property

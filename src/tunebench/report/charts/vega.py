@@ -39,9 +39,10 @@ class Drawn:
         self._svg = drawing.svg({**complete(next(iter(chart.views.values()))), "data": {"values": chart.rows}})
 
     @functools.cached_property
-    def svg(self) -> str:
-        """The content; waits until it is drawn."""
-        return chart_style.with_ids(self._svg.result(), self._name)
+    def svg(self) -> str | None:
+        """The content; waits until it is drawn. None where the process that draws has died."""
+        svg = drawing.drawn(self._svg)
+        return svg and chart_style.with_ids(svg, self._name)
 
 
 def begin() -> None:
@@ -60,13 +61,14 @@ def data(chart: Chart) -> dict[str, Any]:
     return {"views": {name: complete(view) for name, view in chart.views.items()}, "rows": chart.rows}
 
 
-def javascript() -> str:
+def javascript() -> str | None:
     """Vega-Embed with Vega and Vega-Lite as one script, the function `vegaEmbed` its only global name.
 
-    It is checked to contain nothing that closes a script element, since the page includes it verbatim.
+    None where the process that makes it has died. It is checked to contain nothing that closes a script element, since
+    the page includes it verbatim.
     """
-    bundle = drawing.javascript(_SNIPPET).result()
-    assert "</script" not in bundle.lower() and "<!--" not in bundle
+    bundle = drawing.drawn(drawing.javascript(_SNIPPET))
+    assert bundle is None or ("</script" not in bundle.lower() and "<!--" not in bundle)
     return bundle
 
 

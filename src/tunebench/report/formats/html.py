@@ -12,15 +12,20 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from tunebench.report.blocks import BEST, Block, Report, Table
-from tunebench.report.charts import vega
 
 
-def html(report: Report) -> str:
-    """One page. Every text is escaped, and only the page's own scripts may run."""
+def html(report: Report, vega_embed: str | None) -> str:
+    """One page. Every text is escaped, and only the page's own scripts may run.
+
+    Args:
+        report: what it shows.
+        vega_embed: the script that draws its charts, if there is one.
+    """
     own = resources.files("tunebench.report").joinpath("templates/report.js").read_text("utf-8")
-    scripts = [vega.javascript(), own] if report.pictures else [own]
+    scripts = [vega_embed, own] if vega_embed else [own]
+    undrawn = bool(report.pictures) and vega_embed is None
     template = environment().get_template("report.html.j2")
-    return template.render(report=report, scripts=list(map(Markup, scripts)), policy=_policy(scripts))
+    return template.render(report=report, scripts=list(map(Markup, scripts)), policy=_policy(scripts), undrawn=undrawn)
 
 
 @functools.cache

@@ -27,7 +27,9 @@ def write(folder: Path, recipe: Recipe, task: PretrainingTask, state: Pretrainin
         },
     )
     write_atomically(folder / "README.md", _text(recipe, task, state, parameters, precision).encode())
-    write_atomically(folder / "curve.svg", curve.svg(state.curve).encode())
+    drawn = curve.svg(state.curve)
+    if drawn:
+        write_atomically(folder / "curve.svg", drawn.encode())
 
 
 def _text(recipe: Recipe, task: PretrainingTask, state: PretrainingState, parameters: int, precision: str) -> str:

@@ -8,8 +8,8 @@ from tunebench._util import chart_style, drawing
 _BLUE = "#0072B2"  # of Okabe and Ito (2008)
 
 
-def svg(readings: Sequence[dict[str, Any]]) -> str:
-    """An SVG file's content.
+def svg(readings: Sequence[dict[str, Any]]) -> str | None:
+    """An SVG file's content; None where the process that draws has died.
 
     Args:
         readings: as pretraining.json holds them under `curve`. The first loss of each reading is drawn, in nats per
@@ -29,4 +29,5 @@ def svg(readings: Sequence[dict[str, Any]]) -> str:
         "mark": {"type": "line", "color": _BLUE, "strokeWidth": 1.6, "point": {"color": _BLUE, "size": 24}},
         "encoding": {"x": {"type": "quantitative", **x}, "y": {"type": "quantitative", **y}},
     }
-    return chart_style.on_white(chart_style.with_ids(drawing.svg(spec).result(), "curve"))
+    drawn = drawing.drawn(drawing.svg(spec))
+    return drawn and chart_style.on_white(chart_style.with_ids(drawn, "curve"))
