@@ -25,6 +25,7 @@ EXAMPLES: list[events.Event] = [
     events.ResultWritten(status="failed", reason="ValueError: no"),
     events.Unwritable(reason="result.json: No space left on device"),
     events.Ended(code=-9),
+    events.CheckpointDamaged(checkpoint="step-00000004-0001"),
 ]
 
 
