@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from tunebench._util.errors import UserError
-
 if TYPE_CHECKING:
     from torch import Tensor, nn
     from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
@@ -115,40 +113,18 @@ class Family(ABC):
         model.fresh = ()  # with random weights the pooler is no different from the other modules
         return self.prepared(model.eval(), objective)
 
-    def load(self, folder: Path, objective: str, head: Mapping[str, Any]) -> PreTrainedModel:
+    def load(self, folder: Path, objective: str, head: Mapping[str, Any], shapes_only: bool = False) -> PreTrainedModel:
         """Weights from a local folder in float32, with a fresh head drawn from torch's current seed.
+
+        A head that the folder holds is not taken: it was trained for other labels, or for another order of them. A
+        pretrained language-modelling head is taken. `shapes_only`: on the meta device, without reading a weight.
 
         Raises:
             UserError: the folder's weights cannot be read or do not fit its configuration.
         """
-        import torch
-        from safetensors import SafetensorError
+        from tunebench.families import _folder
 
-        try:
-            model, info = self.auto_class(objective).from_pretrained(
-                folder,
-                dtype=torch.float32,
-                use_safetensors=True,
-                output_loading_info=True,
-                local_files_only=True,
-                **head,
-            )
-        except (OSError, SafetensorError, RuntimeError, ValueError) as error:
-            raise UserError(
-                f"model folder {folder}: its weights cannot be read ({str(error).splitlines()[0]}). "
-                "Give a folder made by save_pretrained, with config.json and model.safetensors."
-            ) from error
-        model.fresh = self.fresh(folder)
-        # Where the whole model is the backbone, every tensor must be there.
-        prefix = "" if model.base_model is model else model.base_model_prefix + "."
-        fresh = tuple(f"{prefix}{name}." for name in model.fresh)
-        missing = sorted(k for k in info["missing_keys"] if k.startswith(prefix) and not k.startswith(fresh))
-        if missing:
-            raise UserError(
-                f"model folder {folder}: model.safetensors lacks {len(missing)} tensors that its "
-                f"config.json requires, first {missing[0]}. Give weights and configuration of the same model."
-            )
-        return self.prepared(model, objective)
+        return self.prepared(_folder.read_weights(self, folder, objective, head, shapes_only), objective)
 
     def prepared(self, model: Any, objective: str) -> PreTrainedModel:
         """A new model as the engine expects it: labels, logits and pooled token in the same place in all families."""
@@ -167,26 +143,14 @@ class Family(ABC):
         return ()
 
     def tokenizer(self, folder: Path) -> PreTrainedTokenizerBase:
-        """The folder's tokenizer, which must be a fast one: tagging needs its word positions."""
-        from transformers import AutoTokenizer
+        """The folder's tokenizer, which must be a fast one: tagging needs its word positions.
 
-        try:
-            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, **self.tokenizer_habits)
-        except (OSError, ValueError, KeyError) as error:
-            raise UserError(
-                f"model folder {folder}: its tokenizer cannot be read ({str(error).splitlines()[0]}). "
-                "Save the tokenizer in the model's folder with tokenizer.save_pretrained."
-            ) from error
-        if len(tokenizer) <= len(tokenizer.all_special_tokens):  # transformers 5 makes one up without a file
-            raise UserError(
-                f"model folder {folder}: its tokenizer cannot be read (it has no vocabulary). "
-                "Save the tokenizer in the model's folder with tokenizer.save_pretrained."
-            )
-        if not tokenizer.is_fast:
-            raise UserError(
-                f"model folder {folder}: its tokenizer is not a fast one. Save one with tokenizer.json in it."
-            )
-        return tokenizer
+        Raises:
+            UserError: there is none, or this machine's libraries cannot read it.
+        """
+        from tunebench.families import _folder
+
+        return _folder.read_tokenizer(folder, self.tokenizer_habits)
 
     tokenizer_habits: ClassVar[Mapping[str, Any]] = {}
 
@@ -334,3 +298,8 @@ def mean_of(states: Tensor, mask: Tensor | None) -> Tensor:
         return states.mean(1)
     weights = mask[..., None].float()
     return ((states.float() * weights).sum(1) / weights.sum(1)).to(states.dtype)
+
+
+def redrawn_of(model: Any) -> tuple[str, ...]:
+    """The head's modules whose weights in the checkpoint were not taken (see `Family.load`)."""
+    return getattr(base_of(model), "redrawn", ())

@@ -9,12 +9,15 @@ from collections.abc import Sequence
 from tunebench._util.errors import UserError
 from tunebench.records import PlannedCell
 from tunebench.run.cell import Cell
+from tunebench.run.soundness import refuse_impossible
 from tunebench.study import Places, Run
 from tunebench.tasks import load as data
 from tunebench.tasks.base import Task
 from tunebench.techniques.base import Technique
 
 _ON_THE_HUB = Places()
+_Sound = set[tuple[str, str | None, bool]]
+"""Models that were looked at, with the objective, and whether their weights count."""
 
 
 def plan(
@@ -31,14 +34,15 @@ def plan(
         UserError: a model's shape is unknown here, or a setting does not fit the model.
     """
     first: dict[str, Run] = {}
+    sound: _Sound = set()
     for run in runs:
         first.setdefault(run.model_copy(update={"seed": 0}).id, run)
-    return tuple(_cell(run, places, earlier) for run in first.values())
+    return tuple(_cell(run, places, earlier, sound) for run in first.values())
 
 
-def _cell(run: Run, places: Places, earlier: Sequence[PlannedCell]) -> PlannedCell:
+def _cell(run: Run, places: Places, earlier: Sequence[PlannedCell], sound: _Sound) -> PlannedCell:
     try:
-        return _computed(run, places)
+        return _computed(run, places, sound)
     except UserError:
         same = (run.model, run.task.name, run.technique, run.entry.model_dump(mode="json"))
         for cell in earlier:
@@ -47,9 +51,16 @@ def _cell(run: Run, places: Places, earlier: Sequence[PlannedCell]) -> PlannedCe
         raise
 
 
-def _computed(run: Run, places: Places) -> PlannedCell:
+def _computed(run: Run, places: Places, sound: _Sound) -> PlannedCell:
     cell = Cell.of(run, places)
-    counts = cell.reason is None and isinstance(run.entry, Technique)
+    parameters = None
+    if cell.reason is None and isinstance(run.entry, Technique):
+        labels = _labels(run.task, places)
+        checked = (run.model, cell.posed, run.entry.reads_weights)
+        if checked not in sound:
+            refuse_impossible(cell, labels)
+            sound.add(checked)
+        parameters = cell.count(labels)
     return PlannedCell(
         model=run.model,
         family=cell.family.name,
@@ -60,7 +71,7 @@ def _computed(run: Run, places: Places) -> PlannedCell:
         settings=run.entry.model_dump(mode="json"),
         applicable=cell.reason is None,
         reason=cell.reason,
-        parameters=cell.count(_labels(run.task, places)) if counts else None,
+        parameters=parameters,
     )
 
 

@@ -7,7 +7,7 @@ from tunebench.engine import train
 from tunebench.engine.cut import Cut
 from tunebench.engine.latency import Latency
 from tunebench.engine.pretrained import Pretrained
-from tunebench.families.base import base_of, fresh_of
+from tunebench.families.base import base_of, fresh_of, redrawn_of
 from tunebench.objectives.base import Features, Objective
 from tunebench.records import Notice
 from tunebench.run.evaluate import EpochComparison
@@ -71,17 +71,25 @@ def on_trunk(cut: Cut) -> list[Notice]:
 
 
 def on_fresh(model: Any) -> list[Notice]:
-    """Which modules of the checkpoint were never trained, and how many weights they add to the head."""
+    """The checkpoint's modules that were never trained, with their weights, and its own head, which was not used."""
     backbone = base_of(model).base_model
     fresh = {name: getattr(backbone, name, None) for name in fresh_of(model)}
+    redrawn = redrawn_of(model)
+    notices = []
+    if redrawn:
+        text = (
+            f"The checkpoint's own head ({', '.join(redrawn)}) was not used, because its labels may be others or in "
+            "another order. The head was drawn from the seed, as for every checkpoint."
+        )
+        notices.append(Notice(code="fresh_head", message=text))
     if not fresh:
-        return []
+        return notices
     count = sum(p.numel() for module in fresh.values() if module is not None for p in module.parameters())
     text = (
         f"The checkpoint's {', '.join(fresh)} was never trained or is missing, so it is trained with the head"
         f"{f' ({count:,} weights)' if count else ''}."
     )
-    return [Notice(code="fresh_module", message=text)]
+    return [*notices, Notice(code="fresh_module", message=text)]
 
 
 def on_training(state: train.State) -> list[Notice]:

@@ -18,6 +18,7 @@ from tunebench.zoo.sentence_files import MODULES
 _SHAPE = ["*.json", "*.txt", "*.model"]  # configuration and tokenizer
 _WEIGHTS = ["*.safetensors"]  # never pickled ones
 _TOKENIZER = ["tokenizer*.json", "special_tokens_map.json", "added_tokens.json", "vocab.*", "merges.txt", "*.model"]
+_ADAPTER = "adapter_config.json"
 _WAYS_OUT = "Give a local folder (--model NAME=PATH), or run once with network access to download it."
 
 
@@ -88,19 +89,39 @@ def fetch(checkpoint: Checkpoint, weights: bool = True, download: bool = True) -
     else:
         folder = _download(checkpoint.name, checkpoint.revision, [*_SHAPE, *_WEIGHTS] if weights else _SHAPE, download)
         commit = folder.name  # in the hub's cache a snapshot's folder is named after its commit
-    if weights and not any(folder.glob("*.safetensors")):
-        raise UserError(
-            f"model '{checkpoint.name}': {folder} has no .safetensors weights (pickled weights are never read). "
-            "Convert them with transformers' save_pretrained, and give the new folder."
-        )
+    if weights:
+        refuse_without_weights(checkpoint.name, folder)
     fingerprint = _fingerprint(folder, weights)
     return folder, ModelInfo(source=checkpoint.name, commit=commit, fingerprint=fingerprint, pretrained=weights)
+
+
+def refuse_without_weights(name: str, folder: Path) -> None:
+    """Refuse a folder without weights, or with those of an adapter beside them, which transformers would add to them.
+
+    Raises:
+        UserError: the folder is one of these.
+    """
+    if not any(folder.glob("*.safetensors")):
+        raise UserError(
+            f"model '{name}': {folder} has no .safetensors weights (pickled weights are never read). "
+            "Convert them with transformers' save_pretrained, and give the new folder."
+        )
+    if (folder / _ADAPTER).exists():
+        raise UserError(
+            f"model folder {folder}: {_ADAPTER} is beside the weights, which may contain the adapter already. If they "
+            "do, remove the adapter's files; if not, merge it with PEFT's merge_and_unload and save_pretrained."
+        )
 
 
 def _config_in(folder: Path, name: str) -> Mapping[str, Any]:
     if not folder.is_dir():
         raise UserError(f"model '{name}': there is no folder {folder}. Give its location with --model {name}=PATH.")
     config = read_json(folder / "config.json")
+    if config is None and (folder / _ADAPTER).exists():
+        raise UserError(
+            f"model folder {folder}: it contains an adapter ({_ADAPTER}) without its model. Merge it with PEFT's "
+            "merge_and_unload, and give the folder that save_pretrained makes of it."
+        )
     if config is None or "model_type" not in config:
         raise UserError(
             f"model folder {folder}: it contains no model (no config.json with a model_type). "
