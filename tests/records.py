@@ -140,9 +140,11 @@ def write_study(
     planned = [{"id": run.id, "seed": run.seed, **{name: getattr(run, name) for name in names}} for run in runs]
     if cells is None:
         unique = {(run.model, run.task, run.label): run for run in runs}
+        counted = {result.run.id: result.parameters for result in results if isinstance(result, Done)}
         cells = [
             {name: getattr(run, name) for name in names}
-            | {"settings": run.settings, "applicable": True, "reason": None, "parameters": None}
+            | {"settings": run.settings, "applicable": True, "reason": None}
+            | {"parameters": counted[run.id].model_dump() if run.id in counted else None}
             for run in unique.values()
         ]
     write_json(

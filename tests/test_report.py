@@ -188,12 +188,12 @@ def test_overlapping_intervals_are_not_shown_to_differ_and_the_fastest_is_named(
         done("head", 0.40, train_seconds=1.0),
     )
     markdown = (out / "report.md").read_text()
-    assert "Not shown to differ from full (the 95 % intervals overlap): lora, slow." in markdown
     assert (
-        "Fastest of them: lora. It trained 4,614 parameters (0.00421 %) in 50.0 s, 50 % of the time of full."
-        in markdown
+        "Not shown to differ from full (the 95 % intervals overlap): lora (4,614 parameters in 50.0 s), slow (4,614 "
+        "parameters in 10 min 02 s). This does not show that they are equal." in markdown
     )
-    assert "Differ from full (the 95 % intervals do not overlap): head." in markdown
+    assert "The fastest of them, lora, took 50 % of the time of full." in markdown
+    assert "Not tested, but the 95 % interval does not overlap with that of full: head." in markdown
 
 
 def scratched(value: float | None, **changes: Any) -> Done:
@@ -205,10 +205,10 @@ def scratched(value: float | None, **changes: Any) -> Done:
 def test_what_pretraining_is_worth_is_stated_if_all_weights_trained_with_it_and_without(study: Write) -> None:
     full, lora = done("full", 0.9, trainable=109_486_854), done("lora", 0.95)
     out = study(lora, scratched(0.6), full)
-    line = "Pretraining improves Accuracy by 0.3000: full 0.9000, from_scratch 0.6000. Both train every weight"
+    line = "between the pretrained and the random start: 0.3000 (full 0.9000, from_scratch 0.6000). Both train every"
     assert line in (out / "report.md").read_text()
-    assert "Pretraining improves" not in (study(lora, scratched(0.6)) / "report.md").read_text()
-    assert "Pretraining improves" not in (study(lora, full, scratched(None)) / "report.md").read_text()
+    assert "random start" not in (study(lora, scratched(0.6)) / "report.md").read_text()
+    assert "random start" not in (study(lora, full, scratched(None)) / "report.md").read_text()
 
 
 def test_the_worth_of_pretraining_is_positive_where_lower_is_better_and_a_tie_is_named(
@@ -219,18 +219,25 @@ def test_the_worth_of_pretraining_is_positive_where_lower_is_better_and_a_tie_is
         scratched(4.5, higher_is_better=False),
     )
     (rows,) = comparisons(read_study(study(low, high)))
-    for p, ending in ((0.2, "learning rate. The difference is not significant."), (0.01, "learning rate.")):
-        tests = Pairs((Difference("full", "from_scratch", 1.5, None, p, p),), {}, (0,), {})
-        (line,) = [sentence for sentence in sentences(rows, tests) if "Pretraining" in sentence]
-        assert line.startswith("Pretraining improves Accuracy by 1.5000: full 3.0000, from_scratch 4.5000")
+    for p, beginning, ending in (
+        (
+            0.2,
+            "Difference of Accuracy between the pretrained and the random start: 1.5000 (full 3.0000",
+            "significant.",
+        ),
+        (0.01, "Pretraining improves Accuracy by 1.5000 (full 3.0000, from_scratch 4.5000)", "own learning rate."),
+    ):
+        tests = Pairs((Difference("full", "from_scratch", 1.5, None, p, p),), {}, (0,), {}, 100)
+        (line,) = [sentence for sentence in sentences(rows, tests) if "Both train every weight" in sentence]
+        assert line.startswith(beginning)
         assert line.endswith(ending)
 
 
 def test_a_technique_without_an_interval_is_not_judged(study: Write) -> None:
     rival = done("lora", 0.92).model_copy(update={"intervals": {"accuracy": None}})
     markdown = (study(done("full", 0.93), rival) / "report.md").read_text()
-    assert "Not compared, because they have no interval: lora." in markdown
-    assert "Differ from" not in markdown
+    assert "Not compared, because there is no interval: lora." in markdown
+    assert "does not overlap" not in markdown
 
 
 def test_rows_of_different_data_are_called_not_comparable(study: Write) -> None:

@@ -4,6 +4,8 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from math import isclose
+from statistics import fmean
 
 from tunebench.records import Done, Failed, NotApplicable, Parameters, Paused, PlannedCell, PlannedRun
 from tunebench.report import text
@@ -110,6 +112,13 @@ class Row:
         return sum(spent) / len(spent) if spent else None
 
     @property
+    def price(self) -> str:
+        """Trained parameters and mean tuning time: 4,614 parameters in 12.3 s."""
+        spent = text.seconds(self.train_seconds or 0)
+        trained = self.parameters.trainable if self.parameters else 0
+        return f"{text.plural(trained, 'parameter') if trained else 'no trained weights'} in {spent}"
+
+    @property
     def troubles(self) -> list[str]:
         """Why planned figures are missing, in words; empty if every run is done."""
         if not self.runs and self.cell and not self.cell.applicable:
@@ -154,11 +163,34 @@ class Comparison:
         return row.score(self.main[0]) if self.main else Score((), ())
 
     @cached_property
+    def seeds(self) -> tuple[int, ...]:
+        """The seeds that every row with a defined main metric has: rows are ranked and tested on these."""
+        scored = [{r.run.seed for r in row.done} for row in self.rows if self.main_score(row).mean is not None]
+        return tuple(sorted(set.intersection(*scored))) if scored else ()
+
+    @property
+    def unequal_seeds(self) -> bool:
+        """Whether a row with a defined main metric has seeds that another one lacks."""
+        return any(len(row.done) > len(self.seeds) for row in self.rows if self.main_score(row).mean is not None)
+
+    @property
+    def alone(self) -> bool:
+        """Whether only one row has a defined main metric."""
+        return sum(self.rank_score(row) is not None for row in self.rows) == 1
+
+    def rank_score(self, row: Row) -> float | None:
+        """The mean that ranks: over `seeds`, or over the row's own if no seed is common."""
+        if self.main is None or self.main_score(row).mean is None:
+            return None
+        done = [result for result in row.done if result.run.seed in self.seeds] or row.done
+        return fmean(value for result in done if (value := _value(result, self.main[0])) is not None)
+
+    @cached_property
     def ranked(self) -> list[Row]:
         """Best first; then rows whose main metric is undefined; then rows without figures, in the order of the plan."""
 
         def rank(row: Row) -> tuple[int, float]:
-            mean = self.main_score(row).mean
+            mean = self.rank_score(row)
             if mean is None or self.main is None:
                 return (1 if row.done else 2), 0.0
             return 0, -mean if self.main[1] else mean
@@ -167,9 +199,12 @@ class Comparison:
 
     @cached_property
     def best(self) -> list[Row]:
-        """The rows with the best mean: several if their means are equal."""
-        mean = self.main_score(self.ranked[0]).mean if self.ranked else None
-        return [] if mean is None else [row for row in self.ranked if self.main_score(row).mean == mean]
+        """The rows with the best `rank_score`: several if they are equal."""
+        best = self.rank_score(self.ranked[0]) if self.ranked else None
+        if best is None:
+            return []
+        scores = [(row, self.rank_score(row)) for row in self.ranked]
+        return [row for row, score in scores if score is not None and isclose(score, best, abs_tol=1e-12)]
 
     @cached_property
     def notes(self) -> list[str]:

@@ -7,7 +7,7 @@ from tunebench.report.blocks import BEST, Column, Columns, Heading, Section, Tab
 from tunebench.report.read.comparisons import Comparison
 from tunebench.report.sections.base import Whole
 from tunebench.report.stats.paired import Pairs
-from tunebench.report.stats.verdicts import verdict
+from tunebench.report.stats.verdicts import verdict, winners
 
 
 def sections(whole: Whole) -> list[Section]:
@@ -46,4 +46,4 @@ def _verdict(comparison: Comparison, label: str, tests: Pairs | None) -> TableEn
     notes = [verdict(comparison, row, tests) or ""]
     notes += [f"{len(row.done)} of {len(row.runs)} seeds"] if len(row.done) < len(row.runs) else []
     mean = comparison.main_score(row).mean
-    return TableEntry(text.score(mean), ", ".join(filter(None, notes)), row in comparison.best, order=mean)
+    return TableEntry(text.score(mean), ", ".join(filter(None, notes)), row in winners(comparison, tests), order=mean)

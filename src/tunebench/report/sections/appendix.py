@@ -54,9 +54,9 @@ def _pairs(comparison: Comparison, tests: Pairs) -> Table:
     """Every pair of techniques: the difference, its interval and its p-values."""
     assert comparison.main is not None
     columns = [
-        Column("Better", numeric=False),
-        Column("Worse", numeric=False),
-        Column("Difference"),
+        Column("Technique", numeric=False),
+        Column("Compared with", numeric=False),
+        Column("Better by"),
         Column("p"),
         Column("p, corrected"),
     ]

@@ -7,7 +7,20 @@ from tunebench.report.blocks import Block, Text, items
 from tunebench.report.read.comparisons import Comparison, Interval, Row
 from tunebench.report.sections.base import Case
 from tunebench.report.stats.paired import Pairs
-from tunebench.report.stats.verdicts import CLOSE, EQUAL, FAILS, WORSE, margin, verdict
+from tunebench.report.stats.verdicts import (
+    BELOW,
+    BEST_UNSHOWN,
+    CLOSE,
+    EQUAL,
+    UNSHOWN,
+    WORSE,
+    margin,
+    verdict,
+    winners,
+)
+
+_FEW = 0.05
+"""Share of the test examples from which on the least number of different answers is worth saying."""
 
 
 def blocks(case: Case) -> list[Block]:
@@ -20,16 +33,17 @@ def sentences(comparison: Comparison, tests: Pairs | None = None) -> list[str]:
     """What the numbers show, and what they do not show."""
     if not comparison.best or comparison.main is None:
         return ["No technique has a defined main metric yet.", *_without_rank(comparison)]
-    best, *equals = comparison.best
-    lines = [_best(comparison, best)]
-    if equals:
-        lines.append(f"With the same score: {_names(equals)}.")
+    won = winners(comparison, tests)
+    best = (won or comparison.best)[0]
+    lines = [_best(comparison, best, bool(won)), *_seeds(comparison)]
+    if equals := [row for row in comparison.best if row is not best]:
+        lines.append(f"With the same score: {_names_and_costs(equals)}.")
     lines += _tested(comparison, best, tests) if tests else _by_intervals(comparison, best)
     return [*lines, *_worth_of_pretraining(comparison, tests), *_without_rank(comparison)]
 
 
-def _best(comparison: Comparison, best: Row) -> str:
-    assert comparison.main is not None and best.parameters is not None
+def _best(comparison: Comparison, best: Row, won: bool) -> str:
+    assert comparison.main is not None
     name, higher, split = comparison.main
     score = comparison.main_score(best)
     details = ["higher is better" if higher else "lower is better"]
@@ -38,7 +52,19 @@ def _best(comparison: Comparison, best: Row) -> str:
     if len(best.runs) > 1:
         details.append(f"mean of {len(best.done)} of {len(best.runs)} seeds")
     shown = f"{text.metric_title(name)} {text.score(score.mean)} on the {split} split ({'; '.join(details)})"
-    return f"Best: {best.title}, {shown}. {_cost(best)}."
+    which = "Only score" if comparison.alone else "Best" if won else "Best score"
+    return f"{which}: {best.title}, {shown}. {_cost(best)}."
+
+
+def _seeds(comparison: Comparison) -> list[str]:
+    """On which seeds techniques are ranked, if they do not all have the same ones."""
+    if not comparison.unequal_seeds:
+        return []
+    if not comparison.seeds:
+        return ["No seed is common to all techniques: their means are over different seeds, and are not tested."]
+    seeds = comparison.seeds
+    which = f"seed {seeds[0]}, which" if len(seeds) == 1 else f"seeds {', '.join(map(str, seeds))}, which"
+    return [f"Techniques are ranked and tested on {which} all of them have."]
 
 
 def _uncertainty(seeds: int) -> str:
@@ -58,62 +84,84 @@ def _cost(row: Row) -> str:
 
 def _by_intervals(comparison: Comparison, best: Row) -> list[str]:
     """Comparisons by intervals, if the predictions allow no test."""
-    rivals = [row for row in comparison.ranked if row is not best and comparison.main_score(row).mean is not None]
+    others = [row for row in comparison.ranked if row not in comparison.best]
+    others = [row for row in others if comparison.rank_score(row) is not None]
     bounds = comparison.main_score(best).interval
-    if not rivals:
+    if not others:
         return []
     if bounds is None:
         return [f"No technique is compared with {best.title}, because it has no interval."]
     near, far, unjudged = [], [], []
-    for row in rivals:
+    for row in others:
         other = comparison.main_score(row).interval
         place = unjudged if other is None else near if _overlap(bounds, other) else far
         place.append(row)
     lines = []
     if near:
         lines.append(
-            f"Not shown to differ from {best.title} (the 95 % intervals overlap): {_names(near)}. This does not show "
-            "that they are equal."
+            f"Not shown to differ from {best.title} (the 95 % intervals overlap): {_names_and_costs(near)}. This does "
+            "not show that they are equal."
         )
         lines += _fastest(best, near)
     if far:
-        lines.append(f"Differ from {best.title} (the 95 % intervals do not overlap): {_names(far)}.")
+        lines.append(f"Not tested, but the 95 % interval does not overlap with that of {best.title}: {_names(far)}.")
     if unjudged:
-        lines.append(f"Not compared, because they have no interval: {_names(unjudged)}.")
+        lines.append(f"Not compared, because there is no interval: {_names(unjudged)}.")
     return lines
 
 
 def _fastest(best: Row, near: Sequence[Row]) -> list[str]:
-    """The cost of the fastest technique that is tied with the best, compared with the best."""
+    """The fastest technique that is tied with the best, compared with the best."""
     row = min(near, key=lambda row: row.train_seconds or 0)
     spent, reference = row.train_seconds or 0, best.train_seconds or 0
     if spent >= reference:
-        return [f"None of them trained faster than {best.title}."]
-    return [f"Fastest of them: {row.title}. {_cost(row)}, {text.share(spent, reference)} of the time of {best.title}."]
+        return [f"{'It did not train' if len(near) == 1 else 'None of them trained'} faster than {best.title}."]
+    who = "It" if len(near) == 1 else f"The fastest of them, {row.title},"
+    return [f"{who} took {text.share(spent, reference)} of the time of {best.title}."]
 
 
 def _tested(comparison: Comparison, best: Row, tests: Pairs) -> list[str]:
     """The verdicts, grouped."""
+    than = best.title if len(comparison.best) == 1 else "the best score"
     judged: dict[str, list[Row]] = {}
     for row in comparison.ranked:
         if outcome := verdict(comparison, row, tests):
             judged.setdefault(outcome, []).append(row)
     lines = []
-    if near := judged.get(EQUAL):
-        lines.append(
-            f"Statistically tied with {best.title}: {_names(near)}. The differences are not significant, which does "
-            "not show that they are zero."
-        )
-        lines += _fastest(best, near)
+    if near := judged.get(EQUAL, []):
+        one = len(near) == 1
+        significance = "The difference is not significant" if one else "The differences are not significant"
+        lines = [
+            f"Statistically tied with {than}: {_names_and_costs(near)}. {significance}, which does not show that "
+            f"{'it is' if one else 'they are'} zero.",
+            *_fastest(best, near),
+        ]
     if close := judged.get(CLOSE):
         near_by = text.score(margin(comparison))
-        lines.append(f"Significantly worse than {best.title}, by at most {near_by}: {_names(close)}.")
+        lines.append(f"Significantly worse than {than}, by at most {near_by}: {_names(close)}.")
     if worse := judged.get(WORSE):
-        lines.append(f"Clearly worse than {best.title}: {_names(worse)}.")
-    if fails := judged.get(FAILS):
-        lines.append(f"Not significantly better than the untuned model after training: {_names(fails)}.")
+        lines.append(f"Clearly worse than {than}: {_names(worse)}.")
+    if unshown := [*judged.get(BEST_UNSHOWN, []), *judged.get(UNSHOWN, [])]:
+        lines.append(f"Trained, but not shown to beat the untuned model: {_names(unshown)}.")
+    if below := judged.get(BELOW):
+        lines.append(f"Significantly worse than the untuned model after training: {_names(below)}.")
+    lines += _power(tests, bool(near or unshown))
     titles = {row.label: row.title for row in comparison.rows}
     return lines + [f"Not tested: {titles[label]}, because {why}." for label, why in tests.left_out.items()]
+
+
+def _power(tests: Pairs, ties: bool) -> list[str]:
+    """What so few examples, or so many techniques, can show."""
+    pairs = text.plural(len(tests.differences), "pair")
+    data = f"{text.plural(tests.examples, 'test example')} and {pairs} of techniques"
+    if not tests.decidable:
+        return [f"No verdict is possible: with {data}, no difference can be significant."]
+    if ties and tests.needed is not None and tests.needed > _FEW * tests.examples:
+        return [
+            f"With {data}, a difference can be significant only if the answers of the two techniques differ in at "
+            f"least {tests.needed} of the test examples."
+        ]
+    return []
 
 
 def _worth_of_pretraining(comparison: Comparison, tests: Pairs | None) -> list[str]:
@@ -124,20 +172,25 @@ def _worth_of_pretraining(comparison: Comparison, tests: Pairs | None) -> list[s
     if tuned is None or scratch is None or comparison.main is None:
         return []
     name, higher, _ = comparison.main
-    with_it, without = (comparison.main_score(row).mean or 0.0 for row in (tuned, scratch))
+    with_it, without = comparison.rank_score(tuned) or 0.0, comparison.rank_score(scratch) or 0.0
     difference = tests.between(tuned.label, scratch.label) if tests else None
-    chance = " The difference is not significant." if difference and not difference.significant else ""
-    worth = text.score(with_it - without if higher else without - with_it)
+    gain = with_it - without if higher else without - with_it
+    if difference and difference.significant:
+        effect = f"Pretraining {'improves' if gain > 0 else 'worsens'} {text.metric_title(name)} by"
+        chance = ""
+    else:
+        effect = f"Difference of {text.metric_title(name)} between the pretrained and the random start:"
+        chance = f" The difference is not {'significant' if difference else 'tested'}."
     return [
-        f"Pretraining improves {text.metric_title(name)} by {worth}: {tuned.title} {text.score(with_it)}, "
-        f"{scratch.title} {text.score(without)}. Both train every weight, each at its own learning rate.{chance}"
+        f"{effect} {text.score(abs(gain))} ({tuned.title} {text.score(with_it)}, {scratch.title} "
+        f"{text.score(without)}). Both train every weight, each at its own learning rate.{chance}"
     ]
 
 
 def _without_rank(comparison: Comparison) -> list[str]:
     lines = []
     for row in comparison.rows:
-        if row.done and comparison.main_score(row).mean is None:
+        if row.done and comparison.rank_score(row) is None:
             lines.append(f"Not ranked: {row.title}, because the main metric is undefined.")
         lines += [f"{row.title}: {text.one_line(trouble).rstrip('.')}." for trouble in row.troubles]
     return lines
@@ -149,3 +202,7 @@ def _overlap(one: Interval, other: Interval) -> bool:
 
 def _names(rows: Sequence[Row]) -> str:
     return ", ".join(row.title for row in rows)
+
+
+def _names_and_costs(rows: Sequence[Row]) -> str:
+    return ", ".join(f"{row.title} ({row.price})" for row in rows)

@@ -10,7 +10,17 @@ from tunebench.report.read.comparisons import Comparison, Row
 from tunebench.report.sections.base import Whole
 from tunebench.report.stats.notices import Group
 from tunebench.report.stats.paired import Pairs
-from tunebench.report.stats.verdicts import BEST, EQUAL, FAILS, WORSE, verdict
+from tunebench.report.stats.verdicts import (
+    BELOW,
+    BEST,
+    BEST_UNSHOWN,
+    EQUAL,
+    UNSHOWN,
+    WORSE,
+    rivals,
+    verdict,
+    winners,
+)
 
 _PLACES = 12  # more cells than this are counted, not named
 _NAMED = 5  # techniques; the others are counted
@@ -59,25 +69,43 @@ def findings(cells: Judged, notices: Sequence[Group]) -> list[str]:
 
 
 def _winners(ranked: Judged) -> Iterator[str]:
-    won: dict[str, list[Comparison]] = {}
-    for comparison, _ in ranked:
-        for row in comparison.best:
-            won.setdefault(row.title, []).append(comparison)
+    """The best techniques with their costs; a technique that is not shown to beat the untuned model is not the best."""
+    won: dict[str, list[tuple[Comparison, Row]]] = {}
+    for comparison, tests in ranked:
+        for row in winners(comparison, tests):
+            won.setdefault(row.title, []).append((comparison, row))
+    if not won:
+        return
     order = sorted(won.items(), key=lambda item: -len(item[1]))
+    named = [(f"{title} ({_price([row for _, row in of])})", [cell for cell, _ in of]) for title, of in order]
+    where = {(cell.model, cell.task) for _, of in named for cell in of}
+    cells = "each cell" if len(where) == len(ranked) else f"{len(where)} of {len(ranked)} cells"
     if len(ranked) == 1:
-        comparison = ranked[0][0]
+        comparison, _ = ranked[0]
         assert comparison.main is not None
-        value = f"{text.metric_title(comparison.main[0])} {text.score(comparison.main_score(comparison.best[0]).mean)}"
-        yield f"Best on {comparison.task} with {comparison.model}: {_listed(list(won))}, with {value}."
-    elif len(ranked) <= _PLACES and len({comparison.model for comparison, _ in ranked}) == 1:
-        shown = "; ".join(f"{title} on {_listed([cell.task for cell in cells])}" for title, cells in order)
+        best = won[order[0][0]][0][1]
+        value = f"{text.metric_title(comparison.main[0])} {text.score(comparison.main_score(best).mean)}"
+        which = "Only score" if comparison.alone else "Best"
+        names = _listed([title for title, _ in named])
+        yield f"{which} on {comparison.task} with {comparison.model}: {names}, with {value}."
+    elif len(where) <= _PLACES and len({comparison.model for comparison, _ in ranked}) == 1:
+        shown = "; ".join(f"{title} on {_listed([cell.task for cell in of])}" for title, of in named)
         yield f"Best with {ranked[0][0].model}: {shown}."
-    elif len(ranked) <= _PLACES:
-        shown = "; ".join(f"{title} on {_places(cells)}" for title, cells in order)
-        yield f"Best in each cell (one model on one task): {shown}."
+    elif len(where) <= _PLACES:
+        shown = "; ".join(f"{title} on {_places(of)}" for title, of in named)
+        yield f"Best in {cells} (one model on one task): {shown}."
     else:
-        shown = _listed([f"{title} in {len(cells)}" for title, cells in order])
-        yield f"Best in {len(ranked)} cells (one model on one task): {shown}."
+        shown = _listed([f"{title} in {len(of)}" for title, of in named])
+        yield f"Best in {cells} (one model on one task): {shown}."
+
+
+def _price(rows: Sequence[Row]) -> str:
+    """The cost of a technique: its own in one cell, medians over several."""
+    if len(rows) == 1:
+        return rows[0].price
+    trained = round(median(map(_trainable, rows)))
+    spent = text.seconds(median(row.train_seconds or 0 for row in rows))
+    return f"{text.plural(trained, 'parameter') if trained else 'no trained weights'} in {spent}; medians"
 
 
 def _places(cells: Sequence[Comparison]) -> str:
@@ -88,37 +116,45 @@ def _places(cells: Sequence[Comparison]) -> str:
 
 
 def _ties(tested: Judged) -> Iterator[str]:
-    if not tested:
-        return
-    tied = sum(any(verdict(c, row, tests) == EQUAL for row in c.rows) for c, tests in tested)
-    among = _counted(tested, BEST, EQUAL)
-    often = f" Best or tied with the best: {_shares(tested, among)}." if among else ""
-    cells = text.plural(len(tested), "cell")
-    if tied:
-        yield f"The best technique is statistically tied with others in {tied} of {cells}.{often}"
-    else:
-        yield f"The best technique differs significantly from all others in {len(tested)} of {cells}.{often}"
+    """How sure the best of each cell is."""
+    decided = [(c, tests) for c, tests in tested if tests and tests.decidable and c.best[0].label in tests.groups]
+    led = [(c, tests) for c, tests in decided if winners(c, tests)]
+    tied = sum(len(c.best) > 1 or bool(rivals(c, tests)) for c, tests in led if tests)
+    lines = []
+    ties = [f"statistically tied with others{_in(tied, len(tested))}"] if tied else []
+    if apart := len(led) - tied:
+        ties.append(f"significantly better than all others tested{_in(apart, len(tested))}")
+    if ties:
+        lines.append(f"The best technique is {_listed(ties)}.")
+    if unshown := len(decided) - len(led):
+        lines.append(f"The best score is not shown to beat the untuned model{_in(unshown, len(tested))}.")
+    if mute := sum(not tests.decidable for _, tests in tested if tests):
+        lines.append(f"No verdict is possible{_in(mute, len(tested))}: too few test examples or too many techniques.")
+    if among := _counted(tested, BEST, EQUAL):
+        lines.append(f"Best or tied with the best: {_shares(tested, among)}.")
+    if lines:
+        yield " ".join(lines)
+
+
+def _in(cells: int, of: int) -> str:
+    """In how many cells something holds; nothing if there is one."""
+    return "" if of == 1 else f" in {'all' if cells == of else f'{cells} of'} {of} cells"
 
 
 def _costs(ranked: Judged, tested: Judged) -> Iterator[str]:
     """The technique that is most often the best or tied with it, compared with the one that trains most parameters."""
     rows = _rows(ranked)
     most = max(rows, key=lambda label: median(map(_trainable, rows[label])))
-    if not any(map(_trainable, rows[most])):
-        return
-    title = rows[most][0].title
-    rivals = [
-        label for label, _ in _counted(tested, BEST, EQUAL) if label != most and any(map(_trainable, rows[label]))
-    ]
-    if not rivals:
-        spent = text.seconds(median(row.train_seconds or 0 for row in rows[most]))
-        count = text.count(round(median(map(_trainable, rows[most]))))
+    good = [label for label, _ in _counted(tested, BEST, EQUAL) if any(map(_trainable, rows[label]))]
+    if good == [most]:
         yield (
-            f"No cheaper technique is the best of a cell or tied with it. The most parameters are trained by {title}: "
-            f"{count} in {spent} (medians)."
+            f"Of the tested techniques that train, only {rows[most][0].title} is the best of a cell or tied with it. "
+            f"It trains the most parameters: {_price(rows[most])}."
         )
+    compared = [label for label in good if label != most]
+    pairs = list(_both(ranked, compared[0], most)) if compared else []
+    if not pairs:
         return
-    pairs = list(_both(ranked, rivals[0], most))
     figures: list[tuple[str, Callable[[Row], float]]] = [
         ("of the trainable parameters", _trainable),
         ("of the tuning time", lambda row: row.train_seconds or 0),
@@ -127,22 +163,26 @@ def _costs(ranked: Judged, tested: Judged) -> Iterator[str]:
     shares = [
         f"{text.share(median(of(ours) / of(theirs) for ours, theirs in pairs), 1)} {what}"
         for what, of in figures
-        if pairs and all(of(theirs) > 0 for _, theirs in pairs)
+        if all(of(theirs) > 0 for _, theirs in pairs)
     ]
     if shares:
-        cells = text.plural(len(pairs), "cell")
-        yield (f"Compared with {title}, {rows[rivals[0]][0].title} needs {_listed(shares)} (medians over {cells}).")
+        medians = f" (medians over {len(pairs)} cells)" if len(pairs) > 1 else ""
+        yield f"Compared with {rows[most][0].title}, {rows[compared[0]][0].title} needs {_listed(shares)}{medians}."
 
 
 def _losers(tested: Judged) -> Iterator[str]:
-    if not tested:
+    """What is shown to be worse, and what is not shown to be worth its training."""
+    decided = [(c, tests) for c, tests in tested if tests and tests.decidable]
+    if not decided:
         return
     lines = []
     if worse := _counted(tested, WORSE):
         lines.append(f"Clearly worse than the best: {_shares(tested, worse)}.")
-    if fails := _counted(tested, FAILS):
-        lines.append(f"Not significantly better than the untuned model after training: {_shares(tested, fails)}.")
-    yield " ".join(lines) or "No technique is clearly worse than the best of its cell, and none fails."
+    if unshown := _counted(tested, UNSHOWN, BEST_UNSHOWN):
+        lines.append(f"Trained, but not shown to beat the untuned model: {_shares(tested, unshown)}.")
+    if below := _counted(tested, BELOW):
+        lines.append(f"Significantly worse than the untuned model after training: {_shares(tested, below)}.")
+    yield " ".join(lines) or "No technique is shown to be clearly worse than the best of its cell."
 
 
 def _limits(ranked: Judged, notices: Sequence[Group]) -> Iterator[str]:
@@ -202,7 +242,8 @@ def _shares(tested: Judged, counted: Sequence[tuple[str, tuple[int, int]]]) -> s
     """In how many cells; the first techniques are named, the others counted."""
     titles = {row.label: row.title for comparison, _ in tested for row in comparison.rows}
     named = _NAMED if len(counted) > _NAMED + 1 else len(counted)  # a name is no longer than "1 more technique"
-    shown = [f"{titles[label]} in {n} of {of}" for label, (n, of) in counted[:named]]
+    several = len(tested) > 1
+    shown = [f"{titles[label]} in {n} of {of}" if several else titles[label] for label, (n, of) in counted[:named]]
     return _listed([*shown, *([f"{len(counted) - named} more techniques"] if len(counted) > named else [])])
 
 

@@ -10,14 +10,16 @@ from tunebench.report.read.comparisons import Comparison, Row, Score
 from tunebench.report.read.costs import TARGET, fronts, latencies, seconds_to_target
 from tunebench.report.sections.base import Case
 from tunebench.report.stats.paired import Pairs
-from tunebench.report.stats.verdicts import verdict
+from tunebench.report.stats.verdicts import verdict, winners
 
 
 def blocks(case: Case) -> list[Block]:
     """The table, and how splits were carved, limited or replaced."""
+    marked = winners(case.comparison, case.tests) or not case.comparison.best
+    unmarked = "No technique is marked as the best: see the verdicts."
     shown: list[Block] = [
         for_paper(comparison_table(case.comparison, case.tests)),
-        Text(f"{BEST} best of this table.", "fine"),
+        Text(f"{BEST} best of this table." if marked else unmarked, "fine"),
     ]
     return [*shown, *([items(case.comparison.notes, "fine")] if case.comparison.notes else [])]
 
@@ -143,7 +145,7 @@ def _outcome(
         return [TableEntry(troubles, span=width)]
     first, *others = comparison.metrics
     entries = [
-        _score(row.score(first), best=row in comparison.best),
+        _score(row.score(first), best=row in winners(comparison, tests)),
         *(_score(row.score(name)) for name in others),
         *(_judged(row, comparison, tests) if tests else []),
         *_parameters(row),

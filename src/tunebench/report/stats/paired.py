@@ -55,14 +55,34 @@ class Pairs:
     Attributes:
         differences: best technique first, as the rows are ranked.
         groups: technique -> letters; techniques that share a letter do not differ significantly.
-        seeds: those that every tested technique has.
+        seeds: those that every technique has.
         left_out: technique -> why it was not tested.
+        examples: number of test examples.
     """
 
     differences: tuple[Difference, ...]
     groups: dict[str, str]
     seeds: tuple[int, ...]
     left_out: dict[str, str]
+    examples: int
+
+    @property
+    def needed(self) -> int | None:
+        """On how many test examples two techniques must differ at least, so that their difference can be significant.
+
+        Exchanging k answers in all possible ways gives no p below 2 / 2^k, and `TRIALS` trials none below
+        1 / (`TRIALS` + 1). None: even that is not significant after the correction for so many pairs.
+        """
+        level = LEVEL / len(self.differences)
+        if level <= 1 / (TRIALS + 1):
+            return None
+        return next(k for k in itertools.count(1) if 2 / 2**k < level)
+
+    @property
+    def decidable(self) -> bool:
+        """Whether any difference could be significant with these examples and this number of pairs."""
+        possible = self.needed is not None and self.needed <= self.examples
+        return possible or any(difference.significant for difference in self.differences)
 
     def between(self, one: str, other: str) -> Difference | None:
         """The difference of two techniques, whichever stands first."""
@@ -90,18 +110,17 @@ def paired(comparison: Comparison, answers: Mapping[str, Answers | None], kept: 
             given[row.label] = of_row
     if len(given) < 2:
         return None
-    seeds = sorted(set.intersection(*(set(of_row) for of_row in given.values())))
-    if not seeds:
+    if not comparison.seeds:
         return None
     labels = list(given)
-    asked = [[given[label][seed] for seed in seeds] for label in labels]
+    asked = [[given[label][seed] for seed in comparison.seeds] for label in labels]
     gold = asked[0][0][1]
     if any(references != gold for row in asked for _, references in row):
         return None
     content = [metric.name, TRIALS, len(labels), gold, *(predictions for row in asked for predictions, _ in row)]
     outcome = (kept or Kept()).outcome(content, lambda: trials.outcome(metric, _statistics(metric, asked), TRIALS))
     differences = _differences(metric, labels, outcome)
-    return Pairs(differences, letters(labels, differences), tuple(seeds), left_out)
+    return Pairs(differences, letters(labels, differences), comparison.seeds, left_out, len(gold))
 
 
 def _testable(comparison: Comparison, metric: Metric) -> tuple[list[Row], dict[str, str]]:
