@@ -18,12 +18,12 @@ READING = (
     "trials). P-values are corrected for the number of pairs (Holm); differences with p below 0.05 are significant. "
     "Scores are averaged over seeds: the test covers the sampling of examples, not the variation between seeds.",
     "Verdicts: best; statistically tied with the best (the difference is not significant, which does not show that it "
-    f"is zero); close (significantly worse, by at most {NEAR:g}, or {NEAR:.0%} for perplexity); clearly worse. A technique "
-    "that trained is first compared with the untuned model: without a significant difference it is not shown to beat it, "
-    "and is never called the best. With too few test examples, or too many techniques, no difference can be significant, "
-    "and no verdict is possible. Techniques that share a group letter do not differ significantly.",
-    "Techniques with different seeds are ranked and tested on the seeds that all of them have; the tables show the mean "
-    "over all seeds of each.",
+    f"is zero); close (significantly worse, by at most {NEAR:g}, or {NEAR:.0%} for perplexity); clearly worse. A "
+    "technique that trained is first compared with the untuned model: without a significant difference it is not shown "
+    "to beat it, and is never called the best. With too few test examples, or too many techniques, no difference can "
+    "be significant, and no verdict is possible. Techniques that share a group letter do not differ significantly.",
+    "Techniques with different seeds are ranked and tested on the seeds that all of them have; the tables show the "
+    "mean over all seeds of each.",
     "An undefined value is shown as undefined. A mean that includes an undefined value is undefined.",
     "Trainable parameters include the head; each is counted once.",
     "Peak memory is that of the whole worker process: libraries, data, and memory retained from earlier runs (mainly "
