@@ -272,6 +272,7 @@ COLUMNS = (
     '{"text": ["a", "b"], "label": [1, 2]}',
     '{"text": {"0": "a", "1": "b"}, "label": {"0": 1, "1": 2}}',
     '{\n "text": ["a", "b"],\n "label": [1, 2]\n}',
+    '{"version": 1, "data": [{"text": "a", "label": 1}, {"text": "b", "label": 2}]}',
 )
 
 
@@ -297,6 +298,40 @@ def test_squads_forms_of_answers_are_the_same(answers: str, ending: str, tmp_pat
     example: Any = load(task(str(path), "question_answering")).splits["train"][0]
 
     assert (example.answers, example.starts) == (("Ghent",), (9,))
+
+
+@pytest.mark.parametrize("wrapped", [True, False])
+def test_squads_own_file_is_read_as_one_row_per_question(wrapped: bool, tmp_path: Path) -> None:
+    path = tmp_path / "dev.json"
+    asked = [
+        {"id": str(n), "question": f"Where {n}?", "answers": [{"text": "Ghent", "answer_start": 9}]} for n in range(9)
+    ]
+    paragraphs = [{"context": "The mill Ghent.", "qas": asked}]
+    articles = [{"title": "a", "paragraphs": paragraphs}, {"title": "b", "paragraphs": paragraphs}]
+    path.write_text(json.dumps({"version": "1.1", "data": articles} if wrapped else articles))
+    data = load(task(str(path), "question_answering"))
+
+    assert sum(len(rows) for rows in data.splits.values()) == 18
+    assert "dev.json: 18 questions in 2 articles." in data.notes
+    del paragraphs[0]["context"]
+    path.write_text(json.dumps({"data": articles}))
+    with pytest.raises(UserError, match="an article lacks 'context'"):
+        load(task(str(path), "question_answering"))
+
+
+@pytest.mark.parametrize("cells", ["x, y z", "x;y z", '["x", "y z"]'])
+def test_lists_of_labels_are_separated_as_the_column_does_it(cells: str, tmp_path: Path) -> None:
+    path = tmp_path / "data.csv"
+    path.write_text(
+        as_csv(
+            [{"text": f"t{n}", "labels": (cells, "x" if "[" not in cells else '["x"]', "")[n % 3]} for n in range(30)]
+        )
+    )
+    own = task(str(path), "multi_label_classification")
+    data = load(own)
+
+    assert data.labels == ("x", "y z")
+    assert answers(data, own) == {f"t{n}": (["x", "y z"], ["x"], [])[n % 3] for n in range(30)}
 
 
 @pytest.mark.parametrize(
@@ -419,6 +454,7 @@ SCHEMES = {
     "BMES": ["B-PER", "E-PER", "O", "S-PER", "O", "S-LOC", "S-LOC", "B-LOC", "M-LOC", "E-LOC"],
     "IOB1": ["I-PER", "I-PER", "O", "I-PER", "O", "I-LOC", "B-LOC", "B-LOC", "I-LOC", "I-LOC"],
     "IOB2 with suffixes": ["PER-B", "PER-I", "O", "PER-B", "O", "LOC-B", "LOC-B", "LOC-B", "LOC-I", "LOC-I"],
+    "IOB2 with underscores": [tag.replace("-", "_") for tag in IOB2],
     "IOB2 with lower case": [tag[0].lower() + tag[1:] for tag in IOB2],
 }
 
@@ -464,6 +500,14 @@ def test_tags_without_marks_are_entities_even_where_they_begin_with_o(tmp_path: 
     missed = [["O", "O", "O", "PER", "PER"]] * len(gold)
     assert METRICS["entity_recall"].compute(missed, gold) == 0.5
     assert any("have no mark" in note for note in data.notes)
+
+
+def test_an_empty_tag_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "data.jsonl"
+    path.write_text((json.dumps({"tokens": ["Ada", "ran"], "tags": ["B-PER", ""]}) + "\n") * 20)
+
+    with pytest.raises(UserError, match="some words have an empty tag"):
+        load(task(str(path), "token_classification"))
 
 
 def test_tags_that_are_numbers_ask_for_names(tmp_path: Path) -> None:

@@ -185,7 +185,7 @@ class _Record:
 
 
 def _separated(text: str, place: str, separator: str, wanted: Sequence[str]) -> FileTable:
-    lines = _lines(text)
+    lines, usual = _lines(text), separator
     skipped = 0
     if lines and (hint := re.fullmatch(r"sep=(.)\s*", lines[0])):  # Excel's first line
         separator, skipped = hint[1], 1
@@ -194,8 +194,10 @@ def _separated(text: str, place: str, separator: str, wanted: Sequence[str]) -> 
     quoted = separator != "\t" or _is_quoted(lines)
     records = list(_records(lines[skipped:], separator, quoted, place, skipped))
     notes = []
-    if separator != ("\t" if place.lower().endswith(".tsv") else ",") and not skipped:
+    if separator != usual and not skipped:
         notes.append(f"{Path(place).name} is separated by {_SEPARATORS[separator]}.")
+    if separator == "\t" and quoted:
+        notes.append(f"{Path(place).name} quotes its cells as csv does: the quotation marks around them are not text.")
     return _table(records, lines, place, notes)
 
 
@@ -282,7 +284,7 @@ def _table(records: Sequence[_Record], lines: Sequence[str], place: str, notes: 
             broken += 1
     if broken:
         notes.append(f"{Path(place).name}: cells of {plural(broken, 'row')} hold line breaks.")
-    without = sum(any(record.cells) and not any(cell.strip() for cell in record.cells) for record in records)
+    without = sum(bool(record.cells) and not any(cell.strip() for cell in record.cells) for record in records)
     if without:
         notes.append(f"{Path(place).name}: {plural(without, 'row')} without any value left out.")
     columns = {name: [record.cells[at] or None for record in body] for at, name in enumerate(header.cells) if name}
@@ -397,7 +399,10 @@ _ROWS = "Write a list of objects, one for each row."
 
 
 def _json_columns(value: Any, place: str) -> FileTable:
-    """An object of columns, each a list of cells or an object of row -> cell, or one row."""
+    """An object of columns, each a list of cells or an object of row -> cell; rows under `data`; or one row."""
+    rows = value.get("data") if isinstance(value, dict) else None
+    if isinstance(rows, list) and rows and all(isinstance(row, dict) for row in rows):
+        return table_of(rows)
     if isinstance(value, dict) and value and all(isinstance(cells, list) for cells in value.values()):
         columns = dict(value)
     elif isinstance(value, dict) and value and all(isinstance(cells, dict) for cells in value.values()):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 _IOB2_MARK = {"B": "B", "I": "I", "M": "I", "E": "I", "L": "I", "S": "B", "U": "B"}
 _NAMES = {  # marks -> the scheme's name, the smallest set that holds them all
@@ -28,19 +28,22 @@ class Scheme:
         name: IOB1, IOB2, IOBES, BILOU, BMES, or `plain`: tags are kinds of words, without marks.
         suffixed: whether the mark stands behind the kind (PER-B).
         lower: whether a mark, or the tag of words outside, is in lower case.
+        underscores: whether an underscore stands between mark and kind (B_PER).
     """
 
     name: str
     suffixed: bool = False
     lower: bool = False
+    underscores: bool = False
 
     @property
     def is_iob2(self) -> bool:
         """Whether tags stay as they are."""
-        return self.name in ("IOB2", PLAIN) and not self.suffixed and not self.lower
+        return self.name in ("IOB2", PLAIN) and not (self.suffixed or self.lower or self.underscores)
 
     def __str__(self) -> str:
-        extra = [text for text, holds in (("suffixes", self.suffixed), ("lower case", self.lower)) if holds]
+        named = (("suffixes", self.suffixed), ("lower case", self.lower), ("underscores", self.underscores))
+        extra = [text for text, holds in named if holds]
         return f"{self.name} with {' and '.join(extra)}" if extra else self.name
 
 
@@ -55,8 +58,8 @@ def scheme_of(sentences: Iterable[Sequence[str]], stated: Sequence[str] = ()) ->
         name = next((name for known, name in _NAMES.items() if {mark.upper() for mark in marks} <= known), None)
         if marked and "" not in marks and name is not None:
             lower = "o" in outside or any(mark.islower() for mark in marks)
-            scheme = Scheme(name, suffixed, lower)
-            return Scheme("IOB1", suffixed, lower) if name == "IOB2" and _is_iob1(scheme, sentences) else scheme
+            scheme = Scheme(name, suffixed, lower, any(tag[-2 if suffixed else 1] == "_" for tag in marked))
+            return replace(scheme, name="IOB1") if name == "IOB2" and _is_iob1(scheme, sentences) else scheme
     return Scheme(PLAIN)
 
 

@@ -9,6 +9,7 @@ from pydantic import model_validator
 
 from tunebench._util.errors import UserError
 from tunebench.evaluation.unreadable import NO_LABEL
+from tunebench.tasks.base import Converted, Split
 from tunebench.tasks.examples import TextExample
 from tunebench.tasks.problems._texts import TextTask
 from tunebench.tasks.reading import as_list, lookup
@@ -66,6 +67,22 @@ class MultiLabelClassificationTask(TextTask):
     def _indicators(self) -> tuple[str, ...]:
         """The columns of 0 and 1; empty if one column holds lists."""
         return () if isinstance(self.columns["labels"], str) else self.columns_of("labels")
+
+    def converted(self, frames: Mapping[Split, pd.DataFrame], place: str) -> Converted:
+        """Lists of labels, where cells separate them by commas or semicolons: in all rows, if in one."""
+        if self._indicators:
+            return Converted(frames, self.labels)
+        column = self.columns_of("labels")[0]
+        cells = [cell for frame in frames.values() for cell in frame[column]]
+        plain = [cell for cell in cells if isinstance(cell, str) and not cell.startswith("[")]
+        mark = next((mark for mark in (";", ",") if any(mark in cell for cell in plain)), None)
+        if mark is None:
+            return Converted(frames, self.labels)
+        lists: dict[Split, pd.DataFrame] = {
+            split: frame.assign(**{column: [_separated(cell, mark) for cell in frame[column]]})
+            for split, frame in frames.items()
+        }
+        return Converted(lists, self.labels, (f"Labels in column '{column}' are separated by '{mark}'.",))
 
     def labels_of(self, frame: pd.DataFrame, place: str) -> list[Sequence[str]]:
         """The labels that apply."""
@@ -146,6 +163,12 @@ class MultiLabelClassificationTask(TextTask):
 def labels_from(probabilities: Sequence[float], labels: Sequence[str], threshold: float) -> list[str]:
     """The sorted names of the labels whose probability reaches the threshold."""
     return sorted(label for label, value in zip(labels, probabilities, strict=True) if value >= threshold)
+
+
+def _separated(cell: Any, mark: str) -> Any:
+    if not isinstance(cell, str) or cell.startswith("["):
+        return cell
+    return [part.strip() for part in cell.split(mark) if part.strip()]
 
 
 def _listed(value: Any, place: str) -> list[str]:

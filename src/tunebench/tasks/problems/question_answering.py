@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
 from tunebench._util.errors import UserError
+from tunebench._util.words import plural
 from tunebench.tasks.examples import Example, filled
-from tunebench.tasks.files import loads
+from tunebench.tasks.files import FileTable, loads, table_of
 from tunebench.tasks.reading import full_texts
 from tunebench.tasks.written import AFTER_PROMPT, FROM_SOURCE, AfterPrompt, FromSource
 
@@ -53,6 +55,26 @@ class QuestionAnsweringTask(FromSource, AfterPrompt):
 
     objective: str = "question_answering"
     stride: int = Field(default=128, ge=1)
+
+    def assembled(self, table: FileTable, place: str) -> FileTable:
+        """SQuAD's own file, articles with paragraphs with questions, as one row per question."""
+        articles = table.columns.get("paragraphs")
+        if articles is None or self.column("question") in table.columns:
+            return table
+        try:
+            rows = [
+                {"question": one["question"], "context": paragraph["context"], "answers": one["answers"]}
+                for paragraphs in articles
+                for paragraph in paragraphs
+                for one in paragraph["qas"]
+            ]
+        except (KeyError, TypeError) as error:
+            raise UserError(
+                f"{place}: an article lacks {error}. SQuAD's form is paragraphs with context and qas, each with "
+                "question and answers."
+            ) from None
+        note = f"{Path(place).name}: {plural(len(rows), 'question')} in {plural(len(articles), 'article')}."
+        return replace(table_of(rows), notes=(*table.notes, note))
 
     def examples(self, frame: pd.DataFrame, classes: Mapping[str, int], place: str) -> list[QuestionExample]:
         """Questions with contexts and answers."""

@@ -88,6 +88,8 @@ class TokenClassificationTask(Task):
         """
         rows = {split: self.labels_of(frame, f"{place}, {split} split") for split, frame in frames.items()}
         tags = {tag for sentences in rows.values() for sentence in sentences for tag in sentence}
+        if "" in tags:
+            raise UserError(f"{place}: some words have an empty tag. Write O for words outside of entities.")
         if self.labels:
             names = {tag: self.labels[index] for tag, index in classes_as_written(self.labels, tags).items()}
             rows = {split: [[names.get(tag, tag) for tag in row] for row in part] for split, part in rows.items()}
