@@ -38,8 +38,15 @@ def measured(folder: Path) -> dict[str, list[Measured]]:
             best = (min if "lower is better" in caption else max)(rows, key=lambda row: float(row[1].split()[0]))
             shown = f"{best[1].split()[0]} (`{best[0].split()[0]}`)"
             for row in rows:
-                one = Measured(where, f"{page.name}#{_anchor(section)}", row[1], shown, row[counted])
-                figures.setdefault(row[0].split()[0], []).append(one)
+                name, _, settings = row[0].partition(" ")
+                one = Measured(
+                    f"{where}, {settings}" if settings else where,
+                    f"{page.name}#{_anchor(section)}",
+                    row[1],
+                    shown,
+                    row[counted],
+                )
+                figures.setdefault(name, []).append(one)
     return figures
 
 

@@ -54,6 +54,21 @@ def pairs(data_root: Path, folder: Path, objective: str) -> dict[str, Any]:
     return own(folder, objective, {"text": "sentence1", "pair": "sentence2", "label": "label"}, **splits)
 
 
+# All of them ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("name", "kind", "task"), [("embedding", "bert", "emotion"), ("cosine", "gpt2", "similarity")])
+def test_two_runs_leave_the_same_files_and_no_pickle(
+    name: str, kind: str, task: str, backbones: dict[str, Path], data_root: Path, tmp_path: Path
+) -> None:
+    for folder in (tmp_path / "first", tmp_path / "second"):
+        make(make_run(backbones[kind], data_root, task, name), folder)
+    kept = {path.name for path in (tmp_path / "first").glob("*.*")}
+    assert kept == {"linear.safetensors", "predictions.jsonl", "result.json", "run.json"}
+    for file in ("linear.safetensors", "predictions.jsonl"):
+        assert (tmp_path / "first" / file).read_bytes() == (tmp_path / "second" / file).read_bytes()
+
+
 # Embedding ------------------------------------------------------------------------------------------------------------
 
 
