@@ -13,6 +13,7 @@ import torch
 
 import tunebench.run.baseline as baseline
 from tests.contracts.runs import make, make_run
+from tunebench._util.errors import UserError
 from tunebench.engine.pretrained import Pretrained
 from tunebench.families import families
 from tunebench.records import Done, PlannedCell
@@ -273,3 +274,24 @@ def row_of(done: Done, counted: Done | None) -> Row:
         parameters=counted and counted.parameters,
     )
     return Row(done.run.label, cell, (RunResult(plan=done.run, result=done),))  # type: ignore[arg-type,call-arg]
+
+
+def test_labels_that_leave_no_room_for_a_text_are_refused(backbones: dict[str, Path]) -> None:
+    model = Pretrained(families()["gpt2"], backbones["gpt2"], "mean", 4, 64, torch.device("cpu"))
+    with pytest.raises(UserError, match=r"the longest label has 5 tokens with its cue, .* max_tokens is 4\. Raise it"):
+        model.likelihoods(["i feel"], ["happy", "so so so so"], " is")
+
+
+def test_a_label_fills_the_gap_of_a_prompt_that_has_one() -> None:
+    asked: list[Any] = []
+
+    class Model:
+        def likelihoods(self, prompts: list[str], answers: Any, cue: str) -> np.ndarray:
+            asked.extend([prompts, answers])
+            return np.zeros((len(prompts), len(answers)))
+
+    task = make_task("joy", "grief").model_copy(update={"prompt": "{text} is <extra_id_0>"})
+    entry = techniques()["zero_shot"]()  # type: ignore[call-arg]
+    assert isinstance(entry, Baseline)
+    entry.fit([], [], Question(task, ("joy", "grief"), Model()), 0).predict([task.asked("it", "")])  # type: ignore[arg-type]
+    assert asked == [["it is <extra_id_0>"], ["<extra_id_0> joy", "<extra_id_0> grief"]]

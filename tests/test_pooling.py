@@ -286,7 +286,7 @@ def test_a_text_that_is_too_long_is_counted_once(backbones: dict[str, Path]) -> 
     model = pretrained(backbones["bert"])
     long = "i feel so happy " * 9
     model.vectors([long, "i feel", long])
-    assert model.cut == {long}
+    assert model.truncated == {long}
 
 
 def test_a_text_without_tokens_has_a_vector_of_zeros(backbones: dict[str, Path]) -> None:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from tunebench._util.errors import UserError
 from tunebench.engine.batching import plan_evaluation
 from tunebench.families.base import Family, Pooling, mean_of
 from tunebench.objectives._writing import likelihoods
@@ -22,12 +23,12 @@ class Pretrained:
         family: the checkpoint's.
         folder: of its files.
         pooling: how the vector of a text is made.
-        max_tokens: longer texts are cut.
+        max_tokens: longer texts are truncated.
         batch_tokens: padded tokens per batch.
         device: where it computes.
 
     Attributes:
-        cut: the texts that were longer.
+        truncated: the texts that were longer.
     """
 
     def __init__(
@@ -36,7 +37,7 @@ class Pretrained:
         self._family, self._folder = family, folder
         self._pooling: Pooling = pooling
         self.max_tokens, self._batch_tokens, self._device = max_tokens, batch_tokens, device
-        self.cut: set[str] = set()
+        self.truncated: set[str] = set()
 
     @cached_property
     def parameters(self) -> int:
@@ -61,20 +62,27 @@ class Pretrained:
         """Log-likelihood of each answer after each prompt, (prompts, answers).
 
         Args:
-            prompts: texts that the model reads; cut at their end where they are too long.
+            prompts: texts that the model reads; truncated where they are too long.
             answers: what may follow.
             cue: stands between prompt and answer where one stack reads both; it counts for all answers alike.
+
+        Raises:
+            UserError: the answers leave no room for a prompt.
         """
         continued = self._family.architecture == "decoder"
         words = [f"{cue} {answer}" for answer in answers] if continued else list(answers)
         options = {"add_special_tokens": False} if continued else {}
         targets = [list(ids) for ids in self._tokenizer(words, **options)["input_ids"]]
         room = self.max_tokens - max(map(len, targets)) if continued else self.max_tokens
+        if room < 1:
+            raise UserError(
+                f"the longest label has {self.max_tokens - room} tokens with its cue, which leaves no room for a text: "
+                f"max_tokens is {self.max_tokens}. Raise it, or give the labels shorter words (verbalizer)."
+            )
         rows = self._tokenized(prompts, room)
         found = np.zeros((len(prompts), len(answers)), dtype=np.float32)
         if continued:
-            start = self._tokenizer.bos_token_id or self._tokenizer.eos_token_id
-            rows = [row if row["input_ids"] else {"input_ids": [start]} for row in rows]
+            rows = [row if row["input_ids"] else {"input_ids": [self._beginning]} for row in rows]
             for number, ids in enumerate(targets):
                 found[:, number] = self._continued(rows, ids)
             return found
@@ -94,7 +102,8 @@ class Pretrained:
             places = first[:, None] + torch.arange(len(ids), device=self._device)
             with torch.inference_mode():
                 states = self._writer.base_model(**batch).last_hidden_state
-                logits = self._writer.get_output_embeddings()(states[torch.arange(len(states))[:, None], places])
+                gathered = states[torch.arange(len(states), device=self._device)[:, None], places]
+                logits = self._writer.get_output_embeddings()(gathered)
                 loss = functional.cross_entropy(logits.float().mT, target.expand(len(states), -1), reduction="none")
             found[indices] = -loss.sum(1).cpu().numpy()
         return found
@@ -105,7 +114,7 @@ class Pretrained:
         full = [text for text, row in zip(texts, rows, strict=True) if len(row["input_ids"]) >= limit]
         if full:  # only an input that fills the limit can have been cut
             whole = self._tokenizer(full, truncation=False, verbose=False)["input_ids"]
-            self.cut |= {text for text, ids in zip(full, whole, strict=True) if len(ids) > limit}
+            self.truncated |= {text for text, ids in zip(full, whole, strict=True) if len(ids) > limit}
         return rows
 
     def _batches(self, rows: list[dict[str, list[int]]]) -> Iterator[tuple[list[int], dict[str, Tensor]]]:
@@ -121,6 +130,12 @@ class Pretrained:
     @cached_property
     def _tokenizer(self) -> Any:
         return self._family.tokenizer(self._folder)
+
+    @property
+    def _beginning(self) -> int:
+        """What stands before the first word of a text of its own."""
+        start = self._tokenizer.bos_token_id
+        return self._tokenizer.eos_token_id if start is None else start
 
     @cached_property
     def _encoder(self) -> Any:

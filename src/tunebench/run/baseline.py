@@ -63,7 +63,7 @@ def fit_baseline(cell: Cell, baseline: Baseline, examples: Data, folder: Path) -
         peaks=measure.Peaks(),
         latency=Latency(seconds=seconds(lambda: predictor.predict(test[index : index + 1]))),
         backbone=asked.info,
-        notices=[*asked.notices, *(remarks.on_cut_texts(asked.model) if asked.model else ())],
+        notices=[*asked.notices, *(remarks.on_truncated(asked.model) if asked.model else ())],
         summary=predictor.summary,
     )
 

@@ -44,11 +44,11 @@ def on_unseen_words(features: Mapping[str, Features]) -> list[Notice]:
     return [Notice(code="unseen_words", message=text)] if counts else []
 
 
-def on_cut_texts(model: Pretrained) -> list[Notice]:
+def on_truncated(model: Pretrained) -> list[Notice]:
     """How many texts were truncated for a baseline's model."""
-    if not model.cut:
+    if not model.truncated:
         return []
-    count = f"{len(model.cut)} different texts were" if len(model.cut) > 1 else "One text was"
+    count = f"{len(model.truncated)} different texts were" if len(model.truncated) > 1 else "One text was"
     return [Notice(code="truncated", message=f"{count} truncated to {model.max_tokens} tokens.")]
 
 

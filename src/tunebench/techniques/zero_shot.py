@@ -12,6 +12,7 @@ from tunebench.families.base import Family
 from tunebench.tasks.examples import Example, TextExample
 from tunebench.tasks.problems import problems
 from tunebench.tasks.problems.sequence_classification import SequenceClassificationTask
+from tunebench.tasks.written import BLANK
 from tunebench.techniques.base import Baseline, Predictor, PretrainedModel, Question
 
 
@@ -74,7 +75,7 @@ class _Ranking(Predictor):
         from scipy.special import softmax
 
         prompts = [self._task.prompt_of(cast(TextExample, example)) for example in examples]
-        words = self._task.ranked(self._labels)
+        words = [f"{BLANK} {word}" if BLANK in self._task.prompt else word for word in self._task.ranked(self._labels)]
         scores = self._model.likelihoods(prompts, words, self._cue).astype(float)
         if self._calibrated:
             empty = self._task.prompt_of(cast(TextExample, self._task.asked("", "")))
