@@ -26,7 +26,10 @@ def _prepared(stream: Any) -> Any:
         stream.reconfigure(errors=errors)
         return stream
     stream.flush()
-    raw = io.BufferedWriter(_Pipe(stream.fileno(), "w", closefd=False))
+    try:
+        raw = io.BufferedWriter(_Pipe(stream.fileno(), "w", closefd=False))
+    except io.UnsupportedOperation:  # a buffer in memory, as a test's
+        return stream
     return io.TextIOWrapper(raw, stream.encoding, errors, line_buffering=stream.line_buffering)
 
 
