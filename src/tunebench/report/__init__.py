@@ -21,9 +21,11 @@ from tunebench._util.errors import UserError
 from tunebench._util.files import write_atomically
 from tunebench.report import processes
 from tunebench.report.assemble import assemble
+from tunebench.report.blocks import Report
 from tunebench.report.charts import vega
 from tunebench.report.formats.html import html
 from tunebench.report.formats.latex import latex
+from tunebench.report.formats.leaderboard import Leaderboard, leaderboards
 from tunebench.report.formats.markdown import markdown
 from tunebench.report.formats.records import as_csv, as_json
 from tunebench.report.read.study import StudyResults, read_study
@@ -45,11 +47,22 @@ def build(out: Path) -> Path:
     Raises:
         UserError: the folder holds no study or cannot be written, or memory ran out. The runs stay as they are.
     """
+    return build_with_leaderboards(out)[0]
+
+
+def build_with_leaderboards(out: Path) -> tuple[Path, list[Leaderboard]]:
+    """As `build`, with the leaderboard and the first conclusion of each comparison.
+
+    Raises:
+        UserError: as `build`.
+    """
     with _whole(out), _uncollected():
         kept = Kept(out)
-        page = _write(read_study(out), out, kept)
+        study = read_study(out)
+        report = assemble(study, kept)
+        page = _write(study, report, out)
         kept.save()
-    return page
+    return page, leaderboards(report)
 
 
 def build_rescored(out: Path) -> tuple[Path, list[Change], list[str]]:
@@ -65,7 +78,7 @@ def build_rescored(out: Path) -> tuple[Path, list[Change], list[str]]:
     """
     with _whole(out), _uncollected():
         study, changes, unread = rescore(read_study(out))
-        return _write(study, out, Kept()), changes, unread
+        return _write(study, assemble(study, Kept()), out), changes, unread
 
 
 def results(out: str | Path) -> "pandas.DataFrame":
@@ -106,8 +119,7 @@ def _uncollected() -> Iterator[None]:
             gc.enable()
 
 
-def _write(study: StudyResults, out: Path, kept: Kept) -> Path:
-    report = assemble(study, kept)
+def _write(study: StudyResults, report: Report, out: Path) -> Path:
     # Before the pages: a forked process could not wait for charts in progress.
     drawn = {f"figures/{picture.file}": on_white(picture.svg) for picture in report.pictures if picture.svg}
     script = vega.javascript() if report.pictures else None

@@ -190,6 +190,10 @@ class FinishedRun:
         rows = zip(texts, answers, details, strict=True)
         return [self.run.task.answered(text, answer, detail, labels) for text, answer, detail in rows]
 
+    def as_written(self, texts: Sequence[str]) -> tuple[list[str], str]:
+        """Raw texts as the run's data write theirs (words separated from punctuation), and a warning or nothing."""
+        return self.run.task.as_written(texts, self._inputs)
+
     def answers(self, examples: Sequence[Example]) -> tuple[list[Any], list[Any]]:
         """Answers in task space, and the details of each from `Objective.decode`."""
         if isinstance(self.run.entry, Baseline):
@@ -225,16 +229,23 @@ class FinishedRun:
 
     def _sample(self) -> list[Example]:
         """The first of the run's test texts, as examples without answers; a pair is the text twice."""
+        return [self.run.task.asked(text, text) for text in self._inputs()[:_SAMPLE] if text.strip()]
+
+    def _inputs(self) -> list[str]:
+        """The run's test texts.
+
+        Raises:
+            UserError: they cannot be read.
+        """
         self._check(PREDICTIONS)
         try:
-            lines = (self.folder / PREDICTIONS).read_text("utf-8").split("\n")[:_SAMPLE]
-            texts = [str(json.loads(line)["input"]) for line in lines if line]
+            lines = (self.folder / PREDICTIONS).read_text("utf-8").split("\n")
+            return [str(json.loads(line)["input"]) for line in lines if line]
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UserError(
                 f"{self.folder}: its {PREDICTIONS} cannot be read ({brief(error)}). "
                 "Remove the folder and run the study again."
             ) from error
-        return [self.run.task.asked(text, text) for text in texts if text.strip()]
 
 
 def load_finetuned(
@@ -301,8 +312,7 @@ def examples_of(run: Run, texts: Sequence[str], pairs: Sequence[str] | None, com
         UserError: a text is empty, or the task asks for another number of texts.
     """
     _not_empty(texts, command)
-    task, second = run.task, run.task.second
-    takes_two = second is not None and task.columns.get(second) is not None
+    task, second, takes_two = run.task, run.task.second, run.task.second_column is not None
     if pairs is None and takes_two and not task.second_is_optional:
         what = "the second one" if second == "pair" else f"the {second}"
         raise UserError(f"{command}: {task.name} takes two texts. Give {what} with --pair (in a file: after a tab).")

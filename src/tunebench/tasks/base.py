@@ -15,7 +15,7 @@ from pydantic import Field, ModelWrapValidatorHandler, ValidationError, model_va
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from tunebench._util.base import Strict
-from tunebench._util.errors import did_you_mean
+from tunebench._util.errors import UserError, did_you_mean
 from tunebench.evaluation.metrics import METRICS
 from tunebench.tasks.examples import Example
 from tunebench.tasks.reading import class_names
@@ -281,6 +281,31 @@ class Task(Strict, ABC):
     @abstractmethod
     def asked(self, text: str, second: str) -> Example:
         """A new text as an example without an answer; `second` is empty if there is no second text."""
+
+    @property
+    def second_column(self) -> str | None:
+        """The column of a new example's second text; None where there is one text only."""
+        return self.column(self.second) if self.second is not None else None
+
+    def text_of(self, cell: Any, place: str) -> str:
+        """The new text that a file's cell holds.
+
+        Raises:
+            UserError: it holds none; `place` begins the message.
+        """
+        if not isinstance(cell, str) or not cell.strip():
+            what = "is empty" if cell is None or isinstance(cell, str) else f"has {str(cell)[:60]}, not a text"
+            raise UserError(f"{place} {what}. Write a text.")
+        return cell
+
+    def as_written(self, texts: Sequence[str], seen: Callable[[], Sequence[str]]) -> tuple[list[str], str]:
+        """Raw texts as the task's data write theirs, and a warning where the data do not show how, else nothing.
+
+        Args:
+            texts: as people write them.
+            seen: reads inputs of the task's data.
+        """
+        return list(texts), ""
 
     # An example, as a model and as a person read it -------------------------------------------------------------------
 

@@ -114,21 +114,39 @@ def read(path: Path, wanted: Sequence[str], others: Mapping[str, Callable[[str, 
     Raises:
         UserError: there is no such file, or it cannot be read exactly as the format that its ending names.
     """
-    ending, place = ending_of(path), str(path)
+    ending = ending_of(path)
     if not path.is_file():
         raise UserError(f"there is no file {path}. Check the path under data.")
     known = [*READERS, *others]
     if ending not in known:
         raise UserError(f"{path} is not in a supported format. Use one of {', '.join(known)}.")
+    return parsed(content_of(path), ending, str(path), wanted, others)
+
+
+def content_of(path: Path) -> bytes:
+    """A file's bytes, without its compression.
+
+    Raises:
+        UserError: it cannot be read.
+    """
     try:
         content = path.read_bytes()
-        if path.suffix.lower() in _PACKED:
-            content = _PACKED[path.suffix.lower()](content)
+        return _PACKED[path.suffix.lower()](content) if path.suffix.lower() in _PACKED else content
     except (OSError, EOFError, lzma.LZMAError, zlib.error, ValueError) as error:  # each compression has its own
         raise UserError(f"{path} cannot be read ({error}).") from error
+
+
+def parsed(
+    content: bytes,
+    ending: str,
+    place: str,
+    wanted: Sequence[str],
+    others: Mapping[str, Callable[[str, str], FileTable]],
+) -> FileTable:
+    """The rows of a file's content, as `read`; `place` begins messages."""
     if ending == ".parquet":
         return _parquet(content, place)
-    text, notes = _decoded(content, place)
+    text, notes = decoded(content, place)
     if ending in others:
         table = others[ending](text, place)
     elif ending in (".csv", ".tsv"):
@@ -141,8 +159,12 @@ def read(path: Path, wanted: Sequence[str], others: Mapping[str, Callable[[str, 
 READERS = (".csv", ".tsv", ".jsonl", ".json", ".parquet")
 
 
-def _decoded(content: bytes, place: str) -> tuple[str, list[str]]:
-    """The text of a file, by its byte order mark, else as UTF-8."""
+def decoded(content: bytes, place: str) -> tuple[str, list[str]]:
+    """The text of a file, by its byte order mark, else as UTF-8; and a note where it is not UTF-8.
+
+    Raises:
+        UserError: it is not in that encoding, or it is binary.
+    """
     mark = next((mark for mark in _MARKS if content.startswith(mark)), b"")
     encoding = _MARKS.get(mark, "utf-8")
     try:

@@ -1,13 +1,16 @@
 """`tunebench predict`: answer new texts with a finished run's model."""
 
+import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from tunebench._util.errors import UserError
+from tunebench.cli.answers import OutputFormat, lines
 from tunebench.cli.options import Json, Models, RunDir, model_folders
-from tunebench.cli.printing import print_json, say
+from tunebench.cli.printing import print_json
+from tunebench.cli.texts import InputFormat, NewTexts, Source
 
 
 def predict(
@@ -16,56 +19,45 @@ def predict(
     pair: Annotated[
         list[str] | None, typer.Option(help="the second text: to compare, or an instruction's input")
     ] = None,
-    file: Annotated[Path | None, typer.Option(help="a file with one text per line (a pair: tab-separated)")] = None,
+    file: Annotated[
+        Path | None,
+        typer.Option(
+            help="a csv, tsv, json, jsonl or parquet file with the task's columns, or any other file with one text per "
+            "line (a pair: tab-separated); - is standard input"
+        ),
+    ] = None,
+    input_format: Annotated[
+        InputFormat | None, typer.Option(help="read --file as this; default: by its ending; standard input: text")
+    ] = None,
+    format_: Annotated[OutputFormat, typer.Option("--format", help="how answers are printed, one per line")] = "text",
     json_: Json = False,
     model: Models = None,
 ) -> None:
     """Answer new texts with a finished run's model: labels, scores, or a written response.
 
-    Example: tunebench predict runs/demo/runs/<run> --text "i feel wonderful today"
+    Example: tunebench predict runs/demo/runs/<run> --file reviews.csv --format csv > answers.csv
     """
-    texts, pairs = _texts(text, pair, file)
-    from tunebench.serve import finished as serving
+    if (text is None) == (file is None):
+        raise UserError("predict: give either --text or --file.")
+    source = Source.of(file, input_format) if file is not None else _options(text or [], pair)
+    from tunebench.serve.finished import FinishedRun
 
-    answers = serving.predict(run_dir, texts, pairs, model_folders(model))
+    finished = FinishedRun.load(run_dir, model_folders(model))
+    new = source if isinstance(source, NewTexts) else source.texts_for(finished.run.task)
+    texts, warning = finished.as_written(new.texts) if new.raw else (new.texts, "")
+    for note in (*new.notes, *([warning] if warning else [])):
+        sys.stderr.write(f"tunebench: {note}\n")
+    answers = finished.predict(texts, new.seconds)
     if json_:
         print_json({"answers": answers})
         return
-    for answer in answers:
-        say(_line(answer))
+    for line in lines(answers, format_):
+        sys.stdout.write(line + "\n")
 
 
-def _texts(text: list[str] | None, pair: list[str] | None, file: Path | None) -> tuple[list[str], list[str] | None]:
-    if (text is None) == (file is None):
-        raise UserError("predict: give either --text or --file.")
-    if file is not None:
-        return _texts_in(file)
-    if pair is not None and len(pair) != len(text or []):
-        raise UserError(f"predict: {len(text or [])} --text but {len(pair)} --pair. Give one --pair for each --text.")
-    return text or [], pair
-
-
-def _texts_in(file: Path) -> tuple[list[str], list[str] | None]:
-    """A file's lines; as pairs where all of them have a tab."""
-    try:
-        lines = [line for line in file.read_text("utf-8").splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"--file {file}: it cannot be read as UTF-8 text ({error}).") from error
-    if not lines:
-        raise UserError(f"--file {file}: it contains no text.")
-    if all("\t" in line for line in lines):
-        return [line.split("\t")[0] for line in lines], [line.split("\t")[1] for line in lines]
-    return lines, None
-
-
-def _line(answer: dict[str, Any]) -> str:
-    if "tags" in answer:
-        return " ".join(f"{word}/{tag}" for word, tag in zip(answer["tokens"], answer["tags"], strict=True))
-    if "labels" in answer:
-        return f"{', '.join(answer['labels']) or '(no label)'}\t{answer['text']}"
-    if "label" in answer:
-        scores = sorted(answer["scores"].items(), key=lambda item: -item[1])
-        return f"{answer['label']}\t{', '.join(f'{label} {value:.3f}' for label, value in scores)}\t{answer['text']}"
-    if "response" in answer:
-        return f"{answer['text']}\n{answer['response']}{'' if answer['ended'] else ' …'}\n"
-    return f"{answer['score']:.3f}\t{answer['text']}"
+def _options(texts: list[str], pairs: list[str] | None) -> NewTexts:
+    if pairs is not None and len(pairs) != len(texts):
+        raise UserError(f"predict: {len(texts)} --text but {len(pairs)} --pair. Give one --pair for each --text.")
+    if any(not text.strip() for text in texts):
+        raise UserError("predict: a text is empty. Give at least one word.")
+    return NewTexts(texts, pairs)

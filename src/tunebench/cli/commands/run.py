@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tunebench._util.errors import UserError, did_you_mean
+from tunebench.cli.leaderboards import print_leaderboards
 from tunebench.cli.options import Data, DataRoot, Models, OpenedStudy, StudyName, opened_study
 from tunebench.cli.printing import say
 from tunebench.cli.stopping import INTERRUPTED, stoppable
@@ -55,7 +56,8 @@ def run(
     target = out or Path("runs") / opened.study.name
     with locked(target):
         interrupted = _make_pending(opened, target, only, count, track)
-        page = reports.build(target)
+        page, leaderboards = reports.build_with_leaderboards(target)
+    print_leaderboards(leaderboards)
     if interrupted:
         say(f"{_STOPPED} Report so far: {page}")
         raise typer.Exit(INTERRUPTED)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -13,6 +13,7 @@ from tunebench.tasks.base import Converted, Split, Task
 from tunebench.tasks.conll import read_conll
 from tunebench.tasks.examples import Example
 from tunebench.tasks.files import FileTable
+from tunebench.tasks.punctuation import Punctuation, has_attached
 from tunebench.tasks.reading import as_list, classes_as_written, lookup
 from tunebench.tasks.tagging import PLAIN, labels_in_iob2, scheme_of, to_iob2
 
@@ -123,6 +124,26 @@ class TokenClassificationTask(Task):
     def asked(self, text: str, second: str) -> TokensExample:
         """The text split at blanks."""
         return TokensExample(tuple(text.split()), (0,) * len(text.split()))
+
+    def text_of(self, cell: Any, place: str) -> str:
+        """The words of a list, or of a text in which they are separated by blanks."""
+        words = _words(cell, place, "token")
+        if not words:
+            raise UserError(f"{place} has no token. Remove the row.")
+        if broken := [word for word in words if len(word.split()) != 1]:
+            raise UserError(f"{place}: the token {broken[0]!r} is empty or holds a blank. Write one word.")
+        return " ".join(words)
+
+    def as_written(self, texts: Sequence[str], seen: Callable[[], Sequence[str]]) -> tuple[list[str], str]:
+        """Words separated from their punctuation where it stands alone in the data."""
+        punctuation = Punctuation.of([text.split() for text in seen()])
+        attached = next((text for text in texts if has_attached(text.split())), None)
+        if punctuation.alone is None and attached is not None:
+            return list(texts), (
+                f"The data hold no punctuation, so words are separated at blanks only, also in {attached[:60]!r}. "
+                "Put blanks around punctuation if it is not part of a word."
+            )
+        return [" ".join(punctuation.words(text)) for text in texts], ""
 
     def input_of(self, example: TokensExample) -> str:
         """The words."""
