@@ -77,9 +77,10 @@ def _cost(row: Row) -> str:
     if row.baseline:
         return f"It trained no weights and took {spent}"
     trainable, total = row.parameters.trainable, row.parameters.total
+    parameters = text.plural(trainable, "parameter")
     if row.without_backbone:
-        return f"It fitted {text.count(trainable)} parameters of its own, without a pretrained model, in {spent}"
-    return f"It trained {text.count(trainable)} parameters ({text.share(trainable, total)}) in {spent}"
+        return f"It fitted {parameters} of its own, without a pretrained model, in {spent}"
+    return f"It trained {parameters} ({text.share(trainable, total)}) in {spent}"
 
 
 def _by_intervals(comparison: Comparison, best: Row) -> list[str]:

@@ -117,7 +117,11 @@ def _places(cells: Sequence[Comparison]) -> str:
 
 def _ties(tested: Judged) -> Iterator[str]:
     """How sure the best of each cell is."""
-    decided = [(c, tests) for c, tests in tested if tests and tests.decidable and c.best[0].label in tests.groups]
+    decided = [
+        (c, tests)
+        for c, tests in tested
+        if tests and tests.decidable and any(row.label in tests.groups for row in c.best)
+    ]
     led = [(c, tests) for c, tests in decided if winners(c, tests)]
     tied = sum(len(c.best) > 1 or bool(rivals(c, tests)) for c, tests in led if tests)
     lines = []

@@ -35,8 +35,11 @@ def verdict(comparison: Comparison, row: Row, tests: Pairs | None) -> str | None
 
 
 def winners(comparison: Comparison, tests: Pairs | None) -> list[Row]:
-    """The rows with the best score that may be called the best: their verdict says so, or they could not be tested."""
-    return [row for row in comparison.best if verdict(comparison, row, tests) in (BEST, None)]
+    """The rows with the best score that may be called the best: their verdict says so, or none of them was tested."""
+    judged = [(row, verdict(comparison, row, tests)) for row in comparison.best]
+    if all(outcome is None for _, outcome in judged):
+        return comparison.best
+    return [row for row, outcome in judged if outcome == BEST]
 
 
 def rivals(comparison: Comparison, tests: Pairs) -> list[Row]:

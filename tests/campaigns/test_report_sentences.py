@@ -1,0 +1,365 @@
+"""Random result sets: no sentence of a report contradicts another one or the numbers.
+
+An oracle of its own computes means, ranks and the limits of the tests from the answers; it takes only the corrected
+p-values from the paired tests. Fewer trials than usual are made, so that many techniques leave no verdict possible.
+"""
+
+import itertools
+import math
+import random
+import re
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from statistics import fmean
+
+import pytest
+
+from tests.campaigns import doses, draws
+from tests.records import done, failed
+from tunebench.records import Done, Plan, PlannedCell, PlannedRun, Result, Scores
+from tunebench.report.blocks import Table, Text
+from tunebench.report.read.comparisons import Comparison, comparisons
+from tunebench.report.read.predictions import Answers
+from tunebench.report.read.study import RunResult, StudyResults
+from tunebench.report.sections import across, appendix, conclusions, findings, results
+from tunebench.report.sections.base import Case
+from tunebench.report.stats import paired
+from tunebench.report.stats.checks import checks
+from tunebench.report.stats.paired import LEVEL, Pairs
+
+TRIALS = 400
+NAMES = ("alder", "birch", "cedar", "elm", "fir", "hazel", "juniper", "larch", "maple", "oak")
+WORDS = ("fails", "no better than", "nothing cheaper", "No cheaper")
+
+
+@dataclass
+class Drawn:
+    """One random comparison: its results, and right answers (1, 0) by technique and seed.
+
+    Of a perplexity a right answer has a likelihood of 1 nat and a wrong one of 3.
+    """
+
+    comparison: Comparison
+    lower: bool
+    answers: dict[str, Answers | None]
+    right: dict[str, dict[int, list[int]]]
+    trained: dict[str, bool]
+    tests: Pairs | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.tests = paired.paired(self.comparison, self.answers)
+
+
+def drawn(rng: random.Random) -> Drawn:
+    """Few or many rows, techniques and seeds; ties, failures, missing seeds, undefined metrics, unreadable answers."""
+    examples, lower = rng.choice([1, 3, 8, 12, 12, 30, 60, 120, 400]), rng.random() < 0.3
+    names = list(NAMES[: rng.choice([1, 2, 2, 3, 4, 5, 8])])
+    seeds = range(rng.choice([1, 1, 2, 3]))
+    kind = rng.choice(["mixed", "mixed", "mixed", "equal", "baselines", "untuned alone"])
+    start = rng.random() < 0.7 or kind == "untuned alone"
+    skills = {name: rng.choice([0.1, 0.5, 0.5, 0.8, 0.9, 1.0]) for name in names}
+    first = names[0]
+    names = [first] if kind == "untuned alone" else names
+    right: dict[str, dict[int, list[int]]] = {}
+    made: list[Result] = []
+    answers: dict[str, Answers | None] = {}
+    trained = {name: not (kind in ("baselines", "untuned alone") or (start and name == first)) for name in names}
+    usual = rng.choice([0.5, 0.95])
+    same = [int(rng.random() < usual) for _ in range(examples)]
+    for name in names:
+        for seed in seeds:
+            if rng.random() < 0.08:
+                made.append(failed(name, "it broke", seed))
+                continue
+            given = same if kind == "equal" else _answers(rng, same, skills[name])
+            result = _result(rng, name, seed, given, trained[name], start and name == first, lower)
+            made.append(result)
+            if result.main_metric.value is not None:
+                right.setdefault(name, {})[seed] = given
+            guesses = [
+                {"response_nll": 3 - 2 * hit, "response_tokens": 1} if lower else "joy" if hit else "fear"
+                for hit in given
+            ]
+            answers[result.run.id] = None if rng.random() < 0.02 else (guesses, ["joy"] * examples)
+    return Drawn(_compared(rng, made), lower, answers, right, trained)
+
+
+def _answers(rng: random.Random, same: list[int], skill: float) -> list[int]:
+    """Of an own skill, or all but a few as another technique has them."""
+    if skill > 0.5 and rng.random() < 0.5:
+        spoilt = set(rng.sample(range(len(same)), rng.choice([0, rng.randint(0, 1 + len(same) // 40)])))
+        return [0 if n in spoilt else hit for n, hit in enumerate(same)]
+    return [int(rng.random() < skill) for _ in same]
+
+
+def _value(given: list[int], lower: bool) -> float:
+    right = sum(given) / len(given)
+    return math.exp(3 - 2 * right) if lower else right
+
+
+def _result(
+    rng: random.Random, name: str, seed: int, given: list[int], trained: bool, untuned: bool, lower: bool
+) -> Done:
+    value = None if rng.random() < 0.03 else _value(given, lower)
+    metric = "perplexity" if lower else "accuracy"
+    result = done(name, value, seed, trainable=rng.choice([1, 50, 4_614]) if trained else 0,
+                  train_seconds=rng.choice([0.5, 12.3, 700.0]))  # fmt: skip
+    main = result.main_metric.model_copy(update={"name": metric, "higher_is_better": not lower})
+    changes = {"main_metric": main, "metrics": Scores(validation={metric: value}, test={metric: value})}
+    changes["intervals"] = {metric: result.intervals["accuracy"]}
+    return result.model_copy(update=changes if trained or untuned else {**changes, "backbone": None})
+
+
+def _compared(rng: random.Random, made: list[Result]) -> Comparison:
+    fields = ("model", "family", "task", "technique", "label")
+    of = [{name: getattr(result.run, name) for name in fields} for result in made]
+    runs = [PlannedRun(id=r.run.id, seed=r.run.seed, **f) for r, f in zip(made, of, strict=True)]
+    cells = {f["label"]: f for f in of}
+    counted = {r.run.label: r.parameters for r in made if isinstance(r, Done)}
+    planned = [PlannedCell(**f, parameters=counted.get(label)) for label, f in cells.items()]
+    rng.shuffle(planned)
+    plan = Plan(study="mine", command="tunebench run a.yaml", runs=tuple(runs), cells=tuple(planned))
+    kept = [None if rng.random() < 0.03 else result for result in made]  # pending
+    study = StudyResults(Path(), plan, "", tuple(map(RunResult, runs, kept)))
+    (comparison,) = comparisons(study)
+    return comparison
+
+
+@dataclass
+class Oracle:
+    """What the numbers say, independent of the report's code."""
+
+    one: Drawn
+
+    def __post_init__(self) -> None:
+        planned = {row.label: {r.run.seed for r in row.done} for row in self.one.comparison.rows if row.done}
+        defined = {name: seeds for name, seeds in planned.items() if set(self.one.right.get(name, {})) >= seeds}
+        common = set.intersection(*defined.values()) if defined else set()
+        self.means = {}
+        for name, seeds in defined.items():
+            of = [self.one.right[name][seed] for seed in sorted(common or seeds)]
+            self.means[name] = fmean(_value(given, self.one.lower) for given in of)
+        top = (min if self.one.lower else max)(self.means.values(), default=0.0)
+        self.best = {name for name, mean in self.means.items() if abs(mean - top) < 1e-9}
+        self.p = (
+            {frozenset((d.first, d.second)): d.adjusted for d in self.one.tests.differences} if self.one.tests else {}
+        )
+        names = [row.label for row in self.one.comparison.rows if row.untuned]
+        self.untuned = names[0] if names else None
+
+    def apart(self, name: str, other: str) -> bool | None:
+        """Whether two techniques differ significantly; None where they were not tested."""
+        p = self.p.get(frozenset((name, other)))
+        return None if p is None else p < LEVEL
+
+    def behind(self, name: str, other: str) -> float:
+        """How much worse the first one's mean is."""
+        gap = self.means[other] - self.means[name]
+        return -gap if self.one.lower else gap
+
+    @property
+    def tested(self) -> set[str]:
+        return {name for pair in self.p for name in pair}
+
+    def tie(self) -> bool:
+        """Whether another technique has the best score, too, or does not differ significantly from it."""
+        pairs = [(best, name) for best in self.best for name in self.tested - self.best]
+        return len(self.best) > 1 or any(self.apart(*pair) is False for pair in pairs)
+
+    def decidable(self) -> bool:
+        examples = len(next(iter(next(iter(self.one.right.values())).values())))
+        least = max(0.5 ** (examples - 1), 1 / (TRIALS + 1))
+        return least * len(self.p) < LEVEL or any(p < LEVEL for p in self.p.values())
+
+
+def sentences(one: Drawn) -> tuple[list[str], list[str]]:
+    """What the summary and the comparison's conclusions say."""
+    tests = one.tests
+    return findings.findings([(one.comparison, tests)], []), conclusions.sentences(one.comparison, tests)
+
+
+def verdicts(one: Drawn) -> tuple[dict[str, str], set[str]]:
+    """Verdicts and stars, as the table of results shows them; that of tasks must show the same."""
+    case = Case("mine", one.comparison, one.tests, one.answers, None, {})
+    table, note = results.blocks(case)[:2]
+    assert isinstance(table, Table) and isinstance(note, Text)
+    titles = [column.title for column in table.columns]
+    stars = {row[0].text for row in table.rows if len(row) > 1 and row[1].best}
+    overview = across.family_table([(one.comparison, one.tests)])
+    assert {row[0].text for row in overview.rows if row[1].best} == stars
+    assert ("★" in note.text) == (bool(stars) or not one.comparison.best)
+    if "Verdict" not in titles:
+        return {}, stars
+    at = titles.index("Verdict")
+    judged = {row[0].text: row[at].text for row in table.rows if len(row) > at}
+    for row in overview.rows:
+        if judged.get(row[0].text, "-") not in ("-", "not tested"):
+            assert row[1].note.startswith(judged[row[0].text])
+    return judged, stars
+
+
+def named(lines: list[str], beginning: str) -> list[set[str]]:
+    """The techniques named in the lines that begin so."""
+    return [set(re.findall("|".join(NAMES), line.split(beginning)[1])) for line in lines if line.startswith(beginning)]
+
+
+def hold(one: Drawn) -> None:
+    """All rules."""
+    oracle = Oracle(one)
+    summary, concluded = sentences(one)
+    judged, stars = verdicts(one)
+    whole = " ".join([*summary, *concluded])
+    _words(whole)
+    assert "in 1 of 1" not in whole
+    _marks(oracle, stars, judged)
+    for name, verdict in judged.items():
+        _verdict(oracle, name, verdict)
+    _named(oracle, summary, concluded, judged)
+    _faster(one, concluded)
+    assert one.tests is None or oracle.decidable() == ("no difference can be significant" not in whole)
+    for code, message, *_ in checks(one.comparison, one.tests, one.answers):
+        assert not re.search(r"(?<![\d,.])1 (test examples|epochs|learning rates)\b", message), (code, message)
+    if one.tests:
+        for row in appendix._pairs(one.comparison, one.tests).rows:
+            assert oracle.behind(row[0].text, row[1].text) <= 1e-9
+
+
+def hold_together(several: list[Drawn]) -> None:
+    """The rules of a summary of several comparisons."""
+    cells = [replace(one.comparison, task=f"task {n}") for n, one in enumerate(several)]
+    ranked = [(one, cell) for one, cell in zip(several, cells, strict=True) if cell.best]
+    summary = findings.findings([(cell, one.tests) for one, cell in zip(several, cells, strict=True)], [])
+    whole = " ".join(summary)
+    _words(whole)
+    judged = [(Oracle(one), *verdicts(one)) for one, _ in ranked if one.tests]
+    decided = [(oracle, of, stars) for oracle, of, stars in judged if oracle.decidable()]
+    known = [(oracle, of) for oracle, of, _ in decided if any(name in oracle.best for name in oracle.tested)]
+    led = [oracle for oracle, of in known if "best" in of.values()]
+    tied = sum(oracle.tie() for oracle in led)
+    counts = {
+        "statistically tied with others": tied,
+        "significantly better than all others tested": len(led) - tied,
+        "The best score is not shown to beat the untuned model": len(known) - len(led),
+        "No verdict is possible": len(judged) - len(decided),
+    }
+    for words, count in counts.items():
+        assert (words in whole) == (count > 0), (words, count)
+        if count and len(judged) > 1:
+            share = "all" if count == len(judged) else f"{count} of"
+            assert f"{words} in {share} {len(judged)} cells" in whole, words
+    for line in summary:
+        if line.startswith("Best "):
+            assert len(re.findall("|".join(NAMES), line)) == len(re.findall(r"\([^()]* in [^()]*\)", line))
+
+
+def _words(whole: str) -> None:
+    """No claim of absence, and numbers that agree with their nouns."""
+    assert not [word for word in WORDS if word in whole]
+    assert not re.search(
+        r"(?<![\d,.])1 (parameters|seeds|cells|pairs|test examples|techniques|more techniques)\b", whole
+    )
+    assert not re.search(
+        r"\b(?!1 )[\d,]+ (parameter|seed|cell|pair|test example|technique)\b", re.sub(r"\b1 ", "", whole)
+    )
+    assert not re.search(r"undefined on|None|nan", whole.replace("None of them", ""))
+
+
+def _marks(oracle: Oracle, stars: set[str], judged: dict[str, str]) -> None:
+    assert stars <= oracle.best
+    for name in oracle.best:
+        untested = all(judged.get(other) in (None, "not tested") for other in oracle.best)
+        assert (name in stars) == (judged.get(name) == "best" or untested)
+    assert all(judged.get(name, "best") in ("best", "not tested", "-") for name in stars)
+
+
+def _verdict(oracle: Oracle, name: str, verdict: str) -> None:
+    """One technique's verdict against the numbers."""
+    from_best = [oracle.apart(name, best) for best in oracle.best - {name}]
+    tested = [apart for apart in from_best if apart is not None]
+    untuned = oracle.untuned if oracle.one.trained.get(name) else None
+    beaten = oracle.apart(name, untuned) if untuned else None
+    if verdict == "no verdict possible":
+        assert not oracle.decidable()
+        return
+    if verdict in ("not tested", "-"):
+        assert not oracle.p or not tested
+        return
+    assert oracle.decidable()
+    assert (name in oracle.best) == (verdict in ("best", "best score, not shown to beat the untuned model")) or (
+        verdict == "worse than the untuned model"
+    )
+    if "not shown" in verdict:
+        assert beaten is False
+        return
+    if verdict == "worse than the untuned model":
+        assert untuned and beaten and oracle.behind(name, untuned) > 0
+        return
+    assert beaten is not False and not (beaten and untuned and oracle.behind(name, untuned) > 0)
+    if verdict == "statistically tied with the best":
+        assert False in tested
+    elif verdict in ("close", "clearly worse"):
+        assert tested and all(tested)
+        best = next(iter(oracle.best))
+        near = 0.02 * oracle.means[best] if oracle.one.lower else 0.02
+        gap = oracle.behind(name, best)
+        assert gap > 0 and (gap <= near + 1e-6) == (verdict == "close")
+    else:
+        assert verdict == "best"
+
+
+def _named(oracle: Oracle, summary: list[str], concluded: list[str], judged: dict[str, str]) -> None:
+    """Each technique stands in the sentence of its verdict and in no other, with its cost if it is recommended."""
+    of = {
+        "Statistically tied with": ["statistically tied with the best"],
+        "Significantly worse than the untuned model": ["worse than the untuned model"],
+        "Clearly worse than": ["clearly worse"],
+        "Trained, but not shown": [UNSHOWN, f"best score, {UNSHOWN}"],
+    }
+    for beginning, verdicts_of in of.items():
+        lines = [line.partition(": ")[2] for line in concluded if line.startswith(beginning)]
+        found = {name for line in lines for name in re.findall("|".join(NAMES), line)}
+        assert found == {name for name, verdict in judged.items() if verdict in verdicts_of}, beginning
+    for line in [*concluded, *summary]:
+        if line.startswith("Best: "):
+            assert re.search(r" in [\d.]+ (s|min|h)|took [\d.]+ (s|min|h)", line)
+        if line.startswith(("Statistically tied", "With the same score", "Best on", "Only score on", "Not shown to")):
+            listed = line.partition(": ")[2].partition(". ")[0]
+            for name in re.findall("|".join(NAMES), listed):
+                assert re.search(rf"{name} \((no trained weights|[\d,]+ parameters?) in [^)]+\)", listed), line
+    for names in named(summary, "Best on"):
+        assert names <= oracle.best
+        assert not any("not shown" in judged.get(name, "") for name in names)
+    if any("significantly better than all others" in line for line in summary):
+        assert all(apart is not False for best in oracle.best for name in oracle.means
+                   if name != best and (apart := oracle.apart(best, name)) is not None)  # fmt: skip
+
+
+UNSHOWN = "not shown to beat the untuned model"
+
+
+def _faster(one: Drawn, concluded: list[str]) -> None:
+    spent = {row.label: row.train_seconds or 0 for row in one.comparison.rows}
+    for before, line in itertools.pairwise(concluded):
+        if "faster than" in line:
+            best = line.rstrip(".").rpartition(" ")[2]
+            rivals = re.findall("|".join(NAMES), before.partition(": ")[2].partition(". ")[0])
+            assert all(spent[name] >= spent[best] for name in rivals)
+            assert line.startswith("It") == (len(rivals) == 1)
+
+
+@pytest.fixture(autouse=True)
+def fewer_trials(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(paired, "TRIALS", TRIALS)
+
+
+@doses(300, 10_000)
+def test_no_sentence_of_a_report_contradicts_another_one_or_the_numbers(dose: int) -> None:
+    before: list[Drawn] = []
+    for case, rng in enumerate(draws(dose)):
+        before = [*before[-3:], drawn(rng)]
+        try:
+            hold(before[-1])
+            hold_together(before)
+        except AssertionError as error:
+            lines = "\n".join(line for part in sentences(before[-1]) for line in part)
+            raise AssertionError(f"case {case}:\n{lines}\n{error}") from error
