@@ -138,3 +138,27 @@ def test_equal_runs_leave_equal_adapters_whatever_a_process_hashes_strings_to(
     assert len(config["target_modules"]) == 16
     assert config["target_modules"] == sorted(config["target_modules"])
     assert config["modules_to_save"] == ["classifier"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "task", "name"),
+    [("bert", "similarity", "lora"), ("gpt2", "instruction", "ia3"), ("t5", "emotion", "dora")],
+)
+def test_the_code_on_an_adapter_s_card_loads_the_model_of_the_run(
+    kind: str, task: str, name: str, backbones: dict[str, Path], data_root: Path, tmp_path: Path
+) -> None:
+    done = make(make_run(backbones[kind], data_root, task, choice(name), epochs=1), tmp_path)
+    card = (tmp_path / "adapter" / "README.md").read_text("utf-8")
+    assert "[More Information Needed]" not in card
+    assert f"{done.main_metric.value:.4f}" in card.split("| --- | --- | --- |\n")[1].split("\n")[0]
+    code = card.split("```python\n")[1].split("```")[0]
+    code = code.replace(f'"{done.run.model}"', repr(str(backbones[kind]))).replace(
+        '"adapter"', repr(str(tmp_path / "adapter"))
+    )
+    names: dict[str, Any] = {}
+    exec(code, names)
+    tuned, tokenizer = load_finetuned(tmp_path)
+    ids = tokenizer("i feel so happy", return_tensors="pt")["input_ids"]
+    with torch.inference_mode():
+        ours, theirs = tuned(**inputs_of(tuned, ids)), names["model"](**inputs_of(tuned, ids))
+    torch.testing.assert_close(theirs.logits, ours.logits, rtol=1e-4, atol=1e-5)

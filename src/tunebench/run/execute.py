@@ -27,6 +27,7 @@ from tunebench.objectives.causal_lm import CausalLm
 from tunebench.records import Done, Generation, ModelInfo, NotApplicable, Notice, Parameters, Paused
 from tunebench.run import adapter, remarks
 from tunebench.run.baseline import fit_baseline
+from tunebench.run.card import write_card
 from tunebench.run.cell import Cell
 from tunebench.run.evaluate import EpochComparison, compared_rows, with_beams
 from tunebench.run.job import Job
@@ -95,7 +96,10 @@ def execute(job: Job, observe: Observer) -> Done | Paused | NotApplicable:
     if isinstance(outcome, Pause):
         cost = cost_until_now(folder, outcome.state, outcome.trunk_seconds, watch.seconds["total"], outcome.peaks)
         return paused(info, run.training.epochs, outcome.state, cost)
-    return describe(job, info, examples, outcome, watch.seconds["total"])
+    done = describe(job, info, examples, outcome, watch.seconds["total"])
+    if (folder / adapter.FOLDER).is_dir():
+        write_card(folder / adapter.FOLDER, cell, done)
+    return done
 
 
 def prepare(job: Job, cell: Cell, examples: Data, observe: Observer) -> Prepared:
