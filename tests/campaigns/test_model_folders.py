@@ -1,6 +1,6 @@
 """Three hundred model folders with a fault each: `plan` takes them or says in one line what is wrong, never otherwise.
 
-A fault is drawn from a seed, as are the model and the value. What is taken must also be loaded, or be refused in a line.
+The seed draws model, fault and value. What is taken must also be loaded, or be refused in a line.
 """
 
 import json
