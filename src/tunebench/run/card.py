@@ -21,7 +21,7 @@ def _text(cell: Cell, done: Done) -> str:
     rows = ", ".join(f"{count:,} {split}" for split, count in done.data.rows.items())
     lines = [
         "---",
-        f"base_model: {json.dumps(run.model)}",
+        f"base_model: {json.dumps(run.source)}",
         "library_name: peft",
         "---",
         "",
@@ -61,8 +61,8 @@ def _loading(cell: Cell, done: Done) -> list[str]:
         "from peft import PeftModel",
         f"from transformers import AutoTokenizer, {auto}",
         "",
-        f"base = {auto}.from_pretrained({json.dumps(cell.run.model)}{options})",
-        f"tokenizer = AutoTokenizer.from_pretrained({json.dumps(cell.run.model)})",
+        f"base = {auto}.from_pretrained({json.dumps(cell.run.source)}{options})",
+        f"tokenizer = AutoTokenizer.from_pretrained({json.dumps(cell.run.source)})",
         'model = PeftModel.from_pretrained(base, "adapter").eval()  # this folder',
         *labels,
     ]
