@@ -24,6 +24,19 @@ Data = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="print JSON, for programs")]
 RunDir = Annotated[Path, typer.Argument(help="the folder of a finished run: OUT/runs/<run>")]
+RunOrStudy = Annotated[
+    Path, typer.Argument(help="a finished run's folder, OUT/runs/<run>; or OUT with --best, --technique or --only")
+]
+Best = Annotated[
+    bool, typer.Option("--best", help="of a study's folder the run that is best by the main metric on validation")
+]
+Technique = Annotated[
+    str | None, typer.Option(help="of a study's folder the best run of this technique, by its name or its label")
+]
+Only = Annotated[
+    str | None,
+    typer.Option(help="of a study's folder the best run of this cell, FAMILY/TASK/TECHNIQUE with * (quote it)"),
+]
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,21 @@ from typing import Annotated
 
 import typer
 
-from tunebench.cli.options import Models, RunDir, model_folders
+from tunebench.cli.options import Best, Models, Only, RunOrStudy, Technique, model_folders
 from tunebench.cli.printing import say
+from tunebench.cli.study_folder import chosen
 
 
-def export(run_dir: RunDir, target: Annotated[Path, typer.Argument(help="a new folder")], model: Models = None) -> None:
+def export(
+    run_dir: RunOrStudy,
+    target: Annotated[Path, typer.Argument(help="a new folder")],
+    best: Best = False,
+    technique: Technique = None,
+    only: Only = None,
+    model: Models = None,
+) -> None:
     """Write a finished run's model as an ordinary transformers folder, adapters merged into the weights."""
+    folder = chosen(run_dir, best, technique, only)
     from tunebench.serve import finished as serving
 
-    say(f"Exported: {serving.export(run_dir, target, model_folders(model))}")
+    say(f"Exported: {serving.export(folder, target, model_folders(model))}")

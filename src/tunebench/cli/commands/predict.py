@@ -8,13 +8,14 @@ import typer
 
 from tunebench._util.errors import UserError
 from tunebench.cli.answers import OutputFormat, lines
-from tunebench.cli.options import Json, Models, RunDir, model_folders
+from tunebench.cli.options import Best, Json, Models, Only, RunOrStudy, Technique, model_folders
 from tunebench.cli.printing import print_json
+from tunebench.cli.study_folder import chosen
 from tunebench.cli.texts import InputFormat, NewTexts, Source
 
 
 def predict(
-    run_dir: RunDir,
+    run_dir: RunOrStudy,
     text: Annotated[list[str] | None, typer.Option(help="a text to answer; may be given several times")] = None,
     pair: Annotated[
         list[str] | None, typer.Option(help="the second text: to compare, or an instruction's input")
@@ -31,18 +32,22 @@ def predict(
     ] = None,
     format_: Annotated[OutputFormat, typer.Option("--format", help="how answers are printed, one per line")] = "text",
     json_: Json = False,
+    best: Best = False,
+    technique: Technique = None,
+    only: Only = None,
     model: Models = None,
 ) -> None:
     """Answer new texts with a finished run's model: labels, scores, or a written response.
 
-    Example: tunebench predict runs/demo/runs/<run> --file reviews.csv --format csv > answers.csv
+    Example: tunebench predict runs/reviews --best --file reviews.csv --format csv > answers.csv
     """
     if (text is None) == (file is None):
         raise UserError("predict: give either --text or --file.")
     source = Source.of(file, input_format) if file is not None else _options(text or [], pair)
+    folder = chosen(run_dir, best, technique, only)
     from tunebench.serve.finished import FinishedRun
 
-    finished = FinishedRun.load(run_dir, model_folders(model))
+    finished = FinishedRun.load(folder, model_folders(model))
     new = source if isinstance(source, NewTexts) else source.texts_for(finished.run.task)
     texts, warning = finished.as_written(new.texts) if new.raw else (new.texts, "")
     for note in (*new.notes, *([warning] if warning else [])):
