@@ -1,15 +1,20 @@
 """Time to the target, latency and the Pareto fronts of a comparison, by their written rules."""
 
 from collections.abc import Sequence
-from typing import Any
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
-from tests.records import Write, done
-from tunebench.records import Done, Epoch
+from tests.records import Write, done, run_info
+from tunebench.engine import measure, train
+from tunebench.records import Done, Epoch, write_result
 from tunebench.report.read.comparisons import Comparison, comparisons
 from tunebench.report.read.costs import PRICES, front, fronts, seconds_to_target, target
 from tunebench.report.read.study import read_study
+from tunebench.run.pause import cost_until_now, paused, spent
+from tunebench.run.record import _cost
 
 BY_NAME = {price.name: price for price in PRICES}
 
@@ -138,3 +143,29 @@ def test_latency_is_that_of_the_merged_model_where_there_is_one(study: Write) ->
 
 def test_records_from_before_latency_was_measured_have_no_such_columns(study: Write) -> None:
     assert "Latency |" not in (study(run("full", 0.9, [0.9])) / "report.md").read_text()
+
+
+# Sittings -------------------------------------------------------------------------------------------------------------
+
+
+def test_the_costs_of_a_run_add_up_over_its_sittings_whether_it_was_paused_or_killed(tmp_path: Path) -> None:
+    peaks = measure.Peaks(700, None)
+    state = train.State(seconds={"train": 30.0, "evaluation": 4.0})
+    first = cost_until_now(tmp_path, state, 3.0, 40.0, peaks)
+    assert (first.trunk_seconds, first.total_seconds) == (3.0, 40.0)
+
+    killed = train.State(seconds=state.seconds, earlier=spent(state, 3.0, 38.0, measure.Peaks(900, 50)))
+    second = cost_until_now(tmp_path, killed, 0.5, 10.0, peaks)
+    assert (second.trunk_seconds, second.train_seconds, second.total_seconds) == (3.5, 30.0, 48.0)
+    assert (second.peak_memory_bytes, second.peak_gpu_memory_bytes) == (900, 50)
+
+    write_result(tmp_path, paused(run_info("full"), 5, state, first))  # it knows of two seconds after the checkpoint
+    assert cost_until_now(tmp_path, killed, 0.5, 10.0, peaks).total_seconds == 50.0
+
+
+def test_a_whole_run_that_took_less_than_its_training_is_no_record(tmp_path: Path) -> None:
+    outcome = SimpleNamespace(
+        state=train.State(seconds={"train": 30.0, "evaluation": 4.0}), trunk_seconds=0.0, peaks=measure.Peaks()
+    )
+    with pytest.raises(AssertionError, match=r"the whole run took 16\.0 s, but its parts 34\.0 s"):
+        _cost(tmp_path, cast(Any, outcome), 16.0)

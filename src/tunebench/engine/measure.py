@@ -38,17 +38,22 @@ class Stopwatch:
 
     def __init__(self, **seconds: float):
         self.seconds = dict(seconds)
+        self._starts: dict[str, float] = {}
 
     @contextmanager
     def time(self, purpose: str) -> Iterator[None]:
         """Add the block's wall-clock seconds to a purpose, after the GPU has finished it."""
-        start = time.perf_counter()
+        start = self._starts[purpose] = time.perf_counter()
         try:
             yield
         finally:
             if torch.cuda.is_available():
                 torch.cuda.synchronize()
             self.seconds[purpose] = self.seconds.get(purpose, 0.0) + time.perf_counter() - start
+
+    def running(self, purpose: str) -> float:
+        """Seconds since the newest block of a purpose began."""
+        return time.perf_counter() - self._starts[purpose]
 
 
 def reset_peak_memory() -> None:

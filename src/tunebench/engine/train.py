@@ -6,7 +6,7 @@ A loss or gradient that is not finite ends the run at its step.
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Protocol
 
 import torch
@@ -43,6 +43,7 @@ class State:
     """The state of the loop; kept in checkpoints.
 
     `damaged` names the checkpoints from which training could not resume.
+    `earlier` is what the sittings before this one cost up to their last checkpoints, as `TrainingSetup.spent` gives it.
     """
 
     epoch: int = 0
@@ -55,6 +56,7 @@ class State:
     history: list[dict[str, Any]] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
     damaged: list[str] = field(default_factory=list)
+    earlier: dict[str, float] = field(default_factory=dict)
 
 
 class Adaptation(Protocol):
@@ -88,6 +90,7 @@ class TrainingSetup:
         validate: computes the validation scores of the current weights.
         main_metric: its name among the scores, and whether higher is better.
         on_best: called when an epoch is the best so far, before the next epoch changes the weights.
+        spent: what the run has cost so far in this sitting and the ones before: `total` and other seconds, peaks.
     """
 
     model: nn.Module
@@ -100,6 +103,7 @@ class TrainingSetup:
     main_metric: tuple[str, bool]
     on_best: Callable[[], None]
     technique: Adaptation
+    spent: Callable[[State], dict[str, float]] = lambda state: {}
 
 
 def fit(
@@ -195,17 +199,21 @@ class _Loop:
         model = self._training.model
         self.state.seconds = self._watch.seconds
         extra = self._training.technique.extra_state(model)
-        self._resume.save(model, self._optimizer, asdict(self.state), extra)
+        state = replace(self.state, earlier=self._training.spent(self.state))
+        self._resume.save(model, self._optimizer, asdict(state), extra)
 
     def _restored(self) -> State:
         """The state of the newest checkpoint, with its weights and optimizer in place; else that of the beginning."""
         model, technique = self._training.model, self._training.technique
         saved = self._resume.load(model, self._optimizer, lambda extra: technique.load_extra_state(model, extra))
-        state = State() if saved is None else State(**{key: saved[key] for key in asdict(State())})
+        known = {} if saved is None else {key: saved[key] for key in asdict(State()) if key in saved}
+        state = State(**known)
         state.damaged += self._resume.damaged
         for name in self._resume.damaged:
             self._observe(CheckpointDamaged(checkpoint=name))
         if saved is not None:
+            # A checkpoint of an earlier version does not know what its sittings cost.
+            state.earlier = state.earlier or {"total": sum(state.seconds.values())}
             self._observe(Resumed(epoch=state.epoch, step=state.step))
         return state
 

@@ -31,7 +31,7 @@ from tunebench.run.card import write_card
 from tunebench.run.cell import Cell
 from tunebench.run.evaluate import EpochComparison, compared_rows, with_beams
 from tunebench.run.job import Job
-from tunebench.run.pause import VALIDATION, Pause, cost_until_now, paused
+from tunebench.run.pause import VALIDATION, Pause, cost_until_now, paused, spent
 from tunebench.run.record import Outcome, describe, write_answers
 from tunebench.tasks import load as data
 from tunebench.tasks.load import SPLITS, Data
@@ -60,6 +60,11 @@ class Prepared:
     def autocast(self) -> Any:
         """Makes the context of a forward pass."""
         return autocast_of(self.accelerator.device, self.precision)
+
+    @property
+    def trunk_seconds(self) -> float:
+        """What the frozen trunk has taken so far."""
+        return self.cut.watch.seconds.get("trunk", 0.0)
 
 
 @dataclass(frozen=True)
@@ -91,7 +96,7 @@ def execute(job: Job, observe: Observer) -> Done | Paused | NotApplicable:
             outcome = fit_baseline(cell, run.entry, examples, folder)
         else:
             prepared = prepare(job, cell, examples, observe)
-            tuned = tune(job, prepared, observe)
+            tuned = tune(job, prepared, watch, observe)
             outcome = evaluate(prepared, tuned, observe) if _is_over(job, tuned) else _pause(prepared, tuned)
     if isinstance(outcome, Pause):
         cost = cost_until_now(folder, outcome.state, outcome.trunk_seconds, watch.seconds["total"], outcome.peaks)
@@ -161,8 +166,11 @@ def _without_unlabelled(objective: Objective, features: dict[str, Features]) -> 
     return train, [*remarks.on_blank(blank, len(useless)), *remarks.on_unseen_words(features)]
 
 
-def tune(job: Job, prepared: Prepared, observe: Observer) -> Tuned:
-    """Train until the budget is used up or the job pauses, and keep the best epoch's weights, or the answers so far."""
+def tune(job: Job, prepared: Prepared, watch: measure.Stopwatch, observe: Observer) -> Tuned:
+    """Train until the budget is used up or the job pauses, and keep the best epoch's weights, or the answers so far.
+
+    `watch` measures the whole sitting.
+    """
     run, technique, model = job.run, prepared.cell.technique, prepared.model
     if not isinstance(technique, Trained):
         return Tuned()
@@ -181,6 +189,7 @@ def tune(job: Job, prepared: Prepared, observe: Observer) -> Tuned:
             main_metric=(main, METRICS[main].higher_is_better),
             on_best=lambda: weights.save_weights(weights.trainable(model), best),
             technique=technique,
+            spent=lambda state: spent(state, prepared.trunk_seconds, watch.running("total"), measure.Peaks()),
         )
         resume = weights.Resume(folder / "resume", best, inputs)
         state = train.fit(training, run.training, run.seed, resume, watched, job.until_epoch)
@@ -223,7 +232,7 @@ def evaluate(prepared: Prepared, tuned: Tuned, observe: Observer) -> Outcome:
         saved=list(tuned.saved),
         peaks=peaks,
         latency=spent,
-        trunk_seconds=cut.watch.seconds.get("trunk", 0.0),
+        trunk_seconds=prepared.trunk_seconds,
         cached=cut.cached,
         backbone=prepared.backbone,
         truncated=truncated,
@@ -249,7 +258,7 @@ def _is_over(job: Job, tuned: Tuned) -> bool:
 
 
 def _pause(prepared: Prepared, tuned: Tuned) -> Pause:
-    return Pause(tuned.state, prepared.cut.watch.seconds.get("trunk", 0.0), measure.Peaks())
+    return Pause(tuned.state, prepared.trunk_seconds, measure.Peaks())
 
 
 def _comparison(cell: Cell, examples: Data, objective: Objective) -> EpochComparison:

@@ -1,9 +1,11 @@
 """A study's output folder, which one command at a time uses, with the study's text and plan in it."""
 
+import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import psutil
 from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
@@ -11,6 +13,9 @@ from tunebench._util.errors import UserError
 from tunebench._util.files import read_json, write_atomically, write_json
 from tunebench.records import SCHEMA, Failed, Plan, read_result
 from tunebench.study import Run
+
+_UNFINISHED = re.compile(r"\..+\.(\d+)")
+"""The name that `write_atomically` gives a file before it is whole: with the number of its process."""
 
 
 @contextmanager
@@ -31,9 +36,28 @@ def locked(out: Path) -> Iterator[None]:
     except OSError as error:
         raise unwritable(out, error) from error
     try:
+        _remove_litter(out)
         yield
     finally:
         lock.release()
+
+
+def _remove_litter(out: Path) -> None:
+    """Remove the unfinished files of processes that were killed while they wrote; nobody else writes under the lock.
+
+    Only `tunebench report` takes none: the study's own files are left alone as long as their process may live.
+    """
+    in_study = [path for path in out.glob(".*") if _writer(path) and not psutil.pid_exists(_writer(path))]
+    in_runs = [path for path in out.glob("runs/**/.*") if _writer(path)]
+    for path in (*in_study, *in_runs, *out.glob("runs/*/*.tmp"), *out.glob("cache/*.tmp")):
+        with suppress(OSError):
+            path.unlink()
+
+
+def _writer(path: Path) -> int:
+    """The process that had begun to write a file; 0 where it is whole."""
+    name = _UNFINISHED.fullmatch(path.name)
+    return int(name[1]) if name else 0
 
 
 def write_plan(out: Path, text: str, plan: Plan) -> None:

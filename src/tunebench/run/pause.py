@@ -1,6 +1,6 @@
 """A run that pauses at the end of an epoch: its record, its validation answers, and its cost until then."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,19 +32,41 @@ def paused(info: RunInfo, epochs: int, state: train.State, cost: PausedCost) -> 
     )
 
 
+def spent(state: train.State, trunk_seconds: float, total_seconds: float, peaks: measure.Peaks) -> dict[str, float]:
+    """What a run has cost in all sittings, in seconds and bytes, except what the training loop measures.
+
+    A sitting that was killed counts up to its last checkpoint: what came after is made again.
+    """
+    earlier = state.earlier
+    return {
+        "total": total_seconds + earlier.get("total", 0.0),
+        "trunk": trunk_seconds + earlier.get("trunk", 0.0),
+        "memory": max(peaks.memory, earlier.get("memory", 0)),
+        "gpu_memory": max(peaks.gpu_memory or 0, earlier.get("gpu_memory", 0)),
+    }
+
+
 def cost_until_now(
     folder: Path, state: train.State, trunk_seconds: float, total_seconds: float, peaks: measure.Peaks
 ) -> PausedCost:
-    """A run's cost, including the cost before a pause from which this training resumed."""
+    """A run's cost over all its sittings.
+
+    A sitting that paused wrote its answers after its last checkpoint, so its record may know of more seconds.
+    """
     before = _before(folder, state.history)
-    gpu = [peak for peak in (peaks.gpu_memory, before and before.peak_gpu_memory_bytes) if peak is not None]
+    if before is not None:
+        known = {"total": before.total_seconds, "trunk": before.trunk_seconds, "memory": before.peak_memory_bytes,
+                 "gpu_memory": before.peak_gpu_memory_bytes or 0}  # fmt: skip
+        earlier = {name: max(value, state.earlier.get(name, 0)) for name, value in known.items()}
+        state = replace(state, earlier=earlier)
+    cost = spent(state, trunk_seconds, total_seconds, peaks)
     return PausedCost(
-        trunk_seconds=trunk_seconds + (before.trunk_seconds if before else 0.0),
+        trunk_seconds=cost["trunk"],
         train_seconds=state.seconds.get("train", 0.0),
         evaluation_seconds=state.seconds.get("evaluation", 0.0),
-        total_seconds=total_seconds + (before.total_seconds if before else 0.0),
-        peak_memory_bytes=max(peaks.memory, before.peak_memory_bytes if before else 0),
-        peak_gpu_memory_bytes=max(gpu, default=None),
+        total_seconds=cost["total"],
+        peak_memory_bytes=int(cost["memory"]),
+        peak_gpu_memory_bytes=int(cost["gpu_memory"]) or None,
     )
 
 

@@ -131,11 +131,14 @@ def _on_metrics(test: Mapping[str, float | None], gold: Sequence[Any]) -> list[N
 def _cost(folder: Path, outcome: Outcome, total_seconds: float) -> Cost:
     state = outcome.state
     spent = cost_until_now(folder, state, outcome.trunk_seconds, total_seconds, outcome.peaks)
+    generation = state.seconds.get("generation", 0.0)
+    parts = spent.train_seconds + spent.evaluation_seconds + generation
+    assert spent.total_seconds >= parts, f"the whole run took {spent.total_seconds} s, but its parts {parts} s"
     return Cost(
         trunk_seconds=spent.trunk_seconds,
         train_seconds=spent.train_seconds,
         evaluation_seconds=spent.evaluation_seconds,
-        generation_seconds=state.seconds.get("generation", 0.0),
+        generation_seconds=generation,
         total_seconds=spent.total_seconds,
         peak_memory_bytes=spent.peak_memory_bytes,
         peak_gpu_memory_bytes=spent.peak_gpu_memory_bytes,
