@@ -259,3 +259,46 @@ def test_a_model_whose_shape_is_known_can_be_planned_offline_but_not_fetched() -
     with pytest.raises(UserError) as caught:
         checkpoints.fetch(checkpoint)
     assert str(caught.value) == f"model 'bert-base-uncased': {UNREACHABLE}"
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, list[bool]]:
+    """A snapshot in the hub's cache, and whether the network was asked in each of the calls for it."""
+    snapshot, calls = tmp_path / "0a1b2c", []
+    snapshot.mkdir()
+
+    def answer(name: str, revision: str | None, files: Any, download: bool) -> Path:
+        calls.append(download)
+        return snapshot
+
+    monkeypatch.setattr(checkpoints, "_download", answer)
+    return snapshot, calls
+
+
+def test_what_is_here_is_gathered_without_the_network(hub: tuple[Path, list[bool]]) -> None:
+    snapshot, calls = hub
+    for file in ("config.json", "tokenizer.json", "model.safetensors"):
+        (snapshot / file).touch()
+
+    checkpoints.gather(checkpoints.find("bert-base-uncased"), weights=True)
+    assert calls == [False]
+
+
+@pytest.mark.parametrize(
+    ("files", "weights", "message"),
+    [
+        (("tokenizer.json",), True, "has no .safetensors weights"),
+        (("model.safetensors",), True, "has no tokenizer. Save it there with tokenizer.save_pretrained."),
+        (("config.json",), False, "has no tokenizer. Save it there with tokenizer.save_pretrained."),
+    ],
+)
+def test_what_is_missing_is_asked_of_the_hub_and_named_once_if_it_lacks_it(
+    files: tuple[str, ...], weights: bool, message: str, hub: tuple[Path, list[bool]]
+) -> None:
+    snapshot, calls = hub
+    for file in files:
+        (snapshot / file).touch()
+
+    with pytest.raises(UserError, match=message):
+        checkpoints.gather(checkpoints.find("bert-base-uncased"), weights)
+    assert calls == [False, True]

@@ -228,6 +228,38 @@ def test_a_model_that_is_unavailable_is_reported(
     )
 
 
+def test_a_model_whose_files_are_missing_is_one_error_before_any_run(
+    shell: Shell, study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import huggingface_hub.constants
+
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    study.write_text(study.read_text().replace("tiny-bert", "distilbert-base-uncased"))  # its shape is known
+
+    assert shell.refusal("run", study, "--out", tmp_path / "out").startswith(
+        "model 'distilbert-base-uncased': it is not on this machine, and the hub cannot be reached."
+    )
+    assert not (tmp_path / "out" / "runs").exists()
+
+
+def test_ctrl_c_while_the_report_is_written_says_how_to_have_it(
+    shell: Shell, known: tuple[Any, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("tunebench.cli.commands.run._make_pending", lambda *_: False)
+    monkeypatch.setattr("tunebench.report.build_with_leaderboards", interrupt)
+    code, out, err = shell("run", *known, "--out", tmp_path / "out")
+
+    assert (code, err) == (130, "")
+    assert out == (
+        "Writing the report ...\n"
+        f"Stopped. All finished runs are kept; 'tunebench report {tmp_path / 'out'}' writes the report.\n"
+    )
+
+
 def test_an_interruption_keeps_what_is_done_and_says_how_to_go_on(
     shell: Shell, known: tuple[Any, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

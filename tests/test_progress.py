@@ -7,6 +7,7 @@ from rich.console import Console
 
 from tunebench.cli import progress
 from tunebench.engine import events
+from tunebench.study import Study
 
 
 @pytest.fixture
@@ -45,6 +46,18 @@ def test_a_study_has_a_line_for_each_epoch_and_each_end(clock: list[float]) -> N
         "[1/4] emotion · full · seed 0: done (about 30 s left)\n"
         "[2/4] emotion · lora · seed 0: failed: ValueError: no (about 10 s left)\n"
     )
+
+
+def test_a_run_is_called_by_its_model_where_several_are_compared() -> None:
+    (run,) = Study.model_validate(
+        {
+            "name": "x",
+            "experiments": [{"model": "pocket-gpt2", "task": "emotion", "techniques": ["lora"]}],
+            "seeds": [4],
+        }
+    ).runs()
+    assert progress.name_of(run) == "emotion · lora · seed 4"
+    assert progress.name_of(run, with_model=True) == "pocket-gpt2 · emotion · lora · seed 4"
 
 
 def test_long_work_has_a_line_every_half_minute_with_the_time_left(clock: list[float]) -> None:

@@ -275,6 +275,7 @@ class PlannedData(_PlanRecord):
     Attributes:
         rows: examples of each split, as used.
         files: rows of each file, as read; empty for data that are not files.
+        tokens: about how many each split has (a quarter of its letters), for a forecast of the time that a run takes.
         notes: what was converted, carved, limited or left out.
         smallest_difference: the difference in accuracy between two techniques that this test split shows in four of
             five studies; None where an answer is not one class.
@@ -284,6 +285,7 @@ class PlannedData(_PlanRecord):
     source: str
     rows: dict[str, int]
     files: dict[str, int] = {}
+    tokens: dict[str, int] = {}
     labels: int = 0
     notes: tuple[str, ...] = ()
     smallest_difference: float | None = None

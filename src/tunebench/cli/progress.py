@@ -9,12 +9,15 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    Task,
     TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.text import Text
 
+from tunebench.cli.forecast import Forecast
 from tunebench.engine.events import (
     BatchDone,
     CheckpointDamaged,
@@ -32,21 +35,23 @@ from tunebench.study import Run
 _LINE_SECONDS = 30.0  # between two plain lines on the steps of one run
 
 
-def name_of(run: Run) -> str:
-    """What lines and bars call a run."""
-    return f"{run.task.name} · {run.label} · seed {run.seed}"
+def name_of(run: Run, with_model: bool = False) -> str:
+    """What lines and bars call a run; with the model where a study compares several."""
+    return f"{f'{run.model} · ' * with_model}{run.task.name} · {run.label} · seed {run.seed}"
 
 
 @contextmanager
-def display_on(console: Console, runs: int | None = None) -> "Iterator[Lines | Bars]":
+def display_on(console: Console, runs: int | None = None, forecast: Forecast | None = None) -> "Iterator[Lines | Bars]":
     """Bars where a person watches, lines where a file or a pipe does.
 
     Args:
         console: where.
         runs: how many results are to come; None for a single piece of work without a result.
+        forecast: says how long the study still takes; None: every run as long as any other.
     """
+    forecast = forecast or Forecast(runs or 0)
     if not console.is_terminal:
-        yield Lines(console, runs)
+        yield Lines(console, runs, forecast)
         return
     progress = Progress(
         TextColumn("{task.description}", markup=False),
@@ -54,21 +59,29 @@ def display_on(console: Console, runs: int | None = None) -> "Iterator[Lines | B
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         TextColumn("left:"),
-        TimeRemainingColumn(),
+        _TimeLeft(),
         TextColumn("{task.fields[note]}", markup=False),
         console=console,
         speed_estimate_period=300,
     )
     with progress:
-        yield Bars(progress, runs)
+        yield Bars(progress, runs, forecast)
+
+
+class _TimeLeft(TimeRemainingColumn):
+    """The time left by the study's forecast; of a single run or pass, by its own pace."""
+
+    def render(self, task: Task) -> Text:
+        left = task.fields.get("left")
+        return super().render(task) if left is None else Text(_span(left), style="progress.remaining")
 
 
 class Lines:
     """A line for each start, epoch, reading and end, and for a step now and then: for logs."""
 
-    def __init__(self, console: Console, runs: int | None = None):
-        self._console, self._runs = console, runs
-        self._ended, self._start = 0, time.monotonic()
+    def __init__(self, console: Console, runs: int | None, forecast: Forecast):
+        self._console, self._runs, self._forecast = console, runs, forecast
+        self._ended = 0
         self._paces: dict[str, _Pace] = {}
 
     def show(self, key: str, name: str, event: Event) -> None:
@@ -79,11 +92,12 @@ class Lines:
             name: what to call it.
             event: what happened in it.
         """
+        self._forecast.observe(key, event)
         if isinstance(event, ResultWritten):
             self._ended += 1
             self._paces.pop(key, None)
             runs = self._runs or self._ended
-            left = (time.monotonic() - self._start) / self._ended * (runs - self._ended)
+            left = self._forecast.left or 0.0
             self._say(f"[{self._ended}/{runs}] {name}: {_outcome(event)} (about {_span(left)} left)")
         elif isinstance(event, Step | BatchDone):
             phase, done, total = _position(event)
@@ -104,8 +118,8 @@ class Lines:
 class Bars:
     """One bar per running run, and one for the study, if there is one."""
 
-    def __init__(self, progress: Progress, runs: int | None = None):
-        self._progress = progress
+    def __init__(self, progress: Progress, runs: int | None, forecast: Forecast):
+        self._progress, self._forecast = progress, forecast
         self._study = progress.add_task("runs", total=runs, note="") if runs is not None else None
         self._ended = 0
         self._bars: dict[str, TaskID] = {}
@@ -115,6 +129,7 @@ class Bars:
 
     def show(self, key: str, name: str, event: Event) -> None:
         """Move the bars; see `Lines.show`."""
+        self._forecast.observe(key, event)
         if isinstance(event, ResultWritten):
             self._progress.console.print(f"{name}: {_outcome(event)}", markup=False, highlight=False)
             self._ended += 1
@@ -131,7 +146,8 @@ class Bars:
         elif key in self._bars or self._study is None:
             self._progress.update(self._bar(key, name), note=_line(event))
         if self._study is not None:
-            self._progress.update(self._study, completed=self._ended + sum(self._shares.values()))
+            completed = self._ended + sum(self._shares.values())
+            self._progress.update(self._study, completed=completed, left=self._forecast.left)
 
     def _move(self, key: str, name: str, event: Step | BatchDone) -> None:
         phase, done, total = _position(event)

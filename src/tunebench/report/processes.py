@@ -32,7 +32,11 @@ def each(function: Callable[[int], T], count: int, runs: int) -> Iterator[T]:
     with ProcessPoolExecutor(
         min(cores, count), multiprocessing.get_context("fork"), initializer=_begin, initargs=(function,)
     ) as processes:
-        yield from processes.map(_answer, range(count))
+        try:
+            yield from processes.map(_answer, range(count))
+        except BaseException:  # Ctrl-C too: what has not begun is not worth waiting for
+            processes.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
 _function: Callable[[int], Any]

@@ -77,6 +77,13 @@ def fetch(checkpoint: Checkpoint, weights: bool = True, download: bool = True) -
     Raises:
         UserError: the model does not exist or is unavailable offline, or it has no safetensors weights.
     """
+    folder, commit = _files(checkpoint, weights, download)
+    fingerprint = _fingerprint(folder, weights)
+    return folder, ModelInfo(source=checkpoint.name, commit=commit, fingerprint=fingerprint, pretrained=weights)
+
+
+def _files(checkpoint: Checkpoint, weights: bool, download: bool) -> tuple[Path, str | None]:
+    """The folder and the commit of a checkpoint's files."""
     if checkpoint.folder is not None:
         folder, commit = checkpoint.folder, None
     elif not checkpoint.pretrained:
@@ -91,8 +98,28 @@ def fetch(checkpoint: Checkpoint, weights: bool = True, download: bool = True) -
         commit = folder.name  # in the hub's cache a snapshot's folder is named after its commit
     if weights:
         refuse_without_weights(checkpoint.name, folder)
-    fingerprint = _fingerprint(folder, weights)
-    return folder, ModelInfo(source=checkpoint.name, commit=commit, fingerprint=fingerprint, pretrained=weights)
+    return folder, commit
+
+
+def gather(checkpoint: Checkpoint, weights: bool) -> None:
+    """Download what `fetch` will read, if it is not here; nothing is hashed, and no network is asked for what is here.
+
+    Raises:
+        UserError: as `fetch`.
+    """
+    if checkpoint.folder is None and checkpoint.pretrained:
+        try:
+            here = _download(checkpoint.name, checkpoint.revision, _SHAPE, download=False)
+        except UserError:
+            here = None
+        wanted = [_TOKENIZER, _WEIGHTS] if weights else [_TOKENIZER]
+        if here is not None and all(any(next(here.glob(p), None) for p in patterns) for patterns in wanted):
+            return
+    folder, _ = _files(checkpoint, weights, download=True)
+    if not any(next(folder.glob(name), None) for name in _TOKENIZER):
+        raise UserError(
+            f"model '{checkpoint.name}': {folder} has no tokenizer. Save it there with tokenizer.save_pretrained."
+        )
 
 
 def refuse_without_weights(name: str, folder: Path) -> None:

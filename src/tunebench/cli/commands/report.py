@@ -6,8 +6,10 @@ from typing import Annotated
 import typer
 
 from tunebench.cli.printing import say
+from tunebench.cli.stopping import stoppable
 
 
+@stoppable("Stopped. The results are kept; the same command writes the report.")
 def report(
     out: Annotated[Path, typer.Argument(help="the output folder of 'tunebench run'")],
     rescore: Annotated[

@@ -14,9 +14,12 @@ from tunebench.cli.printing import say
 from tunebench.cli.stopping import INTERRUPTED, stoppable
 
 if TYPE_CHECKING:
+    from tunebench.cli.forecast import Forecast
+    from tunebench.engine.events import Event
     from tunebench.records import Plan, PlannedCell, PlannedData
     from tunebench.run.executors.base import Executor
     from tunebench.run.job import Job
+    from tunebench.study import Run
 
 _STOPPED = "Stopped. Finished runs are kept; the same command continues."
 
@@ -56,7 +59,9 @@ def run(
     target = out or Path("runs") / opened.study.name
     with locked(target):
         interrupted = _make_pending(opened, target, only, count, track)
-        page, leaderboards = reports.build_with_leaderboards(target)
+        say("Writing the report ...")
+        with stoppable(f"Stopped. All finished runs are kept; 'tunebench report {target}' writes the report."):
+            page, leaderboards = reports.build_with_leaderboards(target)
     print_leaderboards(leaderboards)
     if interrupted:
         say(f"{_STOPPED} Report so far: {page}")
@@ -82,16 +87,19 @@ def _make_pending(opened: OpenedStudy, target: Path, only: str | None, workers: 
     pending, remarks = pending_runs(runs, places, target, only)
     with Local(target, len(pending), workers) as executor:
         from tunebench.run.plan import plan  # torch comes with it; the workers import theirs at the same time
-        from tunebench.run.survey import survey
+        from tunebench.run.survey import models_here, survey
 
-        data = survey([one.run for one in pending], places, earlier.data if earlier else ())
+        chosen = [one.run for one in pending]
+        data = survey(chosen, places, earlier.data if earlier else ())
         cells = plan(runs, places, earlier.cells if earlier else ())
+        models_here(chosen, places, cells)
         write_plan(target, opened.text, _plan_of(opened, cells, data))
         say(f"{len(runs)} runs in {target}, {len(pending)} to make.")
         for remark in remarks:
             say(remark)
         ordered = pending if workers == 1 else costliest_first(pending, cells)
-        return _execute([job_in(target, one, places, track) for one in ordered], executor)
+        jobs = [job_in(target, one, places, track) for one in ordered]
+        return _execute(jobs, executor, _forecast(chosen, cells, data, executor.room), len({r.model for r in runs}) > 1)
 
 
 def _plan_of(opened: OpenedStudy, cells: "tuple[PlannedCell, ...]", data: "tuple[PlannedData, ...]") -> "Plan":
@@ -108,7 +116,23 @@ def _plan_of(opened: OpenedStudy, cells: "tuple[PlannedCell, ...]", data: "tuple
     )
 
 
-def _execute(jobs: "list[Job]", executor: "Executor") -> bool:
+def _forecast(
+    runs: "list[Run]", cells: "tuple[PlannedCell, ...]", data: "tuple[PlannedData, ...]", workers: int
+) -> "Forecast":
+    from tunebench.cli.forecast import Forecast, size_of
+
+    cell_of = {(cell.model, cell.task, cell.label): cell for cell in cells}
+    data_of = {one.task: one for one in data}
+    sizes = {
+        run.id: size_of(
+            cell_of.get((run.model, run.task.name, run.label)), data_of.get(run.task.name), run.training.epochs
+        )
+        for run in runs
+    }
+    return Forecast(len(runs), max(workers, 1), sizes)
+
+
+def _execute(jobs: "list[Job]", executor: "Executor", forecast: "Forecast", several_models: bool) -> bool:
     """Execute the jobs in their order and show their progress; says whether Ctrl-C came first."""
     from rich.console import Console
 
@@ -117,8 +141,12 @@ def _execute(jobs: "list[Job]", executor: "Executor") -> bool:
     from tunebench.run.scheduler import FixedList
 
     try:
-        with display_on(Console(), len(jobs)) as display:
-            drive(FixedList(jobs), executor, lambda job, event: display.show(job.run.id, name_of(job.run), event))
+        with display_on(Console(), len(jobs), forecast) as display:
+
+            def show(job: "Job", event: "Event") -> None:
+                display.show(job.run.id, name_of(job.run, several_models), event)
+
+            drive(FixedList(jobs), executor, show)
     except KeyboardInterrupt:
         return True
     return False
