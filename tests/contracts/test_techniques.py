@@ -296,7 +296,7 @@ def test_a_killed_run_resumes_to_the_same_bits_and_answers_as_it_did(
 
     with pytest.raises(KeyboardInterrupt):
         make(run, tmp_path / "killed", kill)
-    kept = json.loads(next((tmp_path / "killed").glob("resume/*/state.json")).read_text())
+    kept = json.loads(next((tmp_path / "killed").glob("resume/*/state.json")).read_text())["state"]
     events: list[Event] = []
     resumed = make(run, tmp_path / "killed", events.append)
     assert resumed.cost.total_seconds > kept["earlier"]["total"] >= sum(kept["seconds"].values()) > 0
