@@ -113,6 +113,19 @@ def test_a_checkpoint_without_such_files_is_pooled_as_before(
     assert first.id != pooled_run(backbones["fresh_pooler"], "auto").id
 
 
+def test_a_pair_that_is_read_as_one_text_is_pooled_as_before(encoder: Path, data_root: Path, tmp_path: Path) -> None:
+    done = make(make_run(encoder, data_root, "similarity", "classifier_head"), tmp_path / "head")
+    assert done.parameters.head == (32 * 32 + 32) + (32 + 1)
+    (message,) = (notice.message for notice in done.notices if notice.code == "pooling")
+    assert message == (
+        "The vector of a pair, whose texts are read together, is the first token's vector: the checkpoint's "
+        "sentence-transformers files say how the vector of a single text is made."
+    )
+    apart = make(make_run(encoder, data_root, "similarity", "cosine"), tmp_path / "cosine")
+    (message,) = (notice.message for notice in apart.notices if notice.code == "pooling")
+    assert message.startswith("A text's vector is the mean of the tokens' vectors")
+
+
 def test_a_mode_that_is_unknown_here_and_modules_that_are_ignored_are_told(
     backbones: dict[str, Path], data_root: Path, tmp_path: Path
 ) -> None:

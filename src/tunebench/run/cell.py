@@ -93,7 +93,8 @@ class Cell:
     def pooling(self, folder: Path | None) -> ChosenPooling | None:
         """How the vector of a text is made that the head reads, by the files in `folder`; None: it reads none."""
         possible = self.family.poolings(self._applicable())
-        return choose(self.run.pooling, folder, possible) if possible else None
+        together = self.run.task.columns.get("pair") is not None
+        return choose(self.run.pooling, folder, possible, together=together) if possible else None
 
     def pretrained(self, folder: Path, device: torch.device) -> tuple[Pretrained, ChosenPooling]:
         """The model as a baseline asks it, and how it makes the vector of a text: the mean unless anything says else.

@@ -31,13 +31,16 @@ class ChosenPooling:
     notices: tuple[Notice, ...] = ()
 
 
-def choose(wanted: PoolingChoice, folder: Path | None, possible: Sequence[Pooling]) -> ChosenPooling:
+def choose(
+    wanted: PoolingChoice, folder: Path | None, possible: Sequence[Pooling], *, together: bool = False
+) -> ChosenPooling:
     """The pooling of a model.
 
     Args:
         wanted: what the study asks for, one of `possible` or auto.
         folder: the model's files, if they are here.
         possible: the ways that there are, the one without any wish first.
+        together: whether two texts are read as one, which the checkpoint's files do not speak of.
     """
     if wanted != "auto":
         return ChosenPooling(wanted, (_notice(f"A text's vector is {_VECTORS[wanted]}, as the study asks."),))
@@ -45,6 +48,12 @@ def choose(wanted: PoolingChoice, folder: Path | None, possible: Sequence[Poolin
     if files is None:
         return ChosenPooling(possible[0])
     way = _MODES.get(files.pooling)
+    if together:
+        why = (
+            f"The vector of a pair, whose texts are read together, is {_VECTORS[possible[0]]}: the checkpoint's "
+            "sentence-transformers files say how the vector of a single text is made."
+        )
+        return ChosenPooling(possible[0], (_notice(why),))
     if way in possible:
         assert way is not None, "None is no way"
         why = f"A text's vector is {_VECTORS[way]}, as the checkpoint's sentence-transformers files say."

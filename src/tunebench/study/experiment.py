@@ -36,7 +36,7 @@ class Experiment(Strict):
         model: hub id, local folder, or a model that tunebench ships; with a name of your choice, see `model`.
         revision: branch, tag or commit on the hub.
         pooling: how an encoder's text vector is made; `auto`: as the checkpoint's sentence-transformers files say, else
-            from the first token.
+            (and for pairs of texts) from the first token.
         task: built-in task by name, or a mapping with the fields of its problem type: your own data, or
             `{name: TASK, ...}`, a built-in task with changes.
         techniques: each is compared with the others; `{name: lora, rank: 16}` has settings.
