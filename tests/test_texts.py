@@ -15,7 +15,7 @@ from tests.test_run import tunebench
 from tunebench._util.errors import UserError
 from tunebench.cli.answers import lines
 from tunebench.cli.leaderboards import print_leaderboards
-from tunebench.cli.texts import NewTexts, Source
+from tunebench.cli.texts import NewTexts, TextInput
 from tunebench.report import build_with_leaderboards
 from tunebench.tasks.base import Task
 from tunebench.tasks.punctuation import Punctuation
@@ -35,7 +35,7 @@ ASK = task_of("causal_lm", input="more")
 
 def read(path: Path, task: Task, content: str | bytes, given: Any = None) -> NewTexts:
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    return Source.of(path, given).texts_for(task)
+    return TextInput.of(path, given).texts_for(task)
 
 
 # Files ----------------------------------------------------------------------------------------------------------------
@@ -118,7 +118,7 @@ def test_a_file_that_holds_no_text_somewhere_is_refused_with_the_place(
 def test_standard_input_is_read_in_the_given_format(monkeypatch: pytest.MonkeyPatch) -> None:
     for given, content in ((None, b"x\ny\n"), ("csv", b"body\nx\ny\n"), ("tsv", b"n\tbody\n1\tx\n2\ty\n")):
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
-        assert Source.of(Path("-"), given).texts_for(ONE).texts == ["x", "y"]
+        assert TextInput.of(Path("-"), given).texts_for(ONE).texts == ["x", "y"]
 
 
 # Answers --------------------------------------------------------------------------------------------------------------

@@ -33,7 +33,7 @@ class NewTexts:
 
 
 @dataclass(frozen=True)
-class Source:
+class TextInput:
     """A file or standard input, read once; `ending` is `.text` for one text per line."""
 
     content: bytes
@@ -41,7 +41,7 @@ class Source:
     place: str
 
     @classmethod
-    def of(cls, file: Path, given: InputFormat | None) -> "Source":
+    def of(cls, file: Path, given: InputFormat | None) -> "TextInput":
         """The content of a file; its ending names its format unless one is given.
 
         Raises:
