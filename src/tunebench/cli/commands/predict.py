@@ -11,7 +11,7 @@ from tunebench.cli.answers import OutputFormat, lines
 from tunebench.cli.options import Best, Json, Models, Only, RunOrStudy, Technique, model_folders
 from tunebench.cli.printing import print_json
 from tunebench.cli.study_folder import chosen
-from tunebench.cli.texts import InputFormat, NewTexts, Source
+from tunebench.cli.texts import InputFormat, NewTexts, TextInput
 
 
 def predict(
@@ -43,7 +43,7 @@ def predict(
     """
     if (text is None) == (file is None):
         raise UserError("predict: give either --text or --file.")
-    source = Source.of(file, input_format) if file is not None else _options(text or [], pair)
+    source = TextInput.of(file, input_format) if file is not None else _options(text or [], pair)
     folder = chosen(run_dir, best, technique, only)
     from tunebench.serve.finished import FinishedRun
 
