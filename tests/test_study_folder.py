@@ -80,8 +80,13 @@ def test_nothing_is_removed_without_a_yes_or_a_match(out: Path) -> None:
     assert sorted((out / "runs").iterdir()) == before
 
 
-def test_the_best_run_is_that_of_the_best_validation_score(out: Path) -> None:
+def test_the_best_run_is_that_of_the_best_validation_score(out: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    capsys.readouterr()
     assert chosen(out, True, None, None).name == scored("full", 0.8).run.id
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.startswith(f"tunebench: run {scored('full', 0.8).run.id}, validation ")
+    assert shown.err.endswith(" 0.8000\n")
     assert chosen(out, False, "lora", None).name == scored("lora", 0.7, seed=1).run.id
     assert chosen(out, True, None, "*/lora").name == scored("lora", 0.7, seed=1).run.id
 

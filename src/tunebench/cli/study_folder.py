@@ -1,6 +1,7 @@
 """The runs of a study's folder: all of them, those of some cells, and the best of one cell."""
 
 import fnmatch
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -9,8 +10,6 @@ from typing import Any
 from tunebench._util.errors import UserError, did_you_mean
 from tunebench.records import Done, PlannedRun, Result, read_result
 from tunebench.study import RUN_FILE
-
-CELLS = "FAMILY/TASK/TECHNIQUE with * (quote it): 'bert/emotion/*'"
 
 
 @dataclass(frozen=True)
@@ -98,6 +97,8 @@ def _run(out: Path, plan: PlannedRun, result: Result | None, status: str) -> Stu
 def chosen(folder: Path, best: bool, technique: str | None, only: str | None) -> Path:
     """The folder of a run, or of the best run in a study's folder: best by the main metric on validation.
 
+    Which run was chosen is said on standard error, as standard output is for answers.
+
     Args:
         folder: of a run, or of a study.
         best: choose among all techniques.
@@ -120,8 +121,9 @@ def chosen(folder: Path, best: bool, technique: str | None, only: str | None) ->
         if technique not in known:
             raise UserError(f"--technique {technique}: no finished run has it. {did_you_mean(technique, known)}")
         runs = [run for run in runs if technique in (run.technique, run.label)]
-    runs = [run for run in runs if only is None or run.matches(only)]
-    return Path(_best(folder, runs).folder)
+    best_run = _best(folder, [run for run in runs if only is None or run.matches(only)])
+    sys.stderr.write(f"tunebench: run {best_run.run}, validation {best_run.metric} {best_run.validation:.4f}\n")
+    return Path(best_run.folder)
 
 
 def _best(folder: Path, runs: Sequence[StudyRun]) -> StudyRun:
