@@ -71,7 +71,7 @@ def demo() -> tuple[dict[str, Size], list[Run]]:
         if counts is not None:
             parameters = Parameters(total=counts[0], trainable=counts[1], technique=counts[2], head=0)
         cell = PlannedCell(model=model, family=model, task=task, technique=label, label=label, parameters=parameters)
-        splits = dict(zip(("train", "validation", "test"), tokens, strict=True))
+        splits: dict[str, int] = dict(zip(("train", "validation", "test"), tokens, strict=True))
         data = PlannedData(task=task, source="", rows={}, tokens=splits)
         key = f"{model} {task} {label}"
         sizes[key] = size_of(cell, data, epochs)

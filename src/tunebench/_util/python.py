@@ -6,7 +6,7 @@ from typing import IO
 
 
 def start(
-    *arguments: str, stderr: IO[bytes] | None = None, env: dict[str, str] | None = None
+    *arguments: str, stderr: IO[bytes] | int | None = None, env: dict[str, str] | None = None
 ) -> "subprocess.Popen[bytes]":
     """A process of this interpreter that is asked on its standard input and answers on its standard output, in bytes.
 
