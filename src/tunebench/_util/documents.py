@@ -9,9 +9,13 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from tunebench._util.errors import UserError, did_you_mean
+from tunebench._util.errors import UserError, did_you_mean, shown
+from tunebench._util.files import is_file
+from tunebench._util.plain import refuse_others
 
 Document = TypeVar("Document", bound=BaseModel)
+
+_LARGEST, _MOST_MISTAKES = 1_000_000, 10
 
 
 def shipped(folder: str) -> dict[str, str]:
@@ -40,18 +44,15 @@ def read(
     kind, path = root.__name__.lower(), Path(name)
     if name in built_in:
         source, text = name, built_in[name]
-    elif path.is_file():
+    elif is_file(path):
         source = path.name
         try:
             text = path.read_text("utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise UserError(f"{kind} '{name}': it cannot be read as UTF-8 text ({error}).") from error
     else:
-        raise UserError(f"{kind} '{name}': no such file and no built-in {kind}. {did_you_mean(name, built_in)}")
-    try:
-        content = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise UserError(f"{source}: this is not valid YAML: {' '.join(str(error).split())}") from error
+        raise UserError(f"{kind} '{shown(name)}': no such file and no built-in {kind}. {did_you_mean(name, built_in)}")
+    content = _parsed(text, source)
     if not isinstance(content, dict):
         required = " and ".join(name for name, field in root.model_fields.items() if field.is_required())
         example = next(iter(built_in))
@@ -62,26 +63,42 @@ def read(
         raise UserError("\n".join(f"{source}: {line}" for line in _lines(error, root, inside))) from error
 
 
+def _parsed(text: str, source: str) -> Any:
+    if len(text) > _LARGEST:
+        raise UserError(f"{source}: it has {len(text):,} characters. A document has at most {_LARGEST:,}.")
+    try:
+        content = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, ArithmeticError, AttributeError, TypeError) as error:  # of dates and numbers
+        reason = " ".join(str(error).split())
+        raise UserError(f"{source}: this is not valid YAML: {shown(reason, 300)}") from error
+    except RecursionError:
+        raise UserError(f"{source}: its lists and mappings nest too deep.") from None
+    refuse_others(content, source)
+    return content
+
+
 def _lines(error: ValidationError, root: type[BaseModel], inside: Mapping[str, type[BaseModel]]) -> list[str]:
     problems = error.errors()
     # A list whose only item is wrong is also reported as too short: the item's own error says it better.
     places = [problem["loc"] for problem in problems]
-    shown = [
+    told = [
         problem
         for problem in problems
         if problem["type"] != "too_short" or sum(loc[: len(problem["loc"])] == problem["loc"] for loc in places) == 1
     ]
-    return [
+    lines = [
         f"{place(problem['loc'])}: {sentence(problem, _model_at(problem['loc'], root, inside))}"
         if problem["loc"]
         else sentence(problem, root)
-        for problem in shown
+        for problem in told[:_MOST_MISTAKES]
     ]
+    more = len(told) - len(lines)
+    return [*lines, f"and {more} more mistakes."] if more else lines
 
 
 def place(loc: Sequence[int | str]) -> str:
     """Where in the document: `experiments[0].task`."""
-    written = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc)
+    written = "".join(f"[{part}]" if isinstance(part, int) else f".{shown(part)}" for part in loc)
     return written.lstrip(".")
 
 
@@ -99,7 +116,7 @@ def sentence(problem: Any, model: type[BaseModel]) -> str:
     """Pydantic's error as one sentence with the value and the way out."""
     field = str(problem["loc"][-1]) if problem["loc"] else ""
     if problem["type"] == "extra_forbidden":
-        return f"there is no field '{field}'. {did_you_mean(field, model.model_fields)}"
+        return f"there is no field '{shown(field)}'. {did_you_mean(field, model.model_fields)}"
     if problem["type"] == "missing":
         return "this field is required."
     if problem["type"] == "value_error":
@@ -109,9 +126,13 @@ def sentence(problem: Any, model: type[BaseModel]) -> str:
     if problem["type"] == "too_short":
         return "it is empty. Give at least one."
     if problem["type"] == "string_pattern_mismatch":
-        return f"use letters, digits, '.', '_' and '-' only, not {problem['input']!r}."
+        return f"use letters, digits, '.', '_' and '-' only, not {shown(repr(problem['input']))}."
     message = re.sub(r"a valid (dictionary|tuple)( or instance of \w+)?", _in_yaml, problem["msg"])
-    return f"{message.replace('Input should', 'it should')}, not {problem['input']!r}."
+    return f"{message.replace('Input should', 'it should')}, not {shown(_quoted(problem['input']))}."
+
+
+def _quoted(value: Any) -> Any:
+    return repr(value) if isinstance(value, str) else value
 
 
 def _in_yaml(kind: re.Match[str]) -> str:

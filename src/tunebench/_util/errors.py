@@ -5,6 +5,7 @@ import os
 import re
 from collections.abc import Iterable
 from difflib import get_close_matches
+from reprlib import Repr
 
 
 class UserError(Exception):
@@ -40,10 +41,52 @@ def unwritable(error: BaseException) -> OSError | None:
     return None
 
 
+def shown(value: object, letters: int = 80) -> str:
+    """A value in a message: a text as it is, anything else as Python writes it, cut at `letters`, all printable."""
+    text = value if isinstance(value, str) else _written(value)
+    visible = escaped(" ".join(text.split()))
+    return visible if len(visible) <= letters else visible[: letters - 1] + "…"
+
+
+def _written(value: object) -> str:
+    try:
+        return _BRIEF.repr(value)
+    except (ValueError, RecursionError):  # an integer of thousands of digits
+        return f"a {type(value).__name__}"
+
+
+_BRIEF = Repr()
+_BRIEF.maxstring = _BRIEF.maxother = 200
+_BRIEF.maxlist = _BRIEF.maxdict = 12
+_BRIEF.maxlevel = 4
+
+
+def escaped(text: str) -> str:
+    """A text for a terminal or a file of text: control characters and marks of direction as escapes, not as commands.
+
+    Line ends and tabs stay.
+    """
+    return _CONTROLS.sub(lambda match: match.group().encode("unicode_escape").decode(), text)
+
+
+_CONTROLS = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
+)
+
+
+def message_of(error: UserError) -> str:
+    """A user's error for the terminal: escaped, and a line of more than 400 characters without its middle."""
+    return "\n".join(_cut(line) for line in escaped(str(error)).split("\n"))
+
+
+def _cut(line: str) -> str:
+    return line if len(line) <= 400 else f"{line[:250]} … {line[-147:]}"
+
+
 def did_you_mean(value: str, options: Iterable[str]) -> str:
     """The end of an error message: the closest option, or all of them."""
     options = sorted(options)
-    close = get_close_matches(value, options, n=1, cutoff=0.5)
+    close = get_close_matches(value[:100], options, n=1, cutoff=0.5)
     if close:
         return f"Did you mean '{close[0]}'?"
     return f"Choose from: {', '.join(options)}."

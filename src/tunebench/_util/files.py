@@ -40,6 +40,21 @@ def ordinary_permissions(*paths: Path) -> None:
             new.unlink(missing_ok=True)
 
 
+def is_file(path: str | Path) -> bool:
+    """Whether there is a file; False also for a name that no system takes, such as one of 5,000 letters."""
+    return os.path.isfile(path)  # noqa: PTH113  Path.is_file raises an error then
+
+
+def is_folder(path: str | Path) -> bool:
+    """As `is_file`, for folders."""
+    return os.path.isdir(path)  # noqa: PTH112
+
+
+def absolute(path: str | Path) -> str:
+    """The path from the root; links are not followed, as a link's own name counts. `~nobody` stays as it is."""
+    return os.path.abspath(os.path.expanduser(path))  # noqa: PTH100, PTH111  Path.expanduser raises an error then
+
+
 def link(source: Path, target: Path) -> None:
     """Give a file a second name, in place of what had it; a copy where the file system has no hard links."""
     temporary = target.with_name(f".{target.name}.{os.getpid()}")

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from tunebench._util.errors import UserError, unwritable
+from tunebench._util.errors import UserError, message_of, unwritable
 from tunebench.cli import output
 from tunebench.cli.commands import COMMANDS
 
@@ -32,7 +32,7 @@ def main() -> None:
     try:
         app()
     except UserError as error:
-        sys.stderr.write(f"tunebench: {error}\n")
+        sys.stderr.write(f"tunebench: {message_of(error)}\n")
         sys.exit(2)
     except OSError as error:
         disk = unwritable(error)

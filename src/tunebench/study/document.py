@@ -8,8 +8,9 @@ from pydantic import Field, NonNegativeInt, ValidationError, model_validator
 from tunebench._util import documents
 from tunebench._util.base import Strict
 from tunebench._util.errors import UserError, did_you_mean
+from tunebench._util.files import absolute
 from tunebench.study.experiment import Experiment, labels_of
-from tunebench.study.models import ModelChoice, absolute
+from tunebench.study.models import ModelChoice
 from tunebench.study.run import OWN, Places, Run
 from tunebench.study.training import Training
 from tunebench.tasks.base import EMBEDDED, Task

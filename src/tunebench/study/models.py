@@ -1,12 +1,12 @@
 """What a study's models are called, and which of them are folders."""
 
-import os
 from pathlib import Path
 from typing import Any
 
 from pydantic import Field, model_validator
 
 from tunebench._util.base import Strict
+from tunebench._util.files import absolute, is_folder
 
 _FORMS = "{id: HUB-ID, name: NAME} or {path: FOLDER, name: NAME}"
 
@@ -57,7 +57,7 @@ class ModelChoice(Strict):
         """The local folder, absolute; None for a model of the hub."""
         if self.path is not None:
             return absolute(self.path)
-        return absolute(self.written) if Path(self.written).is_dir() else None
+        return absolute(self.written) if is_folder(self.written) else None
 
     @property
     def located(self) -> str:
@@ -68,8 +68,3 @@ class ModelChoice(Strict):
 def is_path(model: str) -> bool:
     """Whether a study's text names a folder: it begins with `/`, `~`, `./` or `../`. `models/bert` is a hub id."""
     return model in (".", "..", "~") or model.startswith(("./", "../", "~/")) or Path(model).is_absolute()
-
-
-def absolute(path: str) -> str:
-    """The path from the root; links are not followed, as a link's own name counts."""
-    return os.path.normpath(Path(path).expanduser().absolute())

@@ -20,7 +20,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tunebench._util.errors import UserError
+from tunebench._util.errors import UserError, shown
+from tunebench._util.files import is_file
 from tunebench._util.words import plural
 
 _PACKED: dict[str, Callable[[bytes], bytes]] = {
@@ -115,8 +116,8 @@ def read(path: Path, wanted: Sequence[str], others: Mapping[str, Callable[[str, 
         UserError: there is no such file, or it cannot be read exactly as the format that its ending names.
     """
     ending = ending_of(path)
-    if not path.is_file():
-        raise UserError(f"there is no file {path}. Check the path under data.")
+    if not is_file(path):
+        raise UserError(f"there is no file {shown(str(path), 200)}. Check the path under data.")
     known = [*READERS, *others]
     if ending not in known:
         raise UserError(f"{path} is not in a supported format. Use one of {', '.join(known)}.")

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tunebench._util.errors import UserError
-from tunebench._util.files import read_json
+from tunebench._util.errors import UserError, shown
+from tunebench._util.files import absolute, is_folder, read_json
 from tunebench.families import families, family_of
 from tunebench.families.base import Family
 from tunebench.records import ModelInfo
@@ -57,8 +57,8 @@ def find(name: str, revision: str | None = None, place: str | None = None) -> Ch
         UserError: the folder holds no model, no family supports the model, or its configuration is unavailable.
     """
     shipped = embedded.backbones().get(name)
-    folder = Path(place or shipped or name).expanduser()
-    if place or shipped or folder.is_dir():
+    folder = Path(absolute(place or shipped or name))
+    if place or shipped or is_folder(folder):
         pretrained = bool(place) or shipped is None or any(shipped.glob("*.safetensors"))
         return Checkpoint(name, None, folder, _checked(_config_in(folder, name), f"model folder {folder}"), pretrained)
     family = next((family for family in families().values() if name in family.shapes), None)
@@ -141,8 +141,10 @@ def refuse_without_weights(name: str, folder: Path) -> None:
 
 
 def _config_in(folder: Path, name: str) -> Mapping[str, Any]:
-    if not folder.is_dir():
-        raise UserError(f"model '{name}': there is no folder {folder}. Give its location with --model {name}=PATH.")
+    if not is_folder(folder):
+        raise UserError(
+            f"model '{shown(name)}': there is no folder {folder}. Give its location with --model {name}=PATH."
+        )
     config = read_json(folder / "config.json")
     if config is None and (folder / _ADAPTER).exists():
         raise UserError(

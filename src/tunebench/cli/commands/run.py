@@ -33,7 +33,9 @@ def run(
     only: Annotated[
         str | None, typer.Option(help="cells to run, FAMILY/TASK/TECHNIQUE with * (quote it): 'bert/emotion/*'")
     ] = None,
-    seeds: Annotated[int | None, typer.Option(min=1, help="run seeds 0 to N-1 instead of the study's")] = None,
+    seeds: Annotated[
+        int | None, typer.Option(min=1, max=10_000, help="run seeds 0 to N-1 instead of the study's")
+    ] = None,
     workers: Annotated[
         str, typer.Option(help="runs at once: a number, or auto (one per GPU, or one per core without GPUs)")
     ] = "1",
