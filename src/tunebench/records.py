@@ -241,7 +241,7 @@ class _PlanRecord(BaseModel):
 class PlannedRun(_PlanRecord):
     """One run: the name of its folder, and which technique it measures on what, with which seed."""
 
-    id: str
+    id: str = Field(pattern=r"^\w[^/\\\x00-\x1f]*$", max_length=255)
     model: str
     family: str
     task: str

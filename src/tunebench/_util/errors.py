@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from reprlib import Repr
 
+from tunebench._util.visible import escaped
+
 
 class UserError(Exception):
     """A mistake in the input: shown as one line without a traceback, exit code 2.
@@ -59,19 +61,6 @@ _BRIEF = Repr()
 _BRIEF.maxstring = _BRIEF.maxother = 200
 _BRIEF.maxlist = _BRIEF.maxdict = 12
 _BRIEF.maxlevel = 4
-
-
-def escaped(text: str) -> str:
-    """A text for a terminal or a file of text: control characters and marks of direction as escapes, not as commands.
-
-    Line ends and tabs stay.
-    """
-    return _CONTROLS.sub(lambda match: match.group().encode("unicode_escape").decode(), text)
-
-
-_CONTROLS = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
-)
 
 
 def message_of(error: UserError) -> str:

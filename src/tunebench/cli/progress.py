@@ -17,6 +17,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from tunebench._util.visible import escaped
 from tunebench.cli.forecast import Forecast
 from tunebench.engine.events import (
     BatchDone,
@@ -112,7 +113,7 @@ class Lines:
                 self._say(f"  {name}: {line}")
 
     def _say(self, line: str) -> None:
-        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+        self._console.print(escaped(line), markup=False, highlight=False, soft_wrap=True)
 
 
 class Bars:
@@ -131,7 +132,7 @@ class Bars:
         """Move the bars; see `Lines.show`."""
         self._forecast.observe(key, event)
         if isinstance(event, ResultWritten):
-            self._progress.console.print(f"{name}: {_outcome(event)}", markup=False, highlight=False)
+            self._progress.console.print(escaped(f"{name}: {_outcome(event)}"), markup=False, highlight=False)
             self._ended += 1
             for kept in (self._shares, self._scores, self._phases):
                 kept.pop(key, None)
@@ -163,7 +164,7 @@ class Bars:
 
     def _bar(self, key: str, name: str) -> TaskID:
         if key not in self._bars:
-            self._bars[key] = self._progress.add_task(name, total=None, note="")
+            self._bars[key] = self._progress.add_task(escaped(name), total=None, note="")
         return self._bars[key]
 
 

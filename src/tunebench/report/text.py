@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from tunebench._util import visible
 from tunebench._util.words import plural as plural
 from tunebench.evaluation.metrics import METRICS
 
@@ -121,7 +122,7 @@ def markdown(value: Any) -> Markdown:
     """Data as Markdown that shows it literally, on one line."""
     if isinstance(value, Markdown):
         return value
-    flat = " ".join(str(value).split())
+    flat = visible.escaped(" ".join(str(value).split()))
     escaped = _MARKDOWN.sub(lambda match: "\\" + match.group(), flat)
     return Markdown(escaped.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;"))
 
@@ -130,4 +131,4 @@ def fenced(text: str, language: str = "") -> Markdown:
     """A code block whose fence is longer than any run of backticks inside."""
     longest = max((len(run) for run in re.findall("`+", text)), default=0)
     fence = "`" * max(3, longest + 1)
-    return Markdown(f"{fence}{language}\n{text.rstrip()}\n{fence}")
+    return Markdown(f"{fence}{language}\n{visible.escaped(text.rstrip())}\n{fence}")

@@ -188,7 +188,7 @@ def read_run(folder: Path) -> tuple[Run, Places]:
         )
     try:
         return Run.model_validate(stored["run"]), Places.model_validate(stored["places"])
-    except (KeyError, ValidationError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise UserError(
             f"{folder}: its {RUN_FILE} is damaged, or another version wrote it. Run the study again."
         ) from error

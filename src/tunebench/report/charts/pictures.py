@@ -1,12 +1,12 @@
 """Charts with their files and drawings."""
 
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from tunebench._util.visible import as_json
 from tunebench.report.charts import vega
 from tunebench.report.charts.base import Chart
 
@@ -35,7 +35,7 @@ class Picture:
     @property
     def data(self) -> Markup:
         """The data for the page's script, as JSON that cannot close its script element."""
-        return Markup(json.dumps(vega.data(self.chart), ensure_ascii=False).replace("<", "\\u003c"))
+        return Markup(as_json(vega.data(self.chart)).replace("<", "\\u003c"))
 
 
 def pictures(charts: Sequence[Chart], where: str, before: int) -> tuple[Picture, ...]:

@@ -11,6 +11,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from tunebench._util.visible import escaped
 from tunebench.report.blocks import BEST, Block, Report, Table
 
 
@@ -37,9 +38,15 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=StrictUndefined,
+        finalize=_visible,
     )
     made.globals |= {"show": show, "runs": _runs, "best": BEST}
     return made
+
+
+def _visible(value: Any) -> Any:
+    """Text of the study with its control characters shown; markup as it is."""
+    return escaped(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 @functools.cache

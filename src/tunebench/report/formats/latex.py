@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 
+from tunebench._util import visible
 from tunebench.report.blocks import Report, Table, TableEntry, walk
 
 _SPECIAL = {
@@ -55,4 +56,4 @@ def _fields(row: Sequence[TableEntry]) -> list[str]:
 
 def escaped(text: str) -> str:
     """A text that LaTeX sets as it stands."""
-    return _SPECIALS.sub(lambda match: _SPECIAL[match.group()], " ".join(text.split()))
+    return _SPECIALS.sub(lambda match: _SPECIAL[match.group()], visible.escaped(" ".join(text.split())))

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from tunebench._util.visible import escaped
 from tunebench.records import Cost, Done, Parameters, Result
 from tunebench.report.read.study import StudyResults
 
@@ -18,7 +19,10 @@ def as_json(study: StudyResults) -> str:
 
 
 def as_csv(study: StudyResults) -> str:
-    """One row a run, pending ones too. Seconds and bytes are bare numbers; undefined is NaN, not measured is empty."""
+    """One row a run, pending ones too. Seconds and bytes are bare numbers; undefined is NaN, not measured is empty.
+
+    A text that begins like a formula is preceded by an apostrophe.
+    """
     file = io.StringIO()
     writer = csv.DictWriter(file, _columns(study), restval="", lineterminator="\n")
     writer.writeheader()
@@ -28,8 +32,16 @@ def as_csv(study: StudyResults) -> str:
             row |= _run(run.result) | _done(run.result)
         elif run.result:
             row |= _run(run.result) | {"reason": run.result.reason}
-        writer.writerow(row)
+        writer.writerow({name: _harmless(value) for name, value in row.items()})
     return file.getvalue()
+
+
+def _harmless(value: Any) -> Any:
+    """A text that a spreadsheet would take for a formula begins with an apostrophe; numbers stay numbers."""
+    if not isinstance(value, str):
+        return value
+    text = escaped(value)  # a carriage return would end the row
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t")) else text
 
 
 def _columns(study: StudyResults) -> list[str]:

@@ -35,7 +35,15 @@ def read_predictions(folder: Path, run: str, digest: str | None = None) -> tuple
         answers = [row["prediction"] for row in rows], [row["reference"] for row in rows]
     except (OSError, ValueError, KeyError, TypeError):
         return None, None
+    if not all(_uniform(column) for column in answers):
+        return None, None
     return answers, [row["input"] for row in rows] if all("input" in row for row in rows) else None
+
+
+def _uniform(column: list[Any]) -> bool:
+    """Whether all answers are texts, or all are numbers, or all are lists of texts or numbers."""
+    kinds = {float if isinstance(value, int) else type(value) for value in column}
+    return kinds in ({str}, {float}) or (kinds == {list} and all(_uniform(value) for value in column if value))
 
 
 def recorded_digest(done: Done) -> str | None:

@@ -70,6 +70,10 @@ def read_study(out: Path) -> StudyResults:
     study = out / "study.yaml"
     content = study.read_text(encoding="utf-8", errors="replace") if study.exists() else "study.yaml is missing"
     once = {run.id: run for run in plan.runs}  # two experiments may contain the same run, which is made once
-    return StudyResults(
-        out, plan, content, tuple(RunResult(run, read_result(out / "runs" / run.id)) for run in once.values())
-    )
+    return StudyResults(out, plan, content, tuple(RunResult(run, _result_of(out, run)) for run in once.values()))
+
+
+def _result_of(out: Path, run: PlannedRun) -> Result | None:
+    """The run's result; None where there is none, or it is of another run."""
+    result = read_result(out / "runs" / run.id)
+    return result if result is not None and result.run.id == run.id else None

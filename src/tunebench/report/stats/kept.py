@@ -26,7 +26,7 @@ class Kept:
         folder: a study's output folder; with None every outcome is computed and none is kept.
 
     Attributes:
-        used: the requested outcomes by key, as JSON.
+        used: the requested outcomes by key, as JSON, each with its signature.
     """
 
     def __init__(self, folder: Path | None = None):
@@ -40,17 +40,24 @@ class Kept:
         for part in content:
             digest.update(to_json(part) + b"\n")  # a third of the time of repr
         key = digest.hexdigest()
-        if key in self._before:
-            self.used[key] = self._before[key]
-            return TrialOutcome(*(np.array(side, dtype=float) for side in self._before[key]))
+        before = self._before.get(key)
+        if isinstance(before, list) and before and before[-1] == _signature(key, before[:-1]):
+            self.used[key] = before
+            return TrialOutcome(*(np.array(side, dtype=float) for side in before[:-1]))
         outcome = test()
-        self.used[key] = [_plain(side) for side in outcome]
+        sides = [_plain(side) for side in outcome]
+        self.used[key] = [*sides, _signature(key, sides)]
         return outcome
 
     def save(self) -> None:
         """Write the outcomes that this report used, if they have changed; all others are dropped."""
         if self._path and self.used != self._before:
             write_json(self._path, self.used)
+
+
+def _signature(key: str, sides: list[Any]) -> str:
+    """What tells an outcome that was damaged since it was kept."""
+    return hashlib.sha256(to_json([key, sides])).hexdigest()
 
 
 def _plain(numbers: np.ndarray) -> list[Any]:
