@@ -10,6 +10,7 @@ from rich.console import Console
 from tests.records import Write, done, failed
 from tunebench._util.errors import UserError, message_of
 from tunebench._util.visible import as_json, escaped
+from tunebench.cli.forecast import Forecast
 from tunebench.cli.printing import print_json, print_table, say
 from tunebench.cli.progress import Lines
 from tunebench.engine.events import ResultWritten
@@ -42,7 +43,7 @@ def test_every_way_to_the_terminal_is_escaped(capsys: pytest.CaptureFixture[str]
     assert harmless(out)
     assert out.count(r"\x1b]0;owned") == 3
     file = io.StringIO()
-    Lines(Console(file=file), 1).show("key", HOSTILE, ResultWritten(status="failed", reason=HOSTILE))
+    Lines(Console(file=file), 1, Forecast(1)).show("key", HOSTILE, ResultWritten(status="failed", reason=HOSTILE))
     assert harmless(file.getvalue())
     assert harmless(message_of(UserError(HOSTILE)))
 
