@@ -37,7 +37,7 @@ def read_predictions(folder: Path, run: str, digest: str | None = None) -> tuple
         return None, None
     if not all(_uniform(column) for column in answers):
         return None, None
-    return answers, [row["input"] for row in rows] if all("input" in row for row in rows) else None
+    return answers, [row["input"] for row in rows] if all(isinstance(row.get("input"), str) for row in rows) else None
 
 
 def _uniform(column: list[Any]) -> bool:
