@@ -20,8 +20,10 @@ from hypothesis import strategies as st
 from tunebench._util.errors import UserError
 from tunebench.evaluation.metrics import METRICS
 from tunebench.tasks.base import Task
-from tunebench.tasks.files import FileTable, read
+from tunebench.tasks.files import read
 from tunebench.tasks.load import SPLITS, Data, load
+from tunebench.tasks.separated import separated
+from tunebench.tasks.tables import FileTable
 
 LABELS = ["01", "1", "1.1", "1.10", "true", "True", "NA", "None", "null", "nan", "inf", "1e3", "-0", "0x1", " spaced "]
 
@@ -148,10 +150,9 @@ def test_csv_rows_are_those_of_the_standard_library(rows: list[list[str]]) -> No
     content = text.getvalue()
     expected = [row for row in csv.reader(io.StringIO(content, newline="")) if row][1:]
     kept = [row for row in expected if any(cell.strip() for cell in row)]
-    from tunebench.tasks.files import _separated  # pyright: ignore[reportPrivateUsage]
 
     try:
-        columns = _separated(content, "data.csv", ",", ["a"]).columns
+        columns = separated(content, "data.csv", ",", ["a"]).columns
     except UserError as error:  # a cell over several lines that look like rows is refused, never read otherwise
         assert "each line between looks like a row" in str(error)
         return

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from tunebench._util.errors import UserError, did_you_mean
-from tunebench.tasks.files import READERS, FileTable, content_of, decoded, ending_of, parsed
+from tunebench.tasks.files import READERS, content_of, decoded, ending_of, parsed
+from tunebench.tasks.tables import FileTable
 
 if TYPE_CHECKING:
     from tunebench.tasks.base import Task

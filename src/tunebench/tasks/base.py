@@ -23,7 +23,7 @@ from tunebench.tasks.reading import class_names
 if TYPE_CHECKING:
     import pandas as pd
 
-    from tunebench.tasks.files import FileTable
+    from tunebench.tasks.tables import FileTable
 
 Split = Literal["train", "validation", "test"]
 SPLITS = get_args(Split)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tunebench._util.errors import UserError
 from tunebench._util.words import plural
-from tunebench.tasks.files import FileTable
+from tunebench.tasks.tables import FileTable
 
 DOCUMENT = "-DOCSTART-"
 

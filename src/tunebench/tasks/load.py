@@ -14,8 +14,9 @@ from tunebench._util.errors import UserError, did_you_mean
 from tunebench.tasks import splits as split_rules
 from tunebench.tasks.base import EMBEDDED, Split, Task
 from tunebench.tasks.examples import Example
-from tunebench.tasks.files import READERS, FileTable, packed, read, table_of
+from tunebench.tasks.files import READERS, packed, read
 from tunebench.tasks.reading import classes_as_written
+from tunebench.tasks.tables import FileTable, table_of
 from tunebench.zoo import embedded
 
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tunebench._util.errors import UserError
-from tunebench.tasks.files import loads
+from tunebench.tasks.json_rows import loads
 
 if TYPE_CHECKING:
     import pandas as pd

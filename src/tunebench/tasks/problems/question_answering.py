@@ -12,8 +12,9 @@ from pydantic import Field
 from tunebench._util.errors import UserError
 from tunebench._util.words import plural
 from tunebench.tasks.examples import Example, filled
-from tunebench.tasks.files import FileTable, loads, table_of
+from tunebench.tasks.json_rows import loads
 from tunebench.tasks.reading import full_texts
+from tunebench.tasks.tables import FileTable, table_of
 from tunebench.tasks.written import AFTER_PROMPT, FROM_SOURCE, AfterPrompt, FromSource
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ from tunebench._util.words import plural
 from tunebench.tasks.base import Converted, Split, Task
 from tunebench.tasks.conll import read_conll
 from tunebench.tasks.examples import Example
-from tunebench.tasks.files import FileTable
 from tunebench.tasks.punctuation import Punctuation, has_attached
 from tunebench.tasks.reading import as_list, classes_as_written, lookup
+from tunebench.tasks.tables import FileTable
 from tunebench.tasks.tagging import PLAIN, labels_in_iob2, scheme_of, to_iob2
 
 if TYPE_CHECKING:
