@@ -35,7 +35,7 @@ SCRIPT = "<script>alert(1)</script>"
 
 def run_info(technique: str, seed: int = 0, task: str = "emotion", **changes: Any) -> RunInfo:
     fields = {
-        "id": f"tiny--{task}--{technique}--s{seed}",
+        "id": f"tiny--{task}--{technique}--s{seed}".replace("/", "_"),
         "model": "tiny",
         "family": "bert",
         "task": task,

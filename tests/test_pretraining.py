@@ -582,7 +582,7 @@ def test_a_missing_column_is_answered_with_those_there_are(tmp_path: Path) -> No
     import pandas as pd
 
     pd.DataFrame({"body": ["x"]}).to_parquet(tmp_path / "a.parquet")
-    with pytest.raises(UserError, match="has no column 'text' but body"):
+    with pytest.raises(UserError, match="has no column 'text', only body"):
         list(corpus.documents(tmp_path / "a.parquet", "text"))
 
 

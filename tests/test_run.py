@@ -203,7 +203,7 @@ def test_a_run_is_pending_unless_it_has_a_whole_result(change: str, finished: Fi
     for run in runs:
         result = read_result(finished.out / "runs" / run.id)
         assert isinstance(result, Done)
-        write_result(tmp_path / "runs" / run.id, result)
+        shutil.copytree(finished.out / "runs" / run.id, tmp_path / "runs" / run.id)
     changed = tmp_path / "runs" / runs[0].id
     if change == "failed":
         info = read_result(changed)
@@ -260,11 +260,11 @@ def test_predict_tags_words(finished: Finished) -> None:
 
 
 def test_predict_scores_pairs_of_a_file(finished: Finished, tmp_path: Path) -> None:
-    (tmp_path / "pairs.tsv").write_text(
+    (tmp_path / "pairs.txt").write_text(
         "".join(f"a man is eating outside .\tthe man is {adverb} eating .\n" for adverb in ADVERBS)
     )
     folder = finished.run_dir("similarity", "freeze")
-    code, out, _ = tunebench("predict", folder, "--file", tmp_path / "pairs.tsv")
+    code, out, _ = tunebench("predict", folder, "--file", tmp_path / "pairs.txt")
 
     assert code == 0
     assert len({float(line.split("\t")[0]) for line in out.splitlines()}) == len(ADVERBS)
@@ -322,7 +322,7 @@ def test_a_baseline_cannot_be_exported(finished: Finished, tmp_path: Path) -> No
 
     assert code == 2
     assert err == (
-        f"tunebench: {folder}: tfidf is a baseline without a pretrained model. 'tunebench predict' answers with it.\n"
+        f"tunebench: {folder}: tfidf is a baseline without a tuned model. 'tunebench predict' answers with it.\n"
     )
 
 
@@ -362,7 +362,7 @@ def test_a_backbone_that_is_not_the_tuned_one_is_reported(copied: Path, backbone
     code, _, err = tunebench("predict", copied, "--text", "a")
 
     assert code == 2
-    assert err.startswith(f"tunebench: {copied}: the weights of 'tiny-bert' in {other} are not those that were tuned (")
+    assert err.startswith(f"tunebench: {copied}: the files of 'tiny-bert' in {other} are not those that were tuned (")
 
 
 # Death ----------------------------------------------------------------------------------------------------------------

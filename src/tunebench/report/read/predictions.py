@@ -41,8 +41,10 @@ def read_predictions(folder: Path, run: str, digest: str | None = None) -> tuple
 
 
 def _uniform(column: list[Any]) -> bool:
-    """Whether all answers are texts, or all are numbers, or all are lists of texts or numbers."""
+    """Whether all answers are texts, or all numbers, or all lists of one of these, or all likelihoods by name."""
     kinds = {float if isinstance(value, int) else type(value) for value in column}
+    if kinds == {dict}:
+        return all(value.keys() == column[0].keys() and _uniform([*value.values()]) for value in column)
     return kinds in ({str}, {float}) or (kinds == {list} and all(_uniform(value) for value in column if value))
 
 
