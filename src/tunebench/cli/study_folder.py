@@ -67,11 +67,16 @@ def runs_in(out: Path) -> list[StudyRun]:
     planned = read_study(out).runs
     names = {run.plan.id for run in planned}
     folders = sorted((out / "runs").iterdir()) if (out / "runs").is_dir() else []
-    others = [(folder, read_result(folder)) for folder in folders if folder.is_dir() and folder.name not in names]
+    others = [(folder, read_result(folder)) for folder in folders if _is_of_a_run(folder, names)]
     return [
         *(_run(out, run.plan, run.result, run.status) for run in planned),
         *(_run(out, _planned(folder, result), result, "not planned") for folder, result in others),
     ]
+
+
+def _is_of_a_run(folder: Path, planned: set[str]) -> bool:
+    """Whether the study may have had it; `.ipynb_checkpoints` and the like are others' folders."""
+    return folder.is_dir() and not folder.name.startswith(".") and folder.name not in planned
 
 
 def _planned(folder: Path, result: Result | None) -> PlannedRun:

@@ -7,21 +7,24 @@ import functools
 from collections.abc import Sequence
 
 from tunebench._util.errors import UserError
-from tunebench.records import PlannedCell
+from tunebench.records import Parameters, PlannedCell
 from tunebench.run.cell import Cell
 from tunebench.run.soundness import refuse_impossible
+from tunebench.run.survey import Survey
 from tunebench.study import Places, Run
 from tunebench.tasks import load as data
 from tunebench.tasks.base import Task
 from tunebench.techniques.base import Technique
 
 _ON_THE_HUB = Places()
-_Sound = set[tuple[str, str | None, bool]]
-"""Models that were looked at, with the objective, and whether their weights count."""
+_NOTHING = Survey()
 
 
 def plan(
-    runs: Sequence[Run], places: Places = _ON_THE_HUB, earlier: Sequence[PlannedCell] = ()
+    runs: Sequence[Run],
+    places: Places = _ON_THE_HUB,
+    earlier: Sequence[PlannedCell] = (),
+    surveyed: Survey = _NOTHING,
 ) -> tuple[PlannedCell, ...]:
     """One entry per cell (a run without its seed), in the study's order.
 
@@ -29,56 +32,69 @@ def plan(
         runs: a study's.
         places: the folders of its models and data.
         earlier: an earlier plan, whose cells are used if a model or its data are unavailable now.
+        surveyed: their data; labels of tasks without are those that they state, else their data are read.
 
     Raises:
         UserError: a model's shape is unknown here, or a setting does not fit the model.
     """
     first: dict[str, Run] = {}
-    sound: _Sound = set()
     for run in runs:
         first.setdefault(run.model_copy(update={"seed": 0}).id, run)
-    return tuple(_cell(run, places, earlier, sound) for run in first.values())
+    planner = _Planner(places, earlier, surveyed)
+    return tuple(planner.cell(run) for run in first.values())
 
 
-def _cell(run: Run, places: Places, earlier: Sequence[PlannedCell], sound: _Sound) -> PlannedCell:
-    try:
-        return _computed(run, places, sound)
-    except UserError:
-        same = (run.model, run.task.name, run.technique, run.entry.model_dump(mode="json"))
-        for cell in earlier:
-            if (cell.model, cell.task, cell.technique, cell.settings) == same:
-                return cell.model_copy(update={"label": run.label})
-        raise
+class _Planner:
+    """What the cells of one plan share."""
 
+    def __init__(self, places: Places, earlier: Sequence[PlannedCell], surveyed: Survey):
+        self._places, self._earlier, self._surveyed = places, earlier, surveyed
+        self._sound: set[tuple[str, str | None, bool]] = set()  # model, objective, and whether its weights count
 
-def _computed(run: Run, places: Places, sound: _Sound) -> PlannedCell:
-    cell = Cell.of(run, places)
-    parameters = None
-    if cell.reason is None and isinstance(run.entry, Technique):
-        labels = _labels(run.task, places)
-        checked = (run.model, cell.posed, run.entry.reads_weights)
-        if checked not in sound:
+    def cell(self, run: Run) -> PlannedCell:
+        """A run's cell, or that of the earlier plan if this one cannot be computed now."""
+        try:
+            return self._computed(run)
+        except UserError:
+            same = (run.model, run.task.name, run.technique, run.entry.model_dump(mode="json"))
+            for cell in self._earlier:
+                if (cell.model, cell.task, cell.technique, cell.settings) == same:
+                    return cell.model_copy(update={"label": run.label})
+            raise
+
+    def _computed(self, run: Run) -> PlannedCell:
+        cell = Cell.of(run, self._places)
+        counts = cell.reason is None and isinstance(run.entry, Technique)
+        return PlannedCell(
+            model=run.model,
+            family=cell.family.name,
+            task=run.task.name,
+            technique=run.technique,
+            label=run.label,
+            title=run.entry.title,
+            settings=run.entry.model_dump(mode="json"),
+            applicable=cell.reason is None,
+            reason=cell.reason,
+            parameters=self._counted(cell, run) if counts else None,
+        )
+
+    def _counted(self, cell: Cell, run: Run) -> Parameters:
+        """The parameters of a cell whose model is looked at first, once for all techniques."""
+        labels = self._labels(run.task)
+        checked = (run.model, cell.posed, cell.technique.reads_weights)
+        if checked not in self._sound:
             refuse_impossible(cell, labels)
-            sound.add(checked)
-        parameters = cell.count(labels)
-    return PlannedCell(
-        model=run.model,
-        family=cell.family.name,
-        task=run.task.name,
-        technique=run.technique,
-        label=run.label,
-        title=run.entry.title,
-        settings=run.entry.model_dump(mode="json"),
-        applicable=cell.reason is None,
-        reason=cell.reason,
-        parameters=parameters,
-    )
+            self._sound.add(checked)
+        return cell.count(labels)
 
-
-def _labels(task: Task, places: Places) -> tuple[str, ...]:
-    if task.labels or not task.has_classes:
-        return task.labels
-    return _inferred_labels(places.located(task).model_dump_json(), places.data_root)
+    def _labels(self, task: Task) -> tuple[str, ...]:
+        """As a model learns them: those of the data, which may write a stated list in another scheme of tags."""
+        known = self._surveyed.labels(task)
+        if known is not None:
+            return known
+        if task.labels or not task.has_classes:
+            return task.labels
+        return _inferred_labels(self._places.located(task).model_dump_json(), self._places.data_root)
 
 
 @functools.cache

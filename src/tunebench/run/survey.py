@@ -1,6 +1,7 @@
 """A study's data and models, looked at before anything runs: a mistake in them is one error, not many."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from tunebench.evaluation.power import smallest_difference
 from tunebench.records import PlannedCell, PlannedData
@@ -14,8 +15,31 @@ from tunebench.zoo import checkpoints
 _LETTERS = 4  # of a token, about
 
 
-def survey(runs: Sequence[Run], places: Places, earlier: Sequence[PlannedData] = ()) -> tuple[PlannedData, ...]:
-    """What the data of each task are. Nothing is downloaded: a task whose data are not here yet is left out.
+@dataclass(frozen=True)
+class Survey:
+    """What the data of a study's tasks are.
+
+    Attributes:
+        records: for the plan, in the order of the tasks.
+        by_task: a task as JSON -> its record, and its labels as a model learns them.
+    """
+
+    records: tuple[PlannedData, ...] = ()
+    by_task: Mapping[str, tuple[PlannedData, tuple[str, ...]]] = field(default_factory=dict)
+
+    def data(self, task: Task) -> PlannedData | None:
+        """The record of a task; None if its data are not here."""
+        known = self.by_task.get(task.model_dump_json())
+        return known and known[0]
+
+    def labels(self, task: Task) -> tuple[str, ...] | None:
+        """The labels of a task; None if its data are not here."""
+        known = self.by_task.get(task.model_dump_json())
+        return known and known[1]
+
+
+def survey(runs: Sequence[Run], places: Places, earlier: Sequence[PlannedData] = ()) -> Survey:
+    """Read the data of each task. Nothing is downloaded: a task whose data are not here yet is left out.
 
     Args:
         runs: those whose data are read.
@@ -26,9 +50,11 @@ def survey(runs: Sequence[Run], places: Places, earlier: Sequence[PlannedData] =
         UserError: data cannot be read as their task describes them.
     """
     tasks = {run.task.model_dump_json(): run.task for run in runs}
-    read = [_of(places.located(task), places) for task in tasks.values()]
+    read = {key: _of(places.located(task), places) for key, task in tasks.items()}
+    by_task = {key: known for key, known in read.items() if known is not None}
     names = {task.name for task in tasks.values()}
-    return (*(data for data in read if data is not None), *(data for data in earlier if data.task not in names))
+    others = (data for data in earlier if data.task not in names)
+    return Survey((*(data for data, _ in by_task.values()), *others), by_task)
 
 
 def models_here(runs: Sequence[Run], places: Places, cells: Sequence[PlannedCell]) -> None:
@@ -62,13 +88,13 @@ def _tokens(task: Task, examples: Sequence[Example]) -> int:
     return sum(min(len(text), most) for text in texts) // _LETTERS
 
 
-def _of(task: Task, places: Places) -> PlannedData | None:
+def _of(task: Task, places: Places) -> tuple[PlannedData, tuple[str, ...]] | None:
     try:
         data = load(task, places.data_root, download=False)
     except UnavailableError:
         return None
     rows = {split: len(data.splits[split]) for split in SPLITS}
-    return PlannedData(
+    record = PlannedData(
         task=task.name,
         source=data.source,
         rows=dict(rows),
@@ -78,3 +104,4 @@ def _of(task: Task, places: Places) -> PlannedData | None:
         notes=data.notes,
         smallest_difference=smallest_difference(rows["test"]) if task.form == "class" else None,
     )
+    return record, data.labels

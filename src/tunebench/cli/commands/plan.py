@@ -28,10 +28,10 @@ def plan(
     from tunebench.run.plan import plan as planned
     from tunebench.run.survey import survey
 
-    data_sets = survey(opened.runs, opened.places)
-    cells = planned(opened.runs, opened.places)
+    surveyed = survey(opened.runs, opened.places)
+    cells = planned(opened.runs, opened.places, surveyed=surveyed)
     if json_:
-        dumped = {"cells": cells, "data": data_sets}
+        dumped = {"cells": cells, "data": surveyed.records}
         print_json({name: [record.model_dump(mode="json") for record in records] for name, records in dumped.items()})
         return
     print_table(
@@ -40,7 +40,7 @@ def plan(
         [_row(cell) for cell in cells],
         right={3, 4, 5},
     )
-    for one in data_sets:
+    for one in surveyed.records:
         say("\n" + "\n  ".join(_described(one)))
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from tunebench.records import Plan, PlannedCell, PlannedData
     from tunebench.run.executors.base import Executor
     from tunebench.run.job import Job
+    from tunebench.run.survey import Survey
     from tunebench.study import Run
 
 _STOPPED = "Stopped. Finished runs are kept; the same command continues."
@@ -92,16 +93,18 @@ def _make_pending(opened: OpenedStudy, target: Path, only: str | None, workers: 
         from tunebench.run.survey import models_here, survey
 
         chosen = [one.run for one in pending]
-        data = survey(chosen, places, earlier.data if earlier else ())
-        cells = plan(runs, places, earlier.cells if earlier else ())
+        surveyed = survey(chosen, places, earlier.data if earlier else ())
+        cells = plan(runs, places, earlier.cells if earlier else (), surveyed)
         models_here(chosen, places, cells)
-        write_plan(target, opened.text, _plan_of(opened, cells, data))
+        write_plan(target, opened.text, _plan_of(opened, cells, surveyed.records))
         say(f"{len(runs)} runs in {target}, {len(pending)} to make.")
         for remark in remarks:
             say(remark)
         ordered = pending if workers == 1 else costliest_first(pending, cells)
         jobs = [job_in(target, one, places, track) for one in ordered]
-        return _execute(jobs, executor, _forecast(chosen, cells, data, executor.room), len({r.model for r in runs}) > 1)
+        return _execute(
+            jobs, executor, _forecast(chosen, cells, surveyed, executor.room), len({r.model for r in runs}) > 1
+        )
 
 
 def _plan_of(opened: OpenedStudy, cells: "tuple[PlannedCell, ...]", data: "tuple[PlannedData, ...]") -> "Plan":
@@ -118,16 +121,13 @@ def _plan_of(opened: OpenedStudy, cells: "tuple[PlannedCell, ...]", data: "tuple
     )
 
 
-def _forecast(
-    runs: "list[Run]", cells: "tuple[PlannedCell, ...]", data: "tuple[PlannedData, ...]", workers: int
-) -> "Forecast":
+def _forecast(runs: "list[Run]", cells: "tuple[PlannedCell, ...]", surveyed: "Survey", workers: int) -> "Forecast":
     from tunebench.cli.forecast import Forecast, size_of
 
     cell_of = {(cell.model, cell.task, cell.label): cell for cell in cells}
-    data_of = {one.task: one for one in data}
     sizes = {
         run.id: size_of(
-            cell_of.get((run.model, run.task.name, run.label)), data_of.get(run.task.name), run.training.epochs
+            cell_of.get((run.model, run.task.name, run.label)), surveyed.data(run.task), run.training.epochs
         )
         for run in runs
     }
