@@ -419,7 +419,8 @@ def test_a_label_outside_the_stated_list_is_reported_with_its_row(tmp_path: Path
     path.write_text("text,label\n" + "x,a\n" * 6 + "y,c\n" + "x,b\n" * 6)
 
     assert re.fullmatch(
-        re.escape(f"task 'own': {path}, ") + r"\w+ split, row 7: the label 'c' is not in the list: a, b\.",
+        re.escape(f"task 'own': {path}, ")
+        + r"\w+ split, row 7: the label 'c' is not in the list: a, b\. Correct it, .*",
         refusal(own(path, labels=["a", "b"])),
     )
 
@@ -431,7 +432,9 @@ def test_a_label_that_only_the_test_split_has_is_reported(tmp_path: Path) -> Non
         Path(files[split]).write_text("text,label\n" + f"x,a\ny,{label}\n" * 6)
 
     message = refusal(own(files))
-    assert message.endswith("test split, row 2: the label 'c' is not in the list: a, b.")
+    assert message.endswith(
+        "test split, row 2: the label 'c' is not in the list: a, b. Correct it, or name every label with labels: [...]."
+    )
 
 
 def test_an_integer_label_beyond_the_stated_list_is_reported(tmp_path: Path) -> None:

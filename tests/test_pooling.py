@@ -101,10 +101,11 @@ def test_a_sentence_encoder_is_pooled_as_its_files_say_and_needs_no_pooler(
     assert "fresh_module" not in notices
 
 
+@pytest.mark.parametrize("technique", ["classifier_head", "lora"])  # PEFT keeps a copy of what trains in full
 def test_a_checkpoint_without_such_files_is_pooled_as_before(
-    backbones: dict[str, Path], data_root: Path, tmp_path: Path
+    technique: str, backbones: dict[str, Path], data_root: Path, tmp_path: Path
 ) -> None:
-    done = make(make_run(backbones["fresh_pooler"], data_root, "emotion", "classifier_head"), tmp_path / "auto")
+    done = make(make_run(backbones["fresh_pooler"], data_root, "emotion", technique), tmp_path / "auto")
     first = pooled_run(backbones["fresh_pooler"], "first")
     assert done.parameters.head == (32 * 32 + 32) + (32 * 6 + 6)
     assert "pooling" not in [notice.code for notice in done.notices]

@@ -54,6 +54,13 @@ def test_runs_are_listed_with_status_metric_and_seconds(out: Path) -> None:
     assert Path(runs[0]["folder"]).is_dir()
 
 
+def test_folders_that_are_no_runs_are_not_listed(out: Path) -> None:
+    listed = runs_in(out)
+    (out / "runs" / ".ipynb_checkpoints").mkdir()
+
+    assert runs_in(out) == listed
+
+
 def test_a_run_that_the_study_does_not_have_any_more_is_listed(out: Path) -> None:
     write_result(out / "runs" / "old", scored("llrd", 0.5))
     (out / "runs" / "empty").mkdir()

@@ -22,9 +22,14 @@ from tunebench.records import Parameters
 _PACKAGES = ("tunebench", "torch", "transformers", "peft", "accelerate", "tokenizers", "scikit-learn", "numpy")
 
 
+def idle_parameters(model: nn.Module) -> set[int]:
+    """The `id` of each parameter of PEFT's frozen originals of trained modules, which never run."""
+    return {id(p) for name, m in model.named_modules() if name.endswith("original_module") for p in m.parameters()}
+
+
 def count_parameters(model: nn.Module, family: Family) -> Parameters:
-    """Count each tensor once, tied ones too, but not PEFT's frozen original of a trained head, which never runs."""
-    idle = {id(p) for name, m in model.named_modules() if name.endswith("original_module") for p in m.parameters()}
+    """Count each tensor once, tied ones too, but not PEFT's frozen original of a trained head."""
+    idle = idle_parameters(model)
     head = {id(p) for module in family.head(model) for p in module.parameters()}
     counted = [p for p in model.parameters() if id(p) not in idle]
     trainable = [p for p in counted if p.requires_grad]

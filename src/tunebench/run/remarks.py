@@ -6,6 +6,7 @@ from typing import Any
 from tunebench.engine import train
 from tunebench.engine.cut import Cut
 from tunebench.engine.latency import Latency
+from tunebench.engine.measure import idle_parameters
 from tunebench.engine.pretrained import Pretrained
 from tunebench.families.base import base_of, fresh_of, redrawn_of
 from tunebench.objectives.base import Features, Objective
@@ -84,7 +85,9 @@ def on_fresh(model: Any) -> list[Notice]:
         notices.append(Notice(code="fresh_head", message=text))
     if not fresh:
         return notices
-    count = sum(p.numel() for module in fresh.values() if module is not None for p in module.parameters())
+    idle = idle_parameters(model)
+    weights = (p for module in fresh.values() if module is not None for p in module.parameters() if id(p) not in idle)
+    count = sum(p.numel() for p in weights)
     text = (
         f"The checkpoint's {', '.join(fresh)} was never trained or is missing, so it is trained with the head"
         f"{f' ({count:,} weights)' if count else ''}."

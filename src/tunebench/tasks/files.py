@@ -77,7 +77,7 @@ def content_of(path: Path) -> bytes:
         content = path.read_bytes()
         return _PACKED[path.suffix.lower()](content) if path.suffix.lower() in _PACKED else content
     except (OSError, EOFError, lzma.LZMAError, zlib.error, ValueError) as error:  # each compression has its own
-        raise UserError(f"{path} cannot be read ({error}).") from error
+        raise UserError(f"{path} cannot be read ({error}). Save it again, or give it uncompressed.") from error
 
 
 def parsed(
@@ -147,7 +147,7 @@ def _parquet(content: bytes, place: str) -> FileTable:
         cells = [column.to_pylist() for column in table.columns]
     except (pyarrow.ArrowException, OSError, ValueError) as error:
         first = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UserError(f"{place} cannot be read as parquet ({first}).") from error
+        raise UserError(f"{place} cannot be read as parquet ({first}). Write it again.") from error
     columns = {}
     for name, values in zip(table.column_names, cells, strict=True):
         if name in columns:

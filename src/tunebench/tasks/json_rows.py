@@ -71,7 +71,7 @@ def _whole(text: str, place: str) -> Any:
     try:
         return loads(text)
     except ValueError as error:
-        raise UserError(f"{place} cannot be read as JSON ({error}).") from None
+        raise UserError(f"{place} cannot be read as JSON ({error}). {_ROWS}") from None
 
 
 def _json_rows(rows: Any, place: str) -> FileTable:

@@ -51,8 +51,9 @@ def number(value: Any, place: str) -> float:
     plain = isinstance(value, str) and re.fullmatch(r"\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*", value, re.ASCII)
     result = float(value) if plain else math.nan
     if not math.isfinite(result):
-        way_out = " Write a decimal point." if isinstance(value, str) and re.fullmatch(r"-?\d+,\d+", value) else ""
-        raise UserError(f"{place}: the score {value!r} is not a number.{way_out}")
+        comma = isinstance(value, str) and re.fullmatch(r"-?\d+,\d+", value)
+        way_out = "Write a decimal point." if comma else "Write a number, such as 3.5."
+        raise UserError(f"{place}: the score {value!r} is not a number. {way_out}")
     return result
 
 
@@ -119,6 +120,9 @@ def classes_as_written(labels: Sequence[str], written: Iterable[str]) -> dict[st
     return {label: index for index, label in enumerate(labels)}
 
 
+_UNLISTED = "Correct it, or name every label with labels: [...]."
+
+
 def lookup(classes: Mapping[str, int], value: str, place: str) -> int:
     """The class index of a label as written.
 
@@ -126,5 +130,5 @@ def lookup(classes: Mapping[str, int], value: str, place: str) -> int:
         UserError: it is not in the list.
     """
     if value not in classes:
-        raise UserError(f"{place}: the label {value!r} is not in the list: {', '.join(classes)}.")
+        raise UserError(f"{place}: the label {value!r} is not in the list: {', '.join(classes)}. {_UNLISTED}")
     return classes[value]
