@@ -22,6 +22,7 @@ from tunebench.cli import app as cli
 from tunebench.records import Done, Failed, read_result, write_result
 from tunebench.run.executors import local
 from tunebench.run.pending import pending_runs
+from tunebench.run.survey import Survey
 from tunebench.study import read_study
 
 TRAINING = "{epochs: 1, batch_size: 16, precision: float32}"
@@ -117,7 +118,7 @@ def finished(backbones: dict[str, Path], data_root: Path, tmp_path_factory: pyte
     (folder / "scores.csv").write_text("text,label\n" + "i feel happy,1e30\n" * 40)
     command = Finished(folder, STUDY, backbones["bert"], data_root)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tunebench.run.survey.survey", lambda *_: ())
+        patch.setattr("tunebench.run.survey.survey", lambda *_: Survey())
         command.code, command.printed, command.complaints = command()
     return command
 
