@@ -375,9 +375,10 @@ def _joined(parts: Sequence[str]) -> str:
 
 def main() -> None:
     """Write all pages, and remove those of entries that no longer exist."""
+    made = pages()  # a mistake in a guide leaves the old pages
     for kind in ("techniques", "families", "tasks"):
         shutil.rmtree(DOCS / kind, ignore_errors=True)
-    for path, text in pages().items():
+    for path, text in made.items():
         (DOCS / path).parent.mkdir(exist_ok=True)
         (DOCS / path).write_text(text, encoding="utf-8")
 
