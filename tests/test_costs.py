@@ -1,19 +1,33 @@
 """Time to the target, latency and the Pareto fronts of a comparison, by their written rules."""
 
+import os
+import subprocess
+import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+import torch
 
+from tests.contracts.runs import make, make_run
 from tests.records import Write, done, run_info
+from tunebench._util.files import write_json
 from tunebench.engine import measure, train
-from tunebench.records import Done, Epoch, write_result
+from tunebench.engine.cut import Cut, TrunkCosts
+from tunebench.engine.events import Testing
+from tunebench.engine.measure import Spent
+from tunebench.records import TIMING, Cost, Done, Epoch, write_result
+from tunebench.report import build
 from tunebench.report.read.comparisons import Comparison, comparisons
-from tunebench.report.read.costs import PRICES, front, fronts, seconds_to_target, target
+from tunebench.report.read.costs import PRICES, front, fronts, seconds_to_target, target, time_noise
 from tunebench.report.read.study import read_study
-from tunebench.run.pause import cost_until_now, paused, spent
+from tunebench.report.read.timing import Clock
+from tunebench.run.cost import Sitting, cost_until_now, spent
+from tunebench.run.load import LoadWatch
+from tunebench.run.pause import paused
 from tunebench.run.record import _cost
 
 BY_NAME = {price.name: price for price in PRICES}
@@ -132,12 +146,12 @@ def test_a_cost_or_a_score_that_is_missing_has_no_place_on_a_front(study: Write)
 def test_latency_is_that_of_the_merged_model_where_there_is_one(study: Write) -> None:
     out = study(
         run("full", 0.9, [0.9], latency_seconds=0.010),
-        run("lora", 0.8, [0.8], latency_seconds=0.015, merged_latency_seconds=0.0098),
+        run("lora", 0.8, [0.8], latency_seconds=0.015, merged_latency_seconds=0.0088),
     )
     (comparison,) = comparisons(read_study(out))
     assert [row.label for row in front(comparison, BY_NAME["latency"])] == ["lora", "full"]
     written = (out / "report.md").read_text()
-    for shown in ("Latency, merged", "10 ms", "15 ms", "9.8 ms"):
+    for shown in ("Latency, merged", "10 ms", "15 ms", "8.8 ms"):
         assert shown in written
 
 
@@ -145,27 +159,257 @@ def test_records_from_before_latency_was_measured_have_no_such_columns(study: Wr
     assert "Latency |" not in (study(run("full", 0.9, [0.9])) / "report.md").read_text()
 
 
+# Noise and load -------------------------------------------------------------------------------------------------------
+
+
+def test_memory_that_differs_by_noise_alone_beats_nothing(study: Write) -> None:
+    comparison = only(
+        study,
+        run("full", 0.9, [0.9], peak_memory_bytes=1000),
+        run("lora", 0.9, [0.9], peak_memory_bytes=960),  # as good, and cheaper by 4 %: both stay
+        run("ia3", 0.8, [0.8], peak_memory_bytes=955),  # worse, and hardly cheaper
+        run("head", 0.8, [0.8], peak_memory_bytes=500),
+    )
+    assert [row.label for row in front(comparison, BY_NAME["memory"])] == ["head", "lora", "full"]
+
+
+def test_times_within_the_spread_of_seeds_are_equal(study: Write) -> None:
+    seeds = [run("full", 0.9, [0.9], seed, train_seconds=spent) for seed, spent in enumerate((80.0, 100.0, 120.0))]
+    cheaper = [run("lora", 0.9, [0.9], seed, train_seconds=spent) for seed, spent in enumerate((70.0, 88.0, 106.0))]
+    comparison = only(study, *seeds, *cheaper)
+    assert time_noise(comparison) == pytest.approx((40 / 101.5 + 36 / 89.5) / 2)
+    assert {row.label for row in front(comparison, BY_NAME["tuning"])} == {"full", "lora"}
+    assert time_noise(only(study, seeds[0], cheaper[0])) == 0.05
+
+
+QUIET = {"waiting_share": 0.02, "other_workers": 0.0}
+LOADED: list[dict[str, float]] = [
+    {"waiting_share": 0.5, "other_workers": 0.0},
+    {"waiting_share": 0.02, "other_workers": 1.0},
+]
+
+
+@pytest.mark.parametrize("load", LOADED)
+def test_what_was_measured_under_unequal_load_is_marked_and_compared_by_cpu_seconds(
+    load: dict[str, float], study: Write
+) -> None:
+    out = study(
+        run("full", 0.9, [0.9], train_seconds=60.0, tuning_cpu_seconds=100.0, **QUIET),
+        run("lora", 0.9, [0.9], train_seconds=90.0, tuning_cpu_seconds=70.0, **load),
+        run("untuned", 0.3),
+    )
+    (comparison,) = comparisons(read_study(out))
+    assert comparison.unequal_load
+    assert comparison.clock is Clock.CPU
+    assert {row.label: row.train_seconds for row in comparison.rows} == {"full": 100.0, "lora": 70.0, "untuned": 0.0}
+    assert "lora" in [row.label for row in front(comparison, BY_NAME["tuning"])]
+    assert "full" not in [row.label for row in front(comparison, BY_NAME["tuning"])]
+    written = (out / "report.md").read_text()
+    for shown in ("measured under unequal load; techniques are compared by CPU seconds", "Tuning, CPU", "of CPU time"):
+        assert shown in written
+
+
+def test_equal_load_and_records_that_do_not_know_it_are_compared_by_wall_clock_seconds(study: Write) -> None:
+    near = {"waiting_share": 0.1, "other_workers": 0.4, "tuning_cpu_seconds": 9.0}
+    for results in (
+        [run("full", 0.9, [0.9], **QUIET, tuning_cpu_seconds=9.0), run("lora", 0.9, [0.9], **near)],
+        [run("full", 0.9, [0.9]), run("lora", 0.9, [0.9])],
+    ):
+        out = study(*results)
+        (comparison,) = comparisons(read_study(out))
+        assert (comparison.unequal_load, comparison.clock) == (False, Clock.WALL)
+        assert "unequal load;" not in (out / "report.md").read_text()
+
+
+def test_unequal_load_on_a_gpu_is_marked_but_no_clock_replaces_it(study: Write) -> None:
+    results = [
+        run(name, 0.9, [0.9], tuning_cpu_seconds=9.0, waiting_share=share, other_workers=0.0).model_copy(
+            update={"environment": {"device": "NVIDIA H200"}}
+        )
+        for name, share in (("full", 0.0), ("lora", 0.5))
+    ]
+    out = study(*results)
+    (comparison,) = comparisons(read_study(out))
+    assert (comparison.unequal_load, comparison.clock) == (True, Clock.WALL)
+    assert "no other clock measured them" in (out / "report.md").read_text()
+
+
+RETIMED = [
+    {"run": "tiny--emotion--full--s0", "rounds": 3, "seconds": 0.2, "low": 0.19, "high": 0.21},
+    {"run": "tiny--emotion--lora--s0", "rounds": 3, "seconds": 0.1, "low": 0.09, "high": 0.13, "trunk_seconds": 7.0},
+    {"run": "tiny--emotion--tfidf--s0", "rounds": 3, "seconds": 5.0, "low": 5.0, "high": 5.0, "baseline": True},
+]
+
+
+def test_retimed_steps_are_what_tuning_times_are_compared_by(study: Write) -> None:
+    out = study(
+        run("full", 0.9, [0.9], seed=0, steps=1000, **QUIET),
+        run("full", 0.9, [0.9], seed=1, steps=500, **LOADED[0]),
+        run("lora", 0.9, [0.9], steps=1000, **QUIET),
+        run("tfidf", 0.8, [], train_seconds=9.0, steps=0, **QUIET),
+    )
+    write_json(out / TIMING, {"schema": 1, "threads": 2, "busy_cores": 0.1, "cells": RETIMED, "left_out": {}})
+    build(out)
+    (comparison,) = comparisons(read_study(out))
+    assert comparison.clock is Clock.RETIMED
+    assert {row.label: row.train_seconds for row in comparison.rows} == {"full": 150.0, "lora": 107.0, "tfidf": 5.0}
+    assert time_noise(comparison) == pytest.approx(0.1)  # the median of 0.1, 0.4 and 0
+    written = (out / "report.md").read_text()
+    assert "measured under unequal load; techniques are compared by re-timed steps" in written
+    assert "(re-timed)" in written and "Tuning, re-timed" in written
+
+    write_json(out / TIMING, {"schema": 1, "threads": 2, "busy_cores": 0.1, "cells": RETIMED[1:], "left_out": {}})
+    (comparison,) = comparisons(read_study(out))
+    assert comparison.clock is Clock.WALL, "not all techniques are measured, and CPU seconds are unknown"
+
+
+def test_the_report_says_what_trunks_cost_the_study_once(study: Write) -> None:
+    out = study(
+        run("head", 0.9, [0.9], computed_trunk_seconds=2.5),
+        run("cosine head", 0.9, [0.9], computed_trunk_seconds=0.0),
+    )
+    assert "Paid once per study: 2.5 s for all trunks of this table." in (out / "report.md").read_text()
+
+
 # Sittings -------------------------------------------------------------------------------------------------------------
 
 
-def test_the_costs_of_a_run_add_up_over_its_sittings_whether_it_was_paused_or_killed(tmp_path: Path) -> None:
-    peaks = measure.Peaks(700, None)
-    state = train.State(seconds={"train": 30.0, "evaluation": 4.0})
-    first = cost_until_now(tmp_path, state, 3.0, 40.0, peaks)
-    assert (first.trunk_seconds, first.total_seconds) == (3.0, 40.0)
+def sitting(
+    seconds: float, train_trunk: float = 0.0, inside: float = 0.0, memory: int = 700, gpu_memory: int | None = None
+) -> Sitting:
+    """A process's part of a run, whose threads kept two cores busy."""
+    trunks = TrunkCosts({"train": Spent(train_trunk, 2 * train_trunk)}, 0.5, Spent(inside, 2 * inside))
+    return Sitting(Spent(seconds, 2 * seconds), measure.Peaks(memory, gpu_memory), trunks)
 
-    killed = train.State(seconds=state.seconds, earlier=spent(state, 3.0, 38.0, measure.Peaks(900, 50)))
-    second = cost_until_now(tmp_path, killed, 0.5, 10.0, peaks)
-    assert (second.trunk_seconds, second.train_seconds, second.total_seconds) == (3.5, 30.0, 48.0)
+
+def test_the_costs_of_a_run_add_up_over_its_sittings_whether_it_was_paused_or_killed(tmp_path: Path) -> None:
+    state = train.State(seconds={"train": 30.0, "evaluation": 4.0}, cpu_seconds={"train": 60.0, "evaluation": 8.0})
+    first = cost_until_now(tmp_path, state, sitting(40.0, 3.0, 3.5))
+    assert (first.trunk_seconds, first.total_seconds) == (3.0, 39.5)
+    assert (first.tuning_cpu_seconds, first.total_cpu_seconds) == (66.0, 79.0)
+
+    before = spent(state, sitting(38.0, 3.0, 3.5, 900, 50))
+    killed = train.State(seconds=state.seconds, cpu_seconds=state.cpu_seconds, earlier=before)
+    second = cost_until_now(tmp_path, killed, sitting(10.0, 3.0, 0.25))
+    assert (second.trunk_seconds, second.train_seconds) == (3.0, 30.0)  # the trunk is charged once
+    assert second.total_seconds == 34.5 + 9.75 + 3.0
+    assert second.computed_trunk_seconds == 1.0
     assert (second.peak_memory_bytes, second.peak_gpu_memory_bytes) == (900, 50)
 
     write_result(tmp_path, paused(run_info("full"), 5, state, first))  # it knows of two seconds after the checkpoint
-    assert cost_until_now(tmp_path, killed, 0.5, 10.0, peaks).total_seconds == 50.0
+    assert cost_until_now(tmp_path, killed, sitting(10.0, 3.0, 0.25)).total_seconds == 36.5 + 9.75 + 3.0
 
 
 def test_a_whole_run_that_took_less_than_its_training_is_no_record(tmp_path: Path) -> None:
-    outcome = SimpleNamespace(
-        state=train.State(seconds={"train": 30.0, "evaluation": 4.0}), trunk_seconds=0.0, peaks=measure.Peaks()
-    )
+    outcome = SimpleNamespace(state=train.State(seconds={"train": 30.0, "evaluation": 4.0}))
     with pytest.raises(AssertionError, match=r"the whole run took 16\.0 s, but its parts 34\.0 s"):
-        _cost(tmp_path, cast(Any, outcome), 16.0)
+        _cost(tmp_path, cast(Any, outcome), sitting(16.0))
+
+
+# Trunks ---------------------------------------------------------------------------------------------------------------
+
+
+def test_a_head_costs_the_same_alone_as_a_later_reader_of_a_trunk_and_with_a_larger_test_split(
+    backbones: dict[str, Path], data_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [0.0]
+    monkeypatch.setattr(Spent, "now", lambda: Spent(clock[0], 2 * clock[0]))
+
+    def taking(seconds: float, work: Any) -> Any:
+        def timed(*arguments: Any) -> Any:
+            clock[0] += seconds
+            return work(*arguments)
+
+        return timed
+
+    monkeypatch.setattr(Cut, "_compute", taking(8.0, Cut._compute))  # a batch of the trunk
+    monkeypatch.setattr(train, "_step", taking(1.0, train._step))
+
+    def head(test_rows: int, rate: float, cache: Path, folder: str) -> Cost:
+        task = {"name": "emotion", "rows": {"test": test_rows}}
+        technique = {"name": "classifier_head", "learning_rate": rate}
+        run = make_run(backbones["bert"], data_root, task, technique, evaluation_batch_tokens=64)
+        return make(run, tmp_path / folder, cache=cache).cost
+
+    alone = head(4, 1e-3, tmp_path / "own", "alone")
+    first = head(4, 1e-3, tmp_path / "shared", "first")
+    later = head(4, 2e-3, tmp_path / "shared", "later")
+    large = head(36, 1e-3, tmp_path / "large", "large")
+
+    costs = [alone, first, later, large]
+    assert alone.trunk_seconds > 8
+    assert len({(cost.trunk_seconds, cost.train_seconds, cost.evaluation_seconds) for cost in costs}) == 1
+    assert {cost.tuning_cpu_seconds for cost in costs} == {2 * (alone.trunk_seconds + alone.train_seconds)}
+    assert alone.total_seconds == first.total_seconds == later.total_seconds < large.total_seconds
+    assert alone.test_trunk_seconds and large.test_trunk_seconds
+    assert alone.test_trunk_seconds == later.test_trunk_seconds < large.test_trunk_seconds
+    trunks = alone.trunk_seconds + (alone.validation_trunk_seconds or 0) + alone.test_trunk_seconds
+    assert [cost.computed_trunk_seconds for cost in (alone, first, later)] == [trunks, trunks, 0]
+    assert alone.evaluation_seconds == alone.validation_trunk_seconds
+
+
+# Load -----------------------------------------------------------------------------------------------------------------
+
+
+def test_other_workers_are_those_that_make_runs_of_the_study_at_the_same_time(tmp_path: Path) -> None:
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    for name, process in (("other", os.getppid()), ("killed", dead.pid)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / f".running.{process}").touch()
+    with LoadWatch(tmp_path / "mine") as load:
+        assert load.until_now().other_workers is None
+        load.observe(Testing())
+        assert load.until_now().other_workers == 1
+    assert not list((tmp_path / "mine").iterdir())
+
+
+@pytest.mark.skipif(not Path("/proc/self/schedstat").exists(), reason="only Linux says how long a thread has waited")
+def test_a_process_that_shares_its_core_waits_for_it(tmp_path: Path) -> None:
+    if not hasattr(os, "sched_setaffinity"):
+        pytest.skip("no affinity")
+    cores = os.sched_getaffinity(0)
+    others = []
+    try:
+        os.sched_setaffinity(0, {min(cores)})
+        with LoadWatch(tmp_path / "run") as load:
+            others = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(3)]
+            deadline = time.monotonic() + 2
+            while time.monotonic() < deadline:
+                pass
+            share = load.until_now().waiting_share
+    finally:
+        os.sched_setaffinity(0, cores)
+        for process in others:
+            process.kill()
+            process.wait()
+    assert share is not None
+    assert 0.4 < share <= 1
+
+
+def test_a_run_records_its_load_and_its_cpu_seconds(
+    backbones: dict[str, Path], data_root: Path, tmp_path: Path
+) -> None:
+    done = make(make_run(backbones["bert"], data_root, "emotion", "full"), tmp_path / "runs" / "one")
+    assert done.cost.total_cpu_seconds is not None and done.cost.tuning_cpu_seconds is not None
+    assert 0 < done.cost.tuning_cpu_seconds < done.cost.total_cpu_seconds
+    assert done.cost.other_workers == 0
+    assert len(done.environment["load_average"]) == 2
+    assert done.cost.left_behind_bytes is not None
+
+
+# Memory ---------------------------------------------------------------------------------------------------------------
+
+
+def test_what_earlier_runs_left_behind_is_not_a_runs_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(measure, "_levels", [])
+    peaks = []
+    kept = []
+    for _ in range(4):
+        measure.begin_memory()
+        work = torch.ones(40_000_000)
+        peaks.append(measure.Peaks().memory)
+        del work
+        kept.append(torch.ones(20_000_000))  # as a leak
+    assert measure.left_behind() > 120_000_000
+    assert max(peaks[1:]) < 1.05 * min(peaks[1:])

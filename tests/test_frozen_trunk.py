@@ -7,12 +7,15 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors import SafetensorError
+from filelock import FileLock
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import Tensor
 
 from tests.tiny import make_tokenizer
 from tunebench.engine import frozen_trunk
 from tunebench.engine.frozen_trunk import Trunk, TrunkCache, entry_key
+from tunebench.engine.measure import Spent
 from tunebench.engine.sources import CachedSource, CachedVectorSource, TokenSource
 from tunebench.objectives import objectives
 from tunebench.objectives.base import Objective
@@ -40,6 +43,16 @@ def tokens_of(objective: Objective, texts: tuple[str, ...]) -> TokenSource:
     return TokenSource(objective, objective.encode(examples), torch.device("cpu"))
 
 
+class Clock:
+    """Stands for both clocks; the CPU's goes twice as fast, as with two threads."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def now(self) -> Spent:
+        return Spent(self.seconds, 2 * self.seconds)
+
+
 class Counted:
     """A trunk that looks its ids up in a table, and counts its batches."""
 
@@ -56,7 +69,8 @@ class Counted:
 
 
 def states_of(cache: TrunkCache, tokens: TokenSource, counted: Counted, identity: str = "model") -> Tensor | None:
-    return cache.states(counted.trunk(identity), tokens, batch_tokens=16)
+    kept = cache.states(counted.trunk(identity), tokens, batch_tokens=16)
+    return kept and kept.states
 
 
 def expected(tokens: TokenSource) -> Tensor:
@@ -80,6 +94,40 @@ def test_states_are_computed_once_and_read_afterwards(dtype: torch.dtype, tokens
     assert read.dtype == dtype
     assert first.calls > 1, "several batches, so that their order matters"
     assert second.calls == 0
+
+
+def test_every_reader_is_charged_the_computation_and_neither_its_wait_nor_its_reading(
+    tokens: TokenSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, counted = Clock(), Counted()
+    monkeypatch.setattr(Spent, "now", clock.now)
+
+    class Waited(FileLock):
+        def __enter__(self) -> "Waited":
+            clock.seconds += 100  # as long as another worker computes
+            return super().__enter__()
+
+    def compute(inputs: dict[str, Tensor]) -> Tensor:
+        clock.seconds += 1
+        return counted(inputs)
+
+    monkeypatch.setattr(frozen_trunk, "FileLock", Waited)
+    made, read = (TrunkCache(tmp_path, 1e6).states(Trunk(compute, "model", False), tokens, 16) for _ in range(2))
+    assert made is not None and read is not None
+    assert made.cost == read.cost == Spent(counted.calls, 2 * counted.calls)
+    assert (made.computed, read.computed) == (True, False)
+
+
+def test_an_entry_that_does_not_say_what_it_cost_is_made_again(tokens: TokenSource, tmp_path: Path) -> None:
+    cache, again = TrunkCache(tmp_path, 1e6), Counted()
+    states_of(cache, tokens, Counted())
+    (entry,) = entries(tmp_path)
+    states = expected(tokens)
+    with safe_open(entry, "pt") as file:
+        about = file.metadata()
+    save_file({"states": states}, entry, metadata={"crc32": about["crc32"]})
+    states_of(cache, tokens, again)
+    assert again.calls > 0
 
 
 def test_one_vector_a_text_is_kept_where_one_is_enough(tokens: TokenSource, tmp_path: Path) -> None:

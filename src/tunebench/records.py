@@ -15,6 +15,8 @@ SCHEMA: Literal[2] = 2
 
 PREDICTIONS = "predictions.jsonl"
 """The file of a run's answers on the test split."""
+TIMING = "timing.json"
+"""The file of `Retimed` in a study's folder."""
 
 
 class Record(Strict):
@@ -78,7 +80,15 @@ class Parameters(Record):
 
 
 class Cost(Record):
-    """What the run cost. Seconds are wall-clock, memory is the process's peak resident set in bytes.
+    """What the run costs. Seconds are wall-clock, memory is the process's peak resident set in bytes.
+
+    A frozen trunk is charged by what computing its outputs takes, whichever run did it: train's as `trunk_seconds`, a
+    part of tuning; validation's within `evaluation_seconds`; test's apart. `total_seconds` has all three in place of
+    the time that this run computed, waited or read. `computed_trunk_seconds` is what this run really computed.
+
+    `left_behind_bytes` is what earlier runs of the process kept, and is no part of the peak. `other_workers` is their
+    mean number, `waiting_share` the share of the time in which the run's threads waited for a core. What versions
+    before did not record is None; their `trunk_seconds` are those of all splits, spent by the run itself.
 
     Latencies are median seconds of one answer to one test text of `latency_tokens` tokens, alone in its batch; merged:
     with the technique multiplied into the weights, None where it cannot be, or where nothing was added to them.
@@ -100,6 +110,14 @@ class Cost(Record):
     latency_seconds: float | None = None
     merged_latency_seconds: float | None = None
     latency_tokens: int | None = None
+    validation_trunk_seconds: float | None = None
+    test_trunk_seconds: float | None = None
+    computed_trunk_seconds: float | None = None
+    tuning_cpu_seconds: float | None = None
+    total_cpu_seconds: float | None = None
+    left_behind_bytes: int | None = None
+    other_workers: float | None = None
+    waiting_share: float | None = None
 
 
 class Epoch(Record):
@@ -214,6 +232,11 @@ class PausedCost(Record):
     total_seconds: float
     peak_memory_bytes: int
     peak_gpu_memory_bytes: int | None = None
+    validation_trunk_seconds: float = 0.0
+    test_trunk_seconds: float = 0.0
+    computed_trunk_seconds: float = 0.0
+    tuning_cpu_seconds: float = 0.0
+    total_cpu_seconds: float = 0.0
 
 
 class Paused(Record):
@@ -233,7 +256,7 @@ class Paused(Record):
 
 
 class _PlanRecord(BaseModel):
-    """Base of the plan's records: a later version may say more, so unknown fields are ignored."""
+    """Base of a study's own records: a later version may say more, so unknown fields are ignored."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -300,6 +323,54 @@ class Plan(_PlanRecord):
     runs: tuple[PlannedRun, ...]
     cells: tuple[PlannedCell, ...]
     data: tuple[PlannedData, ...] = ()
+
+
+class RetimedCell(_PlanRecord):
+    """What `tunebench time` measured of one technique on one model and task.
+
+    Attributes:
+        run: the run that it was measured on.
+        rounds: how often its turn came.
+        seconds: per optimizer step, the median over rounds; of a baseline, for its whole fit.
+        low: the fastest round.
+        high: the slowest round.
+        trunk_seconds: of the training split's frozen trunk, from a sample of its batches.
+        baseline: whether it has no steps.
+    """
+
+    run: str
+    rounds: int
+    seconds: float
+    low: float
+    high: float
+    trunk_seconds: float = 0.0
+    baseline: bool = False
+
+    def tuning(self, steps: int) -> float:
+        """Seconds of tuning of a run with so many optimizer steps."""
+        return self.trunk_seconds + self.seconds * (1 if self.baseline else steps)
+
+    @property
+    def spread(self) -> float:
+        """From the fastest to the slowest round, as a share of the median."""
+        return (self.high - self.low) / self.seconds if self.seconds else 0.0
+
+
+class Retimed(_PlanRecord):
+    """A study's `timing.json`: the steps of its techniques, timed side by side.
+
+    Attributes:
+        threads: of the process that measured.
+        busy_cores: how many cores other processes kept busy before a round, at most.
+        cells: one for each technique that was measured.
+        left_out: run -> why it was not measured.
+    """
+
+    schema_version: int = Field(default=1, alias="schema")
+    threads: int
+    busy_cores: float
+    cells: tuple[RetimedCell, ...] = ()
+    left_out: dict[str, str] = {}
 
 
 Result = Annotated[Done | Paused | Failed | NotApplicable, Field(discriminator="status")]

@@ -300,7 +300,7 @@ def test_a_killed_run_resumes_to_the_same_bits_and_answers_as_it_did(
     events: list[Event] = []
     resumed = make(run, tmp_path / "killed", events.append)
     assert resumed.cost.total_seconds > kept["earlier"]["total"] >= sum(kept["seconds"].values()) > 0
-    assert resumed.cost.trunk_seconds >= kept["earlier"]["trunk"]
+    assert resumed.cost.computed_trunk_seconds >= kept["earlier"]["computed"]
     assert resumed.cost.peak_memory_bytes >= kept["earlier"]["memory"] > 0
     assert [(event.epoch, event.step) for event in events if isinstance(event, Resumed)] == [(1, 4)]
     assert (tmp_path / "killed/best.safetensors").read_bytes() == (folder / "best.safetensors").read_bytes()

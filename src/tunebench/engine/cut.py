@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -10,8 +11,8 @@ from torch import Tensor, nn
 
 from tunebench.engine.evaluate import predict
 from tunebench.engine.events import BatchDone, Observer
-from tunebench.engine.frozen_trunk import Trunk, TrunkCache
-from tunebench.engine.measure import Stopwatch
+from tunebench.engine.frozen_trunk import KeptStates, Trunk, TrunkCache
+from tunebench.engine.measure import Spent
 from tunebench.engine.precision import Precision, autocast_of
 from tunebench.engine.sources import Batch, CachedSource, CachedVectorSource, ComputedSource, Source, TokenSource
 from tunebench.families.base import Family, pooling_of
@@ -19,6 +20,44 @@ from tunebench.objectives.base import Features, Objective
 
 _COMPUTATION = 2  # raised when this package changes how frozen outputs are computed, even in their last bits only
 _WORTH_KEEPING = 2  # stages: embeddings and a layer. An embedding lookup alone costs no more than reading what was kept
+
+
+@dataclass
+class TrunkCosts:
+    """What frozen trunks cost one process.
+
+    Attributes:
+        by_split: what computing a split's kept states takes, whichever process did it: what a run is charged.
+        computed: of these, the seconds of the passes that this process made.
+        inside: what this process spent in the cache: computing, waiting for another worker, reading.
+    """
+
+    by_split: dict[str, Spent] = field(default_factory=dict)
+    computed: float = 0.0
+    inside: Spent = field(default_factory=Spent)
+
+    def add(self, split: str, kept: KeptStates | None, inside: Spent) -> None:
+        """Take down a visit to the cache."""
+        self.inside += inside
+        if kept is not None:
+            self.by_split[split] = kept.cost
+            self.computed += kept.cost.seconds if kept.computed else 0.0
+
+    @property
+    def train(self) -> Spent:
+        """That of the training split: a part of tuning."""
+        return self.by_split.get("train", Spent())
+
+    @property
+    def test(self) -> Spent:
+        """That of the test split: neither tuning nor evaluation."""
+        return self.by_split.get("test", Spent())
+
+    @property
+    def validation(self) -> Spent:
+        """Those of all other splits: a part of evaluation."""
+        others = [cost for split, cost in self.by_split.items() if split not in ("train", "test")]
+        return sum(others, Spent())
 
 
 class Cut:
@@ -33,7 +72,7 @@ class Cut:
         network: what takes the batches: the model itself, or its tail.
         cached: whether any split is read from kept states.
         over_budget: whether any split exceeds the cache's budget and is computed each time.
-        watch: seconds spent on trunks.
+        trunks: what the trunks of the splits cost.
     """
 
     def __init__(
@@ -56,7 +95,7 @@ class Cut:
         self._model = model
         self.depth = family.frozen_depth(model)
         self.cached = self.over_budget = False
-        self.watch = Stopwatch()
+        self.trunks = TrunkCosts()
         self.network = model
         if self.depth:
             split = family.split(model, self.depth, objective.pooled)
@@ -92,14 +131,13 @@ class Cut:
     def _above_trunk(self, split: str, tokens: TokenSource) -> Source:
         trunk = self._trunk
         if self.depth >= _WORTH_KEEPING:
-            with self.watch.time("trunk"):
-                states = self._cache.states(
-                    trunk, tokens, self._batch_tokens, self._reporter(f"frozen layers, {split}")
-                )
-            if states is not None:
+            start = Spent.now()
+            kept = self._cache.states(trunk, tokens, self._batch_tokens, self._reporter(f"frozen layers, {split}"))
+            self.trunks.add(split, kept, Spent.now() - start)
+            if kept is not None:
                 self.cached = True
                 gathered = CachedVectorSource if trunk.one_vector else CachedSource
-                return gathered(self._objective, tokens.features, self._accelerator.device, states)
+                return gathered(self._objective, tokens.features, self._accelerator.device, kept.states)
             self.over_budget = True
         return ComputedSource(tokens, trunk.compute, trunk.one_vector)
 

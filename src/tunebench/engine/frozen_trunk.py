@@ -1,7 +1,8 @@
 """Outputs of frozen stages: computed once, kept on disk and read in every epoch of every run that shares them.
 
 The key is made of the backbone, the depth, the tokenised texts and the number format. Technique and seed are not part
-of it, so seeds, learning rates and techniques share an entry. The trunk runs without dropout whether its outputs are
+of it, so seeds, learning rates and techniques share an entry, which says what computing it took: every run that reads
+it is charged that, whoever computed it and whoever waited. The trunk runs without dropout whether its outputs are
 kept or not. Kept outputs come from batches sorted by length, so their last bits can differ from those of a training
 batch (a matrix product's rounding depends on its shape); the result carries a notice.
 """
@@ -10,7 +11,7 @@ import hashlib
 import json
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
@@ -20,6 +21,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from tunebench.engine.batching import plan_evaluation
+from tunebench.engine.measure import Spent
 from tunebench.engine.sources import Batch, TokenSource
 from tunebench.objectives.base import Features
 
@@ -39,6 +41,21 @@ class Trunk:
     one_vector: bool
 
 
+@dataclass(frozen=True)
+class KeptStates:
+    """All states of a split.
+
+    Attributes:
+        states: (tokens, hidden) or (examples, hidden).
+        cost: what computing them takes.
+        computed: whether this call computed them.
+    """
+
+    states: Tensor
+    cost: Spent
+    computed: bool
+
+
 class TrunkCache:
     """A folder of kept states with a budget in bytes; the least recently used entries are deleted first."""
 
@@ -51,10 +68,11 @@ class TrunkCache:
         tokens: TokenSource,
         batch_tokens: int,
         on_batch: Callable[[int, int], None] = lambda done, total: None,
-    ) -> Tensor | None:
-        """All states of a split, (tokens, hidden) or (examples, hidden); None if they would exceed the budget.
+    ) -> KeptStates | None:
+        """All states of a split; None if they would exceed the budget.
 
-        A damaged entry is computed again. A full disk counts as a budget that is too small.
+        An entry that is damaged, or does not say what it cost, is computed again. A full disk counts as a budget that
+        is too small.
         """
         if self.budget <= 0:
             return None
@@ -62,12 +80,15 @@ class TrunkCache:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             with FileLock(path.with_suffix(".lock")):  # a second worker waits for the first one's result
-                states = _read(path)
+                kept = _read(path)
+                if kept is not None:
+                    return kept
+                start = Spent.now()
+                states = self._compute(trunk, tokens, batch_tokens, on_batch)
                 if states is None:
-                    states = self._compute(trunk, tokens, batch_tokens, on_batch)
-                    if states is not None and not self._write(path, states):
-                        return None
-                return states
+                    return None
+                kept = KeptStates(states, Spent.now() - start, computed=True)
+                return kept if self._write(path, kept) else None
         except OSError:
             return None
 
@@ -92,8 +113,9 @@ class TrunkCache:
             on_batch(number + 1, len(plan))
         return kept
 
-    def _write(self, path: Path, states: Tensor) -> bool:
+    def _write(self, path: Path, kept: KeptStates) -> bool:
         """Write an entry within the budget; returns whether the disk had room."""
+        states = kept.states
         entries = sorted(self.folder.glob("*.safetensors"), key=lambda entry: entry.stat().st_mtime)
         used = sum(entry.stat().st_size for entry in entries)
         while entries and used + states.nbytes > self.budget:
@@ -101,7 +123,8 @@ class TrunkCache:
             entries.pop(0).unlink()  # a process that has it mapped keeps it
         temporary = path.with_suffix(".tmp")
         try:
-            save_file({"states": states}, temporary, metadata={"crc32": str(_checksum(states))})
+            about = {"crc32": str(_checksum(states))} | {name: repr(value) for name, value in asdict(kept.cost).items()}
+            save_file({"states": states}, temporary, metadata=about)
             temporary.replace(path)
         except (OSError, SafetensorError):
             temporary.unlink(missing_ok=True)
@@ -117,20 +140,21 @@ def entry_key(trunk: Trunk, features: Features) -> str:
     return digest.hexdigest()[:32]
 
 
-def _read(path: Path) -> Tensor | None:
-    """The kept states, memory-mapped; None without any, or if their checksum is wrong."""
+def _read(path: Path) -> KeptStates | None:
+    """The kept states, memory-mapped; None without any, if their checksum is wrong, or if their cost is unknown."""
     if not path.exists():
         return None
     try:
         with safe_open(path, "pt") as file:
-            expected = (file.metadata() or {}).get("crc32")
+            about = file.metadata() or {}
         states = load_file(path)["states"]
+        cost = Spent(float(about["seconds"]), float(about["cpu_seconds"]))
     except (OSError, SafetensorError, KeyError):
         return None
-    if str(_checksum(states)) != expected:
+    if str(_checksum(states)) != about.get("crc32"):
         return None
     path.touch()
-    return states
+    return KeptStates(states, cost, computed=False)
 
 
 def _checksum(states: Tensor) -> int:

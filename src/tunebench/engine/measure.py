@@ -5,7 +5,7 @@ import gc
 import os
 import platform
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib import metadata
@@ -38,27 +38,51 @@ def count_parameters(model: nn.Module, family: Family) -> Parameters:
     return Parameters(total=sum(p.numel() for p in counted), trainable=total, technique=total - in_head, head=in_head)
 
 
-class Stopwatch:
-    """Seconds by purpose."""
+@dataclass(frozen=True)
+class Spent:
+    """Wall-clock seconds, and CPU seconds of all threads of the process."""
 
-    def __init__(self, **seconds: float):
-        self.seconds = dict(seconds)
-        self._starts: dict[str, float] = {}
+    seconds: float = 0.0
+    cpu_seconds: float = 0.0
+
+    @classmethod
+    def now(cls) -> "Spent":
+        """What both clocks show, after the GPU has finished its work."""
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        return cls(time.perf_counter(), time.process_time())
+
+    def __add__(self, other: "Spent") -> "Spent":
+        return Spent(self.seconds + other.seconds, self.cpu_seconds + other.cpu_seconds)
+
+    def __sub__(self, other: "Spent") -> "Spent":
+        return Spent(self.seconds - other.seconds, self.cpu_seconds - other.cpu_seconds)
+
+
+class Stopwatch:
+    """Wall-clock and CPU seconds by purpose, in `seconds` and `cpu_seconds`."""
+
+    def __init__(self, seconds: Mapping[str, float] | None = None, cpu_seconds: Mapping[str, float] | None = None):
+        self.seconds, self.cpu_seconds = dict(seconds or {}), dict(cpu_seconds or {})
+        self._starts: dict[str, Spent] = {}
 
     @contextmanager
     def time(self, purpose: str) -> Iterator[None]:
-        """Add the block's wall-clock seconds to a purpose, after the GPU has finished it."""
-        start = self._starts[purpose] = time.perf_counter()
+        """Add the block's seconds to a purpose, after the GPU has finished it."""
+        self._starts[purpose] = Spent.now()
         try:
             yield
         finally:
-            if torch.cuda.is_available():
-                torch.cuda.synchronize()
-            self.seconds[purpose] = self.seconds.get(purpose, 0.0) + time.perf_counter() - start
+            total = self.spent(purpose) + self.running(purpose)
+            self.seconds[purpose], self.cpu_seconds[purpose] = total.seconds, total.cpu_seconds
 
-    def running(self, purpose: str) -> float:
-        """Seconds since the newest block of a purpose began."""
-        return time.perf_counter() - self._starts[purpose]
+    def spent(self, purpose: str) -> Spent:
+        """The seconds of a purpose's ended blocks."""
+        return Spent(self.seconds.get(purpose, 0.0), self.cpu_seconds.get(purpose, 0.0))
+
+    def running(self, purpose: str) -> Spent:
+        """The seconds since the newest block of a purpose began."""
+        return Spent.now() - self._starts[purpose]
 
 
 def reset_peak_memory() -> None:
@@ -71,6 +95,25 @@ def reset_peak_memory() -> None:
         ctypes.CDLL(None).malloc_trim(0)
     with suppress(OSError):  # not Linux, or not allowed: the peak is then that of the whole process
         Path("/proc/self/clear_refs").write_text("5")
+
+
+_levels: list[int] = []
+"""Resident bytes of this process at the start of each of its runs."""
+
+
+def begin_memory() -> None:
+    """Start a run's peak.
+
+    The first run of a process loads what they all use: libraries, kernels. What a later one finds above the level that
+    the second one found was left behind, and does not count as its own.
+    """
+    reset_peak_memory()
+    _levels.append(psutil.Process().memory_info().rss)
+
+
+def left_behind() -> int:
+    """Bytes that earlier runs of this process left behind."""
+    return max(0, _levels[-1] - _levels[1]) if len(_levels) > 2 else 0
 
 
 def peak_memory() -> int:
@@ -90,9 +133,9 @@ def peak_gpu_memory() -> int | None:
 
 @dataclass(frozen=True)
 class Peaks:
-    """`peak_memory` and `peak_gpu_memory` at one moment."""
+    """The peaks of a run until one moment, in bytes; `memory` without what earlier runs left behind."""
 
-    memory: int = field(default_factory=peak_memory)
+    memory: int = field(default_factory=lambda: peak_memory() - left_behind())
     gpu_memory: int | None = field(default_factory=peak_gpu_memory)
 
 

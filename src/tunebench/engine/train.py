@@ -55,6 +55,7 @@ class State:
     best_epoch: int | None = None
     history: list[dict[str, Any]] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
+    cpu_seconds: dict[str, float] = field(default_factory=dict)
     damaged: list[str] = field(default_factory=list)
     earlier: dict[str, float] = field(default_factory=dict)
 
@@ -153,7 +154,7 @@ class _Loop:
         self._optimizer = torch.optim.AdamW(training.groups, fused=True)
         self._peaks = [group["lr"] for group in self._optimizer.param_groups]
         self.state = self._restored()
-        self._watch = Stopwatch(**self.state.seconds)
+        self._watch = Stopwatch(self.state.seconds, self.state.cpu_seconds)
         self._steps = math.ceil(len(training.source.features) / budget.batch_size)  # per epoch
         self._total = self._steps * budget.epochs
         self._warmup = math.ceil(self._total * budget.warmup_fraction)
@@ -179,7 +180,7 @@ class _Loop:
             scores = self._training.validate()
         value = scores[name]
         state.epoch += 1
-        state.seconds = self._watch.seconds
+        state.seconds, state.cpu_seconds = self._watch.seconds, self._watch.cpu_seconds
         spent = sum(state.seconds.values()) - sum(epoch["seconds"] for epoch in state.history)
         loss = state.loss_sum / self._steps
         epoch = Epoch(epoch=state.epoch, train_loss=loss, validation=scores, seconds=spent)
@@ -197,7 +198,7 @@ class _Loop:
     def save(self) -> None:
         """Write a checkpoint."""
         model = self._training.model
-        self.state.seconds = self._watch.seconds
+        self.state.seconds, self.state.cpu_seconds = self._watch.seconds, self._watch.cpu_seconds
         extra = self._training.technique.extra_state(model)
         state = replace(self.state, earlier=self._training.spent(self.state))
         self._resume.save(model, self._optimizer, asdict(state), extra)

@@ -58,7 +58,7 @@ def fit_baseline(cell: Cell, baseline: Baseline, examples: Data, folder: Path) -
         validation=validation,
         parameters=_parameters(predictor, asked.model),
         environment=measure.environment(asked.device, "float32" if asked.model else "float64"),
-        state=train.State(seconds=watch.seconds),
+        state=train.State(seconds=watch.seconds, cpu_seconds=watch.cpu_seconds),
         saved=saved,
         peaks=measure.Peaks(),
         latency=Latency(seconds=seconds(lambda: predictor.predict(test[index : index + 1]))),

@@ -17,7 +17,7 @@ from tunebench.engine.events import Generating, Observer, Testing
 from tunebench.engine.frozen_trunk import TrunkCache
 from tunebench.engine.generate import answer_sample, kept_sample
 from tunebench.engine.latency import latency
-from tunebench.engine.observers import tracking
+from tunebench.engine.observers import to_all, tracking
 from tunebench.engine.precision import Precision, autocast_of, make_accelerator
 from tunebench.engine.settle import settle
 from tunebench.evaluation.metrics import METRICS
@@ -29,9 +29,11 @@ from tunebench.run import adapter, remarks
 from tunebench.run.baseline import fit_baseline
 from tunebench.run.card import write_card
 from tunebench.run.cell import Cell
+from tunebench.run.cost import Sitting, cost_until_now, spent
 from tunebench.run.evaluate import EpochComparison, compared_rows, with_beams
 from tunebench.run.job import Job
-from tunebench.run.pause import VALIDATION, Pause, cost_until_now, paused, spent
+from tunebench.run.load import LoadWatch
+from tunebench.run.pause import VALIDATION, Pause, paused
 from tunebench.run.record import Outcome, describe, write_answers
 from tunebench.tasks import load as data
 from tunebench.tasks.load import SPLITS, Data
@@ -61,11 +63,6 @@ class Prepared:
         """Makes the context of a forward pass."""
         return autocast_of(self.accelerator.device, self.precision)
 
-    @property
-    def trunk_seconds(self) -> float:
-        """What the frozen trunk has taken so far."""
-        return self.cut.watch.seconds.get("trunk", 0.0)
-
 
 @dataclass(frozen=True)
 class Tuned:
@@ -88,9 +85,10 @@ def execute(job: Job, observe: Observer) -> Done | Paused | NotApplicable:
     info = run.info(cell.family.name)
     if cell.reason is not None:
         return NotApplicable(reason=cell.reason, run=info)
-    measure.reset_peak_memory()
+    measure.begin_memory()
     watch = measure.Stopwatch()
-    with watch.time("total"):
+    with LoadWatch(folder) as load, watch.time("total"):
+        observe = to_all([observe, load.observe])
         examples = data.load(job.places.located(run.task), job.places.data_root)
         if isinstance(run.entry, Baseline):
             outcome = fit_baseline(cell, run.entry, examples, folder)
@@ -98,10 +96,11 @@ def execute(job: Job, observe: Observer) -> Done | Paused | NotApplicable:
             prepared = prepare(job, cell, examples, observe)
             tuned = tune(job, prepared, watch, observe)
             outcome = evaluate(prepared, tuned, observe) if _is_over(job, tuned) else _pause(prepared, tuned)
+        loaded = load.until_now()
+    sitting = Sitting(watch.spent("total"), outcome.peaks, outcome.trunks, loaded)
     if isinstance(outcome, Pause):
-        cost = cost_until_now(folder, outcome.state, outcome.trunk_seconds, watch.seconds["total"], outcome.peaks)
-        return paused(info, run.training.epochs, outcome.state, cost)
-    done = describe(job, info, examples, outcome, watch.seconds["total"])
+        return paused(info, run.training.epochs, outcome.state, cost_until_now(folder, outcome.state, sitting))
+    done = describe(job, info, examples, outcome, sitting)
     if (folder / adapter.FOLDER).is_dir():
         write_card(folder / adapter.FOLDER, cell, done)
     return done
@@ -189,7 +188,7 @@ def tune(job: Job, prepared: Prepared, watch: measure.Stopwatch, observe: Observ
             main_metric=(main, METRICS[main].higher_is_better),
             on_best=lambda: weights.save_weights(weights.trainable(model), best),
             technique=technique,
-            spent=lambda state: spent(state, prepared.trunk_seconds, watch.running("total"), measure.Peaks()),
+            spent=lambda state: spent(state, Sitting(watch.running("total"), measure.Peaks(), prepared.cut.trunks)),
         )
         resume = weights.Resume(folder / "resume", best, inputs)
         state = train.fit(training, run.training, run.seed, resume, watched, job.until_epoch)
@@ -232,7 +231,7 @@ def evaluate(prepared: Prepared, tuned: Tuned, observe: Observer) -> Outcome:
         saved=list(tuned.saved),
         peaks=peaks,
         latency=spent,
-        trunk_seconds=prepared.trunk_seconds,
+        trunks=cut.trunks,
         cached=cut.cached,
         backbone=prepared.backbone,
         truncated=truncated,
@@ -258,7 +257,7 @@ def _is_over(job: Job, tuned: Tuned) -> bool:
 
 
 def _pause(prepared: Prepared, tuned: Tuned) -> Pause:
-    return Pause(tuned.state, prepared.trunk_seconds, measure.Peaks())
+    return Pause(tuned.state, prepared.cut.trunks, measure.Peaks())
 
 
 def _comparison(cell: Cell, examples: Data, objective: Objective) -> EpochComparison:

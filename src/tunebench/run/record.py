@@ -8,6 +8,7 @@ from typing import Any
 
 from tunebench._util.files import digests_of, write_atomically
 from tunebench.engine import measure, train
+from tunebench.engine.cut import TrunkCosts
 from tunebench.engine.evaluate import refuse_padding, score
 from tunebench.engine.latency import Latency
 from tunebench.evaluation.bootstrap import bootstrap_intervals
@@ -27,8 +28,8 @@ from tunebench.records import (
     Scores,
 )
 from tunebench.run import adapter
+from tunebench.run.cost import Sitting, cost_until_now
 from tunebench.run.job import Job
-from tunebench.run.pause import cost_until_now
 from tunebench.tasks.base import Task
 from tunebench.tasks.examples import shortened
 from tunebench.tasks.leakage import overlap
@@ -51,7 +52,7 @@ class Outcome:
     saved: list[Path]
     peaks: measure.Peaks
     latency: Latency
-    trunk_seconds: float = 0.0
+    trunks: TrunkCosts = field(default_factory=TrunkCosts)
     cached: bool = False
     backbone: ModelInfo | None = None
     truncated: dict[str, int] = field(default_factory=dict)
@@ -61,7 +62,7 @@ class Outcome:
     generation: Generation | None = None
 
 
-def describe(job: Job, info: RunInfo, examples: Data, outcome: Outcome, total_seconds: float) -> Done:
+def describe(job: Job, info: RunInfo, examples: Data, outcome: Outcome, sitting: Sitting) -> Done:
     """Score the test predictions, write them, and return the record."""
     task, folder = job.run.task, Path(job.folder)
     asked = [task.shown(example) for example in examples.splits["test"]]
@@ -80,13 +81,13 @@ def describe(job: Job, info: RunInfo, examples: Data, outcome: Outcome, total_se
         metrics=Scores(validation=outcome.validation, test=test, test_without_overlap=without),
         intervals=bootstrap_intervals([METRICS[name] for name in test], outcome.predictions, gold),
         parameters=outcome.parameters,
-        cost=_cost(folder, outcome, total_seconds),
+        cost=_cost(folder, outcome, sitting),
         best_epoch=state.best_epoch,
         summary=outcome.summary,
         generation=outcome.generation,
         history=[Epoch.model_validate(epoch) for epoch in state.history],
         data=_data_info(examples, outcome),
-        environment=outcome.environment,
+        environment=outcome.environment | ({"load_average": sitting.load.averages} if sitting.load else {}),
         notices=[*job.notices, *outcome.notices, *overlapping, *_undefined(test), *_on_metrics(test, gold)],
         files=digests_of(folder, [folder / PREDICTIONS, *outcome.saved, *adapter.files_in(folder)]),
     )
@@ -128,20 +129,19 @@ def _on_metrics(test: Mapping[str, float | None], gold: Sequence[Any]) -> list[N
     return [Notice(code="metric", message=remark) for remark in remarks if remark]
 
 
-def _cost(folder: Path, outcome: Outcome, total_seconds: float) -> Cost:
-    state = outcome.state
-    spent = cost_until_now(folder, state, outcome.trunk_seconds, total_seconds, outcome.peaks)
+def _cost(folder: Path, outcome: Outcome, sitting: Sitting) -> Cost:
+    state, load = outcome.state, sitting.load
+    spent = cost_until_now(folder, state, sitting)
     generation = state.seconds.get("generation", 0.0)
-    parts = spent.train_seconds + spent.evaluation_seconds + generation
+    tuning = spent.trunk_seconds + spent.train_seconds
+    parts = tuning + spent.evaluation_seconds + spent.test_trunk_seconds + generation
     assert spent.total_seconds >= parts, f"the whole run took {spent.total_seconds} s, but its parts {parts} s"
     return Cost(
-        trunk_seconds=spent.trunk_seconds,
-        train_seconds=spent.train_seconds,
-        evaluation_seconds=spent.evaluation_seconds,
+        **spent.model_dump(),
         generation_seconds=generation,
-        total_seconds=spent.total_seconds,
-        peak_memory_bytes=spent.peak_memory_bytes,
-        peak_gpu_memory_bytes=spent.peak_gpu_memory_bytes,
+        left_behind_bytes=measure.left_behind(),
+        other_workers=load and load.other_workers,
+        waiting_share=load and load.waiting_share,
         saved_bytes=sum(path.stat().st_size for path in outcome.saved),
         epochs=state.epoch,
         steps=state.step,

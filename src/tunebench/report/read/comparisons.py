@@ -1,15 +1,16 @@
 """Comparisons: one model on one task, one row per technique over its seeds."""
 
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import isclose
 from statistics import fmean
 
-from tunebench.records import Done, Failed, NotApplicable, Parameters, Paused, PlannedCell, PlannedRun
+from tunebench.records import Done, Failed, NotApplicable, Parameters, Paused, PlannedCell, PlannedRun, RetimedCell
 from tunebench.report import text
 from tunebench.report.read.study import RunResult, StudyResults
+from tunebench.report.read.timing import Clock, Timing, timings, unequal_load
 
 Interval = tuple[float, float]
 
@@ -49,6 +50,7 @@ class Row:
     label: str
     cell: PlannedCell | None
     runs: tuple[RunResult, ...]
+    timing: Timing = field(default_factory=Timing)
 
     @cached_property
     def done(self) -> list[Done]:
@@ -107,16 +109,20 @@ class Row:
 
     @property
     def train_seconds(self) -> float | None:
-        """Mean seconds of tuning: trunk and training."""
-        spent = [result.cost.trunk_seconds + result.cost.train_seconds for result in self.done]
+        """Mean seconds of tuning, trunk and training, by the comparison's clock."""
+        spent = [self.timing.tuning(result) for result in self.done]
         return sum(spent) / len(spent) if spent else None
+
+    @property
+    def spent(self) -> str:
+        """The mean tuning time in words: 12.3 s, 12.3 s of CPU time."""
+        return f"{text.seconds(self.train_seconds or 0)}{self.timing.clock.value if self.train_seconds else ''}"
 
     @property
     def price(self) -> str:
         """Trained parameters and mean tuning time: 4,614 parameters in 12.3 s."""
-        spent = text.seconds(self.train_seconds or 0)
         trained = self.parameters.trainable if self.parameters else 0
-        return f"{text.plural(trained, 'parameter') if trained else 'no trained weights'} in {spent}"
+        return f"{text.plural(trained, 'parameter') if trained else 'no trained weights'} in {self.spent}"
 
     @property
     def troubles(self) -> list[str]:
@@ -172,6 +178,16 @@ class Comparison:
     def unequal_seeds(self) -> bool:
         """Whether a row with a defined main metric has seeds that another one lacks."""
         return any(len(row.done) > len(self.seeds) for row in self.rows if self.main_score(row).mean is not None)
+
+    @property
+    def clock(self) -> Clock:
+        """What its tuning times are compared by."""
+        return self.rows[0].timing.clock if self.rows else Clock.WALL
+
+    @cached_property
+    def unequal_load(self) -> bool:
+        """Whether its wall-clock times were measured under unequal load."""
+        return unequal_load(result for row in self.rows for result in row.done)
 
     @property
     def alone(self) -> bool:
@@ -250,7 +266,17 @@ def comparisons(study: StudyResults) -> list[Comparison]:
         model, task, label, again = key
         shown = f"{label} ({again + 1})" if again else label
         rows.setdefault((model, task), []).append(Row(shown, cells.get(key), tuple(runs.get(key, ()))))
-    return [Comparison(model, _family(group), task, tuple(group)) for (model, task), group in rows.items()]
+    retimed = {cell.run: cell for cell in study.retimed.cells} if study.retimed else {}
+    return [
+        Comparison(model, _family(group), task, tuple(_timed(group, retimed))) for (model, task), group in rows.items()
+    ]
+
+
+def _timed(rows: Sequence[Row], retimed: Mapping[str, RetimedCell]) -> list[Row]:
+    """The rows of a comparison, all by one clock."""
+    cells = [next((retimed[run.plan.id] for run in row.runs if run.plan.id in retimed), None) for row in rows]
+    how = timings([row.done for row in rows], cells)
+    return [replace(row, timing=timing) for row, timing in zip(rows, how, strict=True)]
 
 
 def _family(rows: Iterable[Row]) -> str:

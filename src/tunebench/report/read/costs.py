@@ -2,13 +2,16 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from statistics import fmean
+from statistics import fmean, median
 
 from tunebench.records import Cost, Done
 from tunebench.report.read.comparisons import Comparison, Row
+from tunebench.report.read.timing import Clock
 
 TARGET = 0.95
 """Share of the best technique's validation score that counts as reached."""
+NOISE = 0.05
+"""Relative difference between two memories that means nothing, and between two times at least."""
 
 
 @dataclass(frozen=True)
@@ -20,33 +23,55 @@ class Price:
         title: for an axis.
         unit: count, seconds or bytes.
         of: a row's cost over its seeds; None if it was not measured, or the target was not reached.
+        noise: the relative difference up to which two costs of a comparison count as equal.
     """
 
     name: str
     title: str
     unit: str
     of: Callable[[Comparison, Row], float | None]
+    noise: Callable[[Comparison], float] = lambda comparison: 0.0
+
+
+def time_noise(comparison: Comparison) -> float:
+    """The relative difference up to which two times count as equal: the spread that was measured, 5 % at least.
+
+    Measured is the median over techniques of their spread: over the rounds of re-timed steps, or over the seconds per
+    step of their seeds.
+    """
+    spreads = []
+    for row in comparison.rows:
+        retimed = row.timing.retimed
+        if row.timing.clock is Clock.RETIMED and retimed:
+            spreads.append(retimed.spread)
+            continue
+        paces = [row.timing.tuning(r) / r.cost.steps for r in row.done if r.cost.steps and r.cost.train_seconds]
+        if len(paces) > 1:
+            spreads.append((max(paces) - min(paces)) / fmean(paces))
+    return max(NOISE, median(spreads)) if spreads else NOISE
 
 
 def front(comparison: Comparison, price: Price) -> list[Row]:
     """The Pareto front of the main metric's mean against a cost, cheapest first.
 
-    A technique is not on it if another one is at least as good in both and better in one. Significance is ignored.
+    A technique is not on it if another one is at least as good in both and better in one; costs that differ by no more
+    than the price's noise count as equal. Significance is ignored.
     """
     if comparison.main is None:
         return []
-    sign = 1 if comparison.main[1] else -1
+    sign, noise = (1 if comparison.main[1] else -1), price.noise(comparison)
     known = [
-        (cost, -sign * mean, row)
+        (cost, sign * mean, row)
         for row in comparison.ranked
         if (mean := comparison.main_score(row).mean) is not None and (cost := price.of(comparison, row)) is not None
     ]
-    known.sort(key=lambda point: point[:2])
-    best: list[tuple[float, float, Row]] = []
-    for point in known:
-        if not best or point[1] < best[-1][1] or point[:2] == best[-1][:2]:
-            best.append(point)
-    return [row for _, _, row in best]
+    known.sort(key=lambda point: (point[0], -point[1]))
+
+    def beaten(cost: float, value: float) -> bool:
+        better = any(score > value and other <= cost * (1 + noise) for other, score, _ in known)
+        return better or any(score >= value and other * (1 + noise) < cost for other, score, _ in known)
+
+    return [row for cost, value, row in known if not beaten(cost, value)]
 
 
 def fronts(comparison: Comparison) -> dict[str, list[str]]:
@@ -74,7 +99,7 @@ def target(comparison: Comparison) -> float | None:
 
 
 def seconds_to_target(comparison: Comparison, results: Sequence[Done]) -> list[float | None]:
-    """Per result: seconds of trunk, training and validation up to the first epoch that reaches the target.
+    """Per result: wall-clock seconds of trunk, training and validation up to the first epoch that reaches the target.
 
     A technique without epochs reaches it, if at all, in the seconds of its fitting. None if it is never reached.
     """
@@ -105,7 +130,7 @@ def _best(result: Done, name: str) -> float | None:
 
 
 def _seconds(result: Done, name: str, enough: Callable[[float | None], bool]) -> float | None:
-    spent = result.cost.trunk_seconds
+    spent = result.cost.trunk_seconds + (result.cost.validation_trunk_seconds or 0.0)
     if not result.history:
         return spent + result.cost.train_seconds if enough(result.metrics.validation.get(name)) else None
     for epoch in result.history:
@@ -116,8 +141,19 @@ def _seconds(result: Done, name: str, enough: Callable[[float | None], bool]) ->
 
 
 def _to_target(comparison: Comparison, row: Row) -> float | None:
-    reached = [spent for spent in seconds_to_target(comparison, row.done) if spent is not None]
+    """By the comparison's clock, as far as that of tuning goes."""
+    reached = [
+        spent * _pace(row, result)
+        for spent, result in zip(seconds_to_target(comparison, row.done), row.done, strict=True)
+        if spent is not None
+    ]
     return fmean(reached) if reached and len(reached) == len(row.done) else None
+
+
+def _pace(row: Row, result: Done) -> float:
+    """Seconds of the comparison's clock per wall-clock second of tuning."""
+    measured = result.cost.trunk_seconds + result.cost.train_seconds
+    return row.timing.tuning(result) / measured if measured else 1.0
 
 
 def latencies(results: Sequence[Done], merged: bool) -> float | None:
@@ -143,10 +179,10 @@ def _most(of: Callable[[Cost], int | None]) -> Callable[[Comparison, Row], float
 PRICES = (
     Price("parameters", "Trainable parameters", "count",
           lambda comparison, row: row.parameters.trainable if row.parameters else None),
-    Price("tuning", "Tuning time", "seconds", lambda comparison, row: row.train_seconds),
-    Price("target", f"Time to {100 * TARGET:g} % of the best", "seconds", _to_target),
-    Price("memory", "Peak memory", "bytes", _most(lambda cost: cost.peak_memory_bytes)),
+    Price("tuning", "Tuning time", "seconds", lambda comparison, row: row.train_seconds, time_noise),
+    Price("target", f"Time to {100 * TARGET:g} % of the best", "seconds", _to_target, time_noise),
+    Price("memory", "Peak memory", "bytes", _most(lambda cost: cost.peak_memory_bytes), lambda comparison: NOISE),
     Price("GPU memory", "Peak GPU memory", "bytes", _most(lambda cost: cost.peak_gpu_memory_bytes)),
     Price("saved", "Saved", "bytes", _most(lambda cost: cost.saved_bytes)),
-    Price("latency", "Latency per answer", "seconds", _latency),
+    Price("latency", "Latency per answer", "seconds", _latency, time_noise),
 )  # fmt: skip

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from tunebench._util.errors import UserError
 from tunebench._util.files import read_json
-from tunebench.records import Plan, PlannedRun, Result, read_result
+from tunebench.records import TIMING, Plan, PlannedRun, Result, Retimed, read_result
 from tunebench.report import text
 
 
@@ -38,6 +38,7 @@ class StudyResults:
     plan: Plan
     text: str
     runs: tuple[RunResult, ...]
+    retimed: Retimed | None = None
 
     @property
     def progress(self) -> str:
@@ -70,7 +71,17 @@ def read_study(out: Path) -> StudyResults:
     study = out / "study.yaml"
     content = study.read_text(encoding="utf-8", errors="replace") if study.exists() else "study.yaml is missing"
     once = {run.id: run for run in plan.runs}  # two experiments may contain the same run, which is made once
-    return StudyResults(out, plan, content, tuple(RunResult(run, _result_of(out, run)) for run in once.values()))
+    runs = tuple(RunResult(run, _result_of(out, run)) for run in once.values())
+    return StudyResults(out, plan, content, runs, retimed_in(out))
+
+
+def retimed_in(out: Path) -> Retimed | None:
+    """What `tunebench time` measured; None where it did not, or its file is damaged."""
+    content = read_json(out / TIMING)
+    try:
+        return None if content is None else Retimed.model_validate(content)
+    except ValidationError:
+        return None
 
 
 def _result_of(out: Path, run: PlannedRun) -> Result | None:

@@ -97,7 +97,12 @@ def _runs(comparison: Comparison) -> Table:
         "Trunk",
         "Train",
         "Evaluate",
+        "Trunk of test",
         "Whole run",
+        "CPU, tuning",
+        "CPU, whole run",
+        "Waiting",
+        "Other workers",
         "Peak memory",
         "Saved",
     )
@@ -129,13 +134,17 @@ def _figures(result: Done) -> list[TableEntry | str]:
         text.count(cost.steps),
         text.count(cost.train_tokens),
         text.ABSENT if cost.tokens_per_second is None else f"{cost.tokens_per_second:,.0f}",
-        *(
-            TableEntry(text.seconds(spent), order=spent)
-            for spent in (cost.trunk_seconds, cost.train_seconds, cost.evaluation_seconds, cost.total_seconds)
-        ),
+        *map(_seconds, (cost.trunk_seconds, cost.train_seconds, cost.evaluation_seconds, cost.test_trunk_seconds)),
+        *map(_seconds, (cost.total_seconds, cost.tuning_cpu_seconds, cost.total_cpu_seconds)),
+        text.ABSENT if cost.waiting_share is None else f"{cost.waiting_share:.0%}",
+        text.ABSENT if cost.other_workers is None else f"{cost.other_workers:.1f}",
         *(TableEntry(text.megabytes(size), order=size) for size in (cost.peak_memory_bytes, cost.saved_bytes)),
         "yes" if cost.cached else "no",
     ]
+
+
+def _seconds(spent: float | None) -> TableEntry:
+    return TableEntry(text.ABSENT) if spent is None else TableEntry(text.seconds(spent), order=spent)
 
 
 def _settings(comparison: Comparison) -> Table:

@@ -73,7 +73,7 @@ def _uncertainty(seeds: int) -> str:
 
 def _cost(row: Row) -> str:
     assert row.parameters is not None
-    spent = text.seconds(row.train_seconds or 0)
+    spent = row.spent
     if row.baseline:
         return f"It trained no weights and took {spent}"
     trainable, total = row.parameters.trainable, row.parameters.total

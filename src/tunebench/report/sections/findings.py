@@ -104,7 +104,8 @@ def _price(rows: Sequence[Row]) -> str:
     if len(rows) == 1:
         return rows[0].price
     trained = round(median(map(_trainable, rows)))
-    spent = text.seconds(median(row.train_seconds or 0 for row in rows))
+    clocks = {row.timing.clock.value for row in rows}
+    spent = f"{text.seconds(median(row.train_seconds or 0 for row in rows))}{clocks.pop() if len(clocks) == 1 else ''}"
     return f"{text.plural(trained, 'parameter') if trained else 'no trained weights'} in {spent}; medians"
 
 

@@ -4,7 +4,7 @@ from tunebench.evaluation.metrics import METRICS, Metric
 from tunebench.report import text
 from tunebench.report.blocks import Section, items
 from tunebench.report.charts import pictures
-from tunebench.report.read.costs import TARGET
+from tunebench.report.read.costs import NOISE, TARGET
 from tunebench.report.sections.base import Whole
 from tunebench.report.stats.verdicts import NEAR
 
@@ -26,14 +26,19 @@ READING = (
     "mean over all seeds of each.",
     "An undefined value is shown as undefined. A mean that includes an undefined value is undefined.",
     "Trainable parameters include the head; each is counted once.",
-    "Peak memory is that of the whole worker process: libraries, data, and memory retained from earlier runs (mainly "
-    "compiled kernels). It grows during a study, so it compares techniques only roughly.",
-    "Trunk: computing the frozen lower stages once. Train: training. Whole run: both, plus evaluation, loading and "
-    "saving. With several seeds, times are means; memory and saved bytes are maxima.",
+    "Peak memory is that of the worker process: libraries, data and model. What earlier runs of the process left "
+    "behind is subtracted.",
+    "Trunk: what computing the frozen lower stages of the training texts takes, whichever run did it. Train: training. "
+    "Tuning: both. Whole run: tuning, evaluation (with the trunk of the validation texts), the trunk of the test "
+    "texts, loading and saving. With several seeds, times are means; memory and saved bytes are maxima.",
+    "Unequal load: beside the runs of a table different numbers of other workers were active, or the runs waited for a "
+    "core for different shares of their time. Techniques are then compared by the CPU seconds of tuning, or by steps "
+    "that 'tunebench time' has timed side by side.",
     f"To target: seconds of training and validation until an epoch reaches {100 * TARGET:g} % of the best validation "
     "score of all techniques. Latency: time to answer one test text of median length, alone in its batch, as trained "
     "and with the technique merged into the weights. Pareto front: the costs for which no other technique is both "
-    "cheaper and better (significance is not considered).",
+    "cheaper and better (significance is not considered). Memory that differs by at most "
+    f"{100 * NOISE:g} % counts as equal, and so do times within the spread over seeds or rounds.",
     "Learning curves: one line per run. A ring marks the best epoch; a dotted line marks a technique without epochs. "
     "Quality against cost: bars are 95 % intervals (several seeds: from the lowest bound to the highest); a dotted "
     "line marks a technique at no cost; the stepped line is the Pareto front. Click a name in a legend to highlight "

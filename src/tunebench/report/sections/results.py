@@ -8,6 +8,7 @@ from tunebench.report import text
 from tunebench.report.blocks import BEST, Block, Column, Table, TableEntry, Text, for_paper, items, table
 from tunebench.report.read.comparisons import Comparison, Row, Score
 from tunebench.report.read.costs import TARGET, fronts, latencies, seconds_to_target
+from tunebench.report.read.timing import Clock
 from tunebench.report.sections.base import Case
 from tunebench.report.stats.paired import Pairs
 from tunebench.report.stats.verdicts import verdict, winners
@@ -21,7 +22,28 @@ def blocks(case: Case) -> list[Block]:
         for_paper(comparison_table(case.comparison, case.tests)),
         Text(f"{BEST} best of this table." if marked else unmarked, "fine"),
     ]
-    return [*shown, *([items(case.comparison.notes, "fine")] if case.comparison.notes else [])]
+    notes = [*_on_costs(case.comparison), *case.comparison.notes]
+    return [*shown, *([items(notes, "fine")] if notes else [])]
+
+
+def _on_costs(comparison: Comparison) -> list[str]:
+    """What the study paid for trunks, and by which clock tuning times are compared."""
+    costs = [result.cost for row in comparison.rows for result in row.done]
+    lines = []
+    if any(cost.trunk_seconds and cost.computed_trunk_seconds is not None for cost in costs):
+        paid = sum(cost.computed_trunk_seconds or 0.0 for cost in costs)
+        lines.append(
+            "Each run is charged what computing its frozen trunk takes, whichever run did it. Paid once per study: "
+            f"{text.seconds(paid)} for all trunks of this table."
+        )
+    clock = comparison.clock
+    if comparison.unequal_load:
+        by = {Clock.WALL: "no other clock measured them", Clock.CPU: "techniques are compared by CPU seconds"}
+        rule = by.get(clock, "techniques are compared by re-timed steps")
+        lines.append(f"The wall-clock times of this table were measured under unequal load; {rule}.")
+    elif clock is Clock.RETIMED:
+        lines.append("Tuning times are compared by re-timed steps ('tunebench time').")
+    return lines
 
 
 def comparison_table(comparison: Comparison, tests: Pairs | None = None) -> Table:
@@ -89,11 +111,14 @@ def _cost_columns(comparison: Comparison) -> list[CostColumn]:
 
         return shown
 
+    load = "unequal load" if comparison.unequal_load else ""
+    goal = f"{100 * TARGET:g} % of the best"
     columns: list[CostColumn] = [
-        (Column("Trunk"), mean_seconds(lambda cost: cost.trunk_seconds)),
-        (Column("Train"), mean_seconds(lambda cost: cost.train_seconds)),
-        (Column("To target", note=f"{100 * TARGET:g} % of the best"), lambda done: _to_target(comparison, done)),
-        (Column("Whole run"), mean_seconds(lambda cost: cost.total_seconds)),
+        *_compared_times(comparison),
+        (Column("Trunk", note=load), mean_seconds(lambda cost: cost.trunk_seconds)),
+        (Column("Train", note=load), mean_seconds(lambda cost: cost.train_seconds)),
+        (Column("To target", note=f"{goal}; {load}" if load else goal), lambda done: _to_target(comparison, done)),
+        (Column("Whole run", note=load), mean_seconds(lambda cost: cost.total_seconds)),
         (Column("Epochs"), lambda done: _span([result.cost.epochs for result in done])),
         (Column("Best epoch"), _best_epoch),
         (Column("Peak memory"), most(lambda cost: cost.peak_memory_bytes)),
@@ -109,6 +134,18 @@ def _cost_columns(comparison: Comparison) -> list[CostColumn]:
         "Latency, merged": any(result.cost.merged_latency_seconds is not None for result in results),
     }
     return [pair for pair in columns if measured.get(pair[0].title, True)]
+
+
+def _compared_times(comparison: Comparison) -> list[CostColumn]:
+    """The tuning times that techniques are compared by, where these are not the wall-clock times."""
+    rows = {result.run.id: row for row in comparison.rows for result in row.done}
+
+    def shown(done: Sequence[Done]) -> TableEntry:
+        row = rows[done[0].run.id]
+        return TableEntry(text.seconds(row.train_seconds or 0.0), order=row.train_seconds)
+
+    titles = {Clock.CPU: "Tuning, CPU", Clock.RETIMED: "Tuning, re-timed"}
+    return [(Column(titles[comparison.clock]), shown)] if comparison.clock in titles else []
 
 
 def _to_target(comparison: Comparison, done: Sequence[Done]) -> TableEntry:
