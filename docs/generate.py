@@ -178,8 +178,8 @@ def _tuned(entry: type[Technique], guide: Guide, model: Any, family: Family) -> 
     yield from tuned.named_parameters()
 
 
-_PARTS = ("query", "key", "value", "output", "norm", "mlp_in", "mlp_out")
-_NAMES = {"mlp_in": "feed-forward in", "mlp_out": "feed-forward out"}
+_PARTS = ("query", "key", "value", "output", "norm", "mlp_in", "mlp_out", "last_norm")
+_NAMES = {"mlp_in": "feed-forward in", "mlp_out": "feed-forward out", "last_norm": "norm"}
 
 
 def _place(name: str, paths: dict[str, str]) -> tuple[str, str]:
@@ -187,7 +187,7 @@ def _place(name: str, paths: dict[str, str]) -> tuple[str, str]:
     if inside := re.search(r"encoder\.layer\.(\d+)\.(.*)", name):
         index, rest = inside.groups()
         if "LayerNorm" in rest:
-            return index, "norm"
+            return index, "norm" if rest.startswith("attention") else "last_norm"
         return index, next(role for role, path in paths.items() if rest.startswith(path + "."))
     for part, sign in (("head", "classifier"), ("pooler", "pooler."), ("embeddings", "embeddings.")):
         if sign in name:

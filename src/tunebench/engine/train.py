@@ -67,6 +67,10 @@ class Adaptation(Protocol):
         """Added to each batch's loss."""
         ...
 
+    def may_be_best(self, model: nn.Module) -> bool:
+        """Whether the weights at the end of an epoch may be the ones that are kept."""
+        ...
+
     def after_step(self, model: nn.Module, step: int) -> None:
         """Called while the step's gradients are still available."""
         ...
@@ -141,8 +145,10 @@ def fit(
 
 
 def is_over(state: State, budget: Budget) -> bool:
-    """Whether the epochs or the patience are used up."""
-    return state.epoch >= budget.epochs or state.epoch - (state.best_epoch or 0) >= budget.patience
+    """Whether the epochs or the patience are used up; patience counts from an epoch that may be the best."""
+    if state.epoch >= budget.epochs:
+        return True
+    return state.best_epoch is not None and state.epoch - state.best_epoch >= budget.patience
 
 
 class _Loop:
@@ -186,11 +192,12 @@ class _Loop:
         epoch = Epoch(epoch=state.epoch, train_loss=loss, validation=scores, seconds=spent)
         state.history.append(epoch.model_dump())
         state.step_in_epoch, state.loss_sum = 0, 0.0
-        # An undefined score is never better; the first epoch is the best until another beats it.
+        # An undefined score is never better; the first epoch that may be the best is, until another beats it.
         better = value is not None and (
             state.best is None or ((value > state.best) == higher_is_better and value != state.best)
         )
-        if better or state.best_epoch is None:
+        may_be = self._training.technique.may_be_best(self._training.model)
+        if may_be and (better or state.best_epoch is None):
             state.best, state.best_epoch = value, state.epoch
             self._training.on_best()
         self._observe(EpochEnded(**state.history[-1]))

@@ -261,6 +261,13 @@ class Family(ABC):
     def projections(self, model: nn.Module) -> dict[str, tuple[str, ...]]:
         """Role (query, key, value, output, mlp_in, mlp_out) -> paths of linear modules within a layer that has them."""
 
+    def end_of_feed_forward(self, layer: nn.Module) -> nn.Module:
+        """The module of a layer whose output leaves the feed-forward sub-layer: the norm that follows the addition.
+
+        In a layer that normalises before its sub-layers (the default), the layer itself.
+        """
+        return layer
+
     def frozen_depth(self, model: nn.Module) -> int:
         """Number of leading stages without trainable parameters; 0 if one is outside stages and head."""
         stages = self.stages(model)

@@ -110,6 +110,10 @@ class Bert(EncoderFamily):
         layers: Any = self.layers(model)
         return [layer.attention.self for layer in layers]
 
+    def end_of_feed_forward(self, layer: Any) -> nn.Module:
+        """The layer's last norm."""
+        return layer.output.LayerNorm
+
     def first_token(self, layer: Any, states: Tensor, mask: Tensor) -> Tensor:
         """All tokens' keys and values, and the first one's query."""
         from tunebench.families.cut.one_token import one_token

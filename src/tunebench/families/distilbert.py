@@ -37,3 +37,7 @@ class DistilBert(EncoderFamily):
         """Each layer's self-attention."""
         layers: Any = self.layers(model)
         return [layer.attention for layer in layers]
+
+    def end_of_feed_forward(self, layer: Any) -> nn.Module:
+        """The layer's last norm."""
+        return layer.output_layer_norm

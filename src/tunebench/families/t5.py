@@ -119,6 +119,10 @@ class T5(EncoderDecoderFamily):
             "mlp_out": tuple(f"{place}.wo" for place in _FEED_FORWARD),
         }
 
+    def end_of_feed_forward(self, layer: Any) -> nn.Module:
+        """The sub-layer, which normalises first and adds last."""
+        return layer.layer[-1]
+
 
 def _with_bias_of(first: Any, layer: Any) -> nn.Module:
     """The layer with the first one's biases of relative positions; weights are shared, both stay as they are."""

@@ -110,3 +110,7 @@ class OriginalTransformer(EncoderDecoderFamily):
             "mlp_in": ("feed_forward.inner",),
             "mlp_out": ("feed_forward.outer",),
         }
+
+    def end_of_feed_forward(self, layer: Any) -> nn.Module:
+        """The norm of its Add & Norm."""
+        return layer.after_feed_forward.norm

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+from torch import Tensor
+
 from tunebench.objectives.base import Features, Objective
 from tunebench.tasks.examples import Example, TextExample
 
@@ -11,6 +13,10 @@ class TextObjective(Objective):
     """A text, or a pair of texts, with one answer."""
 
     pooled = True
+
+    def loss_terms(self, labels: Tensor) -> int:
+        """One for each text: every number is a score, also the one by which other objectives mark what is ignored."""
+        return len(labels)
 
     def encode(self, examples: Sequence[Example]) -> Features:
         """Texts to token ids; a pair is cut from its longer text first."""

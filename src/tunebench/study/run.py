@@ -102,6 +102,8 @@ class Run(Strict):
             del content["task"]["split"]
         for field in ("checkpoint_seconds", "cache_gigabytes"):  # when to save and how much to keep
             del content["training"][field]
+        if self.entry.version > 1:
+            content["version"] = self.entry.version
         if self.pooling == "auto":  # what the checkpoint's files say is covered by its fingerprint
             del content["pooling"]
         digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:8]

@@ -24,7 +24,9 @@ class Training(Strict):
         default="linear",
         description="learning rate after the warm-up: down to zero at the end, or as Vaswani et al. 2017, 5.3",
     )
-    weight_decay: float = Field(default=0.01, ge=0, description="AdamW, on matrices only")
+    weight_decay: float = Field(
+        default=0.01, ge=0, description="AdamW, on matrices and embeddings; not on biases, norms and factors"
+    )
     max_gradient_norm: float = Field(default=1.0, gt=0, description="gradients are clipped to this norm")
     precision: Literal["auto", "bf16", "float32"] = Field(
         default="auto", description="auto: bf16 where the hardware is fast at it"

@@ -11,7 +11,7 @@ from pydantic import Field, field_validator
 
 from tunebench._util.errors import UserError, did_you_mean
 from tunebench.families.base import Family
-from tunebench.techniques.base import Trained
+from tunebench.techniques.base import Trained, decay_groups
 
 if TYPE_CHECKING:
     from torch import nn
@@ -69,8 +69,18 @@ def wrapped(model: Any, config: Any) -> nn.Module:
         return get_peft_model(model, config)
 
 
+_VECTORS = ("ia3_l", "lora_E", "boft_s", "beft_bias", "randlora_lambda", "randlora_gamma")
+"""PEFT's names of vectors that it stores with more than one dimension: factors, diagonals of matrices and biases."""
+
+
 class PeftTechnique(Trained):
     """A technique whose model PEFT wraps."""
+
+    def parameter_groups(self, model: nn.Module, family: Family, weight_decay: float) -> list[dict[str, Any]]:
+        """Without weight decay on the vectors that PEFT stores as matrices, such as (IA)3's."""
+        named = {name: p for name, p in model.named_parameters() if p.requires_grad}
+        vectors = [p for name, p in named.items() if not set(_VECTORS).isdisjoint(name.split("."))]
+        return decay_groups(list(named.values()), self.learning_rate, weight_decay, vectors)
 
     def save_adapter(self, model: Any, family: Family, folder: Path) -> bool:
         """PEFT's own folder: `PeftModel.from_pretrained(base, folder)` loads it, head included."""
@@ -134,7 +144,9 @@ class LowRank(PeftTechnique):
     """What LoRA and its variants share."""
 
     alpha: float = Field(
-        16, gt=0, description="scale of the update is alpha / rank; twice the rank, as Hu et al. 2021 for GPT-2"
+        16,
+        gt=0,
+        description="scale of the update is alpha / rank, here 2, as in the RoBERTa scripts of Hu et al. 2021",
     )
     dropout: float = Field(0.05, ge=0, lt=1, description="fraction of inputs to A that is dropped")
     targets: tuple[str, ...] = Field(

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field, model_validator
 
+from tunebench._util.errors import UserError
 from tunebench.families.base import Family
 from tunebench.techniques import _peft
 
@@ -24,12 +25,14 @@ class Adalora(_peft.LowRank):
 
     Zhang et al. 2023, sections 3.1 to 3.3, PEFT's implementation: the budget decreases from the initial to the target
     rank, on average over all targets, by a cubic schedule between `warmup` and the last `final` of all steps; a penalty
-    keeps P and Q nearly orthogonal. The head trains.
+    keeps P and Q nearly orthogonal. The head trains. Only an epoch that ends with the target ranks can be the best one,
+    and patience counts from the first of these. Weight decay leaves E alone, which holds the diagonal of a matrix.
     """
 
     name = "adalora"
     title = "AdaLoRA"
     paper = "Zhang et al. 2023, AdaLoRA, https://arxiv.org/abs/2303.10512"
+    version: ClassVar[int] = 2  # 1: weight decay on E, and a best epoch of any ranks
 
     initial_rank: int = Field(12, ge=1, description="at the start; Zhang et al. 2023, 4: 1.5 times the target")
     target_rank: int = Field(8, ge=1, description="on average at the end")
@@ -58,11 +61,12 @@ class Adalora(_peft.LowRank):
         """A PEFT model around the given one."""
         from peft import AdaLoraConfig
 
+        warmup, final = self._phases(total_steps)
         config = AdaLoraConfig(
             init_r=self.initial_rank,
             target_r=self.target_rank,
-            tinit=round(total_steps * self.warmup),
-            tfinal=round(total_steps * self.final),
+            tinit=warmup,
+            tfinal=final,
             deltaT=self.every,
             beta1=self.beta1,
             beta2=self.beta2,
@@ -75,6 +79,31 @@ class Adalora(_peft.LowRank):
             if "ranknum" in name:  # PEFT forgets that it is a constant when it moves it to another device
                 parameter.requires_grad = False
         return wrapped
+
+    def _phases(self, total_steps: int) -> tuple[int, int]:
+        """Steps before ranks decrease, and steps with final ranks: at least one, so that they are reached.
+
+        Raises:
+            UserError: they leave no step in between.
+        """
+        if not self._prunes:
+            return 0, 0
+        warmup, final = round(total_steps * self.warmup), max(1, round(total_steps * self.final))
+        if warmup + final >= total_steps:
+            raise UserError(
+                f"adalora: of {total_steps} optimizer step{'s' * (total_steps > 1)} in all, none is left in which "
+                "ranks decrease. Give more epochs or smaller batches, or equal initial_rank and target_rank."
+            )
+        return warmup, final
+
+    @property
+    def _prunes(self) -> bool:
+        return self.initial_rank > self.target_rank
+
+    def may_be_best(self, model: Any) -> bool:
+        """With the target ranks: before, the weights hold more than the setting says."""
+        ranks = self.summary(model)["ranks"].values()
+        return sum(ranks) <= self.target_rank * len(ranks)
 
     def penalty(self, model: Any) -> Tensor:
         """How far P and Q are from orthogonal: the mean Frobenius norm of P'P - I and QQ' - I (section 3.1).
@@ -92,7 +121,7 @@ class Adalora(_peft.LowRank):
 
     def after_step(self, model: Any, step: int) -> None:
         """Importance is updated, and ranks are allocated."""
-        if self.initial_rank > self.target_rank:  # PEFT fails if there is nothing to prune
+        if self._prunes:  # PEFT fails if there is nothing to prune
             model.base_model.update_and_allocate(step)
 
     def extra_state(self, model: Any) -> dict[str, Tensor]:

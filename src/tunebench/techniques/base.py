@@ -34,6 +34,8 @@ class Entry(Strict, ABC):
     """Whether it takes the study's model, else it learns from the examples alone."""
     reads_weights: ClassVar[bool] = True
     """Whether it begins with the checkpoint's weights, else with random ones drawn from the run's seed."""
+    version: ClassVar[int] = 1
+    """Raised when the same settings give other figures, so that earlier runs are made again."""
 
     def not_applicable(self, family: Family, objective: str) -> str | None:
         """Why the technique has no meaning for a family or objective; None where it has one."""
@@ -105,12 +107,16 @@ class Trained(Technique):
     learning_rate: float = Field(gt=0, le=1, description="peak learning rate of AdamW")
 
     def parameter_groups(self, model: nn.Module, family: Family, weight_decay: float) -> list[dict[str, Any]]:
-        """Optimizer groups: `params`, `lr` and `weight_decay`; no decay on biases and norms (Devlin et al. 2019)."""
+        """Optimizer groups: `params`, `lr` and `weight_decay`; see `decay_groups`."""
         return decay_groups([p for p in model.parameters() if p.requires_grad], self.learning_rate, weight_decay)
 
     def penalty(self, model: nn.Module) -> Tensor | None:
         """What is added to each batch's loss, if anything."""
         return None
+
+    def may_be_best(self, model: nn.Module) -> bool:
+        """Whether an epoch that ends with these weights may be the one that is kept."""
+        return True
 
     def after_step(self, model: nn.Module, step: int) -> None:
         """What follows optimizer step `step` (the first is 0), while its gradients are still there."""
@@ -208,10 +214,20 @@ def train(modules: Sequence[nn.Module]) -> None:
             parameter.requires_grad = True
 
 
-def decay_groups(parameters: Sequence[nn.Parameter], learning_rate: float, weight_decay: float) -> list[dict[str, Any]]:
-    """Two optimizer groups: matrices with weight decay; biases and norms, which have one dimension, without."""
+def decay_groups(
+    parameters: Sequence[nn.Parameter],
+    learning_rate: float,
+    weight_decay: float,
+    vectors: Sequence[nn.Parameter] = (),
+) -> list[dict[str, Any]]:
+    """Two optimizer groups: matrices and embeddings with weight decay, vectors without (Devlin et al. 2019).
+
+    Vectors shift, normalise or rescale: biases, norms, factors, diagonals. Those that are stored with more than one
+    dimension are named in `vectors`: their shape does not tell, as a head with one output is a matrix of one row.
+    """
+    whole = {id(p) for p in vectors} | {id(p) for p in parameters if p.ndim < 2}
     groups = [
-        {"params": [p for p in parameters if p.ndim >= 2], "lr": learning_rate, "weight_decay": weight_decay},
-        {"params": [p for p in parameters if p.ndim < 2], "lr": learning_rate, "weight_decay": 0.0},
+        {"params": [p for p in parameters if id(p) not in whole], "lr": learning_rate, "weight_decay": weight_decay},
+        {"params": [p for p in parameters if id(p) in whole], "lr": learning_rate, "weight_decay": 0.0},
     ]
     return [group for group in groups if group["params"]]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
@@ -17,12 +17,14 @@ class Ia3(_peft.PeftTechnique):
     """Keys, values and the feed-forward network's inner activations are multiplied by trained vectors, initially ones.
 
     Liu et al. 2022, section 3.3; PEFT's implementation. Where one module computes query, key and value (GPT-2), its
-    whole output is rescaled. The head trains.
+    whole output is rescaled. Weight decay leaves the vectors alone: it would pull them away from 1. The head trains.
     """
 
     name = "ia3"
     title = "(IA)3"
     paper = "Liu et al. 2022, Few-Shot Parameter-Efficient Fine-Tuning, https://arxiv.org/abs/2205.05638"
+
+    version: ClassVar[int] = 2  # 1: weight decay pulled the vectors towards 0
 
     learning_rate: float = Field(3e-3, gt=0, le=1, description="Liu et al. 2022, 3.3: 3e-3 (with Adafactor)")
 

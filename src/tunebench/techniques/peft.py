@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 _OURS = ("task_type", "inference_mode", "modules_to_save", "base_model_name_or_path", "revision")
 _OURS += ("peft_type", "auto_mapping", "peft_version")
+_VECTOR_METHODS = ("IA3", "BOFT", "BEFT", "RANDLORA")
+"""Methods with vectors that PEFT stores as matrices (`_peft.py`)."""
 _TAKEN_ELSEWHERE = {
     "ADALORA": "its ranks fall only where the training loop allocates them, as adalora's does. Use adalora",
     "POLY": "it asks for the number of a task with each text. Use LORA",
@@ -43,6 +45,11 @@ class Peft(_peft.PeftTechnique):
 
     type: str = Field(description="PEFT's name of the method: VERA, OFT, BOFT, LOHA, LOKR, FOURIERFT, ...")
     learning_rate: float = Field(1e-3, gt=0, le=1, description="no single rate suits all methods: set it")
+
+    @property
+    def version(self) -> int:  # type: ignore[override]
+        """2 where weight decay pulled vectors towards 0 before."""
+        return 2 if self.type.upper() in _VECTOR_METHODS else 1
 
     def apply(self, model: nn.Module, family: Family, total_steps: int) -> nn.Module:
         """A PEFT model around the given one.
