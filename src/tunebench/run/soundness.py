@@ -13,6 +13,8 @@ from tunebench.run.cell import Cell
 from tunebench.zoo import checkpoints
 
 _TOKENS = 4
+_MOST_LAYERS = 1_000
+"""More than any model has; so many layers are built one by one, even without weights."""
 
 
 def refuse_impossible(cell: Cell, labels: Sequence[str]) -> None:
@@ -48,6 +50,8 @@ def _refuse_endless(values: Mapping[str, Any]) -> None:
     for name, value in values.items():
         if isinstance(value, float) and not math.isfinite(value):
             raise ValueError(f"{name} is {value}")
+        if "layer" in name and isinstance(value, int) and value > _MOST_LAYERS:
+            raise ValueError(f"{name} is {value:,}")
 
 
 def _read_a_text(model: Any, positions: int) -> None:
