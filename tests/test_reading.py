@@ -576,3 +576,34 @@ def test_a_column_may_say_which_sentence_a_word_belongs_to(tmp_path: Path) -> No
     data = load(task(str(path), "token_classification", columns=columns))
 
     assert {row.tokens for split in SPLITS for row in data.splits[split]} == {("Ada", f"ran{n}") for n in range(12)}  # type: ignore[attr-defined]
+
+
+def test_a_document_mark_of_another_width_is_no_word(tmp_path: Path) -> None:
+    path = tmp_path / "data.conll"
+    path.write_text("-DOCSTART- -X- O\n\n" + "\n\n".join(f"Ada{n} B-PER\nran O" for n in range(9)) + "\n")
+    data = load(task(str(path), "token_classification"))
+    assert sum(len(rows) for rows in data.splits.values()) == 9
+
+
+def test_a_hashtag_with_a_tag_of_its_own_is_a_word(tmp_path: Path) -> None:
+    path = tmp_path / "data.conll"
+    path.write_text("\n\n".join(f"Ada{n} B-PER\nran O" for n in range(9)) + "\n\n#summit B-EVENT\n\n# a comment\n")
+    data = load(task(str(path), "token_classification", split={"validation": 0.1, "test": 0.1}))
+    assert data.labels == ("B-EVENT", "B-PER", "O")
+    assert "data.conll: 1 comment line left out." in data.notes
+
+
+def test_a_carriage_return_in_a_header_is_refused_with_its_line(tmp_path: Path) -> None:
+    assert "line 1: this row cannot be read" in refused_with(tmp_path / "a.csv", "text\rlabel\na,b\n")
+
+
+def refused_with(path: Path, content: str) -> str:
+    path.write_bytes(content.encode())
+    with pytest.raises(UserError) as caught:
+        read(path, ["text", "label"], {})
+    return str(caught.value)
+
+
+def test_a_quoted_tsv_under_a_line_that_names_its_separator_is_read(tmp_path: Path) -> None:
+    content = 'sep=\t\n\n"label"\t"text"\n"01"\t"a ""b"""\n'
+    assert table(tmp_path / "a.tsv", content).columns == {"label": ["01"], "text": ['a "b"']}

@@ -75,6 +75,15 @@ def test_a_result_with_a_field_too_many_counts_as_none(tmp_path: Path) -> None:
     assert read_result(tmp_path) is None
 
 
+@pytest.mark.parametrize("value", [{"a": 1}, [3], "three"])
+def test_a_result_whose_budget_is_no_number_counts_as_none(value: Any, tmp_path: Path) -> None:
+    write_result(tmp_path, done("full", 0.9))
+    content = dict(read_json(tmp_path / "result.json") or {})
+    content["run"] = {**content["run"], "training": {"epochs": value}}
+    write_json(tmp_path / "result.json", content)
+    assert read_result(tmp_path) is None
+
+
 def test_a_missing_result_counts_as_none(tmp_path: Path) -> None:
     assert read_result(tmp_path) is None
     assert read_result(tmp_path / "nowhere") is None

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
 
 from tunebench._util.base import Strict
 from tunebench._util.files import read_json, write_json
@@ -40,7 +40,16 @@ class RunInfo(Record):
     label: str
     settings: dict[str, Any]
     seed: int
-    training: dict[str, Any]
+    training: dict[str, int | float | str | None]
+
+    @field_validator("settings", "training")
+    @classmethod
+    def _numbers(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """A damaged record is refused here: reports compute with these values."""
+        for name in ("epochs", "batch_size", "warmup_fraction", "learning_rate"):
+            if not isinstance(values.get(name), int | float | None):
+                raise ValueError(f"{name} is not a number")
+        return values
 
 
 class Notice(Record):

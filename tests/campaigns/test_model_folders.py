@@ -1,9 +1,10 @@
-"""Three hundred model folders with a fault each: `plan` takes them or says in one line what is wrong, never otherwise.
+"""Model folders with a fault each: `plan` takes them or says in one line what is wrong, never otherwise.
 
 The seed draws model, fault and value. What is taken must also be loaded, or be refused in a line.
 """
 
 import json
+import os
 import random
 import shutil
 from collections.abc import Callable
@@ -12,13 +13,14 @@ from typing import Any
 
 import pytest
 
+from tests.campaigns import SEED
 from tests.contracts.runs import make_run
 from tunebench._util.errors import UserError
 from tunebench.objectives import objectives
 from tunebench.run.plan import plan
 from tunebench.zoo import checkpoints, embedded
 
-SEED, DOSE, ALL = 20_26, 12, 300
+DOSE, ALL = 12, int(os.environ.get("TUNEBENCH_CAMPAIGN", "300"))
 MODELS = {"pocket-bert": "emotion", "pocket-gpt2": "instruction", "pocket-t5": "summarization"}
 VALUES: tuple[Any, ...] = (
     *(None, True, False, 0, 1, -1, -8, 3, 7, 13, 1 << 40, 0.5, -0.5, 1.5, float("nan"), float("inf")),
@@ -126,7 +128,7 @@ def look(folder: Path, task: str, data_root: Path) -> str:
 
 @pytest.mark.parametrize("number", [pytest.param(n, marks=[] if n < DOSE else [pytest.mark.full]) for n in range(ALL)])
 def test_a_faulty_model_folder_is_taken_or_refused_in_one_line(number: int, data_root: Path, tmp_path: Path) -> None:
-    chance = random.Random(SEED + number)
+    chance = random.Random(f"{SEED} {number}")
     model = chance.choice(sorted(MODELS))
     folder = shutil.copytree(embedded.backbones()[model], tmp_path / "model")
     fault = chance.choice(FAULTS)(chance, folder)

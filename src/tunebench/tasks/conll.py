@@ -5,7 +5,8 @@ Columns are numbered from 1. Without `columns` the first is the word and the las
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from tunebench._util.errors import UserError
@@ -18,8 +19,8 @@ DOCUMENT = "-DOCSTART-"
 def read_conll(text: str, place: str) -> FileTable:
     """Sentences: lists of cells in the columns `tokens` and `tags` (the first and the last), `1`, `2`, ...
 
-    A line that begins with # is a comment where no other word has its last cell as tag. Lines of CoNLL 2003's
-    document marks are left out, and counted.
+    A line that begins with # is a comment, unless it has the width of a word and its last cell is a tag: one that
+    another word has, or that has a mark as `B-` does. Lines of CoNLL 2003's document marks are left out, and counted.
 
     Raises:
         UserError: a line has another number of cells than the first one.
@@ -28,15 +29,15 @@ def read_conll(text: str, place: str) -> FileTable:
     tabs = any("\t" in line for line in lines)
     rows = [(number, line.split("\t") if tabs else line.split()) for number, line in enumerate(lines, 1)]
     words = [(number, cells if any(cell.strip() for cell in cells) else []) for number, cells in rows]
-    first = next((cells for _, cells in words if cells and not cells[0].startswith("#")), None)
-    if first is None:
+    plain = [cells for _, cells in words if cells and cells[0] != DOCUMENT and not cells[0].startswith("#")]
+    if not plain:
         return FileTable({})
-    tags = {cells[-1] for _, cells in words if cells and not cells[0].startswith("#")}
+    first, tags = plain[0], {cells[-1] for cells in plain}
     sentences, comments, documents = [[]], 0, 0
     for number, cells in words:
         if not cells:
             sentences.append([])
-        elif cells[0].startswith("#") and (len(cells) != len(first) or cells[-1] not in tags):
+        elif cells[0].startswith("#") and not (len(cells) == len(first) and _is_tag(cells[-1], tags)):
             comments += 1
         elif cells[0] == DOCUMENT:
             documents += 1
@@ -48,6 +49,10 @@ def read_conll(text: str, place: str) -> FileTable:
         else:
             sentences[-1].append(cells)
     return _table([sentence for sentence in sentences if sentence], len(first), place, (comments, documents))
+
+
+def _is_tag(cell: str, tags: Collection[str]) -> bool:
+    return cell in tags or re.fullmatch(r"O|[BIESLUM]-.+", cell) is not None
 
 
 def _table(

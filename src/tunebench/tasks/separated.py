@@ -49,7 +49,7 @@ def separated(text: str, place: str, separator: str, wanted: Sequence[str]) -> F
         separator, skipped = hint[1], 1
     elif wanted:
         separator = _separator(lines, separator, wanted)
-    quoted = separator != "\t" or _is_quoted(lines)
+    quoted = separator != "\t" or _is_quoted([line for line in lines[skipped:] if line.strip()])
     records = list(_records(lines[skipped:], separator, quoted, place, skipped))
     notes = []
     if separator != usual and not skipped:
@@ -70,10 +70,17 @@ def _separator(lines: Sequence[str], usual: str, wanted: Sequence[str]) -> str:
     """The separator under which the header has all wanted columns, the usual one first."""
     header = next((line for line in lines if line.strip()), "")
     for separator in dict.fromkeys((usual, *_SEPARATORS)):
-        names = next(csv.reader([header.rstrip("\r")], delimiter=separator), [])
-        if set(wanted) <= set(names):
+        if set(wanted) <= set(_names(header, separator)):
             return separator
     return usual
+
+
+def _names(header: str, separator: str) -> list[str]:
+    """The names of a header; none where it cannot be read, which an error says when its row is read."""
+    try:
+        return next(csv.reader([header.rstrip("\r")], delimiter=separator), [])
+    except csv.Error:
+        return []
 
 
 def _is_quoted(lines: Sequence[str]) -> bool:
@@ -87,7 +94,7 @@ def _is_quoted(lines: Sequence[str]) -> bool:
     width = lines[0].count("\t") + 1
     if all(_width(line) == width for line in marked):
         return True
-    as_letters = all(line.count("\t") + 1 == width for line in lines if line.strip())
+    as_letters = all(line.count("\t") + 1 == width for line in lines)
     return not as_letters and _width(*lines) == width
 
 
