@@ -6,11 +6,13 @@
 
 import os
 import random
+import unicodedata
 from collections.abc import Iterator
 
 import pytest
 
 SEED = int(os.environ.get("TUNEBENCH_SEED", "0"))
+TURNS = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
 
 
 def doses(small: int, large: int) -> pytest.MarkDecorator:
@@ -25,8 +27,9 @@ def draws(dose: int) -> Iterator[random.Random]:
 
 
 def assert_brief(message: str) -> None:
-    """A user can read the message on any terminal: short lines, nothing that is not printable."""
+    """A user can read the message on any terminal: short lines, no controls, nothing that turns a line's direction."""
     assert message.strip()
     for line in message.split("\n"):
         assert len(line) <= 400, line
-        assert line.isprintable() or set(line) - {"\t"} == set(), repr(line)
+        assert not {unicodedata.category(letter) for letter in line} & {"Cc", "Cs", "Zl", "Zp"}, repr(line)
+        assert not {unicodedata.bidirectional(letter) for letter in line} & TURNS, repr(line)
