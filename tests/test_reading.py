@@ -607,3 +607,28 @@ def refused_with(path: Path, content: str) -> str:
 def test_a_quoted_tsv_under_a_line_that_names_its_separator_is_read(tmp_path: Path) -> None:
     content = 'sep=\t\n\n"label"\t"text"\n"01"\t"a ""b"""\n'
     assert table(tmp_path / "a.tsv", content).columns == {"label": ["01"], "text": ['a "b"']}
+
+
+@pytest.mark.parametrize(("name", "line"), [("a.csv", 'word,"{}"'), ("a.jsonl", '{{"text": "word", "label": "{}"}}')])
+@pytest.mark.parametrize("label", ["", " "])
+def test_a_blank_label_is_refused_in_every_format(name: str, line: str, label: str, tmp_path: Path) -> None:
+    header = ["text,label"] if name == "a.csv" else []
+    (tmp_path / name).write_text(
+        "\n".join([*header, *(line.format(letter) for letter in "xyxyxy"), line.format(label)])
+    )
+    with pytest.raises(UserError, match=r"row 7(: the label is empty| has no value in column 'label')"):
+        load(task(str(tmp_path / name)))
+
+
+def test_a_tsv_with_a_quoted_header_is_quoted_also_where_each_of_its_lines_has_the_header_s_width(
+    tmp_path: Path,
+) -> None:
+    content = '"text"\t"label"\n"one\tcell\n"\t"01"\n'
+    assert table(tmp_path / "a.tsv", content).columns == {"text": ["one\tcell\n"], "label": ["01"]}
+
+
+def test_a_message_that_lists_odd_column_names_is_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text('"first\nname",label\n' + "a,b\n" * 20)
+    with pytest.raises(UserError, match=r"no column 'text' \(for text\)\. Choose from: first name, label\."):
+        load(task(str(path)))

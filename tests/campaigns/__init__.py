@@ -31,5 +31,7 @@ def assert_brief(message: str) -> None:
     assert message.strip()
     for line in message.split("\n"):
         assert len(line) <= 400, line
-        assert not {unicodedata.category(letter) for letter in line} & {"Cc", "Cs", "Zl", "Zp"}, repr(line)
+        assert not {unicodedata.category(letter) for letter in line if letter != "\t"} & {"Cc", "Cs", "Zl", "Zp"}, repr(
+            line
+        )
         assert not {unicodedata.bidirectional(letter) for letter in line} & TURNS, repr(line)

@@ -82,10 +82,12 @@ def lines_of_json(text: str) -> Read:
 
 
 def whole_json(text: str) -> Read:
-    """A list of objects, also under `data`, or an object of columns."""
+    """A list of objects, also under `data`, an object of columns, or one row."""
     value = _loads(text)
     if isinstance(value, dict) and isinstance(value.get("data"), list) and len(value) == 1:
         value = value["data"]
+    if isinstance(value, dict) and not all(isinstance(cells, list) for cells in value.values()):
+        value = [value]
     if isinstance(value, dict):
         if len({len(cells) for cells in value.values()}) > 1:
             raise UnreadableError("columns of different lengths")
@@ -105,7 +107,7 @@ def conll(text: str) -> Read:
         if not line.strip():
             sentences.append([])
             continue
-        tagged = len(cells) == width and re.fullmatch("O|[BI]-[A-Z]+", cells[-1])
+        tagged = len(cells) == width and re.fullmatch("O|[BI]-.+", cells[-1])
         if cells[0] == "-DOCSTART-" or (line.startswith("#") and not tagged):
             continue
         if len(cells) != width:

@@ -22,7 +22,8 @@ def read_by_the_library(file: DataFile, quoted: bool) -> oracle.Read:
         return oracle.separated(text, file.separator, quoted)
     if file.name.startswith("own.conll"):
         return oracle.conll(text)
-    return oracle.lines_of_json(text) if file.shape == "lines" else oracle.whole_json(text)
+    one_line = ".jsonl" not in file.name and "\n" not in text.strip()  # where a lone object may hold columns
+    return oracle.lines_of_json(text) if file.shape == "lines" and not one_line else oracle.whole_json(text)
 
 
 def no_examples(file: DataFile, rows: oracle.Rows) -> str:
@@ -31,7 +32,7 @@ def no_examples(file: DataFile, rows: oracle.Rows) -> str:
     if not rows or not {first, answer} <= rows[0].keys():
         return "no rows, or no such column"
     answers = [row[answer] for row in rows]
-    if any(row[first] is None or row[answer] in (None, "") for row in rows):
+    if any(row[first] is None or not _given(row[answer]) for row in rows):
         return "an empty cell"
     if file.objective == "regression":
         plain = re.compile(r"\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*", re.ASCII)
@@ -40,10 +41,18 @@ def no_examples(file: DataFile, rows: oracle.Rows) -> str:
     return "" if len(distinct) > 1 else "one class"
 
 
+def _given(answer: Any) -> bool:
+    return bool(answer.strip() if isinstance(answer, str) else answer)
+
+
 def answers_of(file: DataFile, rows: oracle.Rows) -> list[tuple[Any, Any]]:
     first, answer = file.wanted
-    number = file.objective == "regression"
-    return [(row[first], float(row[answer]) if number else row[answer]) for row in rows]
+    pairs = [(row[first], row[answer]) for row in rows]
+    if file.objective == "regression":
+        return [(text, float(score)) for text, score in pairs]
+    if file.objective == "token_classification":  # a text of words is a list of them
+        return [tuple(cell.split() if isinstance(cell, str) else cell for cell in pair) for pair in pairs]
+    return pairs
 
 
 def examples_of(file: DataFile, data: Data, split: Any) -> list[tuple[Any, Any]]:

@@ -73,12 +73,12 @@ def _cut(line: str) -> str:
 
 
 def did_you_mean(value: str, options: Iterable[str]) -> str:
-    """The end of an error message: the closest option, or all of them."""
+    """The end of an error message, in one line: the closest option, or all of them."""
     options = sorted(options)
     close = get_close_matches(value[:100], options, n=1, cutoff=0.5)
     if close:
-        return f"Did you mean '{close[0]}'?"
-    return f"Choose from: {', '.join(options)}."
+        return f"Did you mean '{shown(close[0])}'?"
+    return f"Choose from: {', '.join(map(shown, options))}."
 
 
 def brief(error: BaseException, letters: int = 200) -> str:

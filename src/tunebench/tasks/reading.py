@@ -76,9 +76,11 @@ def labels_of(frame: pd.DataFrame, column: str, place: str) -> list[tuple[str]]:
     """The one label of each row, as written.
 
     Raises:
-        UserError: a row has none, or several.
+        UserError: a row has none, a blank one, or several.
     """
     for row, value in zip(frame.index, frame[column], strict=True):
+        if isinstance(value, str) and not value.strip():
+            raise UserError(f"{place}, row {row}: the label is empty. Write one, or remove the row.")
         if isinstance(value, list | dict):
             shown = str(value)[:60]
             raise UserError(

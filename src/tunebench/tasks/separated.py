@@ -86,7 +86,8 @@ def _names(header: str, separator: str) -> list[str]:
 def _is_quoted(lines: Sequence[str]) -> bool:
     """Whether a tsv quotes its cells as csv does; in most tsv files a quotation mark is a letter, also at the begin.
 
-    It does where each line alone reads so, or where only then all rows are as wide as the header.
+    It does where each line alone reads so, or where all rows then are as wide as the header and this is quoted, or is
+    not as wide as all rows otherwise.
     """
     marked = [line for line in lines if '"' in line]
     if not marked:
@@ -94,8 +95,9 @@ def _is_quoted(lines: Sequence[str]) -> bool:
     width = lines[0].count("\t") + 1
     if all(_width(line) == width for line in marked):
         return True
+    named = all(re.fullmatch('".*"', name) for name in lines[0].rstrip("\r").split("\t"))
     as_letters = all(line.count("\t") + 1 == width for line in lines)
-    return not as_letters and _width(*lines) == width
+    return (named or not as_letters) and _width(*lines) == width
 
 
 def _width(*lines: str) -> int | None:
