@@ -21,7 +21,8 @@ from rouge_score.tokenize import tokenize
 
 from tunebench.engine.evaluate import score
 from tunebench.evaluation import rouge
-from tunebench.evaluation.bootstrap import _sums, bootstrap_intervals
+from tunebench.evaluation.bootstrap import Sums
+from tunebench.evaluation.intervals import intervals
 from tunebench.evaluation.metrics import METRICS, Metric
 from tunebench.evaluation.rouge import sentences_on_lines
 from tunebench.evaluation.unreadable import NO_LABEL
@@ -34,8 +35,8 @@ TAGS = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC")
 Case = tuple[list[Any], list[Any]]
 
 
-def bootstrap_interval(metric: Metric, predictions: Any, references: Any, **options: int) -> Any:
-    return bootstrap_intervals([metric], predictions, references, **options)[metric.name]
+def interval_of(metric: Metric, predictions: Any, references: Any, groups: Any = None) -> Any:
+    return intervals([metric], predictions, references, groups)[metric.name]
 
 
 def classes(rng: random.Random) -> Case:
@@ -203,7 +204,7 @@ def cases_of(name: str, count: int = CASES) -> list[Case]:
 
 def resampled(metric: Metric, predictions: list[Any], references: list[Any], weights: list[int]) -> float:
     """The value of a resample by sums."""
-    sums = _sums(metric, predictions, references)(np.array([weights], dtype=float))
+    sums = Sums(metric, predictions, references).weighted(np.array([weights], dtype=float))
     return float(metric.combine(sums)[0])
 
 
@@ -275,7 +276,7 @@ def test_a_correlation_of_constant_predictions_is_undefined(name: str, constant:
         warnings.simplefilter("error")
         assert math.isnan(METRICS[name].compute(guess, gold))
     assert math.isnan(additive(METRICS[name], guess, gold))
-    assert bootstrap_interval(METRICS[name], guess, gold, resamples=50) is None
+    assert interval_of(METRICS[name], guess, gold) is None
 
 
 def test_predictions_without_any_entity_score_zero_not_nan() -> None:
@@ -318,54 +319,6 @@ assert all(0 < score < 1 for score in (rouge_n(1, one, other), rouge_l(one, othe
 assert not {name.partition(".")[0] for name in sys.modules} & {"nltk", "rouge_score", "scipy", "sklearn"}
 """
     subprocess.run([sys.executable, "-c", code], check=True)
-
-
-# Intervals ------------------------------------------------------------------------------------------------------------
-
-
-def large_case(name: str) -> Case:
-    rng, make = random.Random(1), KINDS[name][0]
-    predictions: list[Any] = []
-    references: list[Any] = []
-    while len(references) < 200:
-        more, gold = make(rng)
-        if make is not scores or more[0] < 100:  # one offset only: else the correlation is that of the offsets
-            predictions, references = predictions + more, references + gold
-    return predictions, references
-
-
-@pytest.mark.parametrize("name", METRICS)
-def test_an_interval_covers_the_value_and_is_the_same_for_the_same_seed(name: str) -> None:
-    predictions, references = large_case(name)
-    metric, value = METRICS[name], METRICS[name].compute(predictions, references)
-
-    interval = bootstrap_interval(metric, predictions, references, resamples=600)
-    assert interval is not None
-    low, high = interval
-    assert low < value < high
-    assert 0 < high - low < 0.4 * (value if KINDS[name][0] is likelihoods else 1)
-    assert bootstrap_interval(metric, predictions, references, resamples=600) == interval
-    assert bootstrap_interval(metric, predictions, references, resamples=600, seed=1) != interval
-
-
-def test_an_interval_is_as_wide_as_theory_says() -> None:
-    correct = [1] * 160 + [0] * 40
-    interval = bootstrap_interval(METRICS["accuracy"], correct, [1] * 200, resamples=4000)
-
-    assert interval is not None
-    half = 1.96 * math.sqrt(0.8 * 0.2 / 200)
-    assert interval[0] == pytest.approx(0.8 - half, abs=0.01)
-    assert interval[1] == pytest.approx(0.8 + half, abs=0.01)
-
-
-def test_more_examples_give_a_narrower_interval() -> None:
-    guess, gold = [1, 1, 1, 0] * 10, [1] * 40
-    narrow = bootstrap_interval(METRICS["accuracy"], guess * 16, gold * 16, resamples=500)
-    wide = bootstrap_interval(METRICS["accuracy"], guess, gold, resamples=500)
-
-    assert narrow is not None
-    assert wide is not None
-    assert narrow[1] - narrow[0] < (wide[1] - wide[0]) / 2
 
 
 HAND_MADE = [

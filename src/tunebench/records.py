@@ -159,7 +159,8 @@ class Generation(Record):
 class DataInfo(Record):
     """Where the examples came from; fingerprint is the SHA-256 of all examples as used.
 
-    `tokens` counts what a split's inputs hold, without padding; empty where nothing was tokenized.
+    `tokens` counts what a split's inputs hold, without padding; empty where nothing was tokenized. `test_groups` is the
+    number of groups of test examples that depend on each other; None: each is its own.
     """
 
     rows: dict[str, int]
@@ -170,6 +171,7 @@ class DataInfo(Record):
     tokens: dict[str, int] = {}
     notes: list[str] = []
     files: dict[str, int] = {}
+    test_groups: int | None = None
 
 
 class ModelInfo(Record):
@@ -187,6 +189,7 @@ class ModelInfo(Record):
 class Done(Record):
     """A run that ended with figures.
 
+    `interval_methods` names how each metric's interval was computed; without it, by a percentile bootstrap.
     `files` holds the SHA-256 of every file that the run keeps, by its name in the run's folder; results of versions
     that did not write it have none.
     """
@@ -201,6 +204,7 @@ class Done(Record):
     main_metric: MainMetric
     metrics: Scores
     intervals: dict[str, tuple[float, float] | None]
+    interval_methods: dict[str, str] = {}
     parameters: Parameters
     cost: Cost
     best_epoch: int | None

@@ -1,11 +1,11 @@
-"""Intervals over examples: the metrics again in 10,000 resamples of the test split.
+"""Resamples of the test examples, and the sums that a metric has in them.
 
 A bootstrap that calls scikit-learn 10,000 times takes minutes. One resample is one row of weights, how often each
 example stands in it, times a metric's additive statistics; ranks within a resample follow from the weights, too.
 """
 
 import functools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -15,7 +15,6 @@ RESAMPLES = 10_000
 CHUNK = 500  # resamples at once: 500 x 25,000 examples stay at about 100 MB
 
 Interval = tuple[float, float]
-Weights = Callable[[int, int, int], Iterable[np.ndarray]]
 
 
 def resample_weights(examples: int, resamples: int = RESAMPLES, seed: int = 0) -> Iterator[np.ndarray]:
@@ -27,42 +26,31 @@ def resample_weights(examples: int, resamples: int = RESAMPLES, seed: int = 0) -
         yield np.bincount(draws.ravel(), minlength=size * examples).reshape(size, examples)
 
 
-def bootstrap_intervals(
-    metrics: Iterable[Metric],
-    predictions: Predictions,
-    references: Predictions,
-    *,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
-    weights: Weights = resample_weights,
-) -> dict[str, Interval | None]:
-    """Each metric's 95 % percentile interval over examples, from one set of resamples; None where it is undefined.
+class Sums:
+    """Sums over a metric's examples of what its `combine` takes."""
 
-    Efron and Tibshirani 1993, ch. 13.
-    `weights` takes examples, resamples and seed, as `resample_weights` does; another one may keep what it drew.
-    """
-    sums = {metric: _sums(metric, predictions, references) for metric in metrics}
-    values: dict[str, list[np.ndarray]] = {metric.name: [] for metric in sums}
-    for drawn in weights(len(references), resamples, seed):
-        drawn = drawn.astype(np.float64)
-        for metric, of in sums.items():
-            values[metric.name].append(metric.combine(of(drawn)))
-    return {name: _percentiles(np.concatenate(parts)) for name, parts in values.items()}
+    def __init__(self, metric: Metric, predictions: Predictions, references: Predictions):
+        if metric.statistics is None:
+            self._statistics = None
+            self._of_ranks = functools.partial(
+                _rank_sums, np.asarray(predictions, float), np.asarray(references, float)
+            )
+        else:
+            self._statistics = metric.statistics(predictions, references).astype(np.float64)
 
+    def weighted(self, weights: np.ndarray) -> np.ndarray:
+        """Of weights (resamples, examples), (resamples, k)."""
+        return self._of_ranks(weights) if self._statistics is None else weights @ self._statistics
 
-def _percentiles(values: np.ndarray) -> Interval | None:
-    if np.isnan(values).any():  # some resample leaves the metric undefined: then so is the interval
-        return None
-    low, high = np.percentile(values, [2.5, 97.5])
-    return float(low), float(high)
-
-
-def _sums(metric: Metric, predictions: Predictions, references: Predictions) -> Callable[[np.ndarray], np.ndarray]:
-    """Weights (resamples, examples) -> sums (resamples, k) of what `combine` takes."""
-    if metric.statistics is None:
-        return functools.partial(_rank_sums, np.asarray(predictions, float), np.asarray(references, float))
-    statistics = metric.statistics(predictions, references).astype(np.float64)
-    return lambda weights: weights @ statistics
+    def without(self, groups: np.ndarray) -> np.ndarray:
+        """Of all examples but those of each group, (groups, k); `groups` numbers each example's from 0."""
+        count = groups.max() + 1
+        if self._statistics is None:  # ranks change with every example that is left out
+            blocks = (np.arange(start, min(start + CHUNK, count))[:, None] for start in range(0, count, CHUNK))
+            return np.concatenate([self._of_ranks((groups != block).astype(float)) for block in blocks])
+        of_group = np.zeros((count, self._statistics.shape[1]))
+        np.add.at(of_group, groups, self._statistics)
+        return self._statistics.sum(axis=0) - of_group
 
 
 def _rank_sums(x: np.ndarray, y: np.ndarray, weights: np.ndarray) -> np.ndarray:

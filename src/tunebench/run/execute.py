@@ -34,7 +34,7 @@ from tunebench.run.evaluate import EpochComparison, compared_rows, with_beams
 from tunebench.run.job import Job
 from tunebench.run.load import LoadWatch
 from tunebench.run.pause import VALIDATION, Pause, paused
-from tunebench.run.record import Outcome, describe, write_answers
+from tunebench.run.record import Outcome, answered, describe, write_answers
 from tunebench.tasks import load as data
 from tunebench.tasks.load import SPLITS, Data
 from tunebench.techniques.base import Baseline, Trained
@@ -310,4 +310,4 @@ def _write_validation(path: Path, prepared: Prepared) -> None:
     comparison = prepared.comparison
     predictions, details = comparison.answers or prepared.cut.predict(comparison.split, comparison.objective)
     asked = [prepared.cell.run.task.shown(example) for example in comparison.examples]
-    write_answers(path, comparison.rows, asked, predictions, comparison.gold, details)
+    write_answers(path, answered(comparison.rows, asked, predictions, comparison.gold, details))

@@ -11,7 +11,7 @@ from tunebench.engine import measure, train
 from tunebench.engine.cut import TrunkCosts
 from tunebench.engine.evaluate import refuse_padding, score
 from tunebench.engine.latency import Latency
-from tunebench.evaluation.bootstrap import bootstrap_intervals
+from tunebench.evaluation.intervals import intervals, methods
 from tunebench.evaluation.metrics import METRICS
 from tunebench.records import (
     PREDICTIONS,
@@ -69,7 +69,8 @@ def describe(job: Job, info: RunInfo, examples: Data, outcome: Outcome, sitting:
     gold = task.references(examples.splits["test"], examples.labels)
     test = score(task.metrics, outcome.predictions, gold)
     refuse_padding(outcome.predictions, outcome.tokens.get("test"))
-    write_answers(folder / PREDICTIONS, range(len(asked)), asked, outcome.predictions, gold, outcome.details)
+    rows = answered(range(len(asked)), asked, outcome.predictions, gold, outcome.details)
+    write_answers(folder / PREDICTIONS, grouped(rows, examples.test_groups))
     without, overlapping = _without_overlap(task, examples, outcome.predictions, gold, test)
     main, state = METRICS[task.metrics[0]], outcome.state
     return Done(
@@ -79,7 +80,8 @@ def describe(job: Job, info: RunInfo, examples: Data, outcome: Outcome, sitting:
             name=main.name, split="test", value=test[main.name], higher_is_better=main.higher_is_better
         ),
         metrics=Scores(validation=outcome.validation, test=test, test_without_overlap=without),
-        intervals=bootstrap_intervals([METRICS[name] for name in test], outcome.predictions, gold),
+        intervals=intervals([METRICS[name] for name in test], outcome.predictions, gold, examples.test_groups),
+        interval_methods=methods(test),
         parameters=outcome.parameters,
         cost=_cost(folder, outcome, sitting),
         best_epoch=state.best_epoch,
@@ -164,24 +166,35 @@ def _data_info(examples: Data, outcome: Outcome) -> DataInfo:
         tokens=outcome.tokens,
         notes=list(examples.notes),
         files=dict(examples.files),
+        test_groups=len(set(examples.test_groups)) if examples.test_groups else None,
     )
 
 
-def write_answers(
-    path: Path,
+def answered(
     ids: Sequence[int],
     asked: Sequence[str],
     predictions: Sequence[Any],
     references: Sequence[Any],
     details: Sequence[Any],
-) -> None:
-    """Write what a model answered, one JSON object per example; `ids` are rows of the split."""
-    rows = [
+) -> list[dict[str, Any]]:
+    """What a model answered, one row per example; `ids` are rows of the split."""
+    return [
         {"id": number, "input": shortened(text), "prediction": prediction, "reference": reference, "scores": scores}
         for number, text, prediction, reference, scores in zip(
             ids, asked, predictions, references, details, strict=True
         )
     ]
+
+
+def grouped(rows: list[dict[str, Any]], groups: Sequence[int] | None) -> list[dict[str, Any]]:
+    """The rows, with the number of each one's group where there are groups."""
+    if groups is None:
+        return rows
+    return [{**row, "group": group} for row, group in zip(rows, groups, strict=True)]
+
+
+def write_answers(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write what a model answered, one JSON object per example."""
     lines = "".join(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows)
     write_atomically(path, lines.encode())
 

@@ -118,8 +118,11 @@ class Task(Strict, ABC):
     # What a problem type declares.
     roles: ClassVar[Mapping[str, str | None]]
     """Role -> the column that plays it unless `columns` says otherwise; None: no column unless one is named."""
-    optional: ClassVar[tuple[str, ...]] = ()
-    """Further roles, which a column plays only where `columns` names one."""
+    optional: ClassVar[tuple[str, ...]] = ("group",)
+    """Further roles, which a column plays only where `columns` names one; `group`: test examples with the same value
+    depend on each other."""
+    natural_group: ClassVar[str | None] = None
+    """The role that plays `group` where no column is named."""
     several: ClassVar[tuple[str, ...]] = ()
     """Roles that several columns may play together."""
     gold: ClassVar[str] = "label"
@@ -281,6 +284,19 @@ class Task(Strict, ABC):
     @abstractmethod
     def asked(self, text: str, second: str) -> Example:
         """A new text as an example without an answer; `second` is empty if there is no second text."""
+
+    def groups_of(self, frame: pd.DataFrame) -> tuple[int, ...] | None:
+        """A number for each row; rows that depend on each other have the same. None: each is its own.
+
+        A named `group` column comes first, then the column that splits are made by, if these rows have it. Empty cells
+        are one group, as in splits.
+        """
+        by = self.split.by if self.split.by in frame.columns else None
+        column = self.column("group") or by or (self.column(self.natural_group) if self.natural_group else None)
+        if column is None:
+            return None
+        numbers: dict[str, int] = {}
+        return tuple(numbers.setdefault(str(cell), len(numbers)) for cell in frame[column])
 
     @property
     def second_column(self) -> str | None:

@@ -37,6 +37,7 @@ class Data:
         source: where the rows came from, with the hub's resolved commit.
         notes: what was converted, carved, limited or replaced.
         files: rows that each file holds.
+        test_groups: a number for each test example; those of one group depend on each other. None: each is its own.
     """
 
     splits: dict[Split, list[Example]]
@@ -44,6 +45,7 @@ class Data:
     source: str
     notes: tuple[str, ...]
     files: Mapping[str, int] = field(default_factory=dict)
+    test_groups: tuple[int, ...] | None = None
 
     def fingerprint(self) -> str:
         """SHA-256 over all examples and labels, as used."""
@@ -79,7 +81,7 @@ def load(task: Task, data_root: Path | str | None = None, download: bool = True)
     }
     read_notes = [note for table in tables.by_split.values() for note in table.notes]
     notes = [*dict.fromkeys(read_notes), *hidden, *converted.notes, *carved, *limited]
-    return Data(splits, labels, source, tuple(notes), tables.files)
+    return Data(splits, labels, source, tuple(notes), tables.files, task.groups_of(frames["test"]))
 
 
 def _frame(table: FileTable) -> pd.DataFrame:

@@ -6,11 +6,12 @@ Most metrics are a function of sums over examples (counts of a confusion matrix,
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 Predictions = Sequence[Any]
+Scale = Literal["fraction", "correlation", "positive"]
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,8 @@ class Metric:
         combine: sums of shape (resamples, k) -> values of shape (resamples,).
         source: the definition.
         remark: (references) -> what a reader must know of this metric on these references, or None.
+        scale: where its values lie, which decides its interval (`evaluation.intervals`): from 0 to 1, from -1 to 1, or
+            above 0; None: not known.
     """
 
     name: str
@@ -40,6 +43,7 @@ class Metric:
     combine: Callable[[np.ndarray], np.ndarray]
     source: str
     remark: Callable[[Predictions], str | None] = lambda references: None
+    scale: Scale | None = None
 
 
 def divide(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:

@@ -56,7 +56,16 @@ def _combine_macro_f1(sums: np.ndarray) -> np.ndarray:
 
 
 ACCURACY = Metric(
-    "accuracy", "Accuracy", "class", "fraction", True, _accuracy, _correct, ratio, "sklearn.metrics.accuracy_score"
+    "accuracy",
+    "Accuracy",
+    "class",
+    "fraction",
+    True,
+    _accuracy,
+    _correct,
+    ratio,
+    "sklearn.metrics.accuracy_score",
+    scale="fraction",
 )
 WEIGHTED_F1 = Metric(
     "weighted_f1",
@@ -68,6 +77,7 @@ WEIGHTED_F1 = Metric(
     _class_counts,
     _combine_weighted_f1,
     "sklearn.metrics.f1_score(average='weighted')",
+    scale="fraction",
 )
 MACRO_F1 = Metric(
     "macro_f1",
@@ -79,4 +89,5 @@ MACRO_F1 = Metric(
     _class_counts,
     _combine_macro_f1,
     "sklearn.metrics.f1_score(average='macro')",
+    scale="fraction",
 )

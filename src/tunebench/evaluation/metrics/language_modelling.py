@@ -37,6 +37,7 @@ def _metric(name: str, title: str, unit: str, nll: str, tokens: str, source: str
         _likelihoods(nll, tokens),
         _combine_perplexity,
         source,
+        scale="positive",
     )
 
 

@@ -70,6 +70,7 @@ MICRO_F1 = Metric(
     _all_counts,
     _combine_micro_f1,
     "sklearn.metrics.f1_score(average='micro', zero_division=0)",
+    scale="fraction",
 )
 LABEL_MACRO_F1 = Metric(
     "label_macro_f1",
@@ -81,6 +82,7 @@ LABEL_MACRO_F1 = Metric(
     _label_counts,
     _combine_macro_f1,
     "sklearn.metrics.f1_score(average='macro', zero_division=0), over the labels that occur",
+    scale="fraction",
 )
 SUBSET_ACCURACY = Metric(
     "subset_accuracy",
@@ -92,4 +94,5 @@ SUBSET_ACCURACY = Metric(
     _subset_counts,
     ratio,
     "sklearn.metrics.accuracy_score of label sets",
+    scale="fraction",
 )

@@ -46,6 +46,7 @@ PEARSON = Metric(
     _pearson_statistics,
     _combine_pearson,
     "scipy.stats.pearsonr",
+    scale="correlation",
 )
 SPEARMAN = Metric(
     "spearman",
@@ -57,4 +58,5 @@ SPEARMAN = Metric(
     None,
     _combine_pearson,
     "scipy.stats.spearmanr",
+    scale="correlation",
 )

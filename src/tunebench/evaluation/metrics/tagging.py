@@ -50,7 +50,9 @@ _SEQEVAL = "seqeval 1.2 (Nakayama 2018), entity level, as the conlleval script (
 def _entity_metric(
     name: str, title: str, score: Callable[[float, float], float], combine: Callable[[np.ndarray], np.ndarray]
 ) -> Metric:
-    return Metric(name, title, "tags", "fraction", True, _entity_score(score), _entity_counts, combine, _SEQEVAL)
+    return Metric(
+        name, title, "tags", "fraction", True, _entity_score(score), _entity_counts, combine, _SEQEVAL, scale="fraction"
+    )
 
 
 ENTITY_F1 = _entity_metric(
@@ -76,4 +78,5 @@ TAG_ACCURACY = Metric(
     _tag_counts,
     ratio,
     "seqeval.metrics.accuracy_score",
+    scale="fraction",
 )

@@ -93,7 +93,7 @@ def _text_metric(
     def compute(predictions: Predictions, references: Predictions) -> float:
         return float(statistics(predictions, references)[:, 0].mean())
 
-    return Metric(name, title, "text", "fraction", True, compute, statistics, ratio, source, remark)
+    return Metric(name, title, "text", "fraction", True, compute, statistics, ratio, source, remark, "fraction")
 
 
 _ROUGE = "rouge-score 0.1 (Lin 2004), F-measure with stemming; words of other scripts by Unicode"

@@ -26,18 +26,32 @@ def read_answers(folder: Path, run: str, digest: str | None = None) -> Answers |
 
 def read_predictions(folder: Path, run: str, digest: str | None = None) -> tuple[Answers | None, list[str] | None]:
     """`read_answers`, and the inputs, one text per test example; None if the file lacks them."""
+    rows = _rows(folder, run, digest)
+    try:
+        answers = [row["prediction"] for row in rows or ()], [row["reference"] for row in rows or ()]
+    except (KeyError, TypeError):
+        return None, None
+    if rows is None or not all(_uniform(column) for column in answers):
+        return None, None
+    return answers, [row["input"] for row in rows] if all(isinstance(row.get("input"), str) for row in rows) else None
+
+
+def read_groups(folder: Path, run: str) -> list[int] | None:
+    """The number of each test example's group; None where examples have no groups, or the file is damaged."""
+    rows = _rows(folder, run, None) or []
+    groups = [row.get("group") for row in rows if isinstance(row, dict)]
+    return groups if groups and all(type(group) is int for group in groups) else None
+
+
+def _rows(folder: Path, run: str, digest: str | None) -> list[Any] | None:
     try:
         content = (folder / "runs" / run / PREDICTIONS).read_bytes()
         if digest is not None and hashlib.sha256(content).hexdigest() != digest:
-            return None, None
+            return None
         # As bytes: a text may hold characters that Python, but not JSON lines, takes for the end of a line.
-        rows = [from_json(line) for line in content.split(b"\n") if line]  # a third of the time of json.loads
-        answers = [row["prediction"] for row in rows], [row["reference"] for row in rows]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None, None
-    if not all(_uniform(column) for column in answers):
-        return None, None
-    return answers, [row["input"] for row in rows] if all(isinstance(row.get("input"), str) for row in rows) else None
+        return [from_json(line) for line in content.split(b"\n") if line]  # a third of the time of json.loads
+    except (OSError, ValueError):
+        return None
 
 
 def _uniform(column: list[Any]) -> bool:

@@ -4,6 +4,7 @@ from tunebench.evaluation.metrics import METRICS, Metric
 from tunebench.report import text
 from tunebench.report.blocks import Section, items
 from tunebench.report.charts import pictures
+from tunebench.report.read.comparisons import Comparison
 from tunebench.report.read.costs import NOISE, TARGET
 from tunebench.report.sections.base import Whole
 from tunebench.report.stats.verdicts import NEAR
@@ -11,8 +12,9 @@ from tunebench.report.stats.verdicts import NEAR
 READING = (
     "Values are test scores of the epoch with the best validation score. If a data set has no labelled test split, the "
     "notes below its table say what replaces it.",
-    "One seed: the value with its 95 % bootstrap interval over test examples. The interval covers the sampling of "
-    "examples, not the variation between seeds.",
+    "One seed: the value with its 95 % interval over test examples, or over groups of them that depend on each other "
+    "(questions about one context; rows with the same `group`). The interval covers the sampling of examples, not the "
+    "variation between seeds.",
     "Several seeds: the mean over completed seeds, with the lowest and the highest seed (low..high).",
     "Significance: techniques are compared in pairs on the same test examples by approximate randomisation (10,000 "
     "trials). P-values are corrected for the number of pairs (Holm); differences with p below 0.05 are significant. "
@@ -52,6 +54,18 @@ READING = (
     "of equal work.",
 )
 
+_INTERVALS = {
+    "fraction": "Wilson's, for the effective number of examples by the jackknife",
+    "correlation": "on Fisher's z, with the jackknife's standard error",
+    "positive": "on the logarithm, with the jackknife's standard error",
+    None: "BCa bootstrap",
+}
+
+EARLIER = (
+    "Some results are of an earlier version: their intervals are percentile bootstrap intervals over single examples, "
+    "which are too short near 100 %. `tunebench report OUT --rescore` computes them again."
+)
+
 
 def sections(whole: Whole) -> list[Section]:
     """Sentences that hold for every study, then the metrics of this one."""
@@ -60,13 +74,19 @@ def sections(whole: Whole) -> list[Section]:
         *READING,
         *([_undrawn(whole.undrawn)] if whole.undrawn else []),
         *(_metric(METRICS[name]) for name in names if name in METRICS),
+        *([EARLIER] if any(_of_earlier_versions(comparison) for comparison in whole.comparisons) else []),
     ]
     return [Section("reading", "How to read the figures", (items(lines, "fine"),))]
 
 
 def _metric(metric: Metric) -> str:
     better = "higher" if metric.higher_is_better else "lower"
-    return f"{metric.title}: {metric.unit}, {better} is better; {metric.source}."
+    return f"{metric.title}: {metric.unit}, {better} is better; {metric.source}. Interval: {_INTERVALS[metric.scale]}."
+
+
+def _of_earlier_versions(comparison: Comparison) -> bool:
+    """Whether some result does not say how its intervals were computed."""
+    return any(not result.interval_methods for row in comparison.rows for result in row.done)
 
 
 def _undrawn(count: int) -> str:

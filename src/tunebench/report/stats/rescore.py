@@ -4,12 +4,11 @@ import math
 from dataclasses import dataclass, replace
 from typing import Any
 
-from tunebench.evaluation.bootstrap import bootstrap_intervals
+from tunebench.evaluation.intervals import intervals, methods
 from tunebench.evaluation.metrics import METRICS
 from tunebench.records import Done
-from tunebench.report.read.predictions import read_answers, recorded_digest
+from tunebench.report.read.predictions import read_answers, read_groups, recorded_digest
 from tunebench.report.read.study import RunResult, StudyResults
-from tunebench.report.stats import draws
 
 _TOLERANCE = 1e-9
 
@@ -40,7 +39,7 @@ def rescore(study: StudyResults) -> tuple[StudyResults, list[Change], list[str]]
             unread.append(run.plan.id)
             runs.append(run)
             continue
-        again = _again(run.result, *answers)
+        again = _again(run.result, *answers, read_groups(study.folder, run.plan.id))
         changes += [
             Change(run.plan.id, name, value, again.metrics.test[name])
             for name, value in run.result.metrics.test.items()
@@ -50,7 +49,7 @@ def rescore(study: StudyResults) -> tuple[StudyResults, list[Change], list[str]]
     return replace(study, runs=tuple(runs)), changes, unread
 
 
-def _again(result: Done, answers: list[Any], gold: list[Any]) -> Done:
+def _again(result: Done, answers: list[Any], gold: list[Any], groups: list[int] | None) -> Done:
     names = [name for name in result.metrics.test if name in METRICS]
     values = {name: METRICS[name].compute(answers, gold) for name in names}
     test = {**result.metrics.test, **{name: v if math.isfinite(v) else None for name, v in values.items()}}
@@ -61,8 +60,9 @@ def _again(result: Done, answers: list[Any], gold: list[Any]) -> Done:
             "main_metric": main.model_copy(update={"value": test.get(main.name, main.value)}),
             "intervals": {
                 **result.intervals,
-                **bootstrap_intervals([METRICS[name] for name in names], answers, gold, weights=draws.weights),
+                **intervals([METRICS[name] for name in names], answers, gold, groups),
             },
+            "interval_methods": {**result.interval_methods, **methods(names)},
         }
     )
 

@@ -52,6 +52,7 @@ class QuestionAnsweringTask(FromSource, AfterPrompt):
     }
     default_metrics = ("token_f1", "exact_match")
     second = "context"
+    natural_group = "context"
     asks = "question: {question}\ncontext: {context}"
 
     objective: str = "question_answering"

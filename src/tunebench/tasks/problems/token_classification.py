@@ -44,7 +44,7 @@ class TokenClassificationTask(Task):
     """
 
     roles: ClassVar[Mapping[str, str | None]] = {"tokens": "tokens", "label": "tags"}
-    optional = ("sentence",)
+    optional = ("sentence", *Task.optional)
     formats = dict.fromkeys((".conll", ".bio", ".iob", ".iob2", ".txt"), read_conll)
     form = "tags"
     poses: ClassVar[Mapping[str, tuple[str, ...]]] = {"token_classification": ("label_subwords",)}
@@ -73,6 +73,8 @@ class TokenClassificationTask(Task):
             columns[name] = [[] for _ in numbers]
             for block, cell in zip(blocks, cells, strict=True):
                 columns[name][numbers[block]].append(cell)
+        for name in {self.column("group"), self.split.by} & columns.keys():  # one value per sentence
+            columns[name] = [cells[0] for cells in columns[name]]
         note = f"{Path(place).name}: {plural(len(table), 'word')}, one per row, in {plural(len(numbers), 'sentence')}."
         return FileTable(columns, notes=(*table.notes, note))
 
