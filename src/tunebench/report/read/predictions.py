@@ -39,8 +39,8 @@ def read_predictions(folder: Path, run: str, digest: str | None = None) -> tuple
 def read_groups(folder: Path, run: str) -> list[int] | None:
     """The number of each test example's group; None where examples have no groups, or the file is damaged."""
     rows = _rows(folder, run, None) or []
-    groups = [row.get("group") for row in rows if isinstance(row, dict)]
-    return groups if groups and all(type(group) is int for group in groups) else None
+    groups = [row["group"] for row in rows if isinstance(row, dict) and type(row.get("group")) is int]
+    return groups if groups and len(groups) == len(rows) else None
 
 
 def _rows(folder: Path, run: str, digest: str | None) -> list[Any] | None:

@@ -73,8 +73,9 @@ class TokenClassificationTask(Task):
             columns[name] = [[] for _ in numbers]
             for block, cell in zip(blocks, cells, strict=True):
                 columns[name][numbers[block]].append(cell)
-        for name in {self.column("group"), self.split.by} & columns.keys():  # one value per sentence
-            columns[name] = [cells[0] for cells in columns[name]]
+        for name in (self.column("group"), self.split.by):
+            if name in columns:  # one value per sentence
+                columns[name] = [cells[0] for cells in columns[name]]
         note = f"{Path(place).name}: {plural(len(table), 'word')}, one per row, in {plural(len(numbers), 'sentence')}."
         return FileTable(columns, notes=(*table.notes, note))
 
