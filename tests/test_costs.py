@@ -14,12 +14,11 @@ import torch
 
 from tests.contracts.runs import make, make_run
 from tests.records import Write, done, run_info
-from tunebench._util.files import write_json
 from tunebench.engine import measure, train
 from tunebench.engine.cut import Cut, TrunkCosts
 from tunebench.engine.events import Testing
 from tunebench.engine.measure import Spent
-from tunebench.records import TIMING, Cost, Done, Epoch, write_result
+from tunebench.records import Cost, Done, Epoch, Retimed, RetimedCell, write_result, write_retimed
 from tunebench.report import build
 from tunebench.report.read.comparisons import Comparison, comparisons
 from tunebench.report.read.costs import PRICES, front, fronts, seconds_to_target, target, time_noise
@@ -182,8 +181,8 @@ def test_times_within_the_spread_of_seeds_are_equal(study: Write) -> None:
     assert time_noise(only(study, seeds[0], cheaper[0])) == 0.05
 
 
-QUIET = {"waiting_share": 0.02, "other_workers": 0.0}
-LOADED: list[dict[str, float]] = [
+QUIET: dict[str, Any] = {"waiting_share": 0.02, "other_workers": 0.0}
+LOADED: list[dict[str, Any]] = [
     {"waiting_share": 0.5, "other_workers": 0.0},
     {"waiting_share": 0.02, "other_workers": 1.0},
 ]
@@ -191,7 +190,7 @@ LOADED: list[dict[str, float]] = [
 
 @pytest.mark.parametrize("load", LOADED)
 def test_what_was_measured_under_unequal_load_is_marked_and_compared_by_cpu_seconds(
-    load: dict[str, float], study: Write
+    load: dict[str, Any], study: Write
 ) -> None:
     out = study(
         run("full", 0.9, [0.9], train_seconds=60.0, tuning_cpu_seconds=100.0, **QUIET),
@@ -210,7 +209,7 @@ def test_what_was_measured_under_unequal_load_is_marked_and_compared_by_cpu_seco
 
 
 def test_equal_load_and_records_that_do_not_know_it_are_compared_by_wall_clock_seconds(study: Write) -> None:
-    near = {"waiting_share": 0.1, "other_workers": 0.4, "tuning_cpu_seconds": 9.0}
+    near: dict[str, Any] = {"waiting_share": 0.1, "other_workers": 0.4, "tuning_cpu_seconds": 9.0}
     for results in (
         [run("full", 0.9, [0.9], **QUIET, tuning_cpu_seconds=9.0), run("lora", 0.9, [0.9], **near)],
         [run("full", 0.9, [0.9]), run("lora", 0.9, [0.9])],
@@ -234,11 +233,16 @@ def test_unequal_load_on_a_gpu_is_marked_but_no_clock_replaces_it(study: Write) 
     assert "no other clock measured them" in (out / "report.md").read_text()
 
 
-RETIMED = [
-    {"run": "tiny--emotion--full--s0", "rounds": 3, "seconds": 0.2, "low": 0.19, "high": 0.21},
-    {"run": "tiny--emotion--lora--s0", "rounds": 3, "seconds": 0.1, "low": 0.09, "high": 0.13, "trunk_seconds": 7.0},
-    {"run": "tiny--emotion--tfidf--s0", "rounds": 3, "seconds": 5.0, "low": 5.0, "high": 5.0, "baseline": True},
-]
+def retimed(label: str, seconds: float, low: float, high: float, **more: Any) -> RetimedCell:
+    run_id = f"tiny--emotion--{label}--s0"
+    return RetimedCell(run=run_id, rounds=3, seconds=seconds, low=low, high=high, threads=2, busy_cores=0.1, **more)
+
+
+RETIMED = (
+    retimed("full", 0.2, 0.19, 0.21),
+    retimed("lora", 0.1, 0.09, 0.13, trunk_seconds=7.0),
+    retimed("tfidf", 5.0, 5.0, 5.0, baseline=True),
+)
 
 
 def test_retimed_steps_are_what_tuning_times_are_compared_by(study: Write) -> None:
@@ -248,7 +252,7 @@ def test_retimed_steps_are_what_tuning_times_are_compared_by(study: Write) -> No
         run("lora", 0.9, [0.9], steps=1000, **QUIET),
         run("tfidf", 0.8, [], train_seconds=9.0, steps=0, **QUIET),
     )
-    write_json(out / TIMING, {"schema": 1, "threads": 2, "busy_cores": 0.1, "cells": RETIMED, "left_out": {}})
+    write_retimed(out, Retimed(cells=RETIMED))
     build(out)
     (comparison,) = comparisons(read_study(out))
     assert comparison.clock is Clock.RETIMED
@@ -257,8 +261,9 @@ def test_retimed_steps_are_what_tuning_times_are_compared_by(study: Write) -> No
     written = (out / "report.md").read_text()
     assert "measured under unequal load; techniques are compared by re-timed steps" in written
     assert "(re-timed)" in written and "Tuning, re-timed" in written
+    assert "while other processes kept at most 0.1 cores busy" in written
 
-    write_json(out / TIMING, {"schema": 1, "threads": 2, "busy_cores": 0.1, "cells": RETIMED[1:], "left_out": {}})
+    write_retimed(out, Retimed(cells=RETIMED[1:]))
     (comparison,) = comparisons(read_study(out))
     assert comparison.clock is Clock.WALL, "not all techniques are measured, and CPU seconds are unknown"
 
@@ -337,11 +342,10 @@ def test_a_head_costs_the_same_alone_as_a_later_reader_of_a_trunk_and_with_a_lar
     large = head(36, 1e-3, tmp_path / "large", "large")
 
     costs = [alone, first, later, large]
-    assert alone.trunk_seconds > 8
+    assert alone.trunk_seconds > 8 and alone.test_trunk_seconds and large.test_trunk_seconds
     assert len({(cost.trunk_seconds, cost.train_seconds, cost.evaluation_seconds) for cost in costs}) == 1
     assert {cost.tuning_cpu_seconds for cost in costs} == {2 * (alone.trunk_seconds + alone.train_seconds)}
     assert alone.total_seconds == first.total_seconds == later.total_seconds < large.total_seconds
-    assert alone.test_trunk_seconds and large.test_trunk_seconds
     assert alone.test_trunk_seconds == later.test_trunk_seconds < large.test_trunk_seconds
     trunks = alone.trunk_seconds + (alone.validation_trunk_seconds or 0) + alone.test_trunk_seconds
     assert [cost.computed_trunk_seconds for cost in (alone, first, later)] == [trunks, trunks, 0]

@@ -347,8 +347,10 @@ class RetimedCell(_PlanRecord):
         seconds: per optimizer step, the median over rounds; of a baseline, for its whole fit.
         low: the fastest round.
         high: the slowest round.
-        trunk_seconds: of the training split's frozen trunk, from a sample of its batches.
+        trunk_seconds: of the training split's frozen trunk, from a sample of its batches; the median over rounds.
         baseline: whether it has no steps.
+        threads: of the process that measured.
+        busy_cores: how many cores other processes kept busy before a round, at most.
     """
 
     run: str
@@ -358,6 +360,8 @@ class RetimedCell(_PlanRecord):
     high: float
     trunk_seconds: float = 0.0
     baseline: bool = False
+    threads: int
+    busy_cores: float
 
     def tuning(self, steps: int) -> float:
         """Seconds of tuning of a run with so many optimizer steps."""
@@ -373,15 +377,11 @@ class Retimed(_PlanRecord):
     """A study's `timing.json`: the steps of its techniques, timed side by side.
 
     Attributes:
-        threads: of the process that measured.
-        busy_cores: how many cores other processes kept busy before a round, at most.
         cells: one for each technique that was measured.
         left_out: run -> why it was not measured.
     """
 
     schema_version: int = Field(default=1, alias="schema")
-    threads: int
-    busy_cores: float
     cells: tuple[RetimedCell, ...] = ()
     left_out: dict[str, str] = {}
 
@@ -421,3 +421,17 @@ def _of_schema_1(stored: Mapping[str, Any] | None) -> Done | Paused | Failed | N
         return _RESULT.validate_python(content)
     except ValidationError:
         return None
+
+
+def read_retimed(out: Path) -> Retimed | None:
+    """What `tunebench time` measured in a study's folder; None where it did not, or its file is damaged."""
+    content = read_json(out / TIMING)
+    try:
+        return None if content is None else Retimed.model_validate(content)
+    except ValidationError:
+        return None
+
+
+def write_retimed(out: Path, retimed: Retimed) -> None:
+    """Write `timing.json`, atomically."""
+    write_json(out / TIMING, retimed.model_dump(mode="json", by_alias=True))

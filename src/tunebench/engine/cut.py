@@ -1,7 +1,7 @@
 """A model cut above its frozen stages: the tail trains; the outputs of the trunk are computed once and kept."""
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,6 +9,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
+from tunebench.engine.batching import plan_evaluation
 from tunebench.engine.evaluate import predict
 from tunebench.engine.events import BatchDone, Observer
 from tunebench.engine.frozen_trunk import KeptStates, Trunk, TrunkCache
@@ -114,6 +115,33 @@ class Cut:
             tokens = TokenSource(self._objective, self._features[split], self._accelerator.device)
             self._sources[split] = self._above_trunk(split, tokens) if self.depth else tokens
         return self._sources[split]
+
+    def seconds_of_pass(self, split: str, batches: int) -> float:
+        """Wall-clock seconds that one pass of the trunk over a split takes, from some of its batches; 0 without any.
+
+        The batches lie evenly between the shortest and the longest texts, and count by their padded tokens.
+        """
+        if not isinstance(self.source(split), CachedSource | CachedVectorSource):
+            return 0.0  # nothing is kept: there is no trunk, or each step computes it
+        features = self._features[split]
+        plan = plan_evaluation(features.lengths, self._batch_tokens)
+        tokens = TokenSource(self._objective, features, self._accelerator.device)
+        chosen = [plan[number * len(plan) // batches] for number in range(min(batches, len(plan)))]
+
+        def padded(indices: Sequence[int]) -> int:
+            return len(indices) * max(features.lengths_of(indices))
+
+        def compute(indices: list[int]) -> None:
+            batch = tokens.batch(indices)
+            del batch["labels"]
+            self._trunk.compute(batch).cpu()
+
+        compute(chosen[0])  # warm-up
+        start = Spent.now()
+        for indices in chosen:
+            compute(indices)
+        spent = (Spent.now() - start).seconds
+        return spent / sum(map(padded, chosen)) * sum(map(padded, plan))
 
     def predict(self, split: str, objective: Objective | None = None) -> tuple[list[Any], list[Any]]:
         """Predictions for a split and their details; `objective` may decode in a cheaper way than the run's."""

@@ -151,6 +151,26 @@ def is_over(state: State, budget: Budget) -> bool:
     return state.best_epoch is not None and state.epoch - state.best_epoch >= budget.patience
 
 
+def seconds_per_step(training: TrainingSetup, budget: Budget, seed: int, warm_up: int, steps: int) -> float:
+    """Mean wall-clock seconds of the first epoch's first optimizer steps after a warm-up.
+
+    The learning rate is 0, which takes as long, and moves no weight.
+
+    Raises:
+        RunError: as `fit`.
+    """
+    optimizer = torch.optim.AdamW([{**group, "lr": 0.0} for group in training.groups], fused=True)
+    plan = plan_epoch(training.source.features.lengths, budget.batch_size, seed, 0)
+    batches = [plan[number % len(plan)] for number in range(warm_up + steps)]
+    training.network.train()
+    watch = Stopwatch()
+    for number, indices in enumerate(batches):
+        with watch.time("warm-up" if number < warm_up else "steps"):
+            seed_torch(seed)
+            _step(training, optimizer, indices, budget, number)
+    return watch.seconds["steps"] / steps
+
+
 class _Loop:
     """One training: what it changes, and the clock."""
 

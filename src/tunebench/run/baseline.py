@@ -40,7 +40,7 @@ class Asked:
 def fit_baseline(cell: Cell, baseline: Baseline, examples: Data, folder: Path) -> Outcome:
     """Fit a baseline, save it in the run's folder, and predict the test split."""
     run, watch, test = cell.run, measure.Stopwatch(), examples.splits["test"]
-    asked = _asked(cell, folder) if baseline.reads_model else Asked(torch.device("cpu"))
+    asked = asked_of(cell, folder)
     question = Question(run.task, examples.labels, asked.model)
     with watch.time("train"):
         predictor = baseline.fit(examples.splits["train"], examples.splits["validation"], question, run.seed)
@@ -68,7 +68,10 @@ def fit_baseline(cell: Cell, baseline: Baseline, examples: Data, folder: Path) -
     )
 
 
-def _asked(cell: Cell, folder: Path) -> Asked:
+def asked_of(cell: Cell, folder: Path) -> Asked:
+    """What a baseline asks; `folder` is the run's."""
+    if not cell.run.entry.reads_model:
+        return Asked(torch.device("cpu"))
     accelerator, _ = make_accelerator("float32", folder, None)
     local, info = checkpoints.fetch(cell.checkpoint)
     model, pooling = cell.pretrained(local, accelerator.device)

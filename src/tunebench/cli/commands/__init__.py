@@ -7,13 +7,27 @@ and listings are instant.
 
 from collections.abc import Callable
 
-from tunebench.cli.commands import attention, env, export, listing, plan, predict, pretrain, report, run, runs, show
+from tunebench.cli.commands import (
+    attention,
+    env,
+    export,
+    listing,
+    plan,
+    predict,
+    pretrain,
+    report,
+    run,
+    runs,
+    show,
+    time,
+)
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "run": run.run,
     "plan": plan.plan,
     "report": report.report,
     "runs": runs.runs,
+    "time": time.time,
     "list": listing.list_,
     "show": show.show,
     "predict": predict.predict,

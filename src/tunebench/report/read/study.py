@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from tunebench._util.errors import UserError
 from tunebench._util.files import read_json
-from tunebench.records import TIMING, Plan, PlannedRun, Result, Retimed, read_result
+from tunebench.records import Plan, PlannedRun, Result, Retimed, read_result, read_retimed
 from tunebench.report import text
 
 
@@ -72,16 +72,7 @@ def read_study(out: Path) -> StudyResults:
     content = study.read_text(encoding="utf-8", errors="replace") if study.exists() else "study.yaml is missing"
     once = {run.id: run for run in plan.runs}  # two experiments may contain the same run, which is made once
     runs = tuple(RunResult(run, _result_of(out, run)) for run in once.values())
-    return StudyResults(out, plan, content, runs, retimed_in(out))
-
-
-def retimed_in(out: Path) -> Retimed | None:
-    """What `tunebench time` measured; None where it did not, or its file is damaged."""
-    content = read_json(out / TIMING)
-    try:
-        return None if content is None else Retimed.model_validate(content)
-    except ValidationError:
-        return None
+    return StudyResults(out, plan, content, runs, read_retimed(out))
 
 
 def _result_of(out: Path, run: PlannedRun) -> Result | None:

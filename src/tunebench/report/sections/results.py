@@ -38,11 +38,19 @@ def _on_costs(comparison: Comparison) -> list[str]:
         )
     clock = comparison.clock
     if comparison.unequal_load:
-        by = {Clock.WALL: "no other clock measured them", Clock.CPU: "techniques are compared by CPU seconds"}
-        rule = by.get(clock, "techniques are compared by re-timed steps")
-        lines.append(f"The wall-clock times of this table were measured under unequal load; {rule}.")
-    elif clock is Clock.RETIMED:
-        lines.append("Tuning times are compared by re-timed steps ('tunebench time').")
+        by = {
+            Clock.WALL: "no other clock measured them",
+            Clock.CPU: "techniques are compared by CPU seconds",
+            Clock.RETIMED: "techniques are compared by re-timed steps",
+        }
+        lines.append(f"The wall-clock times of this table were measured under unequal load; {by[clock]}.")
+    if clock is Clock.RETIMED:
+        cells = [row.timing.retimed for row in comparison.rows if row.timing.retimed]
+        busy = max(cell.busy_cores for cell in cells)
+        lines.append(
+            "Re-timed: seconds per step, measured side by side by 'tunebench time' while other processes kept at most "
+            f"{busy:.1f} cores busy, times the run's steps, and the trunk."
+        )
     return lines
 
 

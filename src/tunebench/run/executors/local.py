@@ -145,7 +145,7 @@ class Worker:
             log = (out / f"worker-{number}.log").open("ab")
         except OSError as error:
             raise unwritable(out, error) from error
-        self._process = python.start("-c", _WORKER, stderr=log, env=_environment(number, workers))
+        self._process = python.start("-c", _WORKER, stderr=log, env=environment_of(number, workers))
         threading.Thread(target=self._listen, daemon=True).start()
 
     def start(self, job: Job) -> None:
@@ -187,7 +187,8 @@ def auto_workers(jobs: int) -> int:
     return max(1, min(jobs, gpus or min(cpu_count(), room)))
 
 
-def _environment(number: int, workers: int) -> dict[str, str]:
+def environment_of(number: int, workers: int) -> dict[str, str]:
+    """The environment of one of so many workers."""
     environment = {
         **MEMORY,
         # A thread that waits for the others yields its core after 0.5 ms, not 15: next to another process that
