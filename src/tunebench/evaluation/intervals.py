@@ -90,7 +90,8 @@ def _interval(metric: Metric, sums: Sums, groups: np.ndarray, resamples: int) ->
     if metric.scale == "positive":
         return _on_logarithm(jackknife)
     drawn = resample_weights(len(without), resamples)
-    return _bca(jackknife, np.concatenate([metric.combine(sums.weighted(w[:, groups].astype(float))) for w in drawn]))
+    values = [metric.combine(sums.weighted(weights[:, groups].astype(float))) for weights in drawn]
+    return bca(value, without, np.concatenate(values))
 
 
 def _wilson(jackknife: _Jackknife) -> Interval:
@@ -125,19 +126,24 @@ def _half(jackknife: _Jackknife, values: np.ndarray) -> float:
     return _t(len(values) - 1) * math.sqrt(jackknife.variance(values))
 
 
-def _bca(jackknife: _Jackknife, values: np.ndarray) -> Interval | None:
+def bca(value: float, without: np.ndarray, values: np.ndarray) -> Interval | None:
     """Percentiles of the resamples' values, corrected for their bias and for a variance that depends on the value.
 
     Efron 1987; the bias counts half of the ties, and the acceleration is the jackknife's.
+
+    Args:
+        value: of all examples.
+        without: without each group of examples, (groups,).
+        values: of the resamples, (resamples,). If any is undefined, so is the interval.
     """
     from scipy.special import ndtr, ndtri
 
-    if np.isnan(values).any():  # some resample leaves the metric undefined: then so is the interval
+    if np.isnan(values).any():
         return None
-    below = (np.mean(values < jackknife.value) + np.mean(values <= jackknife.value)) / 2
+    below = (np.mean(values < value) + np.mean(values <= value)) / 2
     least = 1 / (2 * len(values))
     bias = ndtri(min(max(below, least), 1 - least))
-    influence = jackknife.without.mean() - jackknife.without
+    influence = without.mean() - without
     scale = (influence**2).sum() ** 1.5
     acceleration = (influence**3).sum() / (6 * scale) if scale > 0 else 0.0
     normal = bias + np.array([-1, 1]) * _normal()
