@@ -187,7 +187,7 @@ def judged(study: Write, right: dict[str, int], **changes: Any) -> list[tuple[Co
 
 def test_five_sentences_say_what_wins_ties_costs_fails_and_is_doubtful(study: Write) -> None:
     cells = judged(study, {"head": 90, "lora": 179, "full": 180})
-    warned = [Group("still_rising", (("too few epochs", ("here", "there")),)), Group("cached", (("kept", ("x",)),))]
+    warned = [Group("underfitted", (("too few epochs", ("here", "there")),)), Group("cached", (("kept", ("x",)),))]
     assert findings.findings(cells, warned) == [
         "Best on emotion with tiny: full (100,000 parameters in 13.8 s), with Accuracy 0.9000.",
         "The best technique is statistically tied with others. Best or tied with the best: full and lora.",
@@ -195,7 +195,7 @@ def test_five_sentences_say_what_wins_ties_costs_fails_and_is_doubtful(study: Wr
         "saved bytes.",
         "Clearly worse than the best: head.",
         "Every figure comes from one seed: intervals do not cover the variation between seeds. See these notices: "
-        "“still rising” (2).",
+        "“underfitted” (2).",
     ]
 
 

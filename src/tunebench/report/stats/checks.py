@@ -4,15 +4,18 @@ import json
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from statistics import NormalDist
 from typing import Any
 
 from tunebench.evaluation.metrics import METRICS
+from tunebench.evaluation.power import examples_needed
 from tunebench.records import Done
 from tunebench.report import text
-from tunebench.report.read.comparisons import Comparison, Row
-from tunebench.report.read.costs import validation_mean
+from tunebench.report.read.comparisons import Comparison
 from tunebench.report.read.predictions import Answers
 from tunebench.report.stats.paired import LEVEL, Pairs
+from tunebench.report.stats.rates import edges, trains, untuned_rates
+from tunebench.report.stats.underfitting import underfitted
 
 Finding = tuple[str, str, str | None, int]
 """Code, message, technique and seed; the technique is None if the whole comparison is concerned."""
@@ -43,7 +46,8 @@ def checks(comparison: Comparison, tests: Pairs | None, answers: Mapping[str, An
             of_run = [*_of_run(result, _predictions(answers, result)), *_padded(result, answers.get(result.run.id))]
             findings += [(code, message, row.label, result.run.seed) for code, message in of_run]
     findings += _unmoved(comparison, answers)
-    findings += _edge_of_grid(comparison)
+    for message, row in edges(comparison):
+        findings += [("edge_of_grid", message, row.label, result.run.seed) for result in row.done]
     findings += [(code, message, None, 0) for code, message in _of_comparison(comparison, tests)]
     return findings
 
@@ -89,17 +93,12 @@ def _padded(result: Done, given: Answers | None) -> Iterator[tuple[str, str]]:
 
 
 def _of_history(result: Done) -> Iterator[tuple[str, str]]:
-    training, name = result.run.training, result.main_metric.name
-    epochs, history = training.get("epochs"), [epoch.validation.get(name) for epoch in result.history]
-    if epochs and result.best_epoch == epochs and epochs > 1 and None not in history[-2:]:
-        gain = abs(history[-1] - history[-2])  # type: ignore[operator]
-        if gain > 0.005 * max(1.0, abs(history[-1] or 0.0)):
-            yield (
-                "still_rising",
-                f"The last epoch was the best, by {text.score(gain)} on validation: {epochs} epochs may be too few for "
-                "this technique.",
-            )
-    share, rows, batch = (training.get("warmup_fraction"), result.data.rows.get("train"), training.get("batch_size"))
+    message = underfitted(result)
+    if message:
+        yield "underfitted", message
+    training = result.run.training
+    epochs, share, batch = (training.get(name) for name in ("epochs", "warmup_fraction", "batch_size"))
+    rows = result.data.rows.get("train")
     if epochs and share and rows and batch and result.cost.epochs < epochs:
         steps = math.ceil(rows / batch)
         if (result.best_epoch or 0) * steps <= math.ceil(steps * epochs * share):
@@ -117,48 +116,18 @@ def _unmoved(comparison: Comparison, answers: Mapping[str, Answers | None]) -> I
         return
     start = {result.run.seed: _predictions(answers, result) for result in untuned.done}
     for row in comparison.rows:
-        for result in row.done if _trains(row) else ():
+        for result in row.done if trains(row) else ():
             given = _predictions(answers, result)
             if given and given == start.get(result.run.seed):
                 message = "It trained, but its test answers are identical to the untuned model's."
                 yield "unmoved", message, row.label, result.run.seed
 
 
-def _edge_of_grid(comparison: Comparison) -> Iterator[Finding]:
-    """Techniques with several learning rates whose lowest or highest one is the best on validation."""
-    grids: dict[str, list[tuple[float, float, Row]]] = {}
-    for row in comparison.rows:
-        if not row.done or not _trains(row):
-            continue
-        run, score = row.done[0].run, validation_mean(comparison, row)
-        settings = {name: value for name, value in run.settings.items() if name != "learning_rate"}
-        rate = run.settings.get("learning_rate")
-        if rate is not None and score is not None:
-            same = json.dumps([run.technique, settings, run.training], sort_keys=True)
-            grids.setdefault(same, []).append((rate, score, row))
-    for grid in grids.values():
-        rates = sorted({rate for rate, _, _ in grid})
-        choose = max if comparison.main and comparison.main[1] else min
-        best = choose(score for _, score, _ in grid)
-        chosen = [(rate, row) for rate, score, row in grid if score == best]
-        if len(rates) < 2 or any(rates[0] < rate < rates[-1] for rate, _ in chosen):
-            continue
-        for rate, row in chosen:
-            where, way = ("lowest", "lower") if rate == rates[0] else ("highest", "higher")
-            message = (
-                f"Of {len(rates)} learning rates ({', '.join(f'{r:g}' for r in rates)}) the {where} is the best on "
-                f"validation: a {way} one may be better."
-            )
-            for result in row.done:
-                yield "edge_of_grid", message, row.label, result.run.seed
-
-
-def _trains(row: Row) -> bool:
-    return row.parameters is not None and row.parameters.trainable > 0 and bool(row.done and row.done[0].best_epoch)
-
-
 def _of_comparison(comparison: Comparison, tests: Pairs | None) -> Iterator[tuple[str, str]]:
     results = [result for row in comparison.rows for result in row.done]
+    untuned = untuned_rates(comparison)
+    if untuned:
+        yield "untuned_rates", untuned
     unequal = [what for name, what in _BUDGET.items() if len({r.run.training.get(name) for r in results}) > 1]
     if unequal:
         yield "unequal_budgets", f"The budgets of the techniques differ in {', '.join(unequal)}."
@@ -170,20 +139,22 @@ def _of_comparison(comparison: Comparison, tests: Pairs | None) -> Iterator[tupl
 
 
 def _too_few_examples(comparison: Comparison, tests: Pairs, results: Sequence[Done]) -> Iterator[tuple[str, str]]:
-    """How many test examples the difference between the best two techniques would need to be significant."""
+    """How many test examples the difference between the best two techniques needs, for a power of 80 %."""
     if not tests.differences or comparison.main is None or comparison.main[0] not in METRICS:
         return
     first = tests.differences[0]
     count = results[0].data.rows.get("test")
     if first.significant or first.interval is None or not count or first.value <= 0:
         return
-    half = (first.interval[1] - first.interval[0]) / 2
-    needed = count * (half / first.value) ** 2
+    critical = -NormalDist().inv_cdf(LEVEL / len(tests.differences) / 2)
+    error = (first.interval[1] - first.interval[0]) / (2 * 1.96)
+    needed = examples_needed(first.value, count, error, critical)
     if needed > count:
         yield (
             "too_few_examples",
             f"{first.first} is {text.score(first.value)} better than {first.second}, which is not significant with "
-            f"{count:,} test examples (level {LEVEL}): about {_rounded(needed)} would be needed.",
+            f"{count:,} test examples: a difference of this size needs about {_rounded(needed)} to be significant in "
+            f"four of five studies (level {LEVEL}, corrected).",
         )
 
 
