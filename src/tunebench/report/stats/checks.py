@@ -97,8 +97,8 @@ def _of_history(result: Done) -> Iterator[tuple[str, str]]:
     if message:
         yield "underfitted", message
     training = result.run.training
-    epochs, share, batch = (training.get(name) for name in ("epochs", "warmup_fraction", "batch_size"))
-    rows = result.data.rows.get("train")
+    epochs, rows = training.get("epochs"), result.data.rows.get("train")
+    share, batch = training.get("warmup_fraction"), training.get("batch_size")
     if epochs and share and rows and batch and result.cost.epochs < epochs:
         steps = math.ceil(rows / batch)
         if (result.best_epoch or 0) * steps <= math.ceil(steps * epochs * share):

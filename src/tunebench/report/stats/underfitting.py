@@ -23,7 +23,7 @@ def underfitted(result: Done) -> str | None:
     """
     planned, losses = result.run.training.get("epochs"), [epoch.train_loss for epoch in result.history]
     known = [loss for loss in losses if loss is not None]
-    if not planned or len(losses) < 2 or len(known) < len(losses) or known[-1] <= 0:
+    if not isinstance(planned, int) or len(losses) < 2 or len(known) < len(losses) or known[-1] <= 0:
         return None
     last = math.ceil(len(known) / 3)
     before, end = known[-1 - last], known[-1]
