@@ -99,7 +99,8 @@ def _of_history(result: Done) -> Iterator[tuple[str, str]]:
     training = result.run.training
     epochs, rows = training.get("epochs"), result.data.rows.get("train")
     share, batch = training.get("warmup_fraction"), training.get("batch_size")
-    if epochs and share and rows and batch and result.cost.epochs < epochs:
+    known = isinstance(epochs, int) and isinstance(batch, int) and isinstance(share, float)
+    if known and share and rows and result.cost.epochs < epochs:
         steps = math.ceil(rows / batch)
         if (result.best_epoch or 0) * steps <= math.ceil(steps * epochs * share):
             yield (
