@@ -317,14 +317,11 @@ def test_an_exported_run_is_loaded_by_transformers_alone(
     ]
 
 
-def test_a_baseline_cannot_be_exported(finished: Finished, tmp_path: Path) -> None:
-    folder = finished.run_dir("emotion", "tfidf")
-    code, _, err = tunebench("export", folder, tmp_path / "model")
-
-    assert code == 2
-    assert err == (
-        f"tunebench: {folder}: tfidf is a baseline without a tuned model. 'tunebench predict' answers with it.\n"
-    )
+def test_an_exported_baseline_is_what_the_command_says(finished: Finished, tmp_path: Path) -> None:
+    code, out, _ = tunebench("export", finished.run_dir("emotion", "tfidf"), tmp_path / "model")
+    assert (code, out) == (0, f"Exported: {tmp_path / 'model'}\n")
+    names = {"README.md", "answers.py", "baseline.json", "terms.json", "tfidf.safetensors"}
+    assert {path.name for path in (tmp_path / "model").iterdir()} == names
 
 
 @pytest.fixture

@@ -37,9 +37,7 @@ def _text(cell: Cell, done: Done) -> str:
         "",
         "## Scores on the test split",
         "",
-        "| metric | value | 95% interval |",
-        "| --- | --- | --- |",
-        *(f"| {METRICS[name].title} | {_said(value)} | {_interval(done, name)} |" for name, value in _scores(done)),
+        *scores_on(done),
         "",
         "## How to load it",
         "",
@@ -65,6 +63,15 @@ def _loading(cell: Cell, done: Done) -> list[str]:
         f"tokenizer = AutoTokenizer.from_pretrained({json.dumps(cell.run.source)})",
         'model = PeftModel.from_pretrained(base, "adapter").eval()  # this folder',
         *labels,
+    ]
+
+
+def scores_on(done: Done) -> list[str]:
+    """The lines of a table: the scores on the test split with their intervals."""
+    return [
+        "| metric | value | 95% interval |",
+        "| --- | --- | --- |",
+        *(f"| {METRICS[name].title} | {_said(value)} | {_interval(done, name)} |" for name, value in _scores(done)),
     ]
 
 

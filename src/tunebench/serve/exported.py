@@ -33,7 +33,7 @@ def write(folder: Path, model: Any, technique: Technique, objective: Objective, 
     texts = range(len(sample))
     before = logits_of(model, objective, sample, texts)
     merged: Any = technique.merged(model)
-    with _whole(folder) as new:
+    with whole(folder) as new:
         merged.save_pretrained(new)
         objective.tokenizer.save_pretrained(new)
         ordinary_permissions(*new.iterdir())
@@ -47,7 +47,7 @@ def write(folder: Path, model: Any, technique: Technique, objective: Objective, 
 
 
 @contextmanager
-def _whole(folder: Path) -> Iterator[Path]:
+def whole(folder: Path) -> Iterator[Path]:
     """A new folder that takes its name when the block ends, and is removed where the block fails.
 
     Raises:

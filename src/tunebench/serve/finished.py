@@ -2,11 +2,12 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
 import transformers
 from safetensors import SafetensorError
 
@@ -22,7 +23,7 @@ from tunebench.objectives.base import Objective
 from tunebench.objectives.causal_lm import CausalLm
 from tunebench.records import PREDICTIONS, Done, read_result
 from tunebench.run.cell import Cell
-from tunebench.serve import exported
+from tunebench.serve import exported, exported_baseline
 from tunebench.study import RUN_FILE, Places, Run, read_run
 from tunebench.tasks.examples import Example
 from tunebench.techniques.base import Baseline, Predictor, Question, Technique, Trained
@@ -210,12 +211,17 @@ class FinishedRun:
     def export(self, target: str | Path) -> Path:
         """Write model and tokenizer as an ordinary transformers folder, adapters merged into the weights.
 
+        Of a baseline: its numbers, the model that it asks, and a small file that answers without tunebench.
+
         Raises:
-            UserError: as `model`, the target exists, the technique cannot be merged, the head reads another vector of a
-                text than the model's class in transformers, or the merged model has other logits than the run's on a
-                sample of its test texts.
+            UserError: as `model`, the target exists, the baseline has learned nothing, the technique cannot be merged,
+                the head reads another vector of a text than the model's class in transformers, or what is exported
+                answers otherwise than the run on a sample of its test texts.
         """
         folder = _free(target)
+        if isinstance(self.run.entry, Baseline):
+            self._export_baseline(folder, self.run.entry)
+            return folder
         model, objective = self.model, self.objective
         if pooled_otherwise(model):
             raise UserError(
@@ -226,6 +232,20 @@ class FinishedRun:
         self.forget_model()  # merging changes it
         exported.write(folder, model, self.cell.technique, objective, objective.encode(self._sample()))
         return folder
+
+    def _export_baseline(self, folder: Path, baseline: Baseline) -> None:
+        try:
+            settings = baseline.standalone(self.run.task)
+        except UserError as error:
+            raise UserError(f"{self.folder}: {error}") from None
+        fitted = exported_baseline.Fitted(self.run, self.done, self.folder, settings)
+        if baseline.reads_model:
+            model, pooling = self._cell.pretrained(self._files, torch.device("cpu"))
+            settings |= {"max_tokens": model.max_tokens, "pooling": pooling.way}
+            fitted = replace(fitted, encoder=self._files, tokenizer=self._cell.family.tokenizer(self._files))
+        texts = [text for text in self._inputs() if text.strip()][:_SAMPLE]
+        pairs = [*texts[1:], texts[0]] if self.run.task.second_column is not None else None
+        exported_baseline.write(folder, fitted, texts, pairs, self.predict(texts, pairs))
 
     def _sample(self) -> list[Example]:
         """The first of the run's test texts, as examples without answers; a pair is the text twice."""
@@ -284,10 +304,10 @@ def predict(
 
 
 def export(run_dir: str | Path, target: str | Path, models: Mapping[str, str] | None = None) -> Path:
-    """Write a finished run's model and tokenizer as an ordinary transformers folder, adapters merged into the weights.
+    """Write a finished run as `FinishedRun.export` does.
 
     Raises:
-        UserError: as `load_finetuned`, or the target exists.
+        UserError: as `FinishedRun.export`.
     """
     _free(target)  # before anything is read
     return FinishedRun.load(run_dir, models).export(target)

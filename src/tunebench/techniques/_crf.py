@@ -11,6 +11,7 @@ from safetensors.numpy import load_file, save_file
 
 from tunebench.tasks.examples import Example
 from tunebench.tasks.problems.token_classification import TokensExample
+from tunebench.techniques._standalone import word_features
 from tunebench.techniques.base import Predictor
 
 _FILE = "crf.safetensors"
@@ -30,7 +31,7 @@ class Crf(Predictor):
         """Tag names of all words, and each tag's probability."""
         predictions, scores = [], []
         for example in cast(Sequence[TokensExample], examples):
-            self._tagger.set(_features(example.tokens))
+            self._tagger.set(word_features(example.tokens))
             tags = self._tagger.tag()
             predictions.append(tags)
             scores.append([self._tagger.marginal(tag, position) for position, tag in enumerate(tags)])
@@ -47,7 +48,7 @@ def fit_crf(train: Sequence[TokensExample], labels: Sequence[str], iterations: i
     trainer = pycrfsuite.Trainer(verbose=False)  # pyright: ignore[reportAttributeAccessIssue]
     trainer.set_params({"c2": 1.0, "max_iterations": iterations, "feature.possible_transitions": True})
     for row in train:
-        trainer.append(_features(row.tokens), [labels[tag] for tag in row.label])
+        trainer.append(word_features(row.tokens), [labels[tag] for tag in row.label])
     with tempfile.TemporaryDirectory() as folder:  # CRFsuite writes to a path only
         path = Path(folder) / "crf"
         trainer.train(str(path))
@@ -57,38 +58,3 @@ def fit_crf(train: Sequence[TokensExample], labels: Sequence[str], iterations: i
 def load_crf(folder: Path, labels: Sequence[str]) -> Crf:
     """What `Crf.save` wrote."""
     return Crf(load_file(folder / _FILE)["crf"].tobytes())
-
-
-def _features(tokens: Sequence[str]) -> list[list[str]]:
-    """The usual features of a tagger (Ratnaparkhi 1996): the word, its neighbours, affixes and shape."""
-    padded = ["<s>", *tokens, "</s>"]
-    rows = []
-    for position, word in enumerate(tokens, start=1):
-        lower, before, after = word.lower(), padded[position - 1], padded[position + 1]
-        rows.append(
-            [
-                "bias",
-                f"word={lower}",
-                f"exact={word}",
-                f"prefix={lower[:3]}",
-                f"suffix3={lower[-3:]}",
-                f"suffix2={lower[-2:]}",
-                f"shape={_shape(word)}",
-                f"before={before.lower()}",
-                f"after={after.lower()}",
-                f"shape_before={_shape(before)}",
-                f"shape_after={_shape(after)}",
-                f"pair={before.lower()} {lower}",
-            ]
-        )
-    return rows
-
-
-def _shape(word: str) -> str:
-    """`Xx` for Paris, `X` for NATO, `d-d` for 6-3: runs of one kind count once."""
-    kinds = ("X" if c.isupper() else "x" if c.islower() else "d" if c.isdigit() else c for c in word)
-    shape = ""
-    for kind in kinds:
-        if not shape.endswith(kind):
-            shape += kind
-    return shape

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 from pydantic import Field
 
 from tunebench._util.base import Strict
+from tunebench._util.errors import UserError
 from tunebench.families.base import AttentionKind, Family
 from tunebench.tasks.base import Task
 from tunebench.tasks.examples import Example
@@ -163,6 +164,10 @@ class Question:
     model: PretrainedModel | None = None
 
 
+STAY = "Answer with 'tunebench predict'."
+"""The way out where a baseline cannot be exported."""
+
+
 class Baseline(Entry):
     """Tunes no model: learns from the examples alone, or from what a pretrained model says of them (`reads_model`)."""
 
@@ -179,6 +184,14 @@ class Baseline(Entry):
     @abstractmethod
     def load(self, folder: Path, question: Question) -> Predictor:
         """The predictor that `Predictor.save` wrote."""
+
+    def standalone(self, task: Task) -> dict[str, Any]:
+        """How `_standalone.py` answers with its files: `kind`, `numbers` (a file) and the settings of this kind.
+
+        Raises:
+            UserError: it cannot be exported.
+        """
+        raise UserError(f"{self.name} does not say how it answers without tunebench. {STAY}")
 
 
 class Predictor(ABC):

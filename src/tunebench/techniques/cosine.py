@@ -52,3 +52,7 @@ class Cosine(Baseline):
         from tunebench.techniques._vectors import load_predictor
 
         return load_predictor(folder, question, "cosine")
+
+    def standalone(self, task: Task) -> dict[str, Any]:
+        """The scale, and the pretrained model."""
+        return {"kind": "vectors", "numbers": "linear.safetensors", "features": "cosine"}

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from tunebench.evaluation.metrics import METRICS
 from tunebench.families.base import Family
+from tunebench.tasks.base import Task
 from tunebench.tasks.examples import Example
 from tunebench.tasks.problems import problems
 from tunebench.techniques.base import Baseline, Predictor, Question
@@ -66,6 +67,10 @@ class Embedding(Baseline):
         from tunebench.techniques._vectors import load_predictor
 
         return load_predictor(folder, question, self.pair)
+
+    def standalone(self, task: Task) -> dict[str, Any]:
+        """The linear model, and the pretrained one."""
+        return {"kind": "vectors", "numbers": "linear.safetensors", "features": self.pair}
 
 
 def _merit(linear: Linear, features: np.ndarray, examples: Sequence[Example], question: Question) -> float:

@@ -9,10 +9,12 @@ from typing import Any
 
 from pydantic import Field
 
+from tunebench._util.errors import UserError
 from tunebench.families.base import Family
+from tunebench.tasks.base import Task
 from tunebench.tasks.examples import Example, PromptExample
 from tunebench.tasks.problems import problems
-from tunebench.techniques.base import Baseline, Predictor, Question
+from tunebench.techniques.base import STAY, Baseline, Predictor, Question
 
 _FILE = "lead3.json"
 
@@ -38,6 +40,10 @@ class Lead3(Baseline):
     def load(self, folder: Path, question: Question) -> Predictor:
         """As it was saved in a run's folder."""
         return _Lead(json.loads((folder / _FILE).read_text(encoding="utf-8"))["sentences"])
+
+    def standalone(self, task: Task) -> dict[str, Any]:
+        """There is nothing to write."""
+        raise UserError(f"lead3 has learned nothing: it copies the first {self.sentences} sentences of a text. {STAY}")
 
 
 class _Lead(Predictor):

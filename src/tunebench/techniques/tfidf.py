@@ -9,6 +9,7 @@ from typing import Any, cast
 from pydantic import Field
 
 from tunebench.families.base import Family
+from tunebench.tasks.base import Task
 from tunebench.tasks.examples import Example
 from tunebench.tasks.problems import problems
 from tunebench.techniques.base import Baseline, Predictor, Question
@@ -58,3 +59,11 @@ class Tfidf(Baseline):
         from tunebench.techniques._tfidf import load_tfidf
 
         return load_tfidf(folder, question.task.form, question.labels)
+
+    def standalone(self, task: Task) -> dict[str, Any]:
+        """Terms with their weights, or the CRF."""
+        if task.form == "tags":
+            return {"kind": "tags", "numbers": "crf.safetensors"}
+        from tunebench.evaluation.words import pattern
+
+        return {"kind": "terms", "numbers": "tfidf.safetensors", "word": pattern()}

@@ -8,12 +8,14 @@ from typing import Any, cast
 
 from pydantic import Field
 
+from tunebench._util.errors import UserError
 from tunebench.families.base import Family
+from tunebench.tasks.base import Task
 from tunebench.tasks.examples import Example, TextExample
 from tunebench.tasks.problems import problems
 from tunebench.tasks.problems.sequence_classification import SequenceClassificationTask
 from tunebench.tasks.written import BLANK
-from tunebench.techniques.base import Baseline, Predictor, PretrainedModel, Question
+from tunebench.techniques.base import STAY, Baseline, Predictor, PretrainedModel, Question
 
 
 class ZeroShot(Baseline):
@@ -51,6 +53,10 @@ class ZeroShot(Baseline):
     def load(self, folder: Path, question: Question) -> Predictor:
         """There was nothing to save."""
         return self._predictor(question)
+
+    def standalone(self, task: Task) -> dict[str, Any]:
+        """There is nothing to write: it is the checkpoint, asked with the task's prompt."""
+        raise UserError(f"zero_shot has learned nothing: it is the pretrained model as it comes. {STAY}")
 
     def _predictor(self, question: Question) -> Predictor:
         assert question.model is not None, "a baseline that reads a model is given one"

@@ -18,7 +18,10 @@ def export(
     only: Only = None,
     model: Models = None,
 ) -> None:
-    """Write a finished run's model as an ordinary transformers folder, adapters merged into the weights."""
+    """Write a finished run's model as an ordinary transformers folder, adapters merged into the weights.
+
+    A baseline is written with a small file that answers without tunebench.
+    """
     folder = chosen(run_dir, best, technique, only)
     from tunebench.serve import finished as serving
 
