@@ -13,6 +13,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Iterator
@@ -101,6 +102,7 @@ class Copy:
         questions.close()
         answers.close()
         self._code: int | None = None
+        self._lock = threading.Lock()
 
     def _become(self, arguments: Any, questions: Any, answers: Any, stderr: Any, env: dict[str, str]) -> None:
         os.setsid()
@@ -124,15 +126,18 @@ class Copy:
 
     def wait(self, timeout: float | None = None) -> int:
         until = time.monotonic() + (timeout or 1e9)
-        while self._code is None:
-            ended, status = os.waitpid(self.pid, os.WNOHANG)
-            if ended:
-                self._code = os.waitstatus_to_exitcode(status)
-            elif time.monotonic() > until:
+        while not self._ended():
+            if time.monotonic() > until:
                 raise subprocess.TimeoutExpired("copy", timeout or 0)
-            else:
-                time.sleep(0.005)
+            time.sleep(0.005)
+        assert self._code is not None
         return self._code
+
+    def _ended(self) -> bool:
+        with self._lock:  # two threads wait for a worker
+            if self._code is None and (status := os.waitpid(self.pid, os.WNOHANG))[0]:
+                self._code = os.waitstatus_to_exitcode(status[1])
+        return self._code is not None
 
     def kill(self) -> None:
         with contextlib.suppress(ProcessLookupError):
