@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 
-class Baseline:
+class Answering:
     """What it answers, one dict for each text: `label`, `labels` or `tags` with `scores` (probabilities), or `score`.
 
     Args:
@@ -49,7 +49,7 @@ class Baseline:
         return {"label": self.labels[int(scores.argmax())], "scores": each}
 
 
-class Terms(Baseline):
+class Terms(Answering):
     """Words and pairs of words with TF-IDF; of two texts the cosine, the absolute difference and the product."""
 
     def __init__(self, folder: Path, settings: dict[str, Any]):
@@ -84,7 +84,7 @@ class Terms(Baseline):
         return {at: value / length for at, value in values.items()}
 
 
-class Vectors(Baseline):
+class Vectors(Answering):
     """The vectors of the model in `encoder`, of length 1; of two texts their cosine and what `features` says."""
 
     def __init__(self, folder: Path, settings: dict[str, Any]):
@@ -120,7 +120,7 @@ class Vectors(Baseline):
         return torch.nn.functional.normalize(pooled, dim=0).double().numpy()
 
 
-class Tags(Baseline):
+class Tags(Answering):
     """A conditional random field; a text is split at blanks into words."""
 
     def __init__(self, folder: Path, settings: dict[str, Any]):
@@ -176,7 +176,7 @@ def _shape(word: str) -> str:
     return shape
 
 
-def load(folder: str | Path) -> Baseline:
+def load(folder: str | Path) -> Answering:
     """The baseline that was exported to a folder."""
     folder = Path(folder)
     settings = json.loads((folder / "baseline.json").read_text("utf-8"))
