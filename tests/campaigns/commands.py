@@ -44,7 +44,7 @@ class Commands:
         return int(line)
 
     def start(self, arguments: list[str], folder: Path, room: int | None = None) -> psutil.Process:
-        """Start a command in a folder, with its output in `log`; no file can grow beyond `room` bytes."""
+        """Start a command in a folder, with its output in `log` at its end; no file can grow beyond `room` bytes."""
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps([arguments, str(folder), room]) + "\n")
         self._process.stdin.flush()
@@ -97,7 +97,10 @@ class Copy:
         self.stdout, answers = (os.fdopen(end, mode) for end, mode in zip(os.pipe(), ("rb", "wb"), strict=True))
         self.pid = os.fork()
         if not self.pid:
-            self._become(arguments, questions, answers, stderr, env or {})
+            try:
+                self._become(arguments, questions, answers, stderr, env or {})
+            finally:
+                os._exit(70)
         Copy.ends += [self.stdin, self.stdout]
         questions.close()
         answers.close()
@@ -107,7 +110,8 @@ class Copy:
     def _become(self, arguments: Any, questions: Any, answers: Any, stderr: Any, env: dict[str, str]) -> None:
         os.setsid()
         for end in (*Copy.ends, self.stdin, self.stdout):
-            os.close(end.fileno())
+            if not end.closed:
+                os.close(end.fileno())
         os.dup2(questions.fileno(), 0)
         os.dup2(answers.fileno(), 1)
         if stderr:
@@ -149,8 +153,8 @@ class Copy:
         self.wait()
 
 
-def command(arguments: list[str], folder: str, room: int | None) -> None:
-    """Become a command."""
+def command(arguments: list[str], folder: str, room: int | None, log: int) -> None:
+    """Become a command whose output goes to a pipe: a limit of files does not count there."""
     import resource
 
     from tunebench._util import python
@@ -160,9 +164,9 @@ def command(arguments: list[str], folder: str, room: int | None) -> None:
 
     os.setsid()
     os.chdir(folder)
-    log = os.open("log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     for standard, opened in ((0, os.open(os.devnull, os.O_RDONLY)), (1, log), (2, log)):
         os.dup2(opened, standard)
+    os.close(log)
     sys.stdout, sys.stderr = (open(end, "w", buffering=1, closefd=False) for end in (1, 2))  # noqa: SIM115
     python.start, latency._SECONDS = Copy, 0.0  # type: ignore[assignment]
     local.cpu_count = lambda: 1
@@ -198,11 +202,15 @@ def main() -> None:
     sys.stdout.flush()
     for line in sys.stdin:
         arguments, folder, room = json.loads(line)
+        reading, writing = os.pipe()
         pid = os.fork()
         if not pid:
-            command(arguments, folder, room)
+            command(arguments, folder, room, writing)
+        os.close(writing)
         sys.stdout.write(f"{pid}\n")
         sys.stdout.flush()
+        with open(reading, "rb") as output:  # noqa: PTH123
+            Path(folder, "log").write_bytes(output.read())
         code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
         with contextlib.suppress(ChildProcessError):  # orphans that have ended
             while os.waitpid(-1, os.WNOHANG)[0]:

@@ -82,7 +82,7 @@ class DecoderFamily(Family):
         config.use_cache = False
         if config.pad_token_id is None:
             ends = config.eos_token_id
-            config.pad_token_id = ends[0] if isinstance(ends, list) else ends
+            config.pad_token_id = next(iter(ends), None) if isinstance(ends, list) else ends
         if self.auto_classes[objective] == "AutoModelForSequenceClassification":
             model.base_model.register_forward_hook(_last_real_token, with_kwargs=True)
         return model

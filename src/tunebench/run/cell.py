@@ -69,7 +69,7 @@ class Cell:
         """The task's objective for this model, which may have fewer positions than the task allows tokens.
 
         Raises:
-            UserError: the tokenizer is not the model's, or virtual tokens leave no position for a text.
+            UserError: the tokenizer is not the model's, or nothing is left for a text, also by virtual tokens.
         """
         run = self.run
         taken = self.technique.positions_taken(self.family)
@@ -87,6 +87,11 @@ class Cell:
             raise UserError(
                 f"model '{self.run.model}': its tokenizer has {len(tokenizer)} tokens, but its embeddings {known}. "
                 "Give a model and a tokenizer that were saved together."
+            )
+        if tokenizer.model_max_length < 1:
+            raise UserError(
+                f"model '{self.run.model}': its tokenizer leaves no position for a text (model_max_length: "
+                f"{tokenizer.model_max_length}). Correct its tokenizer_config.json."
             )
         return min(self.family.positions(self.checkpoint.config), tokenizer.model_max_length)
 

@@ -162,7 +162,8 @@ def _config_in(folder: Path, name: str) -> Mapping[str, Any]:
 def _checked(config: Mapping[str, Any], place: str) -> Mapping[str, Any]:
     if family_of(config["model_type"]) is None:
         known = ", ".join(sorted(kind for family in families().values() for kind in family.model_types))
-        raise UserError(f"{place}: model_type '{config['model_type']}' is not supported. Supported: {known}.")
+        kind = shown(config["model_type"])
+        raise UserError(f"{place}: model_type '{kind}' is not supported. Supported: {known}.")
     return config
 
 
