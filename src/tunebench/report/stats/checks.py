@@ -99,8 +99,9 @@ def _of_history(result: Done) -> Iterator[tuple[str, str]]:
     training = result.run.training
     epochs, rows = training.get("epochs"), result.data.rows.get("train")
     share, batch = training.get("warmup_fraction"), training.get("batch_size")
-    known = isinstance(epochs, int) and isinstance(batch, int) and isinstance(share, float)
-    if known and share and rows and result.cost.epochs < epochs:
+    if not isinstance(epochs, int) or not isinstance(batch, int) or not isinstance(share, float):
+        return
+    if share and rows and result.cost.epochs < epochs:
         steps = math.ceil(rows / batch)
         if (result.best_epoch or 0) * steps <= math.ceil(steps * epochs * share):
             yield (
