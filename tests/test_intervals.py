@@ -124,6 +124,19 @@ def test_a_correlations_interval_is_symmetric_on_fishers_z(name: str) -> None:
     assert interval_of(METRICS[name], predictions, references) == pytest.approx(tuple(expected), abs=1e-9)
 
 
+def test_many_examples_are_left_out_together_where_ranks_are_computed() -> None:
+    rng = np.random.default_rng(0)
+    gold = rng.normal(size=3000)
+    guess = gold + rng.normal(size=3000)
+    low, high = interval_of(METRICS["spearman"], guess.tolist(), gold.tolist())
+    ranks = scipy.stats.rankdata(guess), scipy.stats.rankdata(gold)
+    rest = [
+        np.corrcoef(*(scipy.stats.rankdata(np.delete(side, n)) for side in ranks))[0, 1] for n in range(0, 3000, 10)
+    ]
+    error = math.sqrt(2999 * np.var(np.arctanh(rest)))
+    assert np.arctanh(high) - np.arctanh(low) == pytest.approx(2 * 1.96 * error, rel=0.12)
+
+
 def test_points_on_a_line_have_one_correlation() -> None:
     gold = [float(n) for n in range(30)]
     for name in ("pearson", "spearman"):

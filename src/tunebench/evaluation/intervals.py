@@ -35,6 +35,7 @@ def methods(metrics: Iterable[str]) -> dict[str, str]:
 
 
 _TAIL = 0.975
+_MOST = 1000
 _NOTHING = 1e-12  # a relative difference that rounding makes
 
 
@@ -78,6 +79,8 @@ def intervals(
 def _interval(metric: Metric, sums: Sums, groups: np.ndarray, resamples: int) -> Interval | None:
     if groups.max() == 0:
         return None
+    if metric.statistics is None:
+        groups = _merged(groups)
     value = float(metric.combine(sums.weighted(np.ones((1, len(groups)))))[0])
     without = metric.combine(sums.without(groups))
     if not (math.isfinite(value) and np.isfinite(without).all()):
@@ -92,6 +95,14 @@ def _interval(metric: Metric, sums: Sums, groups: np.ndarray, resamples: int) ->
     drawn = resample_weights(len(without), resamples)
     values = [metric.combine(sums.weighted(weights[:, groups].astype(float))) for weights in drawn]
     return bca(value, without, np.concatenate(values))
+
+
+def _merged(groups: np.ndarray) -> np.ndarray:
+    """Groups that are drawn together until `_MOST` are left: ranks without each of n examples take n^2 steps.
+
+    The variance stays unbiased (Kott 2001, the delete-a-group jackknife); its own error is a fiftieth.
+    """
+    return np.random.default_rng(0).permutation(groups.max() + 1)[groups] % _MOST
 
 
 def _wilson(jackknife: _Jackknife) -> Interval:
