@@ -17,6 +17,7 @@ from tests.records import Write, done, run_info
 from tunebench.engine import measure, train
 from tunebench.engine.cut import Cut, TrunkCosts
 from tunebench.engine.events import Testing
+from tunebench.engine.frozen_trunk import KeptStates
 from tunebench.engine.measure import Spent
 from tunebench.records import Cost, Done, Epoch, Retimed, RetimedCell, write_result, write_retimed
 from tunebench.report import build
@@ -283,7 +284,7 @@ def sitting(
     seconds: float, train_trunk: float = 0.0, inside: float = 0.0, memory: int = 700, gpu_memory: int | None = None
 ) -> Sitting:
     """A process's part of a run, whose threads kept two cores busy."""
-    trunks = TrunkCosts({"train": Spent(train_trunk, 2 * train_trunk)}, 0.5, Spent(inside, 2 * inside))
+    trunks = TrunkCosts({"train": Spent(train_trunk, 2 * train_trunk)}, computed=0.5, inside=Spent(inside, 2 * inside))
     return Sitting(Spent(seconds, 2 * seconds), measure.Peaks(memory, gpu_memory), trunks)
 
 
@@ -303,6 +304,19 @@ def test_the_costs_of_a_run_add_up_over_its_sittings_whether_it_was_paused_or_ki
 
     write_result(tmp_path, paused(run_info("full"), 5, state, first))  # it knows of two seconds after the checkpoint
     assert cost_until_now(tmp_path, killed, sitting(10.0, 3.0, 0.25)).total_seconds == 36.5 + 9.75 + 3.0
+
+
+def test_the_memory_of_a_run_is_at_least_that_of_the_pass_that_it_reads(tmp_path: Path) -> None:
+    trunks = TrunkCosts()
+    for split, memory in (
+        ("validation", 5000),
+        ("train", 800),
+        ("test", 5000),
+    ):  # the others' may be of another technique
+        trunks.add(split, KeptStates(torch.empty(0), Spent(), measure.Peaks(memory, 60), computed=False), Spent())
+    for own, expected in ((700, (800, 60)), (900, (900, 60))):
+        cost = cost_until_now(tmp_path, train.State(), Sitting(Spent(9.0), measure.Peaks(own, 50), trunks))
+        assert (cost.peak_memory_bytes, cost.peak_gpu_memory_bytes) == expected
 
 
 def test_a_whole_run_that_took_less_than_its_training_is_no_record(tmp_path: Path) -> None:

@@ -116,6 +116,8 @@ def test_every_reader_is_charged_the_computation_and_neither_its_wait_nor_its_re
     assert made is not None and read is not None
     assert made.cost == read.cost == Spent(counted.calls, 2 * counted.calls)
     assert (made.computed, read.computed) == (True, False)
+    assert made.peaks == read.peaks
+    assert read.peaks.memory > 0
 
 
 def test_an_entry_that_does_not_say_what_it_cost_is_made_again(tokens: TokenSource, tmp_path: Path) -> None:

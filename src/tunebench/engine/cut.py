@@ -13,7 +13,7 @@ from tunebench.engine.batching import plan_evaluation
 from tunebench.engine.evaluate import predict
 from tunebench.engine.events import BatchDone, Observer
 from tunebench.engine.frozen_trunk import KeptStates, Trunk, TrunkCache
-from tunebench.engine.measure import Spent
+from tunebench.engine.measure import Peaks, Spent
 from tunebench.engine.precision import Precision, autocast_of
 from tunebench.engine.sources import Batch, CachedSource, CachedVectorSource, ComputedSource, Source, TokenSource
 from tunebench.families.base import Family, pooling_of
@@ -29,11 +29,13 @@ class TrunkCosts:
 
     Attributes:
         by_split: what computing a split's kept states takes, whichever process did it: what a run is charged.
+        peaks: of memory, until the training split's had been computed; what came later may belong to another technique.
         computed: of these, the seconds of the passes that this process made.
         inside: what this process spent in the cache: computing, waiting for another worker, reading.
     """
 
     by_split: dict[str, Spent] = field(default_factory=dict)
+    peaks: Peaks = field(default_factory=lambda: Peaks(0, 0))
     computed: float = 0.0
     inside: Spent = field(default_factory=Spent)
 
@@ -43,6 +45,7 @@ class TrunkCosts:
         if kept is not None:
             self.by_split[split] = kept.cost
             self.computed += kept.cost.seconds if kept.computed else 0.0
+            self.peaks = kept.peaks if split == "train" else self.peaks
 
     @property
     def train(self) -> Spent:

@@ -21,7 +21,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from tunebench.engine.batching import plan_evaluation
-from tunebench.engine.measure import Spent
+from tunebench.engine.measure import Peaks, Spent
 from tunebench.engine.sources import Batch, TokenSource
 from tunebench.objectives.base import Features
 
@@ -48,11 +48,13 @@ class KeptStates:
     Attributes:
         states: (tokens, hidden) or (examples, hidden).
         cost: what computing them takes.
+        peaks: of memory, of the run that computed them until it had.
         computed: whether this call computed them.
     """
 
     states: Tensor
     cost: Spent
+    peaks: Peaks
     computed: bool
 
 
@@ -87,7 +89,7 @@ class TrunkCache:
                 states = self._compute(trunk, tokens, batch_tokens, on_batch)
                 if states is None:
                     return None
-                kept = KeptStates(states, Spent.now() - start, computed=True)
+                kept = KeptStates(states, Spent.now() - start, Peaks(), computed=True)
                 return kept if self._write(path, kept) else None
         except OSError:
             return None
@@ -123,7 +125,8 @@ class TrunkCache:
             entries.pop(0).unlink()  # a process that has it mapped keeps it
         temporary = path.with_suffix(".tmp")
         try:
-            about = {"crc32": str(_checksum(states))} | {name: repr(value) for name, value in asdict(kept.cost).items()}
+            numbers = asdict(kept.cost) | asdict(kept.peaks)
+            about = {"crc32": str(_checksum(states))} | {name: json.dumps(value) for name, value in numbers.items()}
             save_file({"states": states}, temporary, metadata=about)
             temporary.replace(path)
         except (OSError, SafetensorError):
@@ -148,13 +151,14 @@ def _read(path: Path) -> KeptStates | None:
         with safe_open(path, "pt") as file:
             about = file.metadata() or {}
         states = load_file(path)["states"]
-        cost = Spent(float(about["seconds"]), float(about["cpu_seconds"]))
+        cost = Spent(json.loads(about["seconds"]), json.loads(about["cpu_seconds"]))
+        peaks = Peaks(json.loads(about["memory"]), json.loads(about["gpu_memory"]))
     except (OSError, SafetensorError, KeyError):
         return None
     if str(_checksum(states)) != about.get("crc32"):
         return None
     path.touch()
-    return KeptStates(states, cost, computed=False)
+    return KeptStates(states, cost, peaks, computed=False)
 
 
 def _checksum(states: Tensor) -> int:

@@ -38,12 +38,13 @@ def spent(state: train.State, sitting: Sitting) -> dict[str, float]:
     A sitting that was killed counts up to its last checkpoint: what came after is made again.
     """
     earlier, apart = state.earlier, sitting.whole - sitting.trunks.inside
+    peaks = (sitting.peaks, sitting.trunks.peaks)
     return {
         "total": apart.seconds + earlier.get("total", 0.0),
         "cpu": apart.cpu_seconds + earlier.get("cpu", 0.0),
         "computed": sitting.trunks.computed + earlier.get("computed", 0.0),
-        "memory": max(sitting.peaks.memory, earlier.get("memory", 0)),
-        "gpu_memory": max(sitting.peaks.gpu_memory or 0, earlier.get("gpu_memory", 0)),
+        "memory": max(*(peak.memory for peak in peaks), earlier.get("memory", 0)),
+        "gpu_memory": max(*(peak.gpu_memory or 0 for peak in peaks), earlier.get("gpu_memory", 0)),
     }
 
 
