@@ -360,7 +360,8 @@ def test_a_head_costs_the_same_alone_as_a_later_reader_of_a_trunk_and_with_a_lar
     assert len({(cost.trunk_seconds, cost.train_seconds, cost.evaluation_seconds) for cost in costs}) == 1
     assert {cost.tuning_cpu_seconds for cost in costs} == {2 * (alone.trunk_seconds + alone.train_seconds)}
     assert alone.total_seconds == first.total_seconds == later.total_seconds < large.total_seconds
-    assert alone.test_trunk_seconds == later.test_trunk_seconds < large.test_trunk_seconds
+    assert alone.test_trunk_seconds == later.test_trunk_seconds
+    assert alone.test_trunk_seconds < large.test_trunk_seconds
     trunks = alone.trunk_seconds + (alone.validation_trunk_seconds or 0) + alone.test_trunk_seconds
     assert [cost.computed_trunk_seconds for cost in (alone, first, later)] == [trunks, trunks, 0]
     assert alone.evaluation_seconds == alone.validation_trunk_seconds
