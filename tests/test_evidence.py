@@ -189,12 +189,13 @@ def test_five_sentences_say_what_wins_ties_costs_fails_and_is_doubtful(study: Wr
     cells = judged(study, {"head": 90, "lora": 179, "full": 180})
     warned = [Group("underfitted", (("too few epochs", ("here", "there")),)), Group("cached", (("kept", ("x",)),))]
     assert findings.findings(cells, warned) == [
-        "Best on emotion with tiny: full (100,000 parameters in 13.8 s), with Accuracy 0.9000.",
-        "The best technique is statistically tied with others. Best or tied with the best: full and lora.",
+        "Best in this run on emotion with tiny: full (100,000 parameters in 13.8 s), with Accuracy 0.9000.",
+        "The best technique is tied with or equivalent to others in this run. Best, tied with it or equivalent in this "
+        "run: full and lora.",
         "Compared with full, lora needs 10 % of the trainable parameters, 100 % of the tuning time and 100 % of the "
         "saved bytes.",
-        "Clearly worse than the best: head.",
-        "Every figure comes from one seed: intervals do not cover the variation between seeds. See these notices: "
+        "Clearly worse than the best in this run: head.",
+        "There is one seed: all of this is about these runs, not about the techniques. See these notices: "
         "“underfitted” (2).",
     ]
 
@@ -203,14 +204,15 @@ def test_a_study_of_one_model_names_it_once(study: Write) -> None:
     out = study(done("full", 0.9), done("lora", 0.8), done("full", 0.7, task="ner"), done("lora", 0.8, task="ner"))
     cells = [(comparison, None) for comparison in comparisons(read_study(out))]
     assert findings.findings(cells, [])[0] == (
-        "Best with tiny: full (4,614 parameters in 13.8 s) on emotion; lora (4,614 parameters in 13.8 s) on ner."
+        "Best in these runs with tiny: full (4,614 parameters in 13.8 s) on emotion; lora (4,614 parameters in 13.8 s) "
+        "on ner."
     )
 
 
 def test_one_more_technique_is_named_and_several_are_counted(study: Write) -> None:
     worse = {f"t{n}": 40 + n for n in range(6)}
     (_, _, _, sentence, _) = findings.findings(judged(study, {**worse, "full": 180}), [])
-    assert sentence == "Clearly worse than the best: t5, t4, t3, t2, t1 and t0."
+    assert sentence == "Clearly worse than the best in this run: t5, t4, t3, t2, t1 and t0."
     (_, _, _, sentence, _) = findings.findings(judged(study, {**worse, "t6": 50, "full": 180}), [])
     assert sentence.endswith("t2 and 2 more techniques.")
 

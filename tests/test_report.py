@@ -227,7 +227,9 @@ def test_the_worth_of_pretraining_is_positive_where_lower_is_better_and_a_tie_is
         ),
         (0.01, "Pretraining improves Accuracy by 1.5000 (full 3.0000, from_scratch 4.5000)", "own learning rate."),
     ):
-        tests = Pairs((Difference("full", "from_scratch", 1.5, None, p, p),), {}, (0,), {}, 100)
+        tests = Pairs(
+            (Difference("full", "from_scratch", 1.5, None, p, p),), (), ("full", "from_scratch"), (0, 1), {}, 100
+        )
         (line,) = [sentence for sentence in sentences(rows, tests) if "Both train every weight" in sentence]
         assert line.startswith(beginning)
         assert line.endswith(ending)

@@ -1,10 +1,10 @@
 """Random result sets: no sentence of a report contradicts another one or the numbers.
 
-An oracle of its own computes means, ranks and the limits of the tests from the answers; it takes only the corrected
-p-values from the paired tests. Fewer trials than usual are made, so that many techniques leave no verdict possible.
+An oracle of its own computes means, ranks and the limits of the tests from the answers; it takes only the intervals
+and corrected p-values from the tests. Fewer trials than usual are made, so that many techniques leave no verdict
+possible.
 """
 
-import itertools
 import math
 import random
 import re
@@ -13,6 +13,7 @@ from pathlib import Path
 from statistics import fmean
 
 import pytest
+import scipy.stats
 
 from tests.campaigns import doses, draws
 from tests.records import done, failed
@@ -25,7 +26,8 @@ from tunebench.report.sections import across, appendix, conclusions, findings, r
 from tunebench.report.sections.base import Case
 from tunebench.report.stats import paired
 from tunebench.report.stats.checks import checks
-from tunebench.report.stats.paired import LEVEL, Pairs
+from tunebench.report.stats.corrections import LEVEL
+from tunebench.report.stats.paired import Difference, Pairs
 
 TRIALS = 400
 NAMES = ("alder", "birch", "cedar", "elm", "fir", "hazel", "juniper", "larch", "maple", "oak")
@@ -141,35 +143,52 @@ class Oracle:
             self.means[name] = fmean(_value(given, self.one.lower) for given in of)
         top = (min if self.one.lower else max)(self.means.values(), default=0.0)
         self.best = {name for name, mean in self.means.items() if abs(mean - top) < 1e-9}
-        self.p = (
-            {frozenset((d.first, d.second)): d.adjusted for d in self.one.tests.differences} if self.one.tests else {}
-        )
+        tests = self.one.tests
+        self.of_best = {frozenset((d.first, d.second)): d for d in (tests.differences if tests else ())}
+        self.of_untuned = {d.first: d for d in (tests.untuned if tests else ())}
+        self.once = len(common) == 1
+        self.tested = set(tests.tested) if tests else set()
         names = [row.label for row in self.one.comparison.rows if row.untuned]
         self.untuned = names[0] if names else None
 
-    def apart(self, name: str, other: str) -> bool | None:
-        """Whether two techniques differ significantly; None where they were not tested."""
-        p = self.p.get(frozenset((name, other)))
-        return None if p is None else p < LEVEL
+    def verdict(self, name: str, best: str) -> str | None:
+        """What the interval of the difference from the best says; None where it was not tested."""
+        difference = self.of_best.get(frozenset((name, best)))
+        if difference is None or difference.interval is None:
+            return None
+        allowed = 0.01 * (self.means[best] if self.one.lower else 1)
+        low, high = sorted(sign(difference, best) * end for end in difference.interval)
+        assert abs(sign(difference, best) * difference.value - self.behind(name, best)) < 1e-9
+        assert (difference.adjusted < LEVEL) == (low > 0 or high < 0) or abs(low) < 1e-9
+        if -allowed <= low and high <= allowed:
+            return "equivalent to the best"
+        if difference.adjusted >= LEVEL:
+            return "statistically tied with the best"
+        return "clearly worse" if low > allowed else "worse"
 
     def behind(self, name: str, other: str) -> float:
         """How much worse the first one's mean is."""
         gap = self.means[other] - self.means[name]
         return -gap if self.one.lower else gap
 
-    @property
-    def tested(self) -> set[str]:
-        return {name for pair in self.p for name in pair}
-
     def tie(self) -> bool:
-        """Whether another technique has the best score, too, or does not differ significantly from it."""
-        pairs = [(best, name) for best in self.best for name in self.tested - self.best]
-        return len(self.best) > 1 or any(self.apart(*pair) is False for pair in pairs)
+        """Whether another technique has the best score, too, or is not shown to be worse."""
+        pairs = [(name, best) for best in self.best for name in self.tested - self.best]
+        return len(self.best) > 1 or any(str(self.verdict(*pair)).startswith(("stat", "equiv")) for pair in pairs)
 
     def decidable(self) -> bool:
+        """Whether answers that differ in every example could differ significantly, or any do."""
         examples = len(next(iter(next(iter(self.one.right.values())).values())))
         least = max(0.5 ** (examples - 1), 1 / (TRIALS + 1))
-        return least * len(self.p) < LEVEL or any(p < LEVEL for p in self.p.values())
+        least = min(least, 3.178 * 2 * scipy.stats.norm.sf(math.sqrt(examples)))
+        quantile = math.sqrt(2) * scipy.stats.norm.isf(least / 2)
+        possible = bool(scipy.stats.studentized_range.sf(quantile, len(self.tested), math.inf) < LEVEL)
+        return possible or any(d.adjusted < LEVEL for d in (*self.of_best.values(), *self.of_untuned.values()))
+
+
+def sign(difference: Difference, best: str) -> int:
+    """1 if the difference is that of the best from another one."""
+    return 1 if difference.first == best else -1
 
 
 def sentences(one: Drawn) -> tuple[list[str], list[str]]:
@@ -220,8 +239,9 @@ def hold(one: Drawn) -> None:
     for code, message, *_ in checks(one.comparison, one.tests, one.answers):
         assert not re.search(r"(?<![\d,.])1 (test examples|epochs|learning rates)\b", message), (code, message)
     if one.tests:
-        for row in appendix._pairs(one.comparison, one.tests).rows:
-            assert oracle.behind(row[0].text, row[1].text) <= 1e-9
+        for table in appendix._pairs(one.comparison, one.tests):
+            for row in table.rows:
+                assert oracle.behind(row[0].text, row[1].text) <= 1e-9
 
 
 def hold_together(several: list[Drawn]) -> None:
@@ -234,10 +254,10 @@ def hold_together(several: list[Drawn]) -> None:
     judged = [(Oracle(one), *verdicts(one)) for one, _ in ranked if one.tests]
     decided = [(oracle, of, stars) for oracle, of, stars in judged if oracle.decidable()]
     known = [(oracle, of) for oracle, of, _ in decided if any(name in oracle.best for name in oracle.tested)]
-    led = [oracle for oracle, of in known if "best" in of.values()]
+    led = [oracle for oracle, of in known if any(bare(words) == "best" for words in of.values())]
     tied = sum(oracle.tie() for oracle in led)
     counts = {
-        "statistically tied with others": tied,
+        "tied with or equivalent to others": tied,
         "significantly better than all others tested": len(led) - tied,
         "The best score is not shown to beat the untuned model": len(known) - len(led),
         "No verdict is possible": len(judged) - len(decided),
@@ -268,70 +288,75 @@ def _marks(oracle: Oracle, stars: set[str], judged: dict[str, str]) -> None:
     assert stars <= oracle.best
     for name in oracle.best:
         untested = all(judged.get(other) in (None, "not tested") for other in oracle.best)
-        assert (name in stars) == (judged.get(name) == "best" or untested)
-    assert all(judged.get(name, "best") in ("best", "not tested", "-") for name in stars)
+        assert (name in stars) == (bare(judged.get(name, "")) == "best" or untested)
+    assert all(bare(judged.get(name, "best")) in ("best", "not tested", "-") for name in stars)
 
 
-def _verdict(oracle: Oracle, name: str, verdict: str) -> None:
+def bare(words: str) -> str:
+    """A verdict without what it is about."""
+    return words.removesuffix(" in this run")
+
+
+def _verdict(oracle: Oracle, name: str, words: str) -> None:
     """One technique's verdict against the numbers."""
-    from_best = [oracle.apart(name, best) for best in oracle.best - {name}]
-    tested = [apart for apart in from_best if apart is not None]
-    untuned = oracle.untuned if oracle.one.trained.get(name) else None
-    beaten = oracle.apart(name, untuned) if untuned else None
-    if verdict == "no verdict possible":
+    against = [verdict for best in oracle.best - {name} if (verdict := oracle.verdict(name, best))]
+    if words == "no verdict possible":
         assert not oracle.decidable()
         return
-    if verdict in ("not tested", "-"):
-        assert not oracle.p or not tested
+    if words in ("not tested", "-"):
+        assert name not in oracle.tested or not against
         return
     assert oracle.decidable()
-    assert (name in oracle.best) == (verdict in ("best", "best score, not shown to beat the untuned model")) or (
-        verdict == "worse than the untuned model"
-    )
-    if "not shown" in verdict:
-        assert beaten is False
-        return
-    if verdict == "worse than the untuned model":
-        assert untuned and beaten and oracle.behind(name, untuned) > 0
-        return
-    assert beaten is not False and not (beaten and untuned and oracle.behind(name, untuned) > 0)
-    if verdict == "statistically tied with the best":
-        assert False in tested
-    elif verdict in ("close", "clearly worse"):
-        assert tested and all(tested)
-        best = next(iter(oracle.best))
-        near = 0.02 * oracle.means[best] if oracle.one.lower else 0.02
-        gap = oracle.behind(name, best)
-        assert gap > 0 and (gap <= near + 1e-6) == (verdict == "close")
+    assert words.endswith(" in this run") == oracle.once
+    untuned = oracle.of_untuned.get(name)
+    assert (untuned is None) == (oracle.untuned not in oracle.tested or not oracle.one.trained[name])
+    leads = name in oracle.best
+    if untuned is not None:
+        assert abs(untuned.value + oracle.behind(name, untuned.second)) < 1e-9
+    if untuned is not None and untuned.adjusted >= LEVEL:
+        expected = "best score, not shown to beat the untuned model" if leads else "not shown to beat the untuned model"
+    elif untuned is not None and untuned.value < 0:
+        expected = "worse than the untuned model"
+    elif leads:
+        expected = "best"
     else:
-        assert verdict == "best"
+        order = ("equivalent to the best", "statistically tied with the best", "worse", "clearly worse")
+        expected = min(against, key=order.index)
+    assert bare(words) == expected
 
 
 def _named(oracle: Oracle, summary: list[str], concluded: list[str], judged: dict[str, str]) -> None:
     """Each technique stands in the sentence of its verdict and in no other, with its cost if it is recommended."""
     of = {
         "Statistically tied with": ["statistically tied with the best"],
+        "Equivalent to": ["equivalent to the best"],
         "Significantly worse than the untuned model": ["worse than the untuned model"],
+        "Significantly worse than": ["worse", "worse than the untuned model"],
         "Clearly worse than": ["clearly worse"],
         "Trained, but not shown": [UNSHOWN, f"best score, {UNSHOWN}"],
     }
     for beginning, verdicts_of in of.items():
-        lines = [line.partition(": ")[2] for line in concluded if line.startswith(beginning)]
-        found = {name for line in lines for name in re.findall("|".join(NAMES), line)}
-        assert found == {name for name, verdict in judged.items() if verdict in verdicts_of}, beginning
+        lines = [line for line in concluded if line.startswith(beginning)]
+        assert all((" in this run" in line.partition(": ")[0]) == oracle.once for line in lines)
+        found = {name for line in lines for name in re.findall("|".join(NAMES), line.partition(": ")[2])}
+        assert found == {name for name, verdict in judged.items() if bare(verdict) in verdicts_of}, beginning
+    if judged and oracle.decidable():
+        assert oracle.once == any("about these runs, not about the techniques" in line for line in concluded)
+        assert oracle.once == any("all of this is about these runs" in line for line in summary)
     for line in [*concluded, *summary]:
-        if line.startswith("Best: "):
+        if line.startswith(("Best: ", "Best in this run: ")):
             assert re.search(r" in [\d.]+ (s|min|h)|took [\d.]+ (s|min|h)", line)
-        if line.startswith(("Statistically tied", "With the same score", "Best on", "Only score on", "Not shown to")):
+        recommending = ("Statistically tied", "Equivalent", "With the same score", "Only score on", "Not shown to")
+        if line.startswith((*recommending, "Best on", "Best in this run on")):
             listed = line.partition(": ")[2].partition(". ")[0]
             for name in re.findall("|".join(NAMES), listed):
                 assert re.search(rf"{name} \((no trained weights|[\d,]+ parameters?) in [^)]+\)", listed), line
-    for names in named(summary, "Best on"):
+    for names in [*named(summary, "Best on"), *named(summary, "Best in this run on")]:
         assert names <= oracle.best
         assert not any("not shown" in judged.get(name, "") for name in names)
     if any("significantly better than all others" in line for line in summary):
-        assert all(apart is not False for best in oracle.best for name in oracle.means
-                   if name != best and (apart := oracle.apart(best, name)) is not None)  # fmt: skip
+        judged_so = [oracle.verdict(name, best) for best in oracle.best for name in oracle.tested - oracle.best]
+        assert all(verdict in (None, "worse", "clearly worse") for verdict in judged_so)
 
 
 UNSHOWN = "not shown to beat the untuned model"
@@ -339,10 +364,12 @@ UNSHOWN = "not shown to beat the untuned model"
 
 def _faster(one: Drawn, concluded: list[str]) -> None:
     spent = {row.label: row.train_seconds or 0 for row in one.comparison.rows}
-    for before, line in itertools.pairwise(concluded):
+    near = ("Equivalent to", "Statistically tied", "Not shown to differ")
+    listed = [line.partition(": ")[2].partition(". ")[0] for line in concluded if line.startswith(near)]
+    rivals = [name for names in listed for name in re.findall("|".join(NAMES), names)]
+    for line in concluded:
         if "faster than" in line:
             best = line.rstrip(".").rpartition(" ")[2]
-            rivals = re.findall("|".join(NAMES), before.partition(": ")[2].partition(". ")[0])
             assert all(spent[name] >= spent[best] for name in rivals)
             assert line.startswith("It") == (len(rivals) == 1)
 

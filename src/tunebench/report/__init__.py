@@ -28,6 +28,7 @@ from tunebench.report.formats.latex import latex
 from tunebench.report.formats.leaderboard import Leaderboard, leaderboards
 from tunebench.report.formats.markdown import markdown
 from tunebench.report.formats.records import as_csv, as_json
+from tunebench.report.options import Options
 from tunebench.report.read.study import StudyResults, read_study
 from tunebench.report.stats.kept import Kept
 from tunebench.report.stats.rescore import Change, rescore
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     import pandas
 
 
-def build(out: Path) -> Path:
+def build(out: Path, options: Options | None = None) -> Path:
     """Write `results.json`, `results.csv`, `report.md`, `report.tex`, `report.html`, `figures/` into a study's folder.
 
     Runs without a result are shown as pending: a report can be made at any time. The same results give the same bytes.
@@ -47,10 +48,10 @@ def build(out: Path) -> Path:
     Raises:
         UserError: the folder holds no study or cannot be written, or memory ran out. The runs stay as they are.
     """
-    return build_with_leaderboards(out)[0]
+    return build_with_leaderboards(out, options)[0]
 
 
-def build_with_leaderboards(out: Path) -> tuple[Path, list[Leaderboard]]:
+def build_with_leaderboards(out: Path, options: Options | None = None) -> tuple[Path, list[Leaderboard]]:
     """As `build`, with the leaderboard and the first conclusion of each comparison.
 
     Raises:
@@ -59,13 +60,13 @@ def build_with_leaderboards(out: Path) -> tuple[Path, list[Leaderboard]]:
     with _whole(out), _uncollected():
         kept = Kept(out)
         study = read_study(out)
-        report = assemble(study, kept)
+        report = assemble(study, kept, options or Options())
         page = _write(study, report, out)
         kept.save()
     return page, leaderboards(report)
 
 
-def build_rescored(out: Path) -> tuple[Path, list[Change], list[str]]:
+def build_rescored(out: Path, options: Options | None = None) -> tuple[Path, list[Change], list[str]]:
     """As `build`, with every test metric and paired test computed again from the runs' predictions.
 
     The records stay as they are.
@@ -78,7 +79,7 @@ def build_rescored(out: Path) -> tuple[Path, list[Change], list[str]]:
     """
     with _whole(out), _uncollected():
         study, changes, unread = rescore(read_study(out))
-        return _write(study, assemble(study, Kept()), out), changes, unread
+        return _write(study, assemble(study, Kept(), options or Options()), out), changes, unread
 
 
 def results(out: str | Path) -> "pandas.DataFrame":

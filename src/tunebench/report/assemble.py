@@ -7,9 +7,10 @@ from typing import Any
 from tunebench.report import processes
 from tunebench.report.blocks import Block, Charts, Details, PageOnly, Pictures, Report
 from tunebench.report.charts import vega
-from tunebench.report.charts.base import Looks, looks
+from tunebench.report.charts.base import looks
 from tunebench.report.charts.pictures import pictures
-from tunebench.report.read.comparisons import Comparison, comparisons
+from tunebench.report.options import Options
+from tunebench.report.read.comparisons import comparisons
 from tunebench.report.read.predictions import read_all
 from tunebench.report.read.study import StudyResults
 from tunebench.report.sections import OF_COMPARISON, OF_STUDY
@@ -18,6 +19,7 @@ from tunebench.report.stats.checks import Finding, checks
 from tunebench.report.stats.kept import Kept
 from tunebench.report.stats.notices import notices
 from tunebench.report.stats.paired import paired
+from tunebench.report.stats.seeds import seed_deviation
 
 
 @dataclass(frozen=True)
@@ -29,15 +31,19 @@ class _Examination:
     findings: list[Finding]
 
 
-def assemble(study: StudyResults, kept: Kept) -> Report:
+def assemble(study: StudyResults, kept: Kept, options: Options) -> Report:
     """The report of a study, its charts in progress; `kept` holds the outcomes of earlier paired tests."""
-    compared = comparisons(study)
+    compared = comparisons(study, options.each_setting)
     look = looks([row.label for comparison in compared for row in comparison.rows])
     if any(row.done for comparison in compared for row in comparison.rows):
         vega.begin()
 
     def examine(number: int) -> _Examination:
-        return _examination(study, compared[number], kept, look)
+        comparison = compared[number]
+        known = seed_deviation(compared, comparison.main[0]) if comparison.main else None
+        given = read_all(study.folder, comparison)
+        tests = paired(comparison, given.answers, kept, options, known, given.groups)
+        return _examination(Case(study.plan.study, comparison, tests, given.answers, given.inputs, look), kept.used)
 
     examined, findings, drawn = [], [], 0
     for one in processes.each(examine, len(compared), len(study.runs)):
@@ -51,14 +57,11 @@ def assemble(study: StudyResults, kept: Kept) -> Report:
     return Report(study.plan.study, study.progress, tuple(sections))
 
 
-def _examination(study: StudyResults, comparison: Comparison, kept: Kept, look: Looks) -> _Examination:
-    answers, inputs = read_all(study.folder, comparison)
-    tests = paired(comparison, answers, kept)
-    case = Case(study.plan.study, comparison, tests, answers, inputs, look)
+def _examination(case: Case, outcomes: dict[str, Any]) -> _Examination:
     blocks = [block for of_comparison in OF_COMPARISON for block in of_comparison(case)]
     blocks.sort(key=lambda block: isinstance(block, Details | PageOnly))
-    findings = checks(comparison, tests, answers)
-    return _Examination(Examined(comparison, tests, tuple(blocks)), kept.used, findings)
+    findings = checks(case.comparison, case.tests, case.answers)
+    return _Examination(Examined(case.comparison, case.tests, tuple(blocks)), outcomes, findings)
 
 
 def _drawn(examined: Examined, before: int) -> Iterator[Block]:

@@ -15,14 +15,27 @@ def report(
     rescore: Annotated[
         bool, typer.Option("--rescore", help="compute every test metric again from the predictions, and compare")
     ] = False,
+    margin: Annotated[
+        float,
+        typer.Option(min=0, help="a difference that does not matter: points; of a perplexity a share of the best"),
+    ] = 0.01,
+    pairs: Annotated[bool, typer.Option("--pairs", help="test every pair of techniques, and group them")] = False,
+    each_setting: Annotated[
+        bool,
+        typer.Option(
+            "--each-setting",
+            help="rank and test every setting of a technique, not only the one that is best on validation",
+        ),
+    ] = False,
 ) -> None:
     """Write report.html, report.md, report.tex, results.csv and results.json from a study's result files."""
     from tunebench import report as reports
 
+    options = reports.Options(margin, pairs, each_setting)
     if not rescore:
-        say(f"Report: {reports.build(out)}")
+        say(f"Report: {reports.build(out, options)}")
         return
-    path, changes, unread = reports.build_rescored(out)
+    path, changes, unread = reports.build_rescored(out, options)
     for run in unread:
         say(f"{run}: its predictions.jsonl is missing or damaged; its record is unchanged.")
     for change in changes:

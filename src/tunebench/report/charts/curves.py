@@ -36,7 +36,7 @@ def curve_chart(comparison: Comparison, look: Looks) -> Chart | None:
             "loss": epoch.train_loss,
             "best": epoch.epoch == result.best_epoch,
         }
-        for row in comparison.ranked
+        for row in comparison.listed
         for result in row.done
         for epoch in result.history
     ]
@@ -47,7 +47,7 @@ def curve_chart(comparison: Comparison, look: Looks) -> Chart | None:
         return None
     levels = [
         {FIELD: row.label, "level": result.metrics.validation.get(name)}
-        for row in comparison.ranked
+        for row in comparison.listed
         for result in row.done[:1]
         if not result.history
     ]

@@ -14,7 +14,8 @@ def notebook(study: StudyResults) -> str:
     kept = Kept(study.folder)
     families: dict[str, list[tuple[Comparison, Pairs | None]]] = {}
     for comparison in comparisons(study):
-        answers, _ = read_all(study.folder, comparison)
-        families.setdefault(comparison.family, []).append((comparison, paired(comparison, answers, kept)))
+        given = read_all(study.folder, comparison)
+        tests = paired(comparison, given.answers, kept, groups=given.groups)
+        families.setdefault(comparison.family, []).append((comparison, tests))
     overviews = [(family, family_table(group)) for family, group in families.items()]
     return environment().get_template("notebook.html.j2").render(study=study, overviews=overviews)

@@ -1,5 +1,6 @@
 """Comparisons: one model on one task, one row per technique over its seeds."""
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -107,6 +108,13 @@ class Row:
         scored = [result for result in self.done if metric == result.main_metric.name or metric in result.metrics.test]
         return Score(tuple(_value(r, metric) for r in scored), tuple(r.intervals.get(metric) for r in scored))
 
+    def validation(self, metric: str, seeds: Iterable[int] | None = None) -> float | None:
+        """Mean over its seeds, or these, of the best epochs' validation scores; None if a seed has none."""
+        wanted = None if seeds is None else set(seeds)
+        scores = [_validation(r, metric) for r in self.done if wanted is None or r.run.seed in wanted]
+        known = [score for score in scores if score is not None]
+        return fmean(known) if known and len(known) == len(scores) else None
+
     @property
     def train_seconds(self) -> float | None:
         """Mean seconds of tuning, trunk and training, by the comparison's clock."""
@@ -144,12 +152,18 @@ class Row:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The techniques on one model and one task, in the order of the plan."""
+    """The techniques on one model and one task.
+
+    Attributes:
+        rows: in the order of the plan.
+        each_setting: no setting of a technique is chosen: all are ranked.
+    """
 
     model: str
     family: str
     task: str
     rows: tuple[Row, ...]
+    each_setting: bool = False
 
     @cached_property
     def main(self) -> tuple[str, bool, str] | None:
@@ -169,15 +183,41 @@ class Comparison:
         return row.score(self.main[0]) if self.main else Score((), ())
 
     @cached_property
+    def other_settings(self) -> dict[str, list[Row]]:
+        """Label -> rows of the same technique and training whose settings are worse on validation, best first.
+
+        The chosen row speaks for the technique: choosing by test scores would favour the technique with most settings.
+        """
+        groups: dict[str, list[Row]] = {}
+        for row in self.rows if self.main and not self.each_setting else ():
+            if not row.baseline and row.validation(self.main[0] if self.main else "") is not None:
+                groups.setdefault(_apart_from_settings(row.done[0]), []).append(row)
+        ordered = [self._by_validation(group) for group in groups.values() if len(group) > 1]
+        return {chosen.label: others for chosen, *others in ordered}
+
+    def _by_validation(self, group: list[Row]) -> list[Row]:
+        """Best first, over the seeds that all have, if there are any."""
+        assert self.main is not None
+        name, higher, _ = self.main
+        common = set.intersection(*({result.run.seed for result in row.done} for row in group)) or None
+        return sorted(group, key=lambda row: (row.validation(name, common) or 0.0) * (-1 if higher else 1))
+
+    @cached_property
+    def candidates(self) -> list[Row]:
+        """The rows that are ranked and tested: of several settings of a technique the one chosen on validation."""
+        others = {row.label for rows in self.other_settings.values() for row in rows}
+        return [row for row in self.rows if row.label not in others]
+
+    @cached_property
     def seeds(self) -> tuple[int, ...]:
-        """The seeds that every row with a defined main metric has: rows are ranked and tested on these."""
-        scored = [{r.run.seed for r in row.done} for row in self.rows if self.main_score(row).mean is not None]
+        """The seeds that every candidate with a defined main metric has: rows are ranked and tested on these."""
+        scored = [{r.run.seed for r in row.done} for row in self.candidates if self.main_score(row).mean is not None]
         return tuple(sorted(set.intersection(*scored))) if scored else ()
 
     @property
     def unequal_seeds(self) -> bool:
         """Whether a row with a defined main metric has seeds that another one lacks."""
-        return any(len(row.done) > len(self.seeds) for row in self.rows if self.main_score(row).mean is not None)
+        return any(len(row.done) > len(self.seeds) for row in self.candidates if self.main_score(row).mean is not None)
 
     @property
     def clock(self) -> Clock:
@@ -192,7 +232,7 @@ class Comparison:
     @property
     def alone(self) -> bool:
         """Whether only one row has a defined main metric."""
-        return sum(self.rank_score(row) is not None for row in self.rows) == 1
+        return sum(self.rank_score(row) is not None for row in self.candidates) == 1
 
     def rank_score(self, row: Row) -> float | None:
         """The mean that ranks: over `seeds`, or over the row's own if no seed is common."""
@@ -203,7 +243,7 @@ class Comparison:
 
     @cached_property
     def ranked(self) -> list[Row]:
-        """Best first; then rows whose main metric is undefined; then rows without figures, in the order of the plan."""
+        """Candidates, best first; then those whose main metric is undefined; then those without figures."""
 
         def rank(row: Row) -> tuple[int, float]:
             mean = self.rank_score(row)
@@ -211,7 +251,12 @@ class Comparison:
                 return (1 if row.done else 2), 0.0
             return 0, -mean if self.main[1] else mean
 
-        return sorted(self.rows, key=rank)
+        return sorted(self.candidates, key=rank)
+
+    @cached_property
+    def listed(self) -> list[Row]:
+        """All rows: those ranked, each followed by the other settings of its technique."""
+        return [each for row in self.ranked for each in (row, *self.other_settings.get(row.label, ()))]
 
     @cached_property
     def best(self) -> list[Row]:
@@ -246,8 +291,8 @@ class Comparison:
         return warnings
 
 
-def comparisons(study: StudyResults) -> list[Comparison]:
-    """The study's comparisons, in the order of the plan."""
+def comparisons(study: StudyResults, each_setting: bool = False) -> list[Comparison]:
+    """The study's comparisons, in the order of the plan; with `each_setting` every setting of a technique is ranked."""
     cells: dict[tuple[str, str, str, int], PlannedCell] = {}
     runs: dict[tuple[str, str, str, int], list[RunResult]] = {}
     seen: Counter[tuple[object, ...]] = Counter()
@@ -268,7 +313,8 @@ def comparisons(study: StudyResults) -> list[Comparison]:
         rows.setdefault((model, task), []).append(Row(shown, cells.get(key), tuple(runs.get(key, ()))))
     retimed = {cell.run: cell for cell in study.retimed.cells} if study.retimed else {}
     return [
-        Comparison(model, _family(group), task, tuple(_timed(group, retimed))) for (model, task), group in rows.items()
+        Comparison(model, _family(group), task, tuple(_timed(group, retimed)), each_setting)
+        for (model, task), group in rows.items()
     ]
 
 
@@ -284,6 +330,19 @@ def _family(rows: Iterable[Row]) -> str:
     for row in rows:
         planned += [row.cell] if row.cell else [run.plan for run in row.runs]
     return planned[0].family
+
+
+def _apart_from_settings(result: Done) -> str:
+    """What two settings of one technique have in common."""
+    run = result.run
+    return json.dumps([run.technique, run.revision, run.pooling, run.training, run.task_settings], sort_keys=True)
+
+
+def _validation(result: Done, metric: str) -> float | None:
+    """The best epoch's score, or the only one of a run without epochs."""
+    if result.best_epoch is not None and len(result.history) >= result.best_epoch:
+        return result.history[result.best_epoch - 1].validation.get(metric)
+    return result.metrics.validation.get(metric)
 
 
 def _value(result: Done, metric: str) -> float | None:

@@ -117,16 +117,7 @@ def seconds_to_target(comparison: Comparison, results: Sequence[Done]) -> list[f
 def validation_mean(comparison: Comparison, row: Row) -> float | None:
     """Mean over seeds of the best epochs' validation scores; None if a seed has none."""
     assert comparison.main is not None
-    scores = [_best(result, comparison.main[0]) for result in row.done]
-    known = [score for score in scores if score is not None]
-    return fmean(known) if known and len(known) == len(scores) else None
-
-
-def _best(result: Done, name: str) -> float | None:
-    """The best epoch's score, or the only one of a run without epochs."""
-    if result.best_epoch is not None and len(result.history) >= result.best_epoch:
-        return result.history[result.best_epoch - 1].validation.get(name)
-    return result.metrics.validation.get(name)
+    return row.validation(comparison.main[0])
 
 
 def _seconds(result: Done, name: str, enough: Callable[[float | None], bool]) -> float | None:

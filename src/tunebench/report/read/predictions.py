@@ -1,6 +1,7 @@
 """The runs' answers on the test split."""
 
 import hashlib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,20 +28,31 @@ def read_answers(folder: Path, run: str, digest: str | None = None) -> Answers |
 def read_predictions(folder: Path, run: str, digest: str | None = None) -> tuple[Answers | None, list[str] | None]:
     """`read_answers`, and the inputs, one text per test example; None if the file lacks them."""
     rows = _rows(folder, run, digest)
-    try:
-        answers = [row["prediction"] for row in rows or ()], [row["reference"] for row in rows or ()]
-    except (KeyError, TypeError):
-        return None, None
-    if rows is None or not all(_uniform(column) for column in answers):
-        return None, None
-    return answers, [row["input"] for row in rows] if all(isinstance(row.get("input"), str) for row in rows) else None
+    answers = _answers(rows)
+    return answers, None if answers is None else _inputs(rows)
 
 
 def read_groups(folder: Path, run: str) -> list[int] | None:
     """The number of each test example's group; None where examples have no groups, or the file is damaged."""
-    rows = _rows(folder, run, None) or []
-    groups = [row["group"] for row in rows if isinstance(row, dict) and type(row.get("group")) is int]
-    return groups if groups and len(groups) == len(rows) else None
+    return _groups(_rows(folder, run, None))
+
+
+def _answers(rows: list[Any] | None) -> Answers | None:
+    try:
+        answers = [row["prediction"] for row in rows or ()], [row["reference"] for row in rows or ()]
+    except (KeyError, TypeError):
+        return None
+    return answers if rows is not None and all(_uniform(column) for column in answers) else None
+
+
+def _inputs(rows: list[Any] | None) -> list[str] | None:
+    known = [row["input"] for row in rows or () if isinstance(row.get("input"), str)]
+    return known if rows is not None and len(known) == len(rows) else None
+
+
+def _groups(rows: list[Any] | None) -> list[int] | None:
+    groups = [row["group"] for row in rows or () if isinstance(row, dict) and type(row.get("group")) is int]
+    return groups if groups and len(groups) == len(rows or ()) else None
 
 
 def _rows(folder: Path, run: str, digest: str | None) -> list[Any] | None:
@@ -67,11 +79,29 @@ def recorded_digest(done: Done) -> str | None:
     return done.files.get(PREDICTIONS)
 
 
-def read_all(folder: Path, comparison: Comparison) -> tuple[dict[str, Answers | None], list[str] | None]:
-    """The answers of a comparison by run id, and the inputs from the first run that has them."""
+@dataclass(frozen=True)
+class Given:
+    """What the runs of a comparison answered.
+
+    Attributes:
+        answers: by run id; None where a file cannot be read.
+        inputs: one text per test example, from the first run that has them.
+        groups: a number for each test example, likewise; examples of one group depend on each other.
+    """
+
+    answers: dict[str, Answers | None]
+    inputs: list[str] | None
+    groups: list[int] | None
+
+
+def read_all(folder: Path, comparison: Comparison) -> Given:
+    """The answers of a comparison; each file is read once."""
     answers: dict[str, Answers | None] = {}
-    inputs = None
+    inputs, groups = None, None
     for done in (result for row in comparison.rows for result in row.done):
-        answers[done.run.id], asked = read_predictions(folder, done.run.id, recorded_digest(done))
-        inputs = inputs or asked
-    return answers, inputs
+        rows = _rows(folder, done.run.id, recorded_digest(done))
+        answers[done.run.id] = _answers(rows)
+        readable = answers[done.run.id] is not None
+        inputs = inputs or (_inputs(rows) if readable else None)
+        groups = groups or (_groups(rows) if readable else None)
+    return Given(answers, inputs, groups)

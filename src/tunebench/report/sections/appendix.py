@@ -1,6 +1,6 @@
-"""Details for checking or reproducing the figures: every pair, run, setting and data set."""
+"""Details for checking or reproducing the figures: every difference, run, setting and data set."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tunebench.records import Done
@@ -27,10 +27,12 @@ from tunebench.report.stats.paired import Difference, Pairs
 
 
 def sections(whole: Whole) -> list[Section]:
-    """Every pair, every run, and all settings and data; each table behind its caption."""
+    """Every tested difference, every run, and all settings and data; each table behind its caption."""
     comparisons = whole.comparisons
     parts = {
-        "Every pair of techniques": [_pairs(one.comparison, one.tests) for one in whole.examined if one.tests],
+        "Differences between techniques": [
+            shown for one in whole.examined if one.tests for shown in _pairs(one.comparison, one.tests)
+        ],
         "Every run": [_runs(comparison) for comparison in comparisons],
         "Settings of the techniques": [_settings(comparison) for comparison in comparisons],
         "Training settings": [shown for comparison in comparisons for shown in _training(comparison)],
@@ -50,13 +52,22 @@ def _licences() -> PageOnly:
     return PageOnly((Heading("Licences of the charts' software"), Details(licences)))
 
 
-def _pairs(comparison: Comparison, tests: Pairs) -> Table:
-    """Every pair of techniques: the difference, its interval and its p-values."""
+def _pairs(comparison: Comparison, tests: Pairs) -> list[Table]:
+    """The differences between techniques with their intervals and p-values, one table per family of comparisons."""
     assert comparison.main is not None
+    cell = f"{comparison.task} with {comparison.model}, {text.metric_title(comparison.main[0])}"
+    families = {
+        f"{cell}: {'every pair' if tests.groups else 'compared with the best'}": tests.differences,
+        f"{cell}: compared with the untuned model": tests.untuned,
+    }
+    return [_family(caption, differences) for caption, differences in families.items() if differences]
+
+
+def _family(caption: str, differences: Sequence[Difference]) -> Table:
     columns = [
         Column("Technique", numeric=False),
         Column("Compared with", numeric=False),
-        Column("Better by"),
+        Column("Better by", note="95 % interval, corrected"),
         Column("p"),
         Column("p, corrected"),
     ]
@@ -70,10 +81,10 @@ def _pairs(comparison: Comparison, tests: Pairs) -> Table:
             TableEntry(_chance(d.p), order=d.p),
             TableEntry(_chance(d.adjusted), order=d.adjusted),
         ]
-        for d in tests.differences
+        for d in differences
         for first, second in [(d.first, d.second) if d.value >= 0 else (d.second, d.first)]
     ]
-    return table(f"{comparison.task} with {comparison.model}, {text.metric_title(comparison.main[0])}", columns, rows)
+    return table(caption, columns, rows)
 
 
 def _turned(difference: Difference) -> tuple[float, float]:

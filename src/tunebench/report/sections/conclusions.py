@@ -7,15 +7,18 @@ from tunebench.report.blocks import Block, Text, items
 from tunebench.report.read.comparisons import Comparison, Interval, Row
 from tunebench.report.sections.base import Case
 from tunebench.report.stats.paired import Pairs
+from tunebench.report.stats.seeds import MOST, seeds_needed
 from tunebench.report.stats.verdicts import (
     BELOW,
     BEST_UNSHOWN,
-    CLOSE,
-    EQUAL,
+    CLEARLY,
+    EQUIVALENT,
+    IN_THIS_RUN,
+    TIED,
     UNSHOWN,
     WORSE,
+    judge,
     margin,
-    verdict,
     winners,
 )
 
@@ -35,25 +38,28 @@ def sentences(comparison: Comparison, tests: Pairs | None = None) -> list[str]:
         return ["No technique has a defined main metric yet.", *_without_rank(comparison)]
     won = winners(comparison, tests)
     best = (won or comparison.best)[0]
-    lines = [_best(comparison, best, bool(won)), *_seeds(comparison)]
+    lines = [_best(comparison, best, bool(won), tests), *_seeds(comparison), *_settings(comparison)]
     if equals := [row for row in comparison.best if row is not best]:
         lines.append(f"With the same score: {_names_and_costs(equals)}.")
     lines += _tested(comparison, best, tests) if tests else _by_intervals(comparison, best)
     return [*lines, *_worth_of_pretraining(comparison, tests), *_without_rank(comparison)]
 
 
-def _best(comparison: Comparison, best: Row, won: bool) -> str:
+def _best(comparison: Comparison, best: Row, won: bool, tests: Pairs | None) -> str:
     assert comparison.main is not None
     name, higher, split = comparison.main
     score = comparison.main_score(best)
     details = ["higher is better" if higher else "lower is better"]
-    if score.interval:
+    if tests and best.label in tests.expected:
+        details.append(f"95 % interval over seeds and test examples {text.interval(tests.expected[best.label])}")
+    elif score.interval:
         details.append(f"{_uncertainty(len(score.values))} {text.interval(score.interval)}")
     if len(best.runs) > 1:
         details.append(f"mean of {len(best.done)} of {len(best.runs)} seeds")
     shown = f"{text.metric_title(name)} {text.score(score.mean)} on the {split} split ({'; '.join(details)})"
     which = "Only score" if comparison.alone else "Best" if won else "Best score"
-    return f"{which}: {best.title}, {shown}. {_cost(best)}."
+    run = IN_THIS_RUN if tests and tests.one_run and not comparison.alone else ""
+    return f"{which}{run}: {best.title}, {shown}. {_cost(best)}."
 
 
 def _seeds(comparison: Comparison) -> list[str]:
@@ -65,6 +71,22 @@ def _seeds(comparison: Comparison) -> list[str]:
     seeds = comparison.seeds
     which = f"seed {seeds[0]}, which" if len(seeds) == 1 else f"seeds {', '.join(map(str, seeds))}, which"
     return [f"Techniques are ranked and tested on {which} all of them have."]
+
+
+def _settings(comparison: Comparison) -> list[str]:
+    """Of techniques with several settings, which one speaks for them."""
+    chosen = [
+        f"{row.title} (of {len(comparison.other_settings[row.label]) + 1})"
+        for row in comparison.ranked
+        if row.label in comparison.other_settings
+    ]
+    if not chosen:
+        return []
+    theirs = "this technique" if len(chosen) == 1 else "these techniques"
+    return [
+        f"Settings chosen on validation: {', '.join(chosen)}. The other settings of {theirs} are not tested: the one "
+        "with the best test score would be favoured by luck."
+    ]
 
 
 def _uncertainty(seeds: int) -> str:
@@ -126,35 +148,39 @@ def _tested(comparison: Comparison, best: Row, tests: Pairs) -> list[str]:
     than = best.title if len(comparison.best) == 1 else "the best score"
     judged: dict[str, list[Row]] = {}
     for row in comparison.ranked:
-        if outcome := verdict(comparison, row, tests):
+        if outcome := judge(comparison, row, tests):
             judged.setdefault(outcome, []).append(row)
+    run, allowed = IN_THIS_RUN if tests.one_run else "", text.score(margin(comparison, tests))
     lines = []
-    if near := judged.get(EQUAL, []):
+    if equal := judged.get(EQUIVALENT, []):
+        lines.append(f"Equivalent to {than}{run} (within {allowed}): {_names_and_costs(equal)}.")
+    if near := judged.get(TIED, []):
         one = len(near) == 1
         significance = "The difference is not significant" if one else "The differences are not significant"
-        lines = [
-            f"Statistically tied with {than}: {_names_and_costs(near)}. {significance}, which does not show that "
-            f"{'it is' if one else 'they are'} zero.",
-            *_fastest(best, near),
-        ]
-    if close := judged.get(CLOSE):
-        near_by = text.score(margin(comparison))
-        lines.append(f"Significantly worse than {than}, by at most {near_by}: {_names(close)}.")
+        lines.append(
+            f"Statistically tied with {than}{run}: {_names_and_costs(near)}. {significance}, which does not show that "
+            f"{'it is' if one else 'they are'} zero."
+        )
+    if equal or near:
+        lines += _fastest(best, [*equal, *near])
     if worse := judged.get(WORSE):
-        lines.append(f"Clearly worse than {than}: {_names(worse)}.")
-    if unshown := [*judged.get(BEST_UNSHOWN, []), *judged.get(UNSHOWN, [])]:
-        lines.append(f"Trained, but not shown to beat the untuned model: {_names(unshown)}.")
+        lines.append(f"Significantly worse than {than}{run}: {_names(worse)}.")
+    if clearly := judged.get(CLEARLY):
+        lines.append(f"Clearly worse than {than}{run} (by more than {allowed}): {_names(clearly)}.")
+    unshown = [*judged.get(BEST_UNSHOWN, []), *judged.get(UNSHOWN, [])]
+    if unshown:
+        lines.append(f"Trained, but not shown to beat the untuned model{run}: {_names(unshown)}.")
     if below := judged.get(BELOW):
-        lines.append(f"Significantly worse than the untuned model after training: {_names(below)}.")
+        lines.append(f"Significantly worse than the untuned model after training{run}: {_names(below)}.")
     lines += _power(tests, bool(near or unshown))
+    lines += _one_run(tests) if tests.one_run and tests.decidable else []
     titles = {row.label: row.title for row in comparison.rows}
     return lines + [f"Not tested: {titles[label]}, because {why}." for label, why in tests.left_out.items()]
 
 
 def _power(tests: Pairs, ties: bool) -> list[str]:
     """What so few examples, or so many techniques, can show."""
-    pairs = text.plural(len(tests.differences), "pair")
-    data = f"{text.plural(tests.examples, 'test example')} and {pairs} of techniques"
+    data = f"{text.plural(tests.examples, 'test example')} and {text.plural(len(tests.tested), 'technique')}"
     if not tests.decidable:
         return [f"No verdict is possible: with {data}, no difference can be significant."]
     if ties and tests.needed is not None and tests.needed > _FEW * tests.examples:
@@ -163,6 +189,27 @@ def _power(tests: Pairs, ties: bool) -> list[str]:
             f"least {tests.needed} of the test examples."
         ]
     return []
+
+
+def _one_run(tests: Pairs) -> list[str]:
+    """What one seed does not say, and how many seeds would settle which technique is the best."""
+    about = "Each technique has one seed here: the verdicts are about these runs, not about the techniques."
+    known, lead = tests.deviation, next(iter(tests.differences), None)
+    if known is None:
+        return [f"{about} Nothing is known of the variation between seeds: three seeds or more are needed."]
+    spread = (
+        f"The standard deviation between seeds is {text.score(known.value)} (pooled over "
+        f"{text.plural(known.rows, 'technique')} of {_listed(known.cells)})"
+    )
+    if lead is None or lead.value <= 0 or not lead.error > 0:
+        return [f"{about} {spread}: three seeds or more are needed."]
+    needed = seeds_needed(lead.value, known.value, lead.error, len(tests.tested))
+    settled = (
+        f"about {max(needed, 3)} seeds each would show a difference of {text.score(lead.value)}"
+        if needed
+        else f"{MOST} seeds each would not show a difference of {text.score(lead.value)}"
+    )
+    return [f"{about} {spread}: {settled} in four of five studies."]
 
 
 def _worth_of_pretraining(comparison: Comparison, tests: Pairs | None) -> list[str]:
@@ -176,8 +223,9 @@ def _worth_of_pretraining(comparison: Comparison, tests: Pairs | None) -> list[s
     with_it, without = comparison.rank_score(tuned) or 0.0, comparison.rank_score(scratch) or 0.0
     difference = tests.between(tuned.label, scratch.label) if tests else None
     gain = with_it - without if higher else without - with_it
-    if difference and difference.significant:
-        effect = f"Pretraining {'improves' if gain > 0 else 'worsens'} {text.metric_title(name)} by"
+    if difference and tests and difference.significant:
+        run = IN_THIS_RUN if tests.one_run else ""
+        effect = f"Pretraining {'improves' if gain > 0 else 'worsens'} {text.metric_title(name)}{run} by"
         chance = ""
     else:
         effect = f"Difference of {text.metric_title(name)} between the pretrained and the random start:"
@@ -199,6 +247,10 @@ def _without_rank(comparison: Comparison) -> list[str]:
 
 def _overlap(one: Interval, other: Interval) -> bool:
     return one[0] <= other[1] and other[0] <= one[1]
+
+
+def _listed(words: Sequence[str]) -> str:
+    return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
 
 
 def _names(rows: Sequence[Row]) -> str:

@@ -14,11 +14,13 @@ from tunebench.report.stats.verdicts import (
     BELOW,
     BEST,
     BEST_UNSHOWN,
-    EQUAL,
+    CLEARLY,
+    EQUIVALENT,
+    IN_THIS_RUN,
+    TIED,
     UNSHOWN,
-    WORSE,
+    judge,
     rivals,
-    verdict,
     winners,
 )
 
@@ -37,6 +39,8 @@ _NO_DOUBT = (
     "not_applicable",
 )
 """Notices that explain a figure, or that the report repeats elsewhere."""
+
+_GOOD = (BEST, TIED, EQUIVALENT)
 
 Judged = Sequence[tuple[Comparison, Pairs | None]]
 
@@ -87,16 +91,17 @@ def _winners(ranked: Judged) -> Iterator[str]:
         value = f"{text.metric_title(comparison.main[0])} {text.score(comparison.main_score(best).mean)}"
         which = "Only score" if comparison.alone else "Best"
         names = _listed([title for title, _ in named])
-        yield f"{which} on {comparison.task} with {comparison.model}: {names}, with {value}."
+        run = _runs(ranked) if not comparison.alone else ""
+        yield f"{which}{run} on {comparison.task} with {comparison.model}: {names}, with {value}."
     elif len(where) <= _PLACES and len({comparison.model for comparison, _ in ranked}) == 1:
         shown = "; ".join(f"{title} on {_listed([cell.task for cell in of])}" for title, of in named)
-        yield f"Best with {ranked[0][0].model}: {shown}."
+        yield f"Best{_runs(ranked)} with {ranked[0][0].model}: {shown}."
     elif len(where) <= _PLACES:
         shown = "; ".join(f"{title} on {_places(of)}" for title, of in named)
-        yield f"Best in {cells} (one model on one task): {shown}."
+        yield f"Best{_runs(ranked)} in {cells} (one model on one task): {shown}."
     else:
         shown = _listed([f"{title} in {len(of)}" for title, of in named])
-        yield f"Best in {cells} (one model on one task): {shown}."
+        yield f"Best{_runs(ranked)} in {cells} (one model on one task): {shown}."
 
 
 def _price(rows: Sequence[Row]) -> str:
@@ -121,22 +126,24 @@ def _ties(tested: Judged) -> Iterator[str]:
     decided = [
         (c, tests)
         for c, tests in tested
-        if tests and tests.decidable and any(row.label in tests.groups for row in c.best)
+        if tests and tests.decidable and any(row.label in tests.tested for row in c.best)
     ]
     led = [(c, tests) for c, tests in decided if winners(c, tests)]
     tied = sum(len(c.best) > 1 or bool(rivals(c, tests)) for c, tests in led if tests)
     lines = []
-    ties = [f"statistically tied with others{_in(tied, len(tested))}"] if tied else []
+    ties = [f"tied with or equivalent to others{_in(tied, len(tested))}"] if tied else []
     if apart := len(led) - tied:
         ties.append(f"significantly better than all others tested{_in(apart, len(tested))}")
     if ties:
-        lines.append(f"The best technique is {_listed(ties)}.")
+        lines.append(f"The best technique is {_listed(ties)}{_runs(tested)}.")
     if unshown := len(decided) - len(led):
-        lines.append(f"The best score is not shown to beat the untuned model{_in(unshown, len(tested))}.")
+        lines.append(
+            f"The best score is not shown to beat the untuned model{_in(unshown, len(tested))}{_runs(tested)}."
+        )
     if mute := sum(not tests.decidable for _, tests in tested if tests):
         lines.append(f"No verdict is possible{_in(mute, len(tested))}: too few test examples or too many techniques.")
-    if among := _counted(tested, BEST, EQUAL):
-        lines.append(f"Best or tied with the best: {_shares(tested, among)}.")
+    if among := _counted(tested, *_GOOD):
+        lines.append(f"Best, tied with it or equivalent{_runs(tested)}: {_shares(tested, among)}.")
     if lines:
         yield " ".join(lines)
 
@@ -150,11 +157,11 @@ def _costs(ranked: Judged, tested: Judged) -> Iterator[str]:
     """The technique that is most often the best or tied with it, compared with the one that trains most parameters."""
     rows = _rows(ranked)
     most = max(rows, key=lambda label: median(map(_trainable, rows[label])))
-    good = [label for label, _ in _counted(tested, BEST, EQUAL) if any(map(_trainable, rows[label]))]
+    good = [label for label, _ in _counted(tested, *_GOOD) if any(map(_trainable, rows[label]))]
     if good == [most]:
         yield (
-            f"Of the tested techniques that train, only {rows[most][0].title} is the best of a cell or tied with it. "
-            f"It trains the most parameters: {_price(rows[most])}."
+            f"Of the tested techniques that train, only {rows[most][0].title} is the best of a cell, tied with it or "
+            f"equivalent{_runs(tested)}. It trains the most parameters: {_price(rows[most])}."
         )
     compared = [label for label in good if label != most]
     pairs = list(_both(ranked, compared[0], most)) if compared else []
@@ -181,19 +188,27 @@ def _losers(tested: Judged) -> Iterator[str]:
     if not decided:
         return
     lines = []
-    if worse := _counted(tested, WORSE):
-        lines.append(f"Clearly worse than the best: {_shares(tested, worse)}.")
+    if clearly := _counted(tested, CLEARLY):
+        lines.append(f"Clearly worse than the best{_runs(tested)}: {_shares(tested, clearly)}.")
     if unshown := _counted(tested, UNSHOWN, BEST_UNSHOWN):
-        lines.append(f"Trained, but not shown to beat the untuned model: {_shares(tested, unshown)}.")
+        lines.append(f"Trained, but not shown to beat the untuned model{_runs(tested)}: {_shares(tested, unshown)}.")
     if below := _counted(tested, BELOW):
-        lines.append(f"Significantly worse than the untuned model after training: {_shares(tested, below)}.")
-    yield " ".join(lines) or "No technique is shown to be clearly worse than the best of its cell."
+        lines.append(
+            f"Significantly worse than the untuned model after training{_runs(tested)}: {_shares(tested, below)}."
+        )
+    yield " ".join(lines) or f"No technique is shown to be clearly worse than the best of its cell{_runs(tested)}."
 
 
 def _limits(ranked: Judged, notices: Sequence[Group]) -> Iterator[str]:
     lines = []
-    if {len(row.done) for comparison, _ in ranked for row in comparison.rows if row.done} == {1}:
-        lines.append("Every figure comes from one seed: intervals do not cover the variation between seeds.")
+    single = sum(_once(comparison, tests) for comparison, tests in ranked)
+    if single == len(ranked):
+        lines.append("There is one seed: all of this is about these runs, not about the techniques.")
+    elif single:
+        lines.append(
+            f"In {single} of {len(ranked)} cells techniques have one seed: verdicts there are about these runs, not "
+            "about the techniques."
+        )
     doubts = [
         f"“{group.code.replace('_', ' ')}” ({sum(len(runs) for _, runs in group.messages)})"
         for group in notices
@@ -211,7 +226,7 @@ def _counted(tested: Judged, *wanted: str) -> list[tuple[str, tuple[int, int]]]:
     judged: Counter[str] = Counter()
     for comparison, tests in tested:
         for row in comparison.ranked:
-            outcome = verdict(comparison, row, tests)
+            outcome = judge(comparison, row, tests)
             judged[row.label] += outcome is not None
             hits[row.label] += outcome in wanted
     order = [label for label, n in hits.most_common() if n and not _untuned_everywhere(tested, label)]
@@ -250,6 +265,18 @@ def _shares(tested: Judged, counted: Sequence[tuple[str, tuple[int, int]]]) -> s
     several = len(tested) > 1
     shown = [f"{titles[label]} in {n} of {of}" if several else titles[label] for label, (n, of) in counted[:named]]
     return _listed([*shown, *([f"{len(counted) - named} more techniques"] if len(counted) > named else [])])
+
+
+def _once(comparison: Comparison, tests: Pairs | None) -> bool:
+    """Whether there is one seed of each technique to compare."""
+    return tests.one_run if tests else len(comparison.seeds) == 1
+
+
+def _runs(cells: Judged) -> str:
+    """Ends a claim about cells that all have one seed."""
+    if not all(_once(comparison, tests) for comparison, tests in cells):
+        return ""
+    return IN_THIS_RUN if len(cells) == 1 else " in these runs"
 
 
 def _listed(words: Sequence[str]) -> str:

@@ -7,7 +7,6 @@ from tunebench.report.charts import pictures
 from tunebench.report.read.comparisons import Comparison
 from tunebench.report.read.costs import NOISE, TARGET
 from tunebench.report.sections.base import Whole
-from tunebench.report.stats.verdicts import NEAR
 
 READING = (
     "Values are test scores of the epoch with the best validation score. If a data set has no labelled test split, the "
@@ -15,15 +14,25 @@ READING = (
     "One seed: the value with its 95 % interval over test examples, or over groups of them that depend on each other "
     "(questions about one context; rows with the same `group`). The interval covers the sampling of examples, not the "
     "variation between seeds.",
-    "Several seeds: the mean over completed seeds, with the lowest and the highest seed (low..high).",
-    "Significance: techniques are compared in pairs on the same test examples by approximate randomisation (10,000 "
-    "trials). P-values are corrected for the number of pairs (Holm); differences with p below 0.05 are significant. "
-    "Scores are averaged over seeds: the test covers the sampling of examples, not the variation between seeds.",
-    "Verdicts: best; statistically tied with the best (the difference is not significant, which does not show that it "
-    f"is zero); close (significantly worse, by at most {NEAR:g}, or {NEAR:.0%} for perplexity); clearly worse. A "
-    "technique that trained is first compared with the untuned model: without a significant difference it is not shown "
-    "to beat it, and is never called the best. With too few test examples, or too many techniques, no difference can "
-    "be significant, and no verdict is possible. Techniques that share a group letter do not differ significantly.",
+    "Several seeds: the mean over completed seeds. The main metric of a tested technique has the 95 % interval [low, "
+    "high] of its expected score over seeds and test examples; other metrics have the lowest and the highest seed "
+    "(low..high).",
+    "Settings: of rows of one technique and training that differ in settings, the one with the best validation mean "
+    "speaks for the technique. The others stand below it and are neither ranked nor tested, because the one with the "
+    "best test score would be favoured by luck. 'tunebench report OUT --each-setting' ranks and tests them all.",
+    "Significance: each technique is compared with the best one and with the untuned model, on the same test examples. "
+    "With several seeds a test covers the variation between seeds and between examples (a t test, and approximate "
+    "randomisation; the larger p counts): it is about the techniques. With one seed it covers examples alone: it is "
+    "about these runs, and every verdict says so. P-values and intervals are corrected: for the choice of the best by "
+    "the same scores (Tukey, Games and Howell), and for the number of comparisons with the untuned model (Bonferroni). "
+    "Differences with a corrected p below 0.05 are significant.",
+    "Verdicts follow from the interval of the difference from the best, and a margin of differences that do not matter "
+    "('--margin', 0.01 unless changed; of a perplexity this share of the best). Best: the best mean. Equivalent: the "
+    "interval lies within the margin. Statistically tied: not significant, which does not show that the difference is "
+    "zero. Clearly worse: the interval lies beyond the margin. Worse: significant. A technique that trained is first "
+    "compared with the untuned model: without a significant difference it is not shown to beat it, and is never called "
+    "the best. With too few test examples no difference can be significant, and no verdict is possible. With '--pairs' "
+    "all pairs are tested; techniques that share a group letter do not differ significantly.",
     "Techniques with different seeds are ranked and tested on the seeds that all of them have; the tables show the "
     "mean over all seeds of each.",
     "An undefined value is shown as undefined. A mean that includes an undefined value is undefined.",

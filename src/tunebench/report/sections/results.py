@@ -6,7 +6,7 @@ from statistics import fmean
 from tunebench.records import Cost, Done
 from tunebench.report import text
 from tunebench.report.blocks import BEST, Block, Column, Table, TableEntry, Text, for_paper, items, table
-from tunebench.report.read.comparisons import Comparison, Row, Score
+from tunebench.report.read.comparisons import Comparison, Interval, Row, Score
 from tunebench.report.read.costs import TARGET, fronts, latencies, seconds_to_target
 from tunebench.report.read.timing import Clock
 from tunebench.report.sections.base import Case
@@ -62,7 +62,8 @@ def comparison_table(comparison: Comparison, tests: Pairs | None = None) -> Tabl
     columns = [
         Column("Technique", numeric=False),
         *metrics,
-        *([Column("Verdict", numeric=False), Column("Group", numeric=False)] if tests else []),
+        *([Column("Verdict", numeric=False)] if tests else []),
+        *([Column("Group", numeric=False)] if tests and tests.groups else []),
         Column("Trainable parameters"),
         Column("Share"),
         *(column for column, _ in costs),
@@ -71,8 +72,11 @@ def comparison_table(comparison: Comparison, tests: Pairs | None = None) -> Tabl
         *([Column("Outcome", numeric=False)] if troubled else []),
     ]
     rows = [
-        [_name(row), *_outcome(row, comparison, tests, costs, unbeaten[row.label], troubled, len(columns) - 1)]
-        for row in comparison.ranked
+        [
+            _name(row, comparison),
+            *_outcome(row, comparison, tests, costs, unbeaten[row.label], troubled, len(columns) - 1),
+        ]
+        for row in comparison.listed
     ]
     return table(_caption(comparison), columns, rows)
 
@@ -84,8 +88,12 @@ def _caption(comparison: Comparison) -> str:
     return f"{split.capitalize()} split, sorted by {text.metric_title(name)}, {'highest' if higher else 'lowest'} first"
 
 
-def _name(row: Row) -> TableEntry:
+def _name(row: Row, comparison: Comparison) -> TableEntry:
     notes = ["baseline: no weights tuned"] if row.baseline else []
+    if others := comparison.other_settings.get(row.label):
+        notes.append(f"best of {len(others) + 1} settings on validation")
+    elif row not in comparison.ranked:
+        notes.append("other setting")
     if 0 < len(row.done) < len(row.runs):
         notes.append(f"only {len(row.done)} of {len(row.runs)} seeds")
     return TableEntry(row.label, ", ".join(notes))
@@ -190,7 +198,7 @@ def _outcome(
         return [TableEntry(troubles, span=width)]
     first, *others = comparison.metrics
     entries = [
-        _score(row.score(first), best=row in winners(comparison, tests)),
+        _score(row.score(first), row in winners(comparison, tests), tests.expected.get(row.label) if tests else None),
         *(_score(row.score(name)) for name in others),
         *(_judged(row, comparison, tests) if tests else []),
         *_parameters(row),
@@ -202,18 +210,22 @@ def _outcome(
 
 
 def _judged(row: Row, comparison: Comparison, tests: Pairs) -> list[TableEntry]:
-    if row.label not in tests.groups:
-        return [TableEntry("not tested", tests.left_out.get(row.label, "")), TableEntry(text.ABSENT)]
-    return [TableEntry(verdict(comparison, row, tests) or text.ABSENT), TableEntry(tests.groups[row.label])]
+    if row.label not in tests.tested:
+        judged = TableEntry("not tested", tests.left_out.get(row.label, ""))
+    else:
+        judged = TableEntry(verdict(comparison, row, tests) or text.ABSENT)
+    return [judged, *([TableEntry(tests.groups.get(row.label, text.ABSENT))] if tests.groups else [])]
 
 
-def _score(score: Score, best: bool = False) -> TableEntry:
+def _score(score: Score, best: bool = False, expected: Interval | None = None) -> TableEntry:
     if not score.values:
         return TableEntry(text.ABSENT)
     missing = sum(value is None for value in score.values)
     if missing:
         return TableEntry(text.UNDEFINED, f"in {missing} of {len(score.values)} seeds" if len(score.values) > 1 else "")
-    if len(score.values) > 1 and score.range:
+    if expected:
+        note = text.interval(expected)
+    elif len(score.values) > 1 and score.range:
         note = f"{text.score(score.range[0])}..{text.score(score.range[1])}"
     else:
         note = text.interval(score.interval) if score.interval else "no interval"

@@ -4,8 +4,9 @@ import json
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from statistics import NormalDist
 from typing import Any
+
+import numpy as np
 
 from tunebench.evaluation.metrics import METRICS
 from tunebench.evaluation.power import examples_needed
@@ -13,7 +14,8 @@ from tunebench.records import Done
 from tunebench.report import text
 from tunebench.report.read.comparisons import Comparison
 from tunebench.report.read.predictions import Answers
-from tunebench.report.stats.paired import LEVEL, Pairs
+from tunebench.report.stats.corrections import LEVEL, Range
+from tunebench.report.stats.paired import Pairs
 from tunebench.report.stats.rates import edges, trains, untuned_rates
 from tunebench.report.stats.underfitting import underfitted
 
@@ -141,16 +143,18 @@ def _of_comparison(comparison: Comparison, tests: Pairs | None) -> Iterator[tupl
 
 
 def _too_few_examples(comparison: Comparison, tests: Pairs, results: Sequence[Done]) -> Iterator[tuple[str, str]]:
-    """How many test examples the difference between the best two techniques needs, for a power of 80 %."""
-    if not tests.differences or comparison.main is None or comparison.main[0] not in METRICS:
+    """How many test examples the difference between the best two runs needs, for a power of 80 %.
+
+    With several seeds more examples alone may not show it.
+    """
+    if not tests.differences or not tests.one_run or comparison.main is None or comparison.main[0] not in METRICS:
         return
     first = tests.differences[0]
     count = results[0].data.rows.get("test")
     if first.significant or first.interval is None or not count or first.value <= 0:
         return
-    critical = -NormalDist().inv_cdf(LEVEL / len(tests.differences) / 2)
-    error = (first.interval[1] - first.interval[0]) / (2 * 1.96)
-    needed = examples_needed(first.value, count, error, critical)
+    critical = float(Range(len(tests.tested)).quantile(np.array(np.inf)))
+    needed = examples_needed(first.value, count, first.error, critical)
     if needed > count:
         yield (
             "too_few_examples",

@@ -13,7 +13,7 @@ from tunebench._util.files import read_json, write_json
 from tunebench._util.registry import definitions_in
 from tunebench.evaluation import bootstrap, entities, metrics, rouge
 from tunebench.evaluation.metrics import base
-from tunebench.report.stats import draws, trials
+from tunebench.report.stats import draws, trials, variances
 from tunebench.report.stats.trials import TrialOutcome
 
 FILE = ".tests.json"
@@ -70,6 +70,6 @@ def _plain(numbers: np.ndarray) -> list[Any]:
 @functools.cache
 def _code() -> bytes:
     scoring = [definition.module for definition in definitions_in(metrics, "tunebench.metrics")]
-    modules = (*scoring, base, entities, rouge, bootstrap, draws, trials)
+    modules = (*scoring, base, entities, rouge, bootstrap, draws, trials, variances)
     sources = [Path(str(module.__file__)).read_bytes() for module in modules]
     return b"".join([*sources, np.__version__.encode()])

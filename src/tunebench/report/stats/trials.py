@@ -1,4 +1,4 @@
-"""The trials behind the paired tests: all pairs of a comparison's techniques at once.
+"""The trials behind the paired tests: all asked pairs of a comparison's techniques at once.
 
 A trial needs the sums over the examples that change sides, which for the pair (a, b) are those of a minus those of b:
 one matrix product serves all pairs. Counts are multiplied in float32, where they are exact, all else in float64.
@@ -8,75 +8,102 @@ several threads took up to thirty times as long.
 """
 
 import functools
-import itertools
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from scipy.special import ndtr
 from threadpoolctl import ThreadpoolController
 
 from tunebench.evaluation.metrics import Metric
 from tunebench.report.stats import draws
+from tunebench.report.stats.variances import Variances
 
 _EXACT = 2**24  # whole numbers up to it are exact in float32
+TAIL = 3.178
+"""No sum of numbers with random signs exceeds x more than `TAIL` times as often as a normal value of its variance.
+
+Bentkus and Dzindzalieta (2015); of metrics that are no sums it is an approximation.
+"""
+
+TechniquePairs = Sequence[tuple[int, int]]
 
 
 class TrialOutcome(NamedTuple):
-    """The tests of the pairs (0, 1), (0, 2), ..., (1, 2), ... of techniques.
+    """The tests of pairs of techniques.
 
     Attributes:
         differences: the first's value minus the second's, (pairs,).
-        ps: two-sided p-values, (pairs,).
-        intervals: 95 % intervals of the differences, (pairs, 2); NaN if a resample leaves the metric undefined.
+        ps: two-sided p-values of the exchange of answers, (pairs,).
+        errors: standard errors of the differences, (pairs,); NaN if leaving out an example leaves a score undefined.
+        freedom: their degrees of freedom, (pairs,).
+        means: each technique's mean score, (techniques,).
+        mean_errors: its standard error, (techniques,).
+        mean_freedom: its degrees of freedom, (techniques,).
     """
 
     differences: np.ndarray
     ps: np.ndarray
-    intervals: np.ndarray
+    errors: np.ndarray
+    freedom: np.ndarray
+    means: np.ndarray
+    mean_errors: np.ndarray
+    mean_freedom: np.ndarray
 
 
-def outcome(metric: Metric, statistics: np.ndarray, trials: int) -> TrialOutcome:
-    """Test all pairs of techniques.
+def outcome(metric: Metric, statistics: np.ndarray, pairs: TechniquePairs, trials: int) -> TrialOutcome:
+    """Test pairs of techniques.
 
     Args:
         metric: one with `combine`.
         statistics: additive statistics, (techniques, seeds, examples, k).
-        trials: number of exchanges of a random half of the answers, and of resamples of the examples.
+        pairs: their numbers.
+        trials: number of exchanges of a random half of the answers.
     """
-    totals = statistics.sum(axis=2)[..., None]
-    values = _values(metric, totals)[:, 0]
-    first, second = np.array(list(itertools.combinations(range(len(statistics)), 2))).T
-    observed = values[first] - values[second]
-    product = _Product(statistics)
-    with _threads().limit(limits=1, user_api="blas"):
-        ps = _chances(metric, totals, product, observed, trials)
-        return TrialOutcome(observed, ps, _intervals(metric, product, trials))
+    with _threads().limit(limits=1, user_api="blas"), np.errstate(divide="ignore", invalid="ignore"):
+        variances = Variances(metric, statistics)
+        means = variances.scores.mean(axis=1)
+        first, second = np.array(pairs, dtype=int).reshape(-1, 2).T
+        observed = means[first] - means[second]
+        ps = _chances(metric, statistics, pairs, observed, trials) if len(observed) else observed
+        return TrialOutcome(observed, ps, *variances.of_differences(first, second), means, *variances.of_means())
 
 
 _threads = functools.cache(ThreadpoolController)
 
 
-def _chances(metric: Metric, totals: np.ndarray, product: "_Product", observed: np.ndarray, trials: int) -> np.ndarray:
-    """The share of exchanges, the observed one counted, whose difference is at least as large, (pairs,)."""
-    smaller = np.zeros(len(observed), dtype=int)
+def _chances(
+    metric: Metric, statistics: np.ndarray, pairs: TechniquePairs, observed: np.ndarray, trials: int
+) -> np.ndarray:
+    """The share of exchanges, the observed one counted, whose difference is at least as large, (pairs,).
+
+    So many trials cannot show a very small p; there the tail of a normal distribution with their variance bounds it.
+    """
+    totals, product = statistics.sum(axis=2)[..., None], _Product(statistics)
+    smaller, squares = np.zeros(len(observed), dtype=int), np.zeros(len(observed))
     for sides in draws.sides(product.examples, trials):
         moved = product.sums(sides)
         kept = totals - moved
-        differences = []
-        for one in range(len(totals) - 1):
-            others = slice(one + 1, None)
+        for at, others in _by_first(pairs).items():
+            one, places = pairs[at][0], np.arange(at, at + len(others))
             changed = _values(metric, kept[one] + moved[others]) - _values(metric, kept[others] + moved[one])
-            differences.append(np.abs(changed))
-        # An undefined difference counts as large, so that p is never smaller than the trials allow.
-        smaller += (np.concatenate(differences) < np.abs(observed)[:, None] - 1e-12).sum(axis=1)
-    return (trials - smaller + 1) / (trials + 1)
+            # An undefined difference counts as large, so that p is never smaller than the trials allow.
+            smaller[places] += (np.abs(changed) < np.abs(observed[places])[:, None] - 1e-12).sum(axis=1)
+            squares[places] += np.square(changed).sum(axis=1)
+    shown = (trials - smaller + 1) / (trials + 1)
+    bound = TAIL * 2 * ndtr(-np.abs(observed) / np.sqrt(squares / trials))
+    return np.fmin(shown, np.where(observed == 0, 1.0, bound))
 
 
-def _intervals(metric: Metric, product: "_Product", trials: int) -> np.ndarray:
-    """Percentiles 2.5 and 97.5 of the differences over resamples that all techniques share, (pairs, 2)."""
-    drawn = draws.weights(product.examples, trials)
-    values = np.concatenate([_values(metric, product.sums(weights)) for weights in drawn], axis=1)
-    ends = [np.percentile(values[one] - values[one + 1 :], [2.5, 97.5], axis=1).T for one in range(len(values) - 1)]
-    return np.concatenate(ends)
+def _by_first(pairs: TechniquePairs) -> dict[int, list[int]]:
+    """Runs of pairs with one first technique: where each begins, and its second techniques."""
+    runs: dict[int, list[int]] = {}
+    start = 0
+    for at, (one, other) in enumerate(pairs):
+        if at == 0 or one != pairs[at - 1][0]:
+            start = at
+        runs.setdefault(start, []).append(other)
+    return runs
 
 
 def _values(metric: Metric, sums: np.ndarray) -> np.ndarray:
