@@ -2,6 +2,9 @@
 
 import errno
 import os
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -63,6 +66,20 @@ def test_a_page_is_written_without_the_process_that_draws_charts(
     (warning,) = caplog.messages
     assert warning.startswith("tunebench: charts are missing: the process that draws charts ended with code 1.")
     assert "<svg" in build(out).read_text(), "the next report draws again"
+
+
+def test_a_report_under_a_limit_of_addresses_is_written_with_one_message(study: Write) -> None:
+    out = study(done("full", 0.8), done("lora", 0.7))
+    (out / "report.html").unlink()
+    limited = f"ulimit -v 8000000; exec '{sys.executable}' -m tunebench report '{out}'"
+    ended = subprocess.run(["bash", "-c", limited], capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    assert re.fullmatch(
+        r"tunebench: charts are missing: the process that draws charts ended with code -?\d+ \(.*[Mm]emory.*\)\. "
+        r"Free some memory and repeat\.\n",
+        ended.stderr,
+    )
+    assert (out / "report.html").read_text().endswith("</html>")
 
 
 def test_a_process_that_cannot_start_is_a_drawing_error(monkeypatch: pytest.MonkeyPatch) -> None:

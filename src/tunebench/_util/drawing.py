@@ -10,11 +10,13 @@ import functools
 import json
 import logging
 import sys
+import tempfile
 import traceback
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, BinaryIO
 
 from tunebench._util import python
+from tunebench._util.errors import shown
 
 _LITE = "6.4"
 
@@ -67,7 +69,8 @@ class _Process:
     """
 
     def __init__(self) -> None:
-        self._process = python.start("-m", "tunebench._util.drawing")
+        self._complaints = tempfile.TemporaryFile()  # V8 writes a page before it dies
+        self._process = python.start("-m", "tunebench._util.drawing", stderr=self._complaints)
         self._thread = ThreadPoolExecutor(1, "drawing")
         atexit.register(self.close)
 
@@ -90,11 +93,20 @@ class _Process:
         if not line:
             for kept in (_process, javascript):  # the next report starts another one
                 kept.cache_clear()
-            raise DrawingError(f"the process that draws charts ended with code {self._process.wait()}")
+            code = self._process.wait()
+            raise DrawingError(f"the process that draws charts ended with code {code}{self._last_words()}")
         answer, error = json.loads(line)
         if error:
             raise RuntimeError(error)
         return answer
+
+    def _last_words(self) -> str:
+        """Why it died, where it said so: V8 in the line with "Fatal", Python in the last one."""
+        self._complaints.seek(0)
+        lines = [line.strip("# ") for line in self._complaints.read().decode("utf-8", "replace").splitlines()]
+        said = [line for line in lines if line]
+        line = next((line for line in said if "Fatal" in line), said[-1] if said else "")
+        return f" ({shown(line, 120)})" if line else ""
 
     def close(self) -> None:
         """End it."""
