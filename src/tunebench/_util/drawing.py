@@ -69,7 +69,8 @@ class _Process:
     """
 
     def __init__(self) -> None:
-        self._complaints = tempfile.TemporaryFile()  # V8 writes a page before it dies
+        # V8 writes a page before it dies.
+        self._complaints = tempfile.TemporaryFile()  # noqa: SIM115
         self._process = python.start("-m", "tunebench._util.drawing", stderr=self._complaints)
         self._thread = ThreadPoolExecutor(1, "drawing")
         atexit.register(self.close)
