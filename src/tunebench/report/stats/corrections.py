@@ -13,7 +13,7 @@ LEVEL = 0.05
 _NORMAL = 1e5  # degrees of freedom from which on t is normal
 
 
-class Family(Protocol):
+class Correction(Protocol):
     """How p-values of one test each become those of the family, and how wide intervals are."""
 
     def adjusted(self, ps: np.ndarray, freedom: np.ndarray | float) -> np.ndarray:

@@ -26,7 +26,7 @@ from tunebench.report.options import Options
 from tunebench.report.read.comparisons import Comparison, Interval, Row
 from tunebench.report.read.predictions import Answers
 from tunebench.report.stats import trials
-from tunebench.report.stats.corrections import LEVEL, Family, Number, Range
+from tunebench.report.stats.corrections import LEVEL, Correction, Number, Range
 from tunebench.report.stats.intervals import expected_interval
 from tunebench.report.stats.kept import Kept
 from tunebench.report.stats.letters import letters
@@ -252,7 +252,7 @@ def _differences(
     pairs: Sequence[Pair],
     outcome: TrialOutcome,
     wanted: Sequence[Pair],
-    family: Family,
+    family: Correction,
 ) -> tuple[Difference, ...]:
     """The differences of the wanted pairs, corrected for their family; either of a pair may stand first."""
     places = {pair: place for place, pair in enumerate(pairs)}
