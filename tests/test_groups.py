@@ -45,8 +45,9 @@ def test_a_group_column_numbers_the_test_examples(texts: Path) -> None:
 
 def test_splits_by_a_column_make_its_values_groups(texts: Path) -> None:
     assert load(own(texts)).test_groups is None
-    groups = load(own(texts, split={"by": "author", "test": 0.2})).test_groups
-    assert groups == (0,) * 4 + (1,) * 4 + (2,) * 4
+    data = load(own(texts, split={"by": "author", "test": 0.2}))
+    assert data.test_groups == (0,) * 4 + (1,) * 4 + (2,) * 4
+    assert data.notes[-1] == "The 12 test examples form 3 groups: intervals are over groups."
 
 
 def test_questions_about_one_context_are_a_group_without_being_asked(tmp_path: Path) -> None:

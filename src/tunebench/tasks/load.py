@@ -11,6 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from tunebench._util.errors import UserError, did_you_mean
+from tunebench._util.words import plural
 from tunebench.tasks import splits as split_rules
 from tunebench.tasks.base import EMBEDDED, Split, Task
 from tunebench.tasks.examples import Example
@@ -81,7 +82,16 @@ def load(task: Task, data_root: Path | str | None = None, download: bool = True)
     }
     read_notes = [note for table in tables.by_split.values() for note in table.notes]
     notes = [*dict.fromkeys(read_notes), *hidden, *converted.notes, *carved, *limited]
-    return Data(splits, labels, source, tuple(notes), tables.files, task.groups_of(frames["test"]))
+    groups = task.groups_of(frames["test"])
+    return Data(splits, labels, source, (*notes, *_on_groups(groups)), tables.files, groups)
+
+
+def _on_groups(groups: Sequence[int] | None) -> list[str]:
+    """That test examples depend on each other, where some do."""
+    count = len(set(groups or ()))
+    if groups is None or count == len(groups):
+        return []
+    return [f"The {len(groups):,} test examples form {plural(count, 'group')}: intervals are over groups."]
 
 
 def _frame(table: FileTable) -> pd.DataFrame:
