@@ -107,16 +107,19 @@ def _counts(guide: Guide) -> list[list[str]]:
 
 
 def _settings(entry: type[Entry]) -> str:
+    worth = entry.worth_searching()
     rows = [
         [
             f"`{name}`",
             f"`{_plain(field.default)}`" if not field.is_required() else "must be given",
             _range(field),
             field.description or "",
+            f"{worth[name]} ({worth[name].source})" if name in worth else "",
         ]
         for name, field in entry.model_fields.items()
     ]
-    return _table(["setting", "default", "allowed", "meaning, and source of the default"], rows) if rows else "None."
+    header = ["setting", "default", "allowed", "meaning, and source of the default", "a search tries"]
+    return _table(header, rows) if rows else "None."
 
 
 def _range(field: FieldInfo) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
 
@@ -17,6 +17,9 @@ PREDICTIONS = "predictions.jsonl"
 """The file of a run's answers on the test split."""
 TIMING = "timing.json"
 """The file of `Retimed` in a study's folder."""
+
+SEARCH = "search.json"
+"""The record of a study's search, in its folder."""
 
 
 class Record(Strict):
@@ -258,6 +261,8 @@ class Paused(Record):
     `validation.jsonl` in the run's folder holds the answers that `history[-1]` scores: those of `epoch`.
     """
 
+    TRIAL: ClassVar[str] = "a trial: its training has ended, and the test split was not read"
+
     schema_version: int = Field(default=SCHEMA, alias="schema")
     status: Literal["paused"] = "paused"
     reason: str
@@ -266,6 +271,53 @@ class Paused(Record):
     best_epoch: int | None
     history: list[Epoch]
     cost: PausedCost
+
+
+class Trial(Record):
+    """One trial of a search: settings that were tried on the validation split.
+
+    Attributes:
+        number: in the order of proposals, from 0; trial 0 has the defaults.
+        score: the main metric at the best epoch; None: it failed, or the metric is undefined.
+        curve: the metric after each epoch.
+        seconds: what it cost.
+        run: the name of its folder.
+        reason: why it has no score.
+        same_as: the trial with equal settings, which was not made twice.
+    """
+
+    number: int
+    settings: dict[str, Any]
+    score: float | None
+    seconds: float
+    run: str | None = None
+    epochs: int | None = None
+    best_epoch: int | None = None
+    curve: list[float | None] = []
+    reason: str | None = None
+    same_as: int | None = None
+
+
+class SearchedTechnique(Record):
+    """The trials of one technique on one model and task, what they were drawn from, and what was chosen."""
+
+    model: str
+    task: str
+    technique: str
+    label: str
+    metric: str
+    higher_is_better: bool
+    space: dict[str, str]
+    trials: tuple[Trial, ...]
+    chosen: dict[str, Any] | None
+
+
+class SearchRecord(Record):
+    """A study's `search.json`: the budget of each technique, and its trials."""
+
+    schema_version: Literal[2] = Field(default=SCHEMA, alias="schema")
+    budget: dict[str, Any]
+    techniques: tuple[SearchedTechnique, ...]
 
 
 class _PlanRecord(BaseModel):
@@ -419,6 +471,15 @@ def _of_schema_1(stored: Mapping[str, Any] | None) -> Done | Paused | Failed | N
         del content["cost"]["prefix_seconds"]
     try:
         return _RESULT.validate_python(content)
+    except ValidationError:
+        return None
+
+
+def read_search(out: Path) -> SearchRecord | None:
+    """The record of a study's search; None where there was none, or its file is damaged."""
+    stored = read_json(out / SEARCH)
+    try:
+        return None if stored is None else SearchRecord.model_validate(stored)
     except ValidationError:
         return None
 

@@ -54,7 +54,7 @@ def entry_of(name: str) -> tuple[str, About]:
 
 
 def _technique(entry: type[Entry]) -> About:
-    header = ["setting", "default", "meaning and source of the default"]
+    header = ["setting", "default", "meaning and source of the default", "a search tries"]
     guide = guides().get(entry.name)  # a plugin's technique has none
     return {
         "title": entry.title,
@@ -65,8 +65,13 @@ def _technique(entry: type[Entry]) -> About:
     }
 
 
-def _settings(entry: type[BaseModel]) -> list[list[str]]:
-    return [[name, str(field.default), field.description or ""] for name, field in entry.model_fields.items()]
+def _settings(entry: type[Entry]) -> list[list[str]]:
+    worth = entry.worth_searching()
+    searched = {name: f"{one} ({one.source})" for name, one in worth.items()}
+    return [
+        [name, str(field.default), field.description or "", searched.get(name, "")]
+        for name, field in entry.model_fields.items()
+    ]
 
 
 def _task(task: Task) -> About:

@@ -31,6 +31,7 @@ from tunebench.engine.events import (
     Step,
     Tokenising,
 )
+from tunebench.records import Paused
 from tunebench.study import Run
 
 _LINE_SECONDS = 30.0  # between two plain lines on the steps of one run
@@ -191,6 +192,8 @@ def _position(event: Step | BatchDone) -> tuple[str, int, int]:
 
 
 def _outcome(event: ResultWritten) -> str:
+    if event.reason == Paused.TRIAL:
+        return "tried"
     return event.status.replace("_", " ") + (f": {event.reason}" if event.reason else "")
 
 

@@ -43,7 +43,9 @@ def assemble(study: StudyResults, kept: Kept, options: Options) -> Report:
         known = seed_deviation(compared, comparison.main[0]) if comparison.main else None
         given = read_all(study.folder, comparison)
         tests = paired(comparison, given.answers, kept, options, known, given.groups)
-        return _examination(Case(study.plan.study, comparison, tests, given.answers, given.inputs, look), kept.used)
+        searched = study.searched(comparison.model, comparison.task)
+        case = Case(study.plan.study, comparison, tests, given.answers, given.inputs, look, searched, study.budget)
+        return _examination(case, kept.used)
 
     examined, findings, drawn = [], [], 0
     for one in processes.each(examine, len(compared), len(study.runs)):

@@ -7,6 +7,7 @@ import torch
 
 from tunebench._util.files import ordinary_permissions
 from tunebench.engine import measure, train
+from tunebench.engine.cut import TrunkCosts
 from tunebench.engine.evaluate import score
 from tunebench.engine.latency import Latency, middle, seconds
 from tunebench.engine.precision import make_accelerator
@@ -14,7 +15,9 @@ from tunebench.engine.pretrained import Pretrained
 from tunebench.records import ModelInfo, Notice, Parameters
 from tunebench.run import remarks
 from tunebench.run.cell import Cell
+from tunebench.run.pause import Pause
 from tunebench.run.record import Outcome
+from tunebench.study import Run
 from tunebench.tasks.load import Data
 from tunebench.techniques.base import Baseline, Predictor, Question
 from tunebench.zoo import checkpoints
@@ -47,9 +50,7 @@ def fit_baseline(cell: Cell, baseline: Baseline, examples: Data, folder: Path) -
     saved = predictor.save(folder)
     ordinary_permissions(*saved)
     with watch.time("evaluation"):
-        guesses, _ = predictor.predict(examples.splits["validation"])
-        gold = run.task.references(examples.splits["validation"], examples.labels)
-        validation = score(run.task.metrics, guesses, gold)
+        validation = _validation(run, predictor, examples)
     predictions, details = predictor.predict(test)
     (index,) = middle([len(str(example)) for example in test])
     return Outcome(
@@ -66,6 +67,25 @@ def fit_baseline(cell: Cell, baseline: Baseline, examples: Data, folder: Path) -
         notices=[*asked.notices, *(remarks.on_truncated(asked.model) if asked.model else ())],
         summary=predictor.summary,
     )
+
+
+def try_baseline(cell: Cell, baseline: Baseline, examples: Data, folder: Path) -> Pause:
+    """Fit a baseline and score it on the validation split only, as one epoch; nothing is kept."""
+    run, watch = cell.run, measure.Stopwatch()
+    asked = asked_of(cell, folder)
+    question = Question(run.task, examples.labels, asked.model)
+    with watch.time("train"):
+        predictor = baseline.fit(examples.splits["train"], examples.splits["validation"], question, run.seed)
+    with watch.time("evaluation"):
+        validation = _validation(run, predictor, examples)
+    epoch = {"epoch": 1, "train_loss": None, "validation": validation, "seconds": sum(watch.seconds.values())}
+    state = train.State(epoch=1, best_epoch=1, history=[epoch], seconds=watch.seconds, cpu_seconds=watch.cpu_seconds)
+    return Pause(state, TrunkCosts(), measure.Peaks())
+
+
+def _validation(run: Run, predictor: Predictor, examples: Data) -> dict[str, float | None]:
+    guesses, _ = predictor.predict(examples.splits["validation"])
+    return score(run.task.metrics, guesses, run.task.references(examples.splits["validation"], examples.labels))
 
 
 def asked_of(cell: Cell, folder: Path) -> Asked:

@@ -17,7 +17,7 @@ from tunebench.families.base import pooled_otherwise
 from tunebench.objectives.causal_lm import CausalLm
 from tunebench.records import Done, Generation, NotApplicable, Notice, Paused
 from tunebench.run import adapter, remarks
-from tunebench.run.baseline import fit_baseline
+from tunebench.run.baseline import fit_baseline, try_baseline
 from tunebench.run.card import write_card
 from tunebench.run.cell import Cell
 from tunebench.run.cost import Sitting, cost_until_now, spent
@@ -58,7 +58,7 @@ def execute(job: Job, observe: Observer) -> Done | Paused | NotApplicable:
         observe = to_all([observe, load.observe])
         examples = data.load(job.places.located(run.task), job.places.data_root)
         if isinstance(run.entry, Baseline):
-            outcome = fit_baseline(cell, run.entry, examples, folder)
+            outcome = (try_baseline if job.trial else fit_baseline)(cell, run.entry, examples, folder)
         else:
             prepared = prepare(job, cell, examples, observe)
             tuned = tune(job, prepared, watch, observe)
@@ -66,7 +66,8 @@ def execute(job: Job, observe: Observer) -> Done | Paused | NotApplicable:
         loaded = load.until_now()
     sitting = Sitting(watch.spent("total"), outcome.peaks, outcome.trunks, loaded)
     if isinstance(outcome, Pause):
-        return paused(info, run.training.epochs, outcome.state, cost_until_now(folder, outcome.state, sitting))
+        reason = _why_paused(job, outcome.state)
+        return paused(info, reason, outcome.state, cost_until_now(folder, outcome.state, sitting))
     done = describe(job, info, examples, outcome, sitting)
     if (folder / adapter.FOLDER).is_dir():
         write_card(folder / adapter.FOLDER, cell, done)
@@ -92,7 +93,7 @@ def tune(job: Job, prepared: Prepared, watch: measure.Stopwatch, observe: Observ
         )
         resume = weights.Resume(folder / "resume", best, inputs)
         state = train.fit(training, run.training, run.seed, resume, watched, job.until_epoch)
-    if not train.is_over(state, run.training):
+    if job.trial or not train.is_over(state, run.training):
         _write_validation(folder / VALIDATION, prepared)
         return Tuned(state)
     weights.load_weights(model, best)
@@ -153,7 +154,15 @@ def evaluate(prepared: Prepared, tuned: Tuned, observe: Observer) -> Outcome:
 
 
 def _is_over(job: Job, tuned: Tuned) -> bool:
-    return not isinstance(job.run.entry, Trained) or train.is_over(tuned.state, job.run.training)
+    trained = isinstance(job.run.entry, Trained)
+    return not trained or (train.is_over(tuned.state, job.run.training) and not job.trial)
+
+
+def _why_paused(job: Job, state: train.State) -> str:
+    budget = job.run.training
+    if job.trial and (not isinstance(job.run.entry, Trained) or train.is_over(state, budget)):
+        return Paused.TRIAL
+    return f"{state.epoch} of at most {budget.epochs} epochs are trained"
 
 
 def _pause(prepared: Prepared, tuned: Tuned) -> Pause:

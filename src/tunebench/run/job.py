@@ -18,6 +18,7 @@ class Job(Record):
         cache: the folder of frozen outputs that runs share.
         track: tensorboard, wandb or mlflow.
         until_epoch: pause at the end of this epoch; None: train to the end.
+        trial: pause where training has ended, so that the test split is not read.
         notices: what the record must say of how the job came about.
     """
 
@@ -28,6 +29,7 @@ class Job(Record):
     cache: str
     track: str | None = None
     until_epoch: int | None = None
+    trial: bool = False
     notices: tuple[Notice, ...] = ()
 
 

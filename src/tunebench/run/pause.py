@@ -19,10 +19,10 @@ class Pause:
     peaks: measure.Peaks
 
 
-def paused(info: RunInfo, epochs: int, state: train.State, cost: PausedCost) -> Paused:
+def paused(info: RunInfo, reason: str, state: train.State, cost: PausedCost) -> Paused:
     """The record of a run that has paused at the end of an epoch."""
     return Paused(
-        reason=f"{state.epoch} of at most {epochs} epochs are trained",
+        reason=reason,
         run=info,
         epoch=state.epoch,
         best_epoch=state.best_epoch,

@@ -41,12 +41,7 @@ def pending_runs(
         UserError: a model of a run without a result is unknown, or `only` matches none.
     """
     families = _families(runs, places, out)
-    chosen = [run for run in runs if only is None or _matches(run, families[run.model], only)]
-    if not chosen:
-        raise UserError(
-            f"--only '{only}': it matches no cell. Cells read FAMILY/TASK/TECHNIQUE, "
-            f"such as '{families[runs[0].model]}/{runs[0].task.name}/{runs[0].technique}'."
-        )
+    chosen = matching(runs, places, out, only)
     comparison = _Comparison(places)
     pending = []
     for run in chosen:
@@ -56,6 +51,22 @@ def pending_runs(
         if result is None or result.status in ("failed", "paused") or notices:
             pending.append(Pending(run, families[run.model], notices))
     return pending, comparison.remarks()
+
+
+def matching(runs: Sequence[Run], places: Places, out: Path, only: str | None) -> list[Run]:
+    """The runs whose cells `--only` matches.
+
+    Raises:
+        UserError: it matches none, or the model of a run without a result is unknown.
+    """
+    families = _families(runs, places, out)
+    chosen = [run for run in runs if only is None or _matches(run, families[run.model], only)]
+    if not chosen:
+        raise UserError(
+            f"--only '{only}': it matches no cell. Cells read FAMILY/TASK/TECHNIQUE, "
+            f"such as '{families[runs[0].model]}/{runs[0].task.name}/{runs[0].technique}'."
+        )
+    return chosen
 
 
 def costliest_first(pending: Sequence[Pending], cells: Sequence[PlannedCell]) -> list[Pending]:

@@ -1,6 +1,7 @@
 """A study file: its parts, and the runs and places that they mean."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from pydantic import Field, NonNegativeInt, ValidationError, model_validator
@@ -9,11 +10,30 @@ from tunebench._util import documents
 from tunebench._util.base import Strict
 from tunebench._util.errors import UserError, did_you_mean
 from tunebench._util.files import absolute
-from tunebench.study.experiment import Experiment, labels_of
+from tunebench._util.ranges import Range
+from tunebench.study.experiment import Experiment, TechniqueChoice, labels_of
 from tunebench.study.models import ModelChoice
 from tunebench.study.run import OWN, Places, Run
+from tunebench.study.search import FINAL_SEEDS, TRIAL_SEED, Search
 from tunebench.study.training import Training
 from tunebench.tasks.base import EMBEDDED, Task
+
+
+@dataclass(frozen=True)
+class Searched:
+    """A technique whose settings are searched.
+
+    Attributes:
+        place: its experiment and its place there, counted from 0.
+        run: its first trial.
+        ranges: what the study lets the search draw settings from.
+        fixed: settings to which the study gives one value.
+    """
+
+    place: tuple[int, int]
+    run: Run
+    ranges: Mapping[str, Range]
+    fixed: frozenset[str]
 
 
 class Study(Strict):
@@ -25,6 +45,7 @@ class Study(Strict):
         data: `embedded`: built-in tasks use the small data sets that tunebench ships.
         seeds: each technique of each experiment runs once per seed.
         training: the budget of all experiments.
+        search: the settings of each technique are searched within an equal budget; null: the study gives them.
         experiments: what is compared.
     """
 
@@ -33,6 +54,7 @@ class Study(Strict):
     data: Literal["embedded"] | None = None
     seeds: tuple[NonNegativeInt, ...] = Field((0,), min_length=1)
     training: Training = Training()
+    search: Search | None = None
     experiments: tuple[Experiment, ...] = Field(min_length=1)
 
     @model_validator(mode="after")
@@ -45,6 +67,23 @@ class Study(Strict):
                 place = documents.place(("experiments", index, "training", *problem["loc"]))
                 raise ValueError(f"{place}: {documents.sentence(problem, Training)}") from None
         return self
+
+    @model_validator(mode="after")
+    def _ranges_are_searched(self) -> "Study":
+        for index, experiment in enumerate(self.experiments):
+            for number, choice in enumerate(experiment.techniques):
+                if choice.ranges and self.search is None:
+                    place = documents.place(("experiments", index, "techniques", number, next(iter(choice.ranges))))
+                    raise ValueError(
+                        f"{place}: it is a range, and the study has no search. "
+                        "Add search: {trials: 9}, or give one value."
+                    )
+        return self
+
+    @property
+    def final_seeds(self) -> tuple[int, ...]:
+        """The seeds of the runs that are compared."""
+        return FINAL_SEEDS if self.search and "seeds" not in self.model_fields_set else self.seeds
 
     def training_of(self, experiment: Experiment) -> Training:
         """The study's training with the experiment's changes."""
@@ -99,23 +138,52 @@ class Study(Strict):
         files = {task.name: task.data for task in self._tasks() if task.data not in (None, EMBEDDED)}
         return Places(models=folders, data_root=data_root, files=files)
 
+    def searched(self) -> list[Searched]:
+        """Each technique of each experiment, as its first trial."""
+        return [
+            Searched((index, number), self._run(experiment, choice, label, TRIAL_SEED), choice.ranges, choice.fixed)
+            for index, experiment in enumerate(self.experiments)
+            for number, (choice, label) in enumerate(_labelled(experiment))
+        ]
+
+    def chosen(self, settings: Mapping[tuple[int, int], Mapping[str, Any]]) -> "Study":
+        """The study of the final runs: with these settings in place of a search.
+
+        Args:
+            settings: experiment and technique, counted from 0 -> what the search chose.
+        """
+        experiments = []
+        for index, experiment in enumerate(self.experiments):
+            choices: list[TechniqueChoice] = []
+            for number, choice in enumerate(experiment.techniques):
+                found = settings.get((index, number), {})
+                entry = type(choice.entry).model_validate({**choice.entry.model_dump(), **found})
+                one = TechniqueChoice.model_construct(name=choice.name, entry=entry)
+                if one not in choices:  # two searches of one technique may end at the same settings
+                    choices.append(one)
+            experiments.append(experiment.model_copy(update={"techniques": tuple(choices)}))
+        update = {"search": None, "seeds": self.final_seeds, "experiments": tuple(experiments)}
+        return self.model_copy(update=update)
+
     def _runs_of(self, experiment: Experiment) -> Iterator[Run]:
-        training = self.training_of(experiment)
-        for choice, label in zip(experiment.techniques, labels_of(experiment.techniques), strict=True):
-            pooling = experiment.pooling if choice.entry.reads_model else "auto"
-            for seed in self.seeds:
-                yield Run(
-                    model=experiment.model.called,
-                    hub=experiment.model.hub,
-                    revision=experiment.revision,
-                    pooling=pooling,
-                    task=self._with_data(experiment.task),
-                    technique=choice.name,
-                    entry=choice.entry,
-                    label=label if pooling == "auto" else f"{label} pooling={pooling}",
-                    seed=seed,
-                    training=training,
-                )
+        for choice, label in _labelled(experiment):
+            for seed in self.final_seeds:
+                yield self._run(experiment, choice, label, seed)
+
+    def _run(self, experiment: Experiment, choice: TechniqueChoice, label: str, seed: int) -> Run:
+        pooling = experiment.pooling if choice.entry.reads_model else "auto"
+        return Run(
+            model=experiment.model.called,
+            hub=experiment.model.hub,
+            revision=experiment.revision,
+            pooling=pooling,
+            task=self._with_data(experiment.task),
+            technique=choice.name,
+            entry=choice.entry,
+            label=label if pooling == "auto" else f"{label} pooling={pooling}",
+            seed=seed,
+            training=self.training_of(experiment),
+        )
 
     def _tasks(self) -> list[Task]:
         return [experiment.task for experiment in self.experiments]
@@ -145,6 +213,10 @@ class Study(Strict):
                 )
 
 
+def _labelled(experiment: Experiment) -> Iterator[tuple[TechniqueChoice, str]]:
+    return zip(experiment.techniques, labels_of(experiment.techniques), strict=True)
+
+
 def _listed(files: Any) -> str:
     return ", ".join(files.values()) if isinstance(files, dict) else str(files)
 
@@ -160,5 +232,5 @@ def read_study(name: str) -> tuple[Study, str]:
     Raises:
         UserError: no such study, no YAML, or a mistake in it, named with its place, its value and the way out.
     """
-    inside = {"experiments": Experiment, "model": ModelChoice, "training": Training, "task": Task}
+    inside = {"experiments": Experiment, "model": ModelChoice, "training": Training, "search": Search, "task": Task}
     return documents.read(name, Study, inside, built_in_studies())

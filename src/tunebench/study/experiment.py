@@ -9,8 +9,10 @@ from pydantic_core import PydanticCustomError
 
 from tunebench._util.base import Strict
 from tunebench._util.errors import did_you_mean
+from tunebench._util.ranges import Range
 from tunebench.study.models import ModelChoice
 from tunebench.study.run import PoolingChoice
+from tunebench.study.search import ranges_of
 from tunebench.tasks import tasks
 from tunebench.tasks.base import EMBEDDED, Task, problem_of
 from tunebench.techniques import techniques
@@ -18,10 +20,19 @@ from tunebench.techniques.base import Entry
 
 
 class TechniqueChoice(Strict):
-    """A technique with its settings, as one item of an experiment's list."""
+    """A technique with its settings, as one item of an experiment's list.
+
+    Attributes:
+        name: the technique's.
+        entry: its settings; where the study gives a range, its default.
+        ranges: what the study lets a search draw settings from.
+        fixed: the settings that the study gives as one value.
+    """
 
     name: str
     entry: SerializeAsAny[Entry]
+    ranges: dict[str, Range] = {}
+    fixed: frozenset[str] = frozenset()
 
     @model_validator(mode="before")
     @classmethod
@@ -39,7 +50,8 @@ class Experiment(Strict):
             (and for pairs of texts) from the first token.
         task: built-in task by name, or a mapping with the fields of its problem type: your own data, or
             `{name: TASK, ...}`, a built-in task with changes.
-        techniques: each is compared with the others; `{name: lora, rank: 16}` has settings.
+        techniques: each is compared with the others; `{name: lora, rank: 16}` has settings. In a study with a `search`
+            a setting may be a range: `{choices: [4, 16]}` or `{low: 1e-4, high: 3e-3, log: true}`.
         training: what differs from the study's `training`.
     """
 
@@ -92,7 +104,9 @@ def _choice(item: Any) -> Any:
             text = f"{name} has no field '{field}'. {ways_out}"
             problem = PydanticCustomError("unknown_setting", "{text}", {"text": text})
             raise ValidationError.from_exception_data(name, [{"type": problem, "loc": (field,), "input": item}])
-    return {"name": name, "entry": cls.model_validate({k: v for k, v in settings.items() if k != "name"})}
+    given = {k: v for k, v in settings.items() if k != "name"}
+    plain, ranges = ranges_of(cls, given)
+    return {"name": name, "entry": cls.model_validate(plain), "ranges": ranges, "fixed": frozenset(given) - set(ranges)}
 
 
 def labels_of(choices: Sequence[TechniqueChoice]) -> list[str]:

@@ -14,6 +14,7 @@ from pydantic.fields import FieldInfo
 from tunebench.study.document import Study
 from tunebench.study.experiment import Experiment
 from tunebench.study.models import ModelChoice
+from tunebench.study.search import Search
 from tunebench.study.training import Training
 from tunebench.tasks.base import HubData, Splitting, Task
 from tunebench.tasks.problems import problems
@@ -24,6 +25,7 @@ _PARTS: Mapping[str, type[BaseModel]] = {
     "model": ModelChoice,
     "task": Task,
     "training": Training,
+    "search": Search,
     "split": Splitting,
     "hub": HubData,
 }
@@ -107,6 +109,7 @@ _TYPED: Mapping[tuple[type[BaseModel], str], str] = {
     (Experiment, "techniques"): "list of names, or of {name: NAME, SETTING: ...}",
     (Experiment, "training"): "see `training`",
     (Study, "experiments"): "list, see `experiment`",
+    (Study, "search"): "see `search`, or null",
     (Task, "objective"): "name of a problem type",
     (Task, "metrics"): "list of names of metrics",
 }

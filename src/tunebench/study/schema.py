@@ -9,6 +9,7 @@ from tunebench.study.document import Study
 from tunebench.study.experiment import Experiment
 from tunebench.study.models import ModelChoice
 from tunebench.study.reference import meanings, summary
+from tunebench.study.search import Search
 from tunebench.study.training import Training
 from tunebench.tasks import tasks
 from tunebench.tasks.base import HubData, Splitting, Task
@@ -21,7 +22,7 @@ Schema = dict[str, Any]
 
 def json_schema() -> Schema:
     """The schema of a study file."""
-    parts = [_object(part) for part in (Study, Experiment, Training, ModelChoice)]
+    parts = [_object(part) for part in (Study, Experiment, Training, ModelChoice, Search)]
     parts += [_problem(part) for part in problems().values()] + [_technique(entry) for entry in techniques().values()]
     study, experiment, *_ = parts
     written: Schema = {
@@ -39,7 +40,7 @@ def json_schema() -> Schema:
     inner = [_object(part) for part in (Splitting, HubData)]
     for part in parts:
         part.pop("$defs", None)
-    named = {part["title"]: part for part in [*parts[1:], *inner]}
+    named = {part["title"]: part for part in [*parts[1:], *inner, _RANGE]}
     return {"$schema": "http://json-schema.org/draft-07/schema#", **study, "$defs": named}
 
 
@@ -80,8 +81,30 @@ def _roles(part: type[Task]) -> Schema:
 
 def _technique(entry: type[Entry]) -> Schema:
     schema = _object(entry) if entry.model_fields else {**entry.model_json_schema(), "description": summary(entry)}
-    fields = {"name": {"const": entry.name}, **schema.get("properties", {})}
+    settings = {name: _or_range(field) for name, field in schema.get("properties", {}).items()}
+    fields = {"name": {"const": entry.name}, **settings}
     return {**schema, "properties": fields, "required": ["name", *_required(entry)]}
+
+
+def _or_range(field: Schema) -> Schema:
+    """A setting, or the range that a search draws it from."""
+    return {"description": field.get("description", ""), "anyOf": [field, {"$ref": "#/$defs/range"}]}
+
+
+_RANGE: Schema = {
+    "title": "range",
+    "type": "object",
+    "description": "What a search draws a setting from: {low, high, log} or {choices}, each with a default.",
+    "anyOf": [{"required": ["low", "high"]}, {"required": ["choices"]}],
+    "properties": {
+        "low": {"type": "number"},
+        "high": {"type": "number"},
+        "log": {"type": "boolean"},
+        "choices": {"type": "array", "minItems": 1},
+        "default": {},
+    },
+    "additionalProperties": False,
+}
 
 
 def _required(entry: type[Entry]) -> Sequence[str]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, field_validator
 
 from tunebench._util.errors import UserError, did_you_mean
+from tunebench._util.ranges import Worth
 from tunebench.families.base import Family
 from tunebench.techniques.base import Trained, decay_groups
 
@@ -137,7 +138,9 @@ def _untie(model: Any) -> None:
 class Ranked(PeftTechnique):
     """One rank for all targets; a base class of its own, so that the rank is the first setting."""
 
-    rank: int = Field(8, ge=1, description="rank of the update; Hu et al. 2021, table 9")
+    rank: Annotated[int, Worth("Hu et al. 2021, table 6: 1 to 64", choices=(4, 8, 16, 32))] = Field(
+        8, ge=1, description="rank of the update; Hu et al. 2021, table 9"
+    )
 
 
 class LowRank(PeftTechnique):
@@ -149,9 +152,13 @@ class LowRank(PeftTechnique):
         description="scale of the update is alpha / rank, here 2, as in the RoBERTa scripts of Hu et al. 2021",
     )
     dropout: float = Field(0.05, ge=0, lt=1, description="fraction of inputs to A that is dropped")
-    targets: tuple[str, ...] = Field(
-        ("query", "value"), min_length=1, description=f"of {', '.join(ROLES)}; Hu et al. 2021, 7.1"
-    )
+    targets: Annotated[
+        tuple[str, ...],
+        Worth(
+            "Hu et al. 2021, 7.1; Biderman et al. 2024: all linear layers",
+            choices=(("query", "value"), ROLES),
+        ),
+    ] = Field(("query", "value"), min_length=1, description=f"of {', '.join(ROLES)}; Hu et al. 2021, 7.1")
 
     @field_validator("targets")
     @classmethod

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
 from tunebench._util.errors import UserError
+from tunebench._util.ranges import Worth
 from tunebench.families.base import AttentionKind, Family
 from tunebench.techniques.base import Trained, Virtual
 
@@ -18,7 +19,9 @@ if TYPE_CHECKING:
 class PrefixTechnique(Trained):
     """A technique that trains virtual tokens."""
 
-    prefix_length: int
+    prefix_length: Annotated[
+        int, Worth("Li and Liang 2021, 7.2; Lester et al. 2021, 3.2; Liu et al. 2021, 3.3", choices=(10, 20, 50))
+    ]
 
     def positions_taken(self, family: Family) -> int:
         """In a decoder the text begins after the virtual tokens."""

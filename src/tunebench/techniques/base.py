@@ -10,12 +10,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Protocol
 
 from pydantic import Field
 
 from tunebench._util.base import Strict
 from tunebench._util.errors import UserError
+from tunebench._util.ranges import Range, Worth, resolved
 from tunebench.families.base import AttentionKind, Family
 from tunebench.tasks.base import Task
 from tunebench.tasks.examples import Example
@@ -41,6 +42,33 @@ class Entry(Strict, ABC):
     def not_applicable(self, family: Family, objective: str) -> str | None:
         """Why the technique has no meaning for a family or objective; None where it has one."""
         return None
+
+    @classmethod
+    def worth_searching(cls) -> dict[str, Worth]:
+        """The settings that a search varies unless the study says otherwise, each with its values and their source."""
+        declared = {
+            name: [one for base in cls.__mro__ if issubclass(base, Entry) for one in _worth(base, name)]
+            for name in cls.model_fields
+        }
+        return {name: found[0] for name, found in declared.items() if found}
+
+    def space(self, objective: str, layers: int | None) -> dict[str, Range]:
+        """What a search draws each of its settings from.
+
+        Args:
+            objective: how the task is posed.
+            layers: of the model's only stack; None where it has two, or none.
+        """
+        ranges = {
+            name: resolved(worth, getattr(self, name), objective, layers)
+            for name, worth in self.worth_searching().items()
+        }
+        return {name: one for name, one in ranges.items() if one is not None}
+
+
+def _worth(cls: type[Entry], name: str) -> list[Worth]:
+    field = cls.model_fields.get(name)
+    return [one for one in field.metadata if isinstance(one, Worth)] if field else []
 
 
 @dataclass(frozen=True)
@@ -102,10 +130,13 @@ class Technique(Entry):
         return model
 
 
+_RATE = Worth("on MiniLM the best of four rates was three times the default", around=10, most=1)
+
+
 class Trained(Technique):
     """Adapts a pretrained model by gradient descent; a run in which nothing trains fails."""
 
-    learning_rate: float = Field(gt=0, le=1, description="peak learning rate of AdamW")
+    learning_rate: Annotated[float, _RATE] = Field(gt=0, le=1, description="peak learning rate of AdamW")
 
     def parameter_groups(self, model: nn.Module, family: Family, weight_decay: float) -> list[dict[str, Any]]:
         """Optimizer groups: `params`, `lr` and `weight_decay`; see `decay_groups`."""

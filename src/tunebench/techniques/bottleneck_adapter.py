@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
 from tunebench._util.errors import UserError
+from tunebench._util.ranges import Worth
 from tunebench.families.base import Family
 from tunebench.techniques.base import Trained, freeze, train
 
@@ -31,7 +32,9 @@ class BottleneckAdapter(Trained):
     version: ClassVar[int] = 2  # 1: frozen norms; pfeiffer read the network's output before the addition
 
     placement: Literal["houlsby", "pfeiffer"] = Field("pfeiffer", description="after each sub-layer, or one per layer")
-    reduction: int = Field(16, ge=1, description="hidden size / bottleneck; Pfeiffer et al. 2020: 16")
+    reduction: Annotated[int, Worth("Pfeiffer et al. 2020: 2, 16, 64", choices=(2, 16, 64))] = Field(
+        16, ge=1, description="hidden size / bottleneck; Pfeiffer et al. 2020: 16"
+    )
     activation: Literal["relu", "gelu", "tanh"] = Field("relu", description="f; Pfeiffer et al. 2020: relu")
     learning_rate: float = Field(1e-3, gt=0, le=1, description="within Houlsby et al. 2019, 3.1: 3e-5 to 3e-3")
 

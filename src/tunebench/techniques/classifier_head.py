@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
+from tunebench._util.ranges import Worth
 from tunebench.families.base import Family
 from tunebench.techniques.base import Trained, freeze, train
 
@@ -23,7 +24,9 @@ class ClassifierHead(Trained):
     title = "Classifier head only"
     paper = "Peters et al. 2019, To Tune or Not to Tune?, https://aclanthology.org/W19-4302 (feature extraction)"
 
-    dropout: float = Field(0.2, ge=0, lt=1, description="fraction of the head's inputs that is dropped; our sweep")
+    dropout: Annotated[float, Worth("our sweep", choices=(0.0, 0.2, 0.4))] = Field(
+        0.2, ge=0, lt=1, description="fraction of the head's inputs that is dropped; our sweep"
+    )
     learning_rate: float = Field(
         1e-2, gt=0, le=1, description="a linear model on fixed features tolerates a large rate; our sweep"
     )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
 from tunebench._util.errors import UserError
+from tunebench._util.ranges import Worth
 from tunebench.families.base import Family
 from tunebench.techniques.base import Trained, freeze, train
 
@@ -24,9 +25,9 @@ class Freeze(Trained):
     title = "Layer freezing"
     paper = "Lee, Tang and Lin 2019, What Would Elsa Do?, https://arxiv.org/abs/1911.03090"
 
-    frozen_layers: int | None = Field(
-        None, ge=0, description="lower layers that stay frozen; default: half of them, or the whole encoder"
-    )
+    frozen_layers: Annotated[
+        int | None, Worth("Lee et al. 2019: with the top quarter 90 % of the quality", shares=(0.25, 0.5, 0.75))
+    ] = Field(None, ge=0, description="lower layers that stay frozen; default: half of them, or the whole encoder")
     frozen_decoder_layers: int | None = Field(
         None, ge=0, description="lower layers of an encoder-decoder's decoder that stay frozen as well"
     )

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
+from tunebench._util.ranges import Worth
 from tunebench.families.base import Family
 from tunebench.techniques.base import Trained, decay_groups, train
 
@@ -23,7 +24,7 @@ class Llrd(Trained):
     title = "Layer-wise learning-rate decay"
     paper = "Sun et al. 2019, How to Fine-Tune BERT for Text Classification?, https://arxiv.org/abs/1905.05583"
 
-    decay: float = Field(
+    decay: Annotated[float, Worth("Sun et al. 2019, table 5", choices=(0.8, 0.85, 0.9, 0.95, 1.0))] = Field(
         0.95, gt=0, le=1, description="factor from one layer to the next lower; Sun et al. 2019, table 5"
     )
     learning_rate: float = Field(5e-5, gt=0, le=1, description="of head, pooler and top layer; as full fine-tuning")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Annotated, Any, cast
 
 from pydantic import Field
 
+from tunebench._util.ranges import Worth
 from tunebench.families.base import Family
 from tunebench.tasks.base import Task
 from tunebench.tasks.examples import Example
@@ -26,13 +27,25 @@ class Tfidf(Baseline):
     title = "TF-IDF/CRF baseline"
     paper = "Spärck Jones 1972; Lafferty et al. 2001, https://repository.upenn.edu/handle/20.500.14332/6188"
 
-    c: float = Field(
+    c: Annotated[
+        float,
+        Worth(
+            "our sweep on emotion",
+            around=30,
+            objectives=("sequence_classification", "multi_label_classification"),
+        ),
+    ] = Field(
         default=10.0,
         gt=0,
         description="inverse regularisation of logistic regression; emotion validation: 3: 0.854, 10: 0.870, 33: 0.880",
     )
-    alpha: float = Field(1.0, gt=0, description="regularisation of the ridge regression; scikit-learn's default")
-    crf_iterations: int = Field(100, ge=1, description="L-BFGS iterations of the CRF")
+    alpha: Annotated[float, Worth("our choice", around=30, objectives=("regression",))] = Field(
+        1.0, gt=0, description="regularisation of the ridge regression; scikit-learn's default"
+    )
+    crf_iterations: Annotated[
+        int,
+        Worth("our choice: fewer iterations regularise", choices=(50, 100, 200), objectives=("token_classification",)),
+    ] = Field(100, ge=1, description="L-BFGS iterations of the CRF")
 
     def not_applicable(self, family: Family, objective: str) -> str | None:
         """It answers with classes, a score or tags, not with text."""

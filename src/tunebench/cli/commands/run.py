@@ -11,6 +11,7 @@ from tunebench._util.errors import UserError, did_you_mean
 from tunebench.cli.leaderboards import print_leaderboards
 from tunebench.cli.options import Data, DataRoot, Models, OpenedStudy, StudyName, opened_study
 from tunebench.cli.printing import say
+from tunebench.cli.searching import searched
 from tunebench.cli.stopping import INTERRUPTED, stoppable
 
 if TYPE_CHECKING:
@@ -61,7 +62,11 @@ def run(
     count = _worker_count(workers)
     target = out or Path("runs") / opened.study.name
     with locked(target):
-        interrupted = _make_pending(opened, target, only, count, track)
+        interrupted = False
+        if opened.study.search is not None:
+            _check(opened, target)
+            opened, interrupted = searched(opened, target, only, count, track)
+        interrupted = interrupted or _make_pending(opened, target, only, count, track)
         say("Writing the report ...")
         with stoppable(f"Stopped. All finished runs are kept; 'tunebench report {target}' writes the report."):
             page, leaderboards = reports.build_with_leaderboards(target)
@@ -76,6 +81,20 @@ def run(
     if failed:
         say("The same command makes failed runs again; each run's error.txt has the details.")
         raise typer.Exit(1)
+
+
+def _check(opened: OpenedStudy, target: Path) -> None:
+    """Write the plan of the techniques with their default settings: a mistake is known before the search begins."""
+    from tunebench.run.folder import planned_in, write_plan
+    from tunebench.run.plan import plan
+    from tunebench.run.survey import models_here, survey
+
+    earlier = planned_in(target)
+    surveyed = survey(opened.runs, opened.places, earlier.data if earlier else ())
+    cells = plan(opened.runs, opened.places, earlier.cells if earlier else (), surveyed)
+    models_here(opened.runs, opened.places, cells)
+    if earlier is None:
+        write_plan(target, opened.text, _plan_of(opened, cells, surveyed.records))
 
 
 def _make_pending(opened: OpenedStudy, target: Path, only: str | None, workers: int | None, track: str | None) -> bool:

@@ -8,7 +8,17 @@ from pydantic import ValidationError
 
 from tunebench._util.errors import UserError
 from tunebench._util.files import read_json
-from tunebench.records import Plan, PlannedRun, Result, Retimed, read_result, read_retimed
+from tunebench.records import (
+    Plan,
+    PlannedRun,
+    Result,
+    Retimed,
+    SearchedTechnique,
+    SearchRecord,
+    read_result,
+    read_retimed,
+    read_search,
+)
 from tunebench.report import text
 
 
@@ -39,6 +49,20 @@ class StudyResults:
     text: str
     runs: tuple[RunResult, ...]
     retimed: Retimed | None = None
+    search: SearchRecord | None = None
+
+    def searched(self, model: str, task: str) -> tuple[SearchedTechnique, ...]:
+        """The techniques of a comparison whose settings were searched."""
+        techniques = self.search.techniques if self.search else ()
+        return tuple(one for one in techniques if (one.model, one.task) == (model, task))
+
+    @property
+    def budget(self) -> str:
+        """What each technique's search may cost, in words."""
+        budget = self.search.budget if self.search else {}
+        if budget.get("trials"):
+            return text.plural(budget["trials"], "trial")
+        return f"{budget.get('seconds', 0):g} seconds of trials"
 
     @property
     def progress(self) -> str:
@@ -72,7 +96,7 @@ def read_study(out: Path) -> StudyResults:
     content = study.read_text(encoding="utf-8", errors="replace") if study.exists() else "study.yaml is missing"
     once = {run.id: run for run in plan.runs}  # two experiments may contain the same run, which is made once
     runs = tuple(RunResult(run, _result_of(out, run)) for run in once.values())
-    return StudyResults(out, plan, content, runs, read_retimed(out))
+    return StudyResults(out, plan, content, runs, read_retimed(out), read_search(out))
 
 
 def _result_of(out: Path, run: PlannedRun) -> Result | None:

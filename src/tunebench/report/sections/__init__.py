@@ -19,6 +19,7 @@ from tunebench.report.sections import (
     notices,
     published,
     results,
+    search,
 )
 from tunebench.report.sections.base import OfComparison, OfStudy
 
@@ -27,6 +28,7 @@ OF_COMPARISON: tuple[OfComparison, ...] = (
     results.blocks,
     charts.blocks,
     published.blocks,
+    search.blocks,
     by_label.blocks,
     disagreements.blocks,
     answers.blocks,

@@ -7,6 +7,7 @@ comparison run in a process of their own (`processes.py`), so that what they ret
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from tunebench.records import SearchedTechnique
 from tunebench.report.blocks import Block, Section
 from tunebench.report.charts.base import Looks
 from tunebench.report.read.comparisons import Comparison
@@ -26,6 +27,7 @@ class Case:
         answers: predictions and references by run id; None where a file cannot be read.
         inputs: one text per test example; None if no file has them.
         looks: colour, shape and dash of each technique.
+        searched: the techniques whose settings were searched, and the budget of each in words.
     """
 
     study: str
@@ -34,6 +36,8 @@ class Case:
     answers: Mapping[str, Answers | None]
     inputs: Sequence[str] | None
     looks: Looks
+    searched: tuple[SearchedTechnique, ...] = ()
+    budget: str = ""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,60 @@
+"""The search before a study's final runs: its trials, shown as they are made."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tunebench.cli.options import OpenedStudy
+from tunebench.cli.printing import say
+
+if TYPE_CHECKING:
+    from tunebench.advise.search import Searching
+    from tunebench.engine.events import Event
+    from tunebench.run.executors.base import Executor
+    from tunebench.run.job import Job
+
+
+def searched(
+    opened: OpenedStudy, out: Path, only: str | None, workers: int | None, track: str | None
+) -> tuple[OpenedStudy, bool]:
+    """The study with the settings that its search chose; says whether Ctrl-C came first.
+
+    Raises:
+        UserError: a model or the data are unavailable.
+    """
+    from tunebench.advise.search import Searching
+    from tunebench.run.executors.local import Local
+    from tunebench.run.pending import matching
+
+    study = opened.study
+    assert study.search is not None
+    runs = {one.run.id: one for one in study.searched()}
+    chosen = matching([one.run for one in runs.values()], opened.places, out, only)
+    search = Searching(out, study.search, [runs[run.id] for run in chosen], opened.places, track)
+    interrupted = False
+    if not search.finished:
+        say(f"Searching the settings of {search.count} techniques, {study.search.budget} each ...")
+        with Local(out, search.trials or workers or 10_000, workers) as executor:
+            interrupted = _execute(search, executor)
+    for label, settings in search.decisions:
+        say(f"{label}: {settings}")
+    final = study.chosen(search.chosen)
+    return replace(opened, study=final, runs=final.runs()), interrupted
+
+
+def _execute(search: "Searching", executor: "Executor") -> bool:
+    from rich.console import Console
+
+    from tunebench.cli.progress import display_on
+    from tunebench.run.drive import drive
+
+    try:
+        with display_on(Console(), search.trials) as display:
+
+            def show(job: "Job", event: "Event") -> None:
+                display.show(job.run.id, search.name_of(job), event)
+
+            drive(search, executor, show)
+    except KeyboardInterrupt:
+        return True
+    return False
