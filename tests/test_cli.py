@@ -324,7 +324,7 @@ def test_a_plan_on_a_terminal_names_cells_seeds_and_runs(shell: Shell, known: tu
     code, out, _ = shell("plan", *known)
 
     assert code == 0
-    assert "tiny: 3 cells x 1 seeds = 3 runs" in out
+    assert "tiny: 3 cells x 1 seed = 3 runs" in out
 
 
 def test_the_seeds_of_a_cell_are_one_cell_of_the_plan(shell: Shell, known: tuple[Any, ...], study: Path) -> None:

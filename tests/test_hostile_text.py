@@ -14,6 +14,8 @@ from tunebench.cli.forecast import Forecast
 from tunebench.cli.printing import print_json, print_table, say
 from tunebench.cli.progress import Lines
 from tunebench.engine.events import ResultWritten
+from tunebench.serve.attention.drawing import canvas
+from tunebench.serve.attention.reading import Token
 
 HOSTILE = "\x1b]0;owned\x07\x1b[31mred\x9b2J \u202egnp.exe\u2066 \u2028\ufeff"
 COMMANDS = "\x1b\x07\x9b\u202e\u2066\u2028\ufeff"
@@ -60,6 +62,23 @@ def test_the_reports_texts_hold_no_commands(study: Write) -> None:
         assert r"\x1b" in text or "textbackslash{}x1b" in text or "\\\\x1b" in text, name
 
 
+def test_charts_and_attention_maps_show_marks_of_direction(study: Write) -> None:
+    from tunebench.report import build
+
+    mark = "lora \u202egnp"
+    out = study(done("full", 0.8, label=mark), done("tfidf", 0.7), done("lora", 0.6, label="\u2066lora"))
+    build(out)
+    figures = [*out.rglob("*.svg")]
+    page = (out / "report.html").read_text("utf-8")
+    assert figures
+    assert all(harmless(figure.read_text("utf-8")) for figure in figures)
+    assert any(r"lora \u202egnp" in figure.read_text("utf-8") for figure in figures)
+    assert not any(escape in page for escape in ('"lora \\u202egnp', "\u202e"))
+    tokens = [Token("\u202egnp"), Token("plain")]
+    drawn = canvas(tokens, tokens)
+    assert [label.text for label in (*drawn.rows, *drawn.columns)] == [r"\u202egnp", "plain"] * 2
+
+
 def test_a_cell_that_begins_like_a_formula_is_a_text(study: Write) -> None:
     formulas = ("=HYPERLINK(1)", "+1+1", "-2+3", "@SUM(A1)", "\tx")
     out = study(
@@ -73,3 +92,17 @@ def test_a_cell_that_begins_like_a_formula_is_a_text(study: Write) -> None:
     assert rows[5]["reason"] == r"a\rb"
     assert all(not value.startswith(("=", "+", "@", "\t", "\r")) for row in rows for value in row.values() if value)
     assert float(rows[-1]["main_value"]) == -0.5
+
+
+@pytest.mark.parametrize(
+    ("asked", "used", "shown"),
+    [("auto", "mean", "mean"), ("first", "first", "first"), ("mean", None, "mean"), ("auto", None, "")],
+)
+def test_the_table_of_results_says_which_pooling_a_run_used(
+    asked: str, used: str | None, shown: str, study: Write
+) -> None:
+    record = done("full", 0.5)
+    out = study(record.model_copy(update={"pooling": used, "run": record.run.model_copy(update={"pooling": asked})}))
+    with (out / "results.csv").open(encoding="utf-8", newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert row["pooling"] == shown

@@ -150,6 +150,24 @@ def test_a_full_disk_stops_the_study_with_the_way_out(fake: Callable[..., None],
     )
 
 
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS])
+def test_a_worker_that_dies_on_a_full_disk_stops_the_study_with_the_way_out(
+    number: int, monkeypatch: pytest.MonkeyPatch, fake: Callable[..., None], tmp_path: Path
+) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(number, os.strerror(number), "somewhere")
+
+    fake()
+    starting(monkeypatch, 1, -9)
+    monkeypatch.setattr(local, "write_result", full)
+    with pytest.raises(UserError) as caught, local.Local(tmp_path, 2) as executor:
+        drive(FixedList(some_jobs(2, tmp_path)), executor, silent)
+    assert str(caught.value) == (
+        f"--out {tmp_path}: it cannot be written ({os.strerror(number)}). Correct that and repeat the command: "
+        "finished runs are kept, and the interrupted one continues."
+    )
+
+
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EACCES])
 def test_a_full_disk_is_no_failure_of_the_run(number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: Any) -> None:

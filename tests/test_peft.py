@@ -58,7 +58,7 @@ def test_layers_pattern_restricts_where_it_fits_and_is_refused_where_it_does_not
         ({"rank_pattern": {"nowhere": 2}}, "peft.rank_pattern {'nowhere': 2}"),
         ({"alpha_pattern": {"key": 2, "nowhere": 4}}, "peft.alpha_pattern 'nowhere'"),
         ({"exclude_modules": ["nowhere"]}, "peft.exclude_modules ['nowhere']"),
-        ({"lora_dropout": -0.25}, "peft.lora_dropout -0.25"),
+        ({"lora_dropout": -0.25}, "peft.lora_dropout: -0.25 is no such fraction"),
         ({"loftq_config": {"loftq_bits": 4}}, "peft.loftq_config {'loftq_bits': 4}"),
         ({"use_qalora": True}, "peft.use_qalora True"),
         ({"type": "LOKR", "use_effective_conv2d": True}, "peft.use_effective_conv2d True"),
@@ -114,3 +114,39 @@ def test_what_peft_refuses_late_or_cannot_do_here_is_one_line_when_planned(
     settings: dict[str, Any], message: str
 ) -> None:
     assert message in refusal(**{"type": "LORA", "target_modules": ROLES, **settings})
+
+
+@pytest.mark.parametrize(
+    ("objective", "settings", "message"),
+    [
+        ("text_to_text", {"target_modules": ["shared"]}, "does not use what LORA adds to 'shared'"),
+        ("text_to_text", {"target_modules": ["shared", "q"]}, "does not use what LORA adds to 'shared'"),
+        ("text_to_text", {"type": "HIRA", "target_modules": ["shared"]}, "does not use what HIRA adds to 'shared'"),
+        ("text_to_text", {"type": "TINYLORA", "target_modules": ["shared"]}, "peft"),
+        ("text_to_text", {"type": "FOURIERFT", "scaling": "x"}, "PEFT refuses these settings"),
+        ("text_to_text", {"target_modules": "("}, "PEFT refuses these settings"),
+        ("text_to_text", {"exclude_modules": "("}, "PEFT refuses these settings"),
+        ("text_to_text", {"trainable_token_indices": [10**9]}, "1000000000 is no token of this model. Give 0 to"),
+        ("text_to_text", {"trainable_token_indices": [-1]}, "-1 is no token of this model"),
+        ("text_to_text", {"trainable_token_indices": {"shared": ["x"]}}, "'x' is no token of this model"),
+        ("text_to_text", {"lora_dropout": 1.5}, "peft.lora_dropout: 1.5 is no such fraction"),
+        ("text_to_text", {"type": "LOHA", "rank_dropout": 1}, "peft.rank_dropout: 1 is no such fraction"),
+        ("text_to_text", {"type": "LOHA", "module_dropout": "x"}, "peft.module_dropout: x is no such fraction"),
+        ("causal_lm", {"type": "OSF"}, "OSF: it adds nothing to these modules"),
+    ],
+)
+def test_what_would_fail_in_training_is_refused_in_one_line_when_planned(
+    objective: str, settings: dict[str, Any], message: str
+) -> None:
+    backbone = "pocket-t5" if objective == "text_to_text" else "pocket-gpt2"
+    with pytest.raises(UserError) as caught:
+        trained(backbone, objective, **{"type": "LORA", "target_modules": ["query"], **settings})
+    refused = str(caught.value)
+    assert message in refused
+    assert "\n" not in refused and len(refused) <= 400
+
+
+def test_embeddings_that_the_model_calls_are_taken() -> None:
+    for objective, name in (("causal_lm", "wte"), ("sequence_classification", "wte")):
+        assert trained("pocket-gpt2", objective, type="LORA", target_modules=[name], r=2) == 2 * (4096 + 256)
+    assert trained(type="LORA", target_modules=["word_embeddings"], r=2) > 0

@@ -123,6 +123,10 @@ MISTAKES = {
         study_text(task=OWN % ", metrics: pearson"),
         "study.yaml: experiments[0].task: metrics: write a list, [pearson].",
     ),
+    "metrics that are a number": (
+        study_text(task=OWN % ", metrics: 5"),
+        "study.yaml: experiments[0].task: metrics: write a list, [5].",
+    ),
     "data without a train file": (
         study_text(task="{objective: regression, data: {test: a.csv}}"),
         "study.yaml: experiments[0].task: data names no train file. Give data: FILE, or data: {train: FILE, ...}.",

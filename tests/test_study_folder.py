@@ -65,7 +65,7 @@ def test_a_run_that_the_study_does_not_have_any_more_is_listed(out: Path) -> Non
     write_result(out / "runs" / "old", scored("llrd", 0.5))
     (out / "runs" / "empty").mkdir()
 
-    assert {run.run: run.status for run in runs_in(out)[6:]} == {"old": "not planned", "empty": "not planned"}
+    assert {run.plan.id: run.status for run in runs_in(out)[6:]} == {"old": "not planned", "empty": "not planned"}
 
 
 def test_only_the_runs_that_match_are_removed(out: Path) -> None:
@@ -133,7 +133,27 @@ def test_several_cells_are_named_and_one_is_asked_for(tmp_path: Path) -> None:
     assert chosen(out, True, None, f"{cell}/*").name == "other"
 
 
-def test_predict_and_export_say_which_choice_a_study_needs(out: Path, tmp_path: Path) -> None:
-    for command in (("predict", out, "--text", "a"), ("export", out, tmp_path / "new")):
+def test_predict_export_and_attention_say_which_choice_a_study_needs(out: Path, tmp_path: Path) -> None:
+    for command in (
+        ("predict", out, "--text", "a"),
+        ("export", out, tmp_path / "new"),
+        ("attention", out, "--text", "a"),
+    ):
         code, _, err = tunebench(*command)
         assert (code, "this is a study's folder" in err) == (2, True)
+
+
+def test_attention_is_that_of_the_chosen_run(out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tunebench.serve.attention import maps, page
+
+    asked: list[Path] = []
+
+    class Maps:
+        run = "a run"
+
+    monkeypatch.setattr(maps, "attention", lambda folder, *_: [asked.append(folder), Maps()][1])
+    monkeypatch.setattr(page, "write", lambda *_: tmp_path / "attention.html")
+    for options in (("--best",), ("--technique", "lora"), ("--best", "--only", "*/lora")):
+        assert tunebench("attention", out, "--text", "a", *options)[0] == 0
+    best, lora = scored("full", 0.8).run.id, scored("lora", 0.7, seed=1).run.id
+    assert [folder.name for folder in asked] == [best, lora, lora]

@@ -29,7 +29,7 @@ class Record(Strict):
 
 
 class RunInfo(Record):
-    """Which run this is; `settings` are the technique's, `training` the budget's."""
+    """Which run this is; `settings` are the technique's, `training` the budget's, `pooling` what the study asks for."""
 
     id: str
     model: str
@@ -193,8 +193,9 @@ class Done(Record):
     """A run that ended with figures.
 
     `interval_methods` names how each metric's interval was computed; without it, by a percentile bootstrap.
-    `files` holds the SHA-256 of every file that the run keeps, by its name in the run's folder; results of versions
-    that did not write it have none.
+    `pooling` says how the vector of a text was made: first, mean or last; None where the run reads none, or an earlier
+    version made it. `files` holds the SHA-256 of every file that the run keeps, by its name in the run's folder;
+    results of versions that did not write it have none.
     """
 
     model_config = ConfigDict(protected_namespaces=())
@@ -211,6 +212,7 @@ class Done(Record):
     parameters: Parameters
     cost: Cost
     best_epoch: int | None
+    pooling: str | None = None
     summary: dict[str, Any] = {}
     generation: Generation | None = None
     history: list[Epoch]

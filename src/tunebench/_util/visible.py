@@ -15,6 +15,15 @@ def escaped(text: str) -> str:
     return _COMMANDS.sub(lambda match: match.group().encode("unicode_escape").decode(), text)
 
 
+def escaped_within(value: Any) -> Any:
+    """The same lists and mappings with every text in them escaped."""
+    if isinstance(value, dict):
+        return {key: escaped_within(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [escaped_within(item) for item in value]
+    return escaped(value) if isinstance(value, str) else value
+
+
 def as_json(value: Any, indent: int | None = None) -> str:
     """JSON with the same characters escaped, as JSON escapes them; a reader of JSON sees the value as it is."""
     text = json.dumps(value, ensure_ascii=False, indent=indent)

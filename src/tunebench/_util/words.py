@@ -4,3 +4,12 @@
 def plural(number: int, noun: str) -> str:
     """A count with its noun: 1 run, 2 runs."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def counted(number: int, nouns: str, verb: str = "") -> str:
+    """A count with a plural noun that something else names, and its verb: 1 train prompt was, 2 train prompts were."""
+    noun = nouns.removesuffix("s") if number == 1 else nouns
+    return f"{number:,} {noun}" + (f" {_ONE.get(verb, verb)}" if number == 1 and verb else f" {verb}" if verb else "")
+
+
+_ONE = {"were": "was", "have": "has", "are": "is", "leave": "leaves"}

@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from tunebench._util.errors import UserError, did_you_mean
+from tunebench._util.words import plural
 from tunebench.families import families
 from tunebench.families.base import Family
 from tunebench.study import built_in_studies, read_study
@@ -120,7 +121,7 @@ def _family(family: Family) -> About:
 
 def _study(name: str, text: str) -> About:
     study, _ = read_study(name)
-    return {"title": study.description, "source": f"{len(study.runs())} runs", "text": text, "details": None}
+    return {"title": study.description, "source": plural(len(study.runs()), "run"), "text": text, "details": None}
 
 
 def _recipe(name: str, text: str) -> About:

@@ -23,7 +23,6 @@ Data = Annotated[
     Literal["embedded"] | None, typer.Option(help="embedded: use the small data sets that tunebench ships")
 ]
 Json = Annotated[bool, typer.Option("--json", help="print JSON, for programs")]
-RunDir = Annotated[Path, typer.Argument(help="the folder of a finished run: OUT/runs/<run>")]
 RunOrStudy = Annotated[
     Path, typer.Argument(help="a finished run's folder, OUT/runs/<run>; or OUT with --best, --technique or --only")
 ]

@@ -3,7 +3,7 @@
 import fnmatch
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ class StudyRun:
     """A run of a study's folder.
 
     Attributes:
-        run: its folder's name.
+        plan: what it measures; its id is its folder's name.
         status: as in its result, or pending; `not planned`: the study does not have it any more.
         metric: the main metric's name; None without a result that has figures.
         value: of the main metric on the test split.
@@ -27,13 +27,7 @@ class StudyRun:
         folder: where it lies.
     """
 
-    run: str
-    model: str
-    family: str
-    task: str
-    technique: str
-    label: str
-    seed: int
+    plan: PlannedRun
     status: str
     metric: str | None
     value: float | None
@@ -44,16 +38,16 @@ class StudyRun:
 
     def matches(self, pattern: str) -> bool:
         """Whether a pattern of cells, or of folder names, covers it."""
-        names = [f"{start}/{self.task}/{end}" for start in (self.family, self.model) for end in self._ends]
-        return any(fnmatch.fnmatchcase(name, pattern) for name in (*names, self.run))
-
-    @property
-    def _ends(self) -> tuple[str, str]:
-        return self.technique, self.label
+        plan = self.plan
+        ends = (plan.technique, plan.label)
+        names = [f"{start}/{plan.task}/{end}" for start in (plan.family, plan.model) for end in ends]
+        return any(fnmatch.fnmatchcase(name, pattern) for name in (*names, plan.id))
 
     def record(self) -> dict[str, Any]:
-        """For programs."""
-        return asdict(self)
+        """For programs: the plan's fields, its id as `run`, and these."""
+        plan = self.plan.model_dump()
+        own = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "plan"}
+        return {"run": plan.pop("id"), **plan, **own}
 
 
 def runs_in(out: Path) -> list[StudyRun]:
@@ -87,8 +81,7 @@ def _planned(folder: Path, result: Result | None) -> PlannedRun:
 def _run(out: Path, plan: PlannedRun, result: Result | None, status: str) -> StudyRun:
     done = result if isinstance(result, Done) else None
     return StudyRun(
-        run=plan.id,
-        **plan.model_dump(include={"model", "family", "task", "technique", "label", "seed"}),
+        plan=plan,
         status=status,
         metric=done and done.main_metric.name,
         value=done and done.main_metric.value,
@@ -122,17 +115,17 @@ def chosen(folder: Path, best: bool, technique: str | None, only: str | None) ->
         raise UserError(f"{folder}: this is a study's folder. Add --best or --technique NAME, or give OUT/runs/<run>.")
     runs = [run for run in runs_in(folder) if run.status == "done"]
     if technique is not None:
-        known = {name for run in runs for name in (run.technique, run.label)}
+        known = {name for run in runs for name in (run.plan.technique, run.plan.label)}
         if technique not in known:
             raise UserError(f"--technique {technique}: no finished run has it. {did_you_mean(technique, known)}")
-        runs = [run for run in runs if technique in (run.technique, run.label)]
+        runs = [run for run in runs if technique in (run.plan.technique, run.plan.label)]
     best_run = _best(folder, [run for run in runs if only is None or run.matches(only)])
-    sys.stderr.write(f"tunebench: run {best_run.run}, validation {best_run.metric} {best_run.validation:.4f}\n")
+    sys.stderr.write(f"tunebench: run {best_run.plan.id}, validation {best_run.metric} {best_run.validation:.4f}\n")
     return Path(best_run.folder)
 
 
 def _best(folder: Path, runs: Sequence[StudyRun]) -> StudyRun:
-    cells = list(dict.fromkeys(f"{run.model}/{run.task}" for run in runs))
+    cells = list(dict.fromkeys(f"{run.plan.model}/{run.plan.task}" for run in runs))
     if len(cells) > 1:
         named = ", ".join(cells[:6]) + (", ..." if len(cells) > 6 else "")
         raise UserError(f"{folder}: there are runs of several cells ({named}). Name one: --only '{cells[0]}/*'.")

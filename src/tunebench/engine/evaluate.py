@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from tunebench._util.errors import RunError
+from tunebench._util.words import plural
 from tunebench.engine.batching import plan_evaluation
 from tunebench.engine.precision import Autocast
 from tunebench.engine.sources import Source
@@ -56,10 +57,8 @@ def score(metrics: Sequence[str], predictions: Sequence[Any], references: Sequen
     tags = any(METRICS[name].form == "tags" for name in metrics)
     for number, (prediction, reference) in enumerate(zip(predictions, references, strict=True)):
         if tags and len(prediction) != len(reference):
-            raise RunError(
-                f"sentence {number} has {len(reference)} words and {len(prediction)} predicted tags: padding would be "
-                "scored"
-            )
+            words, predicted = plural(len(reference), "word"), plural(len(prediction), "predicted tag")
+            raise RunError(f"sentence {number} has {words} and {predicted}: padding would be scored")
     values = {name: METRICS[name].compute(predictions, references) for name in metrics}
     return {name: value if math.isfinite(value) else None for name, value in values.items()}
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tunebench._util.errors import UserError, brief
+from tunebench._util.words import plural
 
 if TYPE_CHECKING:
     from torch import nn
@@ -80,7 +81,7 @@ def _refuse_gaps(folder: Path, model: Any, info: Mapping[str, Any], prefix: str,
     missing = sorted(k for k in info["missing_keys"] if k.startswith(prefix) and not k.startswith(fresh))
     if missing:
         raise UserError(
-            f"model folder {folder}: model.safetensors lacks {len(missing)} tensors that its "
+            f"model folder {folder}: model.safetensors lacks {plural(len(missing), 'tensor')} that its "
             f"config.json requires, first {missing[0]}. {way_out}"
         )
     for key, stored, described in sorted(info["mismatched_keys"]):

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from tunebench._util.errors import UserError
+from tunebench._util.words import plural
 from tunebench.objectives import _writing
 from tunebench.objectives.base import IGNORED, Features, Objective
 from tunebench.tasks.examples import Example
@@ -87,8 +88,9 @@ class TextToText(Objective):
         lost = sum(gap not in ids for ids in sources) if BLANK in self.prompt else 0
         if lost:
             raise UserError(
-                f"prompt: {lost:,} of {len(sources):,} texts are truncated at max_tokens ({self.max_tokens}), before "
-                f"the gap {BLANK}. Put the gap before the long field, or raise max_tokens."
+                f"prompt: {lost:,} of {plural(len(sources), 'text')} {'is' if lost == 1 else 'are'} truncated at "
+                f"max_tokens ({self.max_tokens}), before the gap {BLANK}. Put the gap before the long field, or raise "
+                "max_tokens."
             )
 
     @functools.cached_property

@@ -12,6 +12,7 @@ from tunebench.engine.evaluate import score
 from tunebench.engine.latency import Latency, middle, seconds
 from tunebench.engine.precision import make_accelerator
 from tunebench.engine.pretrained import Pretrained
+from tunebench.families.base import Pooling
 from tunebench.records import ModelInfo, Notice, Parameters
 from tunebench.run import remarks
 from tunebench.run.cell import Cell
@@ -31,12 +32,14 @@ class Asked:
         device: where it computes.
         model: None where none is asked.
         info: its checkpoint.
+        pooling: how it makes the vector of a text.
         notices: how it makes the vector of a text.
     """
 
     device: torch.device
     model: Pretrained | None = None
     info: ModelInfo | None = None
+    pooling: Pooling | None = None
     notices: tuple[Notice, ...] = ()
 
 
@@ -64,6 +67,7 @@ def fit_baseline(cell: Cell, baseline: Baseline, examples: Data, folder: Path) -
         peaks=measure.Peaks(),
         latency=Latency(seconds=seconds(lambda: predictor.predict(test[index : index + 1]))),
         backbone=asked.info,
+        pooling=asked.pooling,
         notices=[*asked.notices, *(remarks.on_truncated(asked.model) if asked.model else ())],
         summary=predictor.summary,
     )
@@ -95,7 +99,7 @@ def asked_of(cell: Cell, folder: Path) -> Asked:
     accelerator, _ = make_accelerator("float32", folder, None)
     local, info = checkpoints.fetch(cell.checkpoint)
     model, pooling = cell.pretrained(local, accelerator.device)
-    return Asked(accelerator.device, model, info, pooling.notices)
+    return Asked(accelerator.device, model, info, pooling.way, pooling.notices)
 
 
 def _parameters(predictor: Predictor, model: Pretrained | None) -> Parameters:

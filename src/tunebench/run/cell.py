@@ -9,6 +9,7 @@ import torch
 import transformers
 
 from tunebench._util.errors import UserError
+from tunebench._util.words import counted, plural
 from tunebench.engine.measure import count_parameters
 from tunebench.engine.pretrained import Pretrained
 from tunebench.engine.seeds import HEAD, seed_of
@@ -75,7 +76,8 @@ class Cell:
         taken = self.technique.positions_taken(self.family)
         room = self._positions(tokenizer) - taken
         if room < 1:
-            raise UserError(f"{run.technique}: {taken} virtual tokens leave no position of '{run.model}' for a text.")
+            tokens = counted(taken, "virtual tokens", "leave")
+            raise UserError(f"{run.technique}: {tokens} no position of '{run.model}' for a text.")
         posed = self._applicable()
         limit = min(run.task.max_tokens, room)
         return objectives()[posed](run.task, labels, tokenizer, max_tokens=limit)
@@ -85,8 +87,8 @@ class Cell:
         known = self.family.config(self.checkpoint.config).vocab_size
         if len(tokenizer) > known:
             raise UserError(
-                f"model '{self.run.model}': its tokenizer has {len(tokenizer)} tokens, but its embeddings {known}. "
-                "Give a model and a tokenizer that were saved together."
+                f"model '{self.run.model}': its tokenizer has {plural(len(tokenizer), 'token')}, but its embeddings "
+                f"{known}. Give a model and a tokenizer that were saved together."
             )
         if tokenizer.model_max_length < 1:
             raise UserError(

@@ -13,7 +13,7 @@ from tunebench.engine.events import Generating, Observer, Testing
 from tunebench.engine.generate import answer_sample, kept_sample
 from tunebench.engine.latency import latency
 from tunebench.engine.observers import to_all, tracking
-from tunebench.families.base import pooled_otherwise
+from tunebench.families.base import pooled_otherwise, pooling_of
 from tunebench.objectives.causal_lm import CausalLm
 from tunebench.records import Done, Generation, NotApplicable, Notice, Paused
 from tunebench.run import adapter, remarks
@@ -148,6 +148,7 @@ def evaluate(prepared: Prepared, tuned: Tuned, observe: Observer) -> Outcome:
             *remarks.on_answers(objective, predictions, details),
             *remark,
         ],
+        pooling=pooling_of(model),
         summary=tuned.summary | settled,
         generation=generation,
     )

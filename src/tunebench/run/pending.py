@@ -8,9 +8,10 @@ from pathlib import Path
 
 from tunebench._util.errors import UserError
 from tunebench._util.files import differing
+from tunebench._util.words import plural
 from tunebench.records import Done, Notice, PlannedCell, read_result
+from tunebench.run.task_data import TaskData
 from tunebench.study import Places, Run
-from tunebench.tasks import load as data
 from tunebench.zoo import checkpoints
 
 
@@ -24,7 +25,7 @@ class Pending:
 
 
 def pending_runs(
-    runs: Sequence[Run], places: Places, out: Path, only: str | None = None
+    runs: Sequence[Run], places: Places, out: Path, only: str | None = None, data: TaskData | None = None
 ) -> tuple[list[Pending], list[str]]:
     """The chosen runs to make, and remarks on what is damaged, changed or unavailable; torch is not imported.
 
@@ -36,13 +37,14 @@ def pending_runs(
         places: the folders of its models and data.
         out: its output folder.
         only: FAMILY/TASK/TECHNIQUE or MODEL/TASK/TECHNIQUE as a shell pattern; None chooses all.
+        data: reads the data of its tasks; None: a reader of its own.
 
     Raises:
         UserError: a model of a run without a result is unknown, or `only` matches none.
     """
     families = _families(runs, places, out)
     chosen = matching(runs, places, out, only)
-    comparison = _Comparison(places)
+    comparison = _Comparison(places, data or TaskData(places))
     pending = []
     for run in chosen:
         folder = out / "runs" / run.id
@@ -100,8 +102,8 @@ def _matches(run: Run, family: str, pattern: str) -> bool:
 class _Comparison:
     """Compares finished runs with their own files and the current data and models; a fingerprint is computed once."""
 
-    def __init__(self, places: Places):
-        self._places = places
+    def __init__(self, places: Places, data: TaskData):
+        self._places, self._data = places, data
         self._known: dict[str, str | UserError] = {}
         self._damaged: list[Path] = []
         self._changed: Counter[str] = Counter()
@@ -114,7 +116,7 @@ class _Comparison:
             self._damaged += [folder / name for name in damaged]
             text = f"Made again: {', '.join(damaged)} of the earlier result had been damaged or removed."
             yield Notice(code="made_again", message=text)
-        today = self._once(run.task.model_dump_json(), lambda: self._data(run))
+        today = self._once(run.task.model_dump_json(), lambda: self._data.of(run.task).fingerprint)
         yield from self._compared(f"data of '{run.task.name}'", today, done.data.fingerprint)
         entry = run.entry
         if entry.reads_model and done.backbone is not None:
@@ -154,13 +156,10 @@ class _Comparison:
                 self._known[key] = error
         return self._known[key]
 
-    def _data(self, run: Run) -> str:
-        return data.load(self._places.located(run.task), self._places.data_root, download=False).fingerprint()
-
     def _model(self, run: Run, weights: bool) -> str:
         checkpoint = checkpoints.find(run.source, run.revision, self._places.models.get(run.model))
         return checkpoints.fetch(checkpoint, weights, download=False)[1].fingerprint
 
 
 def _runs(count: int) -> str:
-    return "one finished run" if count == 1 else f"{count} finished runs"
+    return "one finished run" if count == 1 else plural(count, "finished run")

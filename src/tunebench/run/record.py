@@ -13,6 +13,7 @@ from tunebench.engine.evaluate import refuse_padding, score
 from tunebench.engine.latency import Latency
 from tunebench.evaluation.intervals import intervals, methods
 from tunebench.evaluation.metrics import METRICS
+from tunebench.families.base import Pooling
 from tunebench.records import (
     PREDICTIONS,
     Cost,
@@ -59,6 +60,7 @@ class Outcome:
     tokens: dict[str, int] = field(default_factory=dict)
     notices: list[Notice] = field(default_factory=list)
     summary: dict[str, Any] = field(default_factory=dict)
+    pooling: Pooling | None = None
     generation: Generation | None = None
 
 
@@ -85,6 +87,7 @@ def describe(job: Job, info: RunInfo, examples: Data, outcome: Outcome, sitting:
         parameters=outcome.parameters,
         cost=_cost(folder, outcome, sitting),
         best_epoch=state.best_epoch,
+        pooling=outcome.pooling,
         summary=outcome.summary,
         generation=outcome.generation,
         history=[Epoch.model_validate(epoch) for epoch in state.history],

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tunebench._util.words import counted, plural
 from tunebench.engine import train
 from tunebench.engine.cut import Cut
 from tunebench.engine.latency import Latency
@@ -17,7 +18,7 @@ from tunebench.run.evaluate import EpochComparison
 def on_features(truncated: Mapping[str, int], limit: int) -> list[Notice]:
     """How many inputs or answers were truncated, by kind and split."""
     return [
-        Notice(code="truncated", message=f"{count} {what} were truncated to {limit} tokens.")
+        Notice(code="truncated", message=f"{counted(count, what, 'were')} truncated to {plural(limit, 'token')}.")
         for what, count in truncated.items()
     ]
 
@@ -34,7 +35,8 @@ def on_blank(blank: Mapping[str, Sequence[int]], left_out: int) -> list[Notice]:
         return []
     text = f"The tokenizer keeps no token of some inputs (empty, or of invisible characters only): {counts}."
     if left_out:
-        text += f" {left_out:,} of the training inputs have no label that the loss can use, so they were left out."
+        have, so = ("has", "it was") if left_out == 1 else ("have", "they were")
+        text += f" {left_out:,} of the training inputs {have} no label that the loss can use, so {so} left out."
     return [Notice(code="blank", message=text)]
 
 
@@ -49,8 +51,8 @@ def on_truncated(model: Pretrained) -> list[Notice]:
     """How many texts were truncated for a baseline's model."""
     if not model.truncated:
         return []
-    count = f"{len(model.truncated)} different texts were" if len(model.truncated) > 1 else "One text was"
-    return [Notice(code="truncated", message=f"{count} truncated to {model.max_tokens} tokens.")]
+    count = counted(len(model.truncated), "different texts" if len(model.truncated) > 1 else "texts", "were")
+    return [Notice(code="truncated", message=f"{count} truncated to {plural(model.max_tokens, 'token')}.")]
 
 
 def on_trunk(cut: Cut) -> list[Notice]:
@@ -58,8 +60,8 @@ def on_trunk(cut: Cut) -> list[Notice]:
     notices = []
     if cut.cached:
         text = (
-            f"The outputs of {cut.depth} frozen stages were computed once and reused. They come from batches sorted by "
-            "length, so scores can differ in their last digits from a run that computes them at every step."
+            f"The outputs of {plural(cut.depth, 'frozen stage')} were computed once and reused. They come from batches "
+            "sorted by length, so scores can differ in their last digits from a run that computes them at every step."
         )
         notices.append(Notice(code="cached", message=text))
     if cut.over_budget:
@@ -90,7 +92,7 @@ def on_fresh(model: Any) -> list[Notice]:
     count = sum(p.numel() for p in weights)
     text = (
         f"The checkpoint's {', '.join(fresh)} was never trained or is missing, so it is trained with the head"
-        f"{f' ({count:,} weights)' if count else ''}."
+        f"{' (' + plural(count, 'weight') + ')' if count else ''}."
     )
     return [*notices, Notice(code="fresh_module", message=text)]
 
@@ -116,10 +118,10 @@ def on_comparison(comparison: EpochComparison, state: train.State) -> list[Notic
     if comparison.exact or not state.best_epoch:
         return []
     objective = comparison.objective
-    way = f", decoded with {objective.beams} beam{'s' * (objective.beams > 1)}" if objective.writes else ""
+    way = f", decoded with {plural(objective.beams, 'beam')}" if objective.writes else ""
     text = (
-        f"Epochs were compared on {len(comparison.gold)} validation examples{way}. The final figures are computed on "
-        "the whole split with the task's own decoding."
+        f"Epochs were compared on {plural(len(comparison.gold), 'validation example')}{way}. The final figures are "
+        "computed on the whole split with the task's own decoding."
     )
     return [Notice(code="comparison", message=text)]
 

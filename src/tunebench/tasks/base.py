@@ -15,7 +15,7 @@ from pydantic import Field, ModelWrapValidatorHandler, ValidationError, model_va
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from tunebench._util.base import Strict
-from tunebench._util.errors import UserError, did_you_mean
+from tunebench._util.errors import UserError, did_you_mean, shown
 from tunebench.evaluation.metrics import METRICS
 from tunebench.tasks.examples import Example
 from tunebench.tasks.reading import class_names
@@ -183,8 +183,8 @@ class Task(Strict, ABC):
             if isinstance(column, list | tuple) and role not in cls.several:
                 raise ValueError(f"columns: {role} is one column, not {list(column)}. Name one.")
         metrics = values.get("metrics") or cls.default_metrics
-        if isinstance(metrics, str):
-            raise ValueError(f"metrics: write a list, [{metrics}].")
+        if not isinstance(metrics, list | tuple):
+            raise ValueError(f"metrics: write a list, [{shown(metrics)}].")
         for metric in metrics:
             if metric not in cls.allowed_metrics():
                 known = did_you_mean(str(metric), cls.allowed_metrics())

@@ -76,7 +76,11 @@ def _with_fold(split: Splitting, order: list[int], sizes: dict[Split, int]) -> t
 
 
 def _carved(split: Splitting, name: Split, rows: int, groups: int) -> str:
-    what = f"{rows} rows" if split.by is None else f"{rows} rows ({plural(groups, 'group')} of '{split.by}')"
+    what = (
+        plural(rows, "row")
+        if split.by is None
+        else f"{plural(rows, 'row')} ({plural(groups, 'group')} of '{split.by}')"
+    )
     if name == "test" and split.fold is not None:
         return f"{what} carved from train (fold {split.fold} of {split.folds}, shuffle seeded with {split.seed})"
     return f"{what} carved from train ({100 * getattr(split, name):g} %, shuffle seeded with {split.seed})"

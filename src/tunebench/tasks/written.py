@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from tunebench._util.errors import did_you_mean
+from tunebench._util.words import plural
 from tunebench.evaluation.unreadable import NO_LABEL, NO_NUMBER
 from tunebench.tasks.base import Task
 
@@ -95,9 +96,10 @@ class Written(Task):
         `details` holds the generated `text` of each answer.
         """
         count = sum(answer in (NO_LABEL, NO_NUMBER) for answer in answers)
+        verb, these = ("is", "It counts") if count == 1 else ("are", "They count")
         text = (
-            f"{count} of {len(answers)} test answers are not a valid label or number. They count as wrong (in "
-            f"regression as {NO_NUMBER})."
+            f"{count} of {plural(len(answers), 'test answer')} {verb} not a valid label or number. {these} as wrong "
+            f"(in regression as {NO_NUMBER})."
         )
         return text if count else ""
 

@@ -16,7 +16,7 @@ Build = Callable[[Any, dict[str, Any]], "nn.Module"]
 
 REFUSALS = (
     *(TypeError, ValueError, AttributeError, LookupError, ArithmeticError),
-    *(RuntimeError, AssertionError, ImportError, OSError),
+    *(RuntimeError, AssertionError, ImportError, OSError, re.error),
 )
 """What PEFT raises where settings do not fit each other or the model. Without weights no memory can be lacking."""
 _VALUES_ONLY = re.compile(r"init|seed|prng_key|_svd|sparse$|^(fan_in_fan_out|save_\w+|delora_lambda|select_top)$")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import Field, model_validator
 
 from tunebench._util.errors import UserError
+from tunebench._util.words import plural
 from tunebench.families.base import Family
 from tunebench.techniques import _peft
 
@@ -91,7 +92,7 @@ class Adalora(_peft.LowRank):
         warmup, final = round(total_steps * self.warmup), max(1, round(total_steps * self.final))
         if warmup + final >= total_steps:
             raise UserError(
-                f"adalora: of {total_steps} optimizer step{'s' * (total_steps > 1)} in all, none is left in which "
+                f"adalora: of {plural(total_steps, 'optimizer step')} in all, none is left in which "
                 "ranks decrease. Give more epochs or smaller batches, or equal initial_rank and target_rank."
             )
         return warmup, final

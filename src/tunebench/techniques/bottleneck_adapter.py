@@ -8,6 +8,7 @@ from pydantic import Field
 
 from tunebench._util.errors import UserError
 from tunebench._util.ranges import Worth
+from tunebench._util.words import plural
 from tunebench.families.base import Family
 from tunebench.techniques.base import Trained, freeze, train
 
@@ -43,8 +44,8 @@ class BottleneckAdapter(Trained):
         config: Any = model.config
         if self.reduction > config.hidden_size:
             raise UserError(
-                f"bottleneck_adapter.reduction: {self.reduction} leaves none of {config.hidden_size} dimensions. "
-                f"Give at most {config.hidden_size}."
+                f"bottleneck_adapter.reduction: {self.reduction} leaves none of "
+                f"{plural(config.hidden_size, 'dimension')}. Give at most {config.hidden_size}."
             )
         freeze(model)
         train(family.head(model))

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from tunebench._util.errors import UserError
 from tunebench._util.ranges import Worth
+from tunebench._util.words import plural
 from tunebench.families.base import Family
 from tunebench.techniques.base import Trained, freeze, train
 
@@ -46,7 +47,7 @@ class Freeze(Trained):
             count = default if given is None else given
             if count > len(layers):
                 raise UserError(
-                    f"freeze.{field}: {count} is more than the {len(layers)} layers of this model. "
+                    f"freeze.{field}: {count} is more than the {plural(len(layers), 'layer')} of this model. "
                     f"Give at most {len(layers)}."
                 )
             frozen |= {id(layer) for layer in layers[:count]}

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ConfigDict, Field
 
-from tunebench._util.errors import UserError, brief, did_you_mean
+from tunebench._util.errors import UserError, brief, did_you_mean, shown
 from tunebench.families.base import Family
-from tunebench.techniques import _idle, _peft
+from tunebench.techniques import _idle, _peft, _reached
 
 if TYPE_CHECKING:
     from torch import nn
@@ -67,11 +67,35 @@ class Peft(_peft.PeftTechnique):
             return _peft.wrapped(base, cls(**copy.deepcopy(chosen), modules_to_save=head))
 
         if any(parameter.is_meta for parameter in model.parameters()):
-            self._refuse_idle(model, build, options, self._asked(cls, options))
+            return self._tried(model, build, options, self._asked(cls, options))
         try:
             return build(model, options)
         except (TypeError, ValueError) as error:
             raise self._refused(error) from error
+
+    def _tried(self, model: nn.Module, build: _idle.Build, options: dict[str, Any], asked: list[str]) -> nn.Module:
+        """The PEFT model without weights, each setting looked at."""
+        self._refuse_idle(model, build, options, asked)
+        plain = copy.deepcopy(model)
+        try:
+            tuned = build(model, options)
+            self._refuse_unreached(tuned, plain)
+        except _idle.REFUSALS as error:
+            raise self._refused(error) from error
+        return tuned
+
+    def _refuse_unreached(self, tuned: nn.Module, plain: Any) -> None:
+        """What is added must train: be there, and be part of the answer."""
+        if not any(p.requires_grad and "modules_to_save" not in name for name, p in tuned.named_parameters()):
+            raise UserError(
+                f"peft, type {self.type}: it adds nothing to these modules. Choose others, or another type."
+            )
+        idle = _reached.unreached(tuned, plain)
+        if idle is not None:
+            raise UserError(
+                f"peft.target_modules: the model does not use what {self.type} adds to '{shown(idle)}' (it calls that "
+                "module by another name, or not at all). Leave it out."
+            )
 
     def _refuse_idle(self, model: nn.Module, build: _idle.Build, options: dict[str, Any], asked: list[str]) -> None:
         try:
@@ -89,6 +113,7 @@ class Peft(_peft.PeftTechnique):
 
     def _options(self, cls: Any, model: nn.Module, family: Family) -> dict[str, Any]:
         """The settings for PEFT, roles replaced by names of modules."""
+        self._refuse_values(model)
         options = dict(self.model_extra or {})
         fields = [name for name in cls.__dataclass_fields__ if name not in _OURS]
         for name, value in options.items():
@@ -107,6 +132,20 @@ class Peft(_peft.PeftTechnique):
                 names = [name.partition(".")[2] for name in names]
             options["target_modules"] = names
         return options
+
+    def _refuse_values(self, model: Any) -> None:
+        """Values that PEFT takes, and with which no training works."""
+        for name, value in (self.model_extra or {}).items():
+            if "dropout" in name and not (isinstance(value, int | float) and 0 <= value < 1):
+                raise UserError(f"peft.{name}: {shown(value)} is no such fraction. Give one from 0 to below 1.")
+        tokens = (self.model_extra or {}).get("trainable_token_indices")
+        known = model.config.vocab_size
+        lists = tokens.values() if isinstance(tokens, dict) else [tokens]
+        for index in (index for indices in lists if isinstance(indices, list) for index in indices):
+            if not isinstance(index, int) or not 0 <= index < known:
+                raise UserError(
+                    f"peft.trainable_token_indices: {shown(index)} is no token of this model. Give 0 to {known - 1}."
+                )
 
     def _asked(self, cls: Any, options: dict[str, Any]) -> list[str]:
         """The settings that must have an effect: no defaults, and no roles, two of which may be the same module."""

@@ -27,15 +27,17 @@ def plan(
 
     from tunebench.run.plan import plan as planned
     from tunebench.run.survey import survey
+    from tunebench.run.task_data import TaskData
 
-    surveyed = survey(opened.runs, opened.places)
+    surveyed = survey(opened.runs, TaskData(opened.places))
     cells = planned(opened.runs, opened.places, surveyed=surveyed)
     if json_:
         dumped = {"cells": cells, "data": surveyed.records}
         print_json({name: [record.model_dump(mode="json") for record in records] for name, records in dumped.items()})
         return
     print_table(
-        f"{opened.study.name}: {len(cells)} cells x {len(opened.study.seeds)} seeds = {len(opened.runs)} runs",
+        f"{opened.study.name}: {plural(len(cells), 'cell')} x {plural(len(opened.study.seeds), 'seed')} = "
+        f"{plural(len(opened.runs), 'run')}",
         ["model", "task", "technique", "trainable", "share", "total", "not applicable because"],
         [_row(cell) for cell in cells],
         right={3, 4, 5},
@@ -47,7 +49,7 @@ def plan(
 def _described(data: "PlannedData") -> Iterator[str]:
     """A task's data: what was read, what is used, what a reader should know."""
     rows = ", ".join(f"{split} {count:,}" for split, count in data.rows.items())
-    yield f"{data.task}: {rows} rows" + (f", {data.labels} labels" if data.labels else "")
+    yield f"{data.task}: {rows} rows" + (f", {plural(data.labels, 'label')}" if data.labels else "")
     if data.files:
         yield "read: " + ", ".join(f"{name} {plural(count, 'row')}" for name, count in data.files.items())
     yield from data.notes

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tunebench._util.errors import UserError, did_you_mean
+from tunebench._util.words import plural
 from tunebench.cli.leaderboards import print_leaderboards
 from tunebench.cli.options import Data, DataRoot, Models, OpenedStudy, StudyName, opened_study
 from tunebench.cli.printing import say
@@ -103,20 +104,22 @@ def _make_pending(opened: OpenedStudy, target: Path, only: str | None, workers: 
     from tunebench.run.folder import planned_in, write_plan
     from tunebench.run.job import job_in
     from tunebench.run.pending import costliest_first, pending_runs
+    from tunebench.run.task_data import TaskData
 
     runs, places = opened.runs, opened.places
     earlier = planned_in(target)
-    pending, remarks = pending_runs(runs, places, target, only)
+    data = TaskData(places)
+    pending, remarks = pending_runs(runs, places, target, only, data)
     with Local(target, len(pending), workers) as executor:
         from tunebench.run.plan import plan  # torch comes with it; the workers import theirs at the same time
         from tunebench.run.survey import models_here, survey
 
         chosen = [one.run for one in pending]
-        surveyed = survey(chosen, places, earlier.data if earlier else ())
+        surveyed = survey(chosen, data, earlier.data if earlier else ())
         cells = plan(runs, places, earlier.cells if earlier else (), surveyed)
         models_here(chosen, places, cells)
         write_plan(target, opened.text, _plan_of(opened, cells, surveyed.records))
-        say(f"{len(runs)} runs in {target}, {len(pending)} to make.")
+        say(f"{plural(len(runs), 'run')} in {target}, {len(pending)} to make.")
         for remark in remarks:
             say(remark)
         ordered = pending if workers == 1 else costliest_first(pending, cells)

@@ -45,15 +45,15 @@ def _row(run: "StudyRun") -> list[str]:
     value = "undefined" if run.metric and run.value is None else "" if run.value is None else f"{run.value:.4f}"
     seconds = "" if run.seconds is None else f"{run.seconds:.1f}"
     return [
-        run.model,
-        run.task,
-        run.label,
-        str(run.seed),
+        run.plan.model,
+        run.plan.task,
+        run.plan.label,
+        str(run.plan.seed),
         run.status,
         run.metric or "",
         value,
         seconds,
-        f"runs/{run.run}",
+        f"runs/{run.plan.id}",
     ]
 
 
@@ -61,7 +61,7 @@ def _delete(out: Path, listed: "list[StudyRun]", pattern: str, yes: bool) -> Non
     from tunebench.run.folder import locked
 
     there = {folder.name: folder for folder in (out / "runs").iterdir()} if (out / "runs").is_dir() else {}
-    doomed = [there[run.run] for run in listed if run.matches(pattern) and run.run in there]
+    doomed = [there[run.plan.id] for run in listed if run.matches(pattern) and run.plan.id in there]
     if not doomed:
         raise UserError(f"--delete {pattern}: no run with a folder matches. See 'tunebench runs {out}'.")
     with locked(out):

@@ -11,6 +11,7 @@ from typing import Any
 from markupsafe import Markup, escape
 
 from tunebench._util import chart_style, drawing
+from tunebench._util.visible import escaped, escaped_within
 from tunebench.report.charts.base import Chart, Spec
 
 _WIDTH, _HEIGHT, _PANEL = 440, 250, 150
@@ -36,7 +37,8 @@ class Drawn:
     def __init__(self, chart: Chart, name: str):
         self._name = name
         begin()
-        self._svg = drawing.svg({**complete(next(iter(chart.views.values()))), "data": {"values": chart.rows}})
+        whole = {**complete(next(iter(chart.views.values()))), "data": {"values": chart.rows}}
+        self._svg = drawing.svg(escaped_within(whole))
 
     @functools.cached_property
     def svg(self) -> str | None:
@@ -58,7 +60,8 @@ def inline(drawn: str, title: str) -> Markup:
 
 def data(chart: Chart) -> dict[str, Any]:
     """What the page's script needs to draw a chart."""
-    return {"views": {name: complete(view) for name, view in chart.views.items()}, "rows": chart.rows}
+    views = {escaped(name): complete(view) for name, view in chart.views.items()}
+    return escaped_within({"views": views, "rows": chart.rows})
 
 
 def javascript() -> str | None:

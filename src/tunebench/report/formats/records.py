@@ -68,7 +68,8 @@ def _columns(study: StudyResults) -> list[str]:
     columns += Cost.model_fields
     columns += ["best_epoch", "data_source", "data_fingerprint"]
     columns += dict.fromkeys(name for result in done for name in _rows(result))
-    return [*columns, "revision", "task_version", "settings", "training", "task_settings", "notices", "reason"]
+    columns += ["revision", "pooling", "task_version", "settings", "training", "task_settings"]
+    return [*columns, "notices", "reason"]
 
 
 def _run(result: Result) -> dict[str, Any]:
@@ -76,7 +77,12 @@ def _run(result: Result) -> dict[str, Any]:
     dumped = {
         name: json.dumps(getattr(run, name), sort_keys=True) for name in ("settings", "training", "task_settings")
     }
-    return {"revision": run.revision, "task_version": run.task_version, **dumped}
+    return {"revision": run.revision, "pooling": _asked(run.pooling), "task_version": run.task_version, **dumped}
+
+
+def _asked(pooling: str) -> str:
+    """What a study says of the pooling; "auto" says nothing of what a run did."""
+    return "" if pooling == "auto" else pooling
 
 
 def _done(result: Done) -> dict[str, Any]:
@@ -97,6 +103,7 @@ def _done(result: Done) -> dict[str, Any]:
         "data_source": result.data.source,
         "data_fingerprint": result.data.fingerprint,
         **_rows(result),
+        "pooling": result.pooling or _asked(result.run.pooling),
         "notices": ";".join(notice.code for notice in result.notices),
     }
 

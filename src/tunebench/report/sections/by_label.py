@@ -117,7 +117,7 @@ def _most_frequent(row: Row, counts: Counter[tuple[str, str]], labels: Sequence[
     rows = [[true, answer, text.count(n)] for (true, answer), n in ordered]
     columns = [Column("True label", numeric=False), Column("Predicted label", numeric=False), Column("Count")]
     shown = f"The {len(rows)} most frequent of {text.plural(len(wrong), 'confusion')} of {row.label}"
-    return table(f"{shown} ({len(labels)} labels){_over({row.label: len(row.done)})}", columns, rows)
+    return table(f"{shown} ({text.plural(len(labels), 'label')}){_over({row.label: len(row.done)})}", columns, rows)
 
 
 def _form(row: Row, pairs: Pairs) -> str:

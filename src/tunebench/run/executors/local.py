@@ -87,10 +87,7 @@ class Local:
         worker, event = self._events.get()
         job = worker.job
         if isinstance(event, Unwritable):
-            raise UserError(
-                f"--out {self._out}: {event.reason}. Correct that and repeat the command: finished runs are "
-                "kept, and the interrupted one continues."
-            )
+            raise self._unwritable(event.reason)
         if isinstance(event, Ended):
             event = self._ended(worker, job, event.code)
         elif isinstance(event, Ready):
@@ -120,13 +117,34 @@ class Local:
         if job is None:
             return None
         if worker.ready:
-            return _record_death(job, _death(code))
+            return self._recorded(job, _death(code))
         if job.run.id in self._again:
             self._again.discard(job.run.id)
-            return _record_death(job, f"two workers ended before they were ready. The last one: {_death(code)}")
+            return self._recorded(job, f"two workers ended before they were ready. The last one: {_death(code)}")
         self._again.add(job.run.id)
         self._start(worker.number).start(job)
         return None
+
+    def _recorded(self, job: Job, reason: str) -> ResultWritten:
+        """A run that failed with its worker.
+
+        Raises:
+            UserError: the output folder cannot be written any more.
+        """
+        folder = Path(job.folder)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / "error.txt").write_text(reason + "\n", "utf-8")
+            write_result(folder, Failed(reason=reason, run=job.run.info(job.family), environment={}))
+        except OSError as error:
+            raise self._unwritable(f"it cannot be written ({error.strerror})") from error
+        return ResultWritten(status="failed", reason=reason)
+
+    def _unwritable(self, reason: str) -> UserError:
+        return UserError(
+            f"--out {self._out}: {reason}. Correct that and repeat the command: finished runs are "
+            "kept, and the interrupted one continues."
+        )
 
 
 class Worker:
@@ -240,14 +258,6 @@ def _gpus_here() -> int:
     except (OSError, subprocess.CalledProcessError):
         return len(list(Path("/proc/driver/nvidia/gpus").glob("*")))  # a container may lack the command
     return sum(line.startswith("GPU ") for line in listed.stdout.splitlines())
-
-
-def _record_death(job: Job, reason: str) -> ResultWritten:
-    folder = Path(job.folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "error.txt").write_text(reason + "\n", "utf-8")
-    write_result(folder, Failed(reason=reason, run=job.run.info(job.family), environment={}))
-    return ResultWritten(status="failed", reason=reason)
 
 
 def _death(code: int) -> str:

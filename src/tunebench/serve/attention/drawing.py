@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
+from tunebench._util.visible import escaped
 from tunebench.serve.attention.reading import Token
 
 INK, MORE, LESS = (11, 37, 69), (194, 80, 10), (25, 90, 190)
@@ -117,7 +118,8 @@ def _labels(tokens: Sequence[Token], cell: float) -> tuple[Label, ...]:
 
 
 def _short(text: str) -> str:
-    return text if len(text) <= _LABEL else text[: _LABEL - 1] + "…"
+    visible = escaped(text)
+    return visible if len(visible) <= _LABEL else visible[: _LABEL - 1] + "…"
 
 
 def _runs(tokens: Sequence[Token]) -> list[tuple[int, int]]:

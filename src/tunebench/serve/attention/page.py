@@ -12,10 +12,12 @@ from typing import Any
 
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 from safetensors.numpy import save
 
 from tunebench._util.errors import UserError
 from tunebench._util.files import write_atomically
+from tunebench._util.visible import escaped, escaped_within
 from tunebench.serve.attention import drawing
 from tunebench.serve.attention.drawing import picture
 from tunebench.serve.attention.maps import Attention, Map
@@ -98,7 +100,13 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=StrictUndefined,
+        finalize=_visible,
     )
+
+
+def _visible(value: Any) -> Any:
+    """A text on its way into a page or a figure, with marks of direction shown; what is markup already stays."""
+    return escaped(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _view(shown: Map) -> View:
@@ -113,7 +121,7 @@ def _view(shown: Map) -> View:
         shown.kind,
         _TITLES[shown.kind],
         _MEANINGS[shown.kind],
-        json.dumps(_tokens(shown)),
+        json.dumps(escaped_within(_tokens(shown))),
         columns,
         figures,
         drawing.canvas(shown.queries, shown.keys),

@@ -132,7 +132,8 @@ def _answers(value: Any, context: str, place: str) -> tuple[tuple[str, ...], tup
     if not starts:
         return tuple(texts), tuple(context.find(text) for text in texts)
     if len(starts) != len(texts):
-        raise UserError(f"{place}: {len(texts)} answers but {len(starts)} positions. Give one answer_start per answer.")
+        both = f"{plural(len(texts), 'answer')} but {plural(len(starts), 'position')}"
+        raise UserError(f"{place}: {both}. Give one answer_start per answer.")
     for text, start in zip(texts, starts, strict=True):
         if context[start : start + len(text)] != text:
             raise UserError(f"{place}: the context lacks the answer {text[:60]!r} at {start}. Correct the row.")

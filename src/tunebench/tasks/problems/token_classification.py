@@ -184,7 +184,9 @@ def _words(value: Any, place: str, what: str) -> list[str]:
 def _sentence(cell: Any, tags: Sequence[str], classes: Mapping[str, int], place: str) -> TokensExample:
     tokens = _words(cell, place, "token")
     if len(tokens) != len(tags):
-        raise UserError(f"{place}: {len(tokens)} tokens but {len(tags)} tags. Give one tag for each token.")
+        raise UserError(
+            f"{place}: {plural(len(tokens), 'token')} but {plural(len(tags), 'tag')}. Give one tag for each token."
+        )
     if not tokens:
         raise UserError(f"{place}: it has no token. Remove the row.")
     return TokensExample(tuple(tokens), tuple(lookup(classes, tag, place) for tag in tags))
