@@ -35,7 +35,9 @@ def unreached(tuned: Any, plain: Any) -> str | None:
         return None
     tried = copy.deepcopy(tuned)
     try:
-        _answer(tried).backward()
+        answer = _answer(tried)
+        if answer.requires_grad:
+            answer.backward()
     except RuntimeError as error:
         if "meta" in str(error):  # a method that looks at values
             return None
