@@ -89,9 +89,10 @@ def _check(opened: OpenedStudy, target: Path) -> None:
     from tunebench.run.folder import planned_in, write_plan
     from tunebench.run.plan import plan
     from tunebench.run.survey import models_here, survey
+    from tunebench.run.task_data import TaskData
 
     earlier = planned_in(target)
-    surveyed = survey(opened.runs, opened.places, earlier.data if earlier else ())
+    surveyed = survey(opened.runs, TaskData(opened.places), earlier.data if earlier else ())
     cells = plan(opened.runs, opened.places, earlier.cells if earlier else (), surveyed)
     models_here(opened.runs, opened.places, cells)
     if earlier is None:
