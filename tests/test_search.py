@@ -308,7 +308,9 @@ experiments:
     for folder in (out / "trials").iterdir():
         assert not (folder / "predictions.jsonl").exists(), "a trial reads no test split"
         assert not [*folder.glob("*.safetensors"), *folder.glob("resume")], "its weights are of no further use"
-    assert "How the settings were found" in (out / "report.md").read_text()
+    report = (out / "report.md").read_text()
+    assert "How the settings were found" in report
+    assert "untuned rates" not in report
 
     assert code() == 0
     said = capsys.readouterr().out

@@ -22,6 +22,8 @@ from tunebench.report.stats.underfitting import underfitted
 Finding = tuple[str, str, str | None, int]
 """Code, message, technique and seed; the technique is None if the whole comparison is concerned."""
 
+UNTUNED = "untuned_rates"
+
 _BUDGET = {
     "epochs": "epochs",
     "batch_size": "batch size",
@@ -131,7 +133,7 @@ def _of_comparison(comparison: Comparison, tests: Pairs | None) -> Iterator[tupl
     results = [result for row in comparison.rows for result in row.done]
     untuned = untuned_rates(comparison)
     if untuned:
-        yield "untuned_rates", untuned
+        yield UNTUNED, untuned
     unequal = [what for name, what in _BUDGET.items() if len({r.run.training.get(name) for r in results}) > 1]
     if unequal:
         yield "unequal_budgets", f"The budgets of the techniques differ in {', '.join(unequal)}."

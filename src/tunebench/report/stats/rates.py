@@ -37,8 +37,8 @@ def untuned_rates(comparison: Comparison) -> str | None:
         return None
     who = "each technique" if len(single) == len(every) else ", ".join(dict.fromkeys(single))
     return (
-        f"Only one learning rate was tried for {who}, and a grid of rates can change the order. List a technique once "
-        "for each rate: {name: lora, learning_rate: 1e-4}, {name: lora, learning_rate: 1e-3}."
+        f"Only one learning rate was tried for {who}, and a grid of rates can change the order. Give the study a "
+        "search (search: {trials: 9}), or list a technique once for each rate."
     )
 
 
