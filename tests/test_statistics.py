@@ -14,9 +14,11 @@ import numpy as np
 import pytest
 import scipy.stats
 from threadpoolctl import threadpool_limits
+from typer.testing import CliRunner
 
 from tests.records import Write, answers_in, done
 from tests.test_metrics import KINDS
+from tunebench.cli.app import app
 from tunebench.evaluation.metrics import METRICS
 from tunebench.report import build, build_rescored, processes
 from tunebench.report.options import Options
@@ -341,6 +343,14 @@ def test_all_pairs_change_no_verdict_and_letters_agree_with_them(study: Write, t
     assert "every pair" in (out / "report.md").read_text()
 
 
+def test_a_reader_chooses_the_margin_and_the_pairs_on_the_command_line(study: Write, tmp_path: Path) -> None:
+    out = study(answered(tmp_path, "full", 400), answered(tmp_path, "lora", 392))
+    ran = CliRunner().invoke(app, ["report", str(out), "--margin", "0.05", "--pairs"])
+    written = (out / "report.md").read_text()
+    assert ran.exit_code == 0 and EQUIVALENT in written and "every pair" in written
+    assert CliRunner().invoke(app, ["report", str(out), "--margin", "-1"]).exit_code == 2
+
+
 def test_a_report_says_how_many_seeds_would_settle_it_if_the_study_knows(study: Write, tmp_path: Path) -> None:
     other = [done(name, value, seed, task="ner") for name in ("full", "lora") for seed, value in enumerate((0.8, 0.82))]
     out = study(answered(tmp_path, "full", 380), answered(tmp_path, "lora", 360), *other)
@@ -525,6 +535,20 @@ def test_accuracys_test_is_mcnemars_exact_one() -> None:
     (difference,) = differences("accuracy", one, other, gold=gold)
     exact = scipy.stats.binomtest(18, 28).pvalue
     assert difference.p == pytest.approx(exact, abs=3 * math.sqrt(exact * (1 - exact) / TRIALS))
+
+
+def test_examples_of_one_group_count_as_one(study: Write, tmp_path: Path) -> None:
+    """Forty texts with ten equal questions each are forty examples."""
+    out = study(answered(tmp_path, "full", 380), answered(tmp_path, "lora", 340))
+    (comparison,) = comparisons(read_study(out))
+    alone = paired(comparison, answers_in(out))
+    grouped = paired(comparison, answers_in(out), groups=[n // 10 for n in range(400)])
+    assert alone is not None and grouped is not None
+    assert (alone.examples, grouped.examples) == (400, 40)
+    (one,), (other,) = alone.differences, grouped.differences
+    assert one.value == other.value
+    assert one.p < 1e-4 < 0.05 < other.p  # four groups differ: 2 / 2^4
+    assert other.error == pytest.approx(one.error * math.sqrt(10), rel=0.2)
 
 
 # What is kept ---------------------------------------------------------------------------------------------------------
