@@ -26,7 +26,7 @@ from tunebench.report.read.comparisons import comparisons
 from tunebench.report.read.predictions import read_answers
 from tunebench.report.read.study import read_study
 from tunebench.report.stats import draws, trials
-from tunebench.report.stats.corrections import Number, Range
+from tunebench.report.stats.corrections import Number, StudentizedRange
 from tunebench.report.stats.intervals import expected_interval
 from tunebench.report.stats.kept import Kept
 from tunebench.report.stats.letters import letters
@@ -55,7 +55,7 @@ def differences(metric: str, *answers: list[Any], gold: list[Any]) -> tuple[Diff
     pairs = [*itertools.combinations(range(len(answers)), 2)]
     outcome = trials.outcome(METRICS[metric], statistics, pairs, TRIALS)
     labels = [str(n) for n in range(len(answers))]
-    return _differences(METRICS[metric], labels, pairs, outcome, pairs, Range(len(answers)))
+    return _differences(METRICS[metric], labels, pairs, outcome, pairs, StudentizedRange(len(answers)))
 
 
 @pytest.mark.parametrize("metric", ["accuracy", "macro_f1", "weighted_f1"])
@@ -128,17 +128,17 @@ def test_equal_techniques_differ_significantly_in_no_more_than_five_percent_of_c
 @pytest.mark.parametrize("techniques", [2, 3, 7, 40])
 def test_the_choice_of_the_best_is_corrected_by_the_studentised_range(techniques: int) -> None:
     freedom = np.array([1.0, 2.0, 3.7, 12.0, 400.0])
-    quantiles = Range(techniques).quantile(freedom) * math.sqrt(2)
+    quantiles = StudentizedRange(techniques).quantile(freedom) * math.sqrt(2)
     assert scipy.stats.studentized_range.sf(quantiles, techniques, freedom) == pytest.approx(0.05, rel=5e-3)
     ts = np.array([0.3, 2.0, 3.1, 4.0, 5.5])
     expected = scipy.stats.studentized_range.sf(ts * math.sqrt(2), techniques, freedom)
-    found = Range(techniques).adjusted(2 * scipy.stats.t.sf(ts, freedom), freedom)
+    found = StudentizedRange(techniques).adjusted(2 * scipy.stats.t.sf(ts, freedom), freedom)
     assert found == pytest.approx(expected, rel=5e-3, abs=1e-6)
 
 
 def test_two_techniques_need_no_correction() -> None:
     ps = np.array([1.0, 0.5, 0.05, 1e-4])
-    assert Range(2).adjusted(ps, np.inf) == pytest.approx(ps, rel=1e-3)
+    assert StudentizedRange(2).adjusted(ps, np.inf) == pytest.approx(ps, rel=1e-3)
     assert Number(1).adjusted(ps, 7.0) == pytest.approx(ps)
 
 

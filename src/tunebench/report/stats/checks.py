@@ -14,7 +14,7 @@ from tunebench.records import Done
 from tunebench.report import text
 from tunebench.report.read.comparisons import Comparison
 from tunebench.report.read.predictions import Answers
-from tunebench.report.stats.corrections import LEVEL, Range
+from tunebench.report.stats.corrections import LEVEL, StudentizedRange
 from tunebench.report.stats.paired import Pairs
 from tunebench.report.stats.rates import edges, trains, untuned_rates
 from tunebench.report.stats.underfitting import underfitted
@@ -155,7 +155,7 @@ def _too_few_examples(comparison: Comparison, tests: Pairs, results: Sequence[Do
     count = results[0].data.rows.get("test")
     if first.significant or first.interval is None or not count or first.value <= 0:
         return
-    critical = float(Range(len(tests.tested)).quantile(np.array(np.inf)))
+    critical = float(StudentizedRange(len(tests.tested)).quantile(np.array(np.inf)))
     needed = examples_needed(first.value, count, first.error, critical)
     if needed > count:
         yield (

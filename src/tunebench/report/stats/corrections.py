@@ -26,7 +26,7 @@ class Correction(Protocol):
 
 
 @dataclass(frozen=True)
-class Range:
+class StudentizedRange:
     """Any two of so many techniques, whichever are the best and the worst: Tukey; Games and Howell (1976)."""
 
     techniques: int

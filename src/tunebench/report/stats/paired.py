@@ -26,7 +26,7 @@ from tunebench.report.options import Options
 from tunebench.report.read.comparisons import Comparison, Interval, Row
 from tunebench.report.read.predictions import Answers
 from tunebench.report.stats import trials
-from tunebench.report.stats.corrections import LEVEL, Correction, Number, Range
+from tunebench.report.stats.corrections import LEVEL, Correction, Number, StudentizedRange
 from tunebench.report.stats.intervals import expected_interval
 from tunebench.report.stats.kept import Kept
 from tunebench.report.stats.letters import letters
@@ -108,7 +108,7 @@ class Pairs:
         counts = np.arange(1, 101)
         ps = np.maximum(2.0 ** (1.0 - counts), 1 / (TRIALS + 1))
         ps = np.minimum(ps, TAIL * 2 * ndtr(-np.sqrt(counts)))
-        enough = counts[Range(len(self.tested)).adjusted(ps, np.inf) < LEVEL]
+        enough = counts[StudentizedRange(len(self.tested)).adjusted(ps, np.inf) < LEVEL]
         return int(enough[0]) if len(enough) else None
 
     @cached_property
@@ -157,7 +157,7 @@ def paired(
     outcome = (kept or Kept()).outcome(
         content, lambda: trials.outcome(metric, _grouped(_statistics(metric, asked), groups), pairs, TRIALS)
     )
-    differences = _differences(metric, labels, pairs, outcome, ranked, Range(len(rows)))
+    differences = _differences(metric, labels, pairs, outcome, ranked, StudentizedRange(len(rows)))
     several = len(comparison.seeds) > 1
     return Pairs(
         differences,
