@@ -106,9 +106,10 @@ def test_a_run_that_could_learn_more_is_caught_although_its_last_epoch_is_flat(
 
 def test_a_run_at_too_low_a_rate_is_caught(study: Write, sound: list[Done], tmp_path: Path) -> None:
     """As measured: pocket-bert, emotion, 480 examples, full fine-tuning at 2e-5; at 2e-4 it reaches .27."""
-    losses, scores = [1.774, 1.719, 1.695, 1.685], [0.138, 0.138, 0.138, 0.138]
-    slow = write(tmp_path, with_history(done("freeze", 0.5), scores, 6, losses=losses), MIXED)
-    assert "underfitted" in codes(study(*sound, slow))
+    losses = [1.774, 1.719, 1.695, 1.685]
+    for scores in ([0.138, 0.138, 0.138, 0.138], [0.162, 0.138, 0.138, 0.138]):  # LoRA's at 1e-4: its start by chance
+        slow = write(tmp_path, with_history(done("freeze", 0.5), scores, 6, losses=losses), MIXED)
+        assert "underfitted" in codes(study(*sound, slow))
 
 
 @pytest.mark.parametrize(

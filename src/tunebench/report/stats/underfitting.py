@@ -12,6 +12,8 @@ from tunebench.records import Done
 
 _PACE = 0.02
 """Share of the training loss by which as much training again would lower it, at the pace of the last third."""
+_HARDLY = 0.9
+"""Share of the first epoch's loss above which nothing is learned yet that could be past its best."""
 _LEFT = 1 / 3
 """Share of the first epoch's training loss that is left where examples are not fitted."""
 
@@ -30,12 +32,13 @@ def underfitted(result: Done) -> str | None:
     falls = all(one > next_ for one, next_ in itertools.pairwise(known[-1 - last :]))
     moved = _moved(result, planned, len(known) - last - 0.5, len(known) - 0.5) / _moved(result, planned, 0, len(known))
     fitted = (before - end) / end < _PACE * moved or end < _LEFT * known[0]
-    if not falls or fitted or _past_its_best(result, last):
+    over = end < _HARDLY * known[0] and _past_its_best(result, last)
+    if not falls or fitted or over:
         return None
     return (
         f"The training loss still fell in the last third, from {before:.3g} to {end:.3g}, with {moved:.0%} of all that "
-        "the learning rate allowed the weights to move, and validation was not past its best: more epochs or a higher "
-        "learning rate may give a better score."
+        "the learning rate allowed the weights to move, and validation shows no overfitting: more epochs or a "
+        "higher learning rate may give a better score."
     )
 
 
