@@ -65,7 +65,7 @@ def _comparisons(out: Path, only: str | None, models: dict[str, str], data_root:
     from tunebench.report.read.comparisons import comparisons
     from tunebench.report.read.study import read_study
 
-    chosen = {run.run for run in runs_in(out) if only is None or run.matches(only)}
+    chosen = {run.plan.id for run in runs_in(out) if only is None or run.matches(only)}
     jobs = []
     for comparison in comparisons(read_study(out)):
         found = [done for row in comparison.rows if (done := _first(row)) is not None and done.run.id in chosen]
