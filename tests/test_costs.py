@@ -302,7 +302,9 @@ def test_the_costs_of_a_run_add_up_over_its_sittings_whether_it_was_paused_or_ki
     assert second.computed_trunk_seconds == 1.0
     assert (second.peak_memory_bytes, second.peak_gpu_memory_bytes) == (900, 50)
 
-    write_result(tmp_path, paused(run_info("full"), 5, state, first))  # it knows of two seconds after the checkpoint
+    write_result(
+        tmp_path, paused(run_info("full"), "1 of 5 epochs is trained", state, first)
+    )  # it knows of two seconds after the checkpoint
     assert cost_until_now(tmp_path, killed, sitting(10.0, 3.0, 0.25)).total_seconds == 36.5 + 9.75 + 3.0
 
 

@@ -455,7 +455,7 @@ def test_a_label_that_is_no_word_is_reported(value: Any, tmp_path: Path) -> None
 def test_tokens_and_tags_of_different_length_are_reported_with_their_row(tmp_path: Path) -> None:
     rows = [{"tokens": ["a", "b"], "tags": ["O", "B-X"]}] * 20 + [{"tokens": ["a", "b"], "tags": ["O"]}]
 
-    with pytest.raises(UserError, match=r"row 21: 2 tokens but 1 tags\. Give one tag for each token\."):
+    with pytest.raises(UserError, match=r"row 21: 2 tokens but 1 tag\. Give one tag for each token\."):
         loaded(tmp_path, rows, "token_classification")
 
 

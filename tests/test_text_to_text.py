@@ -293,7 +293,7 @@ def test_a_prompt_with_a_gap_is_answered_behind_its_sentinel(backbones: dict[str
 def test_a_gap_that_is_cut_off_with_a_texts_end_is_reported(backbones: dict[str, Path]) -> None:
     objective = asked(backbones["t5"], ("bad", "good"), prompt="{text} It was <extra_id_0>.")
     objective.tokenizer.add_tokens(["<extra_id_0>"], special_tokens=True)
-    with pytest.raises(UserError, match=r"prompt: 1 of 2 texts are truncated at max_tokens \(32\), before the gap"):
+    with pytest.raises(UserError, match=r"prompt: 1 of 2 texts is truncated at max_tokens \(32\), before the gap"):
         objective.encode([TextExample("so so", 1), TextExample("so " * 60, 1)])
 
 

@@ -60,7 +60,7 @@ def test_a_pretrained_head_that_must_answer_is_not_drawn_at_random(backbones: di
     (folder / "config.json").write_text(json.dumps({**config, "tie_word_embeddings": False}))
     weights = {k: v.clone() for k, v in load_file(folder / "model.safetensors").items() if "lm_head" not in k}
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(UserError, match=r"lacks 1 tensors that its config\.json requires, first lm_head\.weight"):
+    with pytest.raises(UserError, match=r"lacks 1 tensor that its config\.json requires, first lm_head\.weight"):
         loaded(folder, "causal_lm", ())
 
 

@@ -96,6 +96,8 @@ def tune(job: Job, prepared: Prepared, watch: measure.Stopwatch, observe: Observ
     if job.trial or not train.is_over(state, run.training):
         _write_validation(folder / VALIDATION, prepared)
         return Tuned(state)
+    if state.best_epoch is None:
+        raise RunError(f"{run.technique}: no epoch ended with weights that may be kept; more epochs may help")
     weights.load_weights(model, best)
     saved = best
     if technique.fold(model):
