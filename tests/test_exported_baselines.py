@@ -75,7 +75,13 @@ def made(backbones: dict[str, Path], data_root: Path, tmp_path: Path) -> Callabl
     return run
 
 
-FULL = ("tfidf of classes of pairs", "embedding of pairs", "embedding by an encoder-decoder", "cosine of classes")
+FULL = (
+    "cosine",
+    "tfidf of classes of pairs",
+    "embedding of pairs",
+    "embedding by an encoder-decoder",
+    "cosine of classes",
+)
 
 
 @pytest.mark.parametrize("case", [pytest.param(c, marks=[pytest.mark.full] if c in FULL else []) for c in CASES])

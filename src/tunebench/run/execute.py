@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from tunebench._util.errors import RunError
 from tunebench.engine import measure, train, weights
 from tunebench.engine.evaluate import score
 from tunebench.engine.events import Generating, Observer, Testing
