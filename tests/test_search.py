@@ -13,9 +13,22 @@ from tunebench._util.ranges import Range
 from tunebench.advise.proposals import JOURNAL, Proposals, journal_in
 from tunebench.advise.search import Searching
 from tunebench.cli import app as cli
-from tunebench.records import SEARCH, Epoch, Failed, Paused, PausedCost, Result, SearchRecord, read_result, write_result
+from tunebench.records import (
+    SEARCH,
+    Epoch,
+    Failed,
+    Paused,
+    PausedCost,
+    PlannedData,
+    Result,
+    SearchRecord,
+    read_result,
+    write_result,
+)
 from tunebench.run.job import Job
+from tunebench.run.task_data import SeenData, TaskData
 from tunebench.study import Study
+from tunebench.tasks.base import Task
 from tunebench.techniques import techniques
 
 RATE = Range(5e-4, 5e-5, 5e-3, log=True)
@@ -190,11 +203,23 @@ def outcome(job: Job, seconds: float = 2.0) -> Result:
     return Paused(reason=Paused.TRIAL, run=info, epoch=1, best_epoch=1, history=[epoch], cost=cost)
 
 
-def search_in(out: Path, **search: Any) -> Searching:
+class Data(TaskData):
+    """Data of which only the fingerprint counts."""
+
+    def __init__(self, fingerprint: str):
+        self._fingerprint = fingerprint
+
+    def of(self, task: Task) -> SeenData:
+        return SeenData(PlannedData(task=task.name, source="none", rows={}), (), self._fingerprint)
+
+
+def search_in(out: Path, fingerprint: str = "a", only: str | None = None, **search: Any) -> Searching:
     out.mkdir(exist_ok=True)
     study = study_of(*BUDGET["techniques"], search=search)
     assert study.search is not None
-    return Searching(out, study.search, study.searched(), study.places())
+    techniques = study.searched()
+    runs = None if only is None else [one.run for one in techniques if one.run.technique == only]
+    return Searching(out, study.search, techniques, Data(fingerprint), study.places(), only=runs)
 
 
 def made(search: Searching, result: Callable[[Job], Result] = outcome, most: int = 1000) -> list[str]:
@@ -243,6 +268,39 @@ def test_seconds_are_the_same_for_every_technique(tmp_path: Path) -> None:
 
     order = made(search, costs)
     assert (order.count("lora"), order.count("full")) == (5, 2)
+    assert search.finished
+
+
+def test_a_search_in_seconds_is_not_finished_while_a_trial_may_leave_some(tmp_path: Path) -> None:
+    search = search_in(tmp_path / "out", only="lora", seconds=10)
+    job = search.ask()
+    assert job is not None
+    assert search.ask() is None and not search.finished, "an executor that is released takes no further job"
+    search.tell(job, outcome(job, seconds=9.0))
+    job = search.ask()
+    assert job is not None
+    search.tell(job, outcome(job, seconds=9.0))
+    assert search.ask() is None and search.finished
+
+
+def test_a_search_of_some_techniques_keeps_the_choices_of_the_others(tmp_path: Path) -> None:
+    assert made(search_in(tmp_path / "out", only="lora", trials=2)) == ["lora"] * 2
+    search = search_in(tmp_path / "out", only="full", trials=2)
+    assert made(search) == ["full"] * 2
+    assert set(search.chosen) == {(0, 0), (0, 1)}
+    record = SearchRecord.model_validate_json((tmp_path / "out" / SEARCH).read_text())
+    assert [len(one.trials) for one in record.techniques] == [2, 2]
+
+
+def test_other_data_or_another_model_begin_a_new_search(tmp_path: Path) -> None:
+    search = search_in(tmp_path / "out", "a", trials=2)
+    made(search, most=3)
+    job = search.ask()
+    assert job is not None
+    write_result(Path(job.folder), outcome(job))  # killed before its outcome was noted
+
+    assert made(search_in(tmp_path / "out", "b", trials=2)) == ["lora", "full"] * 2
+    assert made(search_in(tmp_path / "out", "a", trials=2)) == []
 
 
 @pytest.mark.parametrize("noted", [True, False], ids=["its outcome was written", "it was at work"])
@@ -305,7 +363,9 @@ experiments:
         (final,) = [result for result in finals if result and result.run.technique == one.technique]
         assert final.status == "done" and final.run.seed == 4
         assert one.chosen is not None and one.chosen.items() <= final.run.settings.items()
-    for folder in (out / "trials").iterdir():
+    folders = [*(out / "trials").glob("*/*")]
+    assert len(folders) == 4
+    for folder in folders:
         assert not (folder / "predictions.jsonl").exists(), "a trial reads no test split"
         assert not [*folder.glob("*.safetensors"), *folder.glob("resume")], "its weights are of no further use"
     report = (out / "report.md").read_text()

@@ -4,10 +4,12 @@ import hashlib
 import json
 import math
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from optuna.storages import JournalStorage
 from pydantic import ValidationError
 
 from tunebench._util.errors import shown
@@ -15,10 +17,12 @@ from tunebench._util.files import write_json
 from tunebench._util.ranges import Range
 from tunebench.advise.proposals import Proposals, journal_in
 from tunebench.evaluation.metrics import METRICS
-from tunebench.records import SEARCH, Failed, Paused, Result, SearchedTechnique, SearchRecord, Trial, read_result
+from tunebench.records import SEARCH, Paused, Result, SearchedTechnique, SearchRecord, Trial, read_result
 from tunebench.run.cell import Cell
 from tunebench.run.job import Job
+from tunebench.run.task_data import TaskData
 from tunebench.study import Places, Run, Search, Searched
+from tunebench.zoo import checkpoints
 
 FOLDER = "trials"
 """In a study's folder: one folder per trial, as `runs` has one per run."""
@@ -33,30 +37,48 @@ class Searching:
         out: the study's folder, which is locked.
         budget: of each technique.
         searched: the techniques; one without a space, or that is not applicable, is left as the study gives it.
+        data: reads the data of their tasks.
         places: where models and data lie.
         track: tensorboard, wandb or mlflow.
+        only: the first trials of the techniques that may have further trials; None: all.
+
+    Raises:
+        UserError: a model or data are unavailable.
     """
 
     def __init__(
-        self, out: Path, budget: Search, searched: Sequence[Searched], places: Places, track: str | None = None
+        self,
+        out: Path,
+        budget: Search,
+        searched: Sequence[Searched],
+        data: TaskData,
+        places: Places,
+        track: str | None = None,
+        only: Sequence[Run] | None = None,
     ):
         self._out, self._budget = out, budget
-        journal = journal_in(out)
-        make = _jobs(out, places, track)
-        techniques = [_Technique(one, budget, Cell.of(one.run, places), journal, make) for one in searched]
-        self._techniques = [one for one in techniques if one.space]
+        journal, content = journal_in(out), _Content(data)
+        techniques = []
+        for one in searched:
+            cell = Cell.of(one.run, places)
+            space = _space(one, cell)
+            if space:
+                jobs = _Jobs(out, places, track, cell.family.name, content.of(cell))
+                techniques.append(_Technique(one, budget, space, journal, jobs))
+        self._techniques: list[_Technique] = techniques
+        self._chosen = [one for one in techniques if only is None or one.searched.run in only]
         self._at_work: dict[str, _Technique] = {}
         self._save()
 
     @property
     def trials(self) -> int | None:
         """How many are still to be made; None where the budget is in seconds."""
-        return None if self._budget.trials is None else sum(one.left for one in self._techniques)
+        return None if self._budget.trials is None else sum(one.left for one in self._chosen)
 
     @property
     def count(self) -> int:
-        """Techniques whose settings are searched."""
-        return len(self._techniques)
+        """Techniques that may have further trials."""
+        return len(self._chosen)
 
     def name_of(self, job: Job) -> str:
         """What lines and bars call a trial."""
@@ -65,12 +87,12 @@ class Searching:
 
     @property
     def finished(self) -> bool:
-        """Whether every technique has used its budget, apart from trials at work."""
-        return not any(one.can_start for one in self._techniques)
+        """Whether every technique has used its budget, or will have with the trials at work."""
+        return all(one.over for one in self._chosen)
 
     def ask(self) -> Job | None:
         """The next trial of the technique that has had the fewest; None while seconds wait for an outcome."""
-        while ready := [one for one in self._techniques if one.can_start]:
+        while ready := [one for one in self._chosen if one.can_start]:
             technique = min(ready, key=lambda one: one.begun)
             job = technique.next()
             if job is not None:
@@ -105,28 +127,62 @@ class Searching:
         write_json(self._out / SEARCH, record.model_dump(mode="json", by_alias=True))
 
 
-def _jobs(out: Path, places: Places, track: str | None) -> Callable[[Run, str], Job]:
-    def job(run: Run, family: str) -> Job:
-        folder, cache = out / FOLDER / run.id, out / "cache"
-        where = places.of(run)
-        return Job(run=run, places=where, family=family, folder=str(folder), cache=str(cache), track=track, trial=True)
+class _Content:
+    """A digest of the bytes that a cell's trials read: with other data or another model, a search begins anew."""
 
-    return job
+    def __init__(self, data: TaskData):
+        self._data = data
+        self._models: dict[tuple[str, str | None, bool], str] = {}
+
+    def of(self, cell: Cell) -> str:
+        """Of its data, and of its model where the technique reads one."""
+        run = cell.run
+        read = [self._data.of(run.task).fingerprint]
+        if run.entry.reads_model:
+            key = (run.model, run.revision, run.entry.reads_weights)
+            if key not in self._models:
+                fetched = checkpoints.fetch(cell.checkpoint, run.entry.reads_weights, download=False)
+                self._models[key] = fetched[1].fingerprint
+            read.append(self._models[key])
+        return hashlib.sha256(" ".join(read).encode()).hexdigest()[:8]
+
+
+@dataclass(frozen=True)
+class _Jobs:
+    """Makes a technique's runs jobs; trials on other content have another folder."""
+
+    out: Path
+    places: Places
+    track: str | None
+    family: str
+    content: str
+
+    def trial(self, run: Run) -> Job:
+        """A run as a trial."""
+        return Job(
+            run=run,
+            places=self.places.of(run),
+            family=self.family,
+            folder=str(self.out / FOLDER / self.content / run.id),
+            cache=str(self.out / "cache"),
+            track=self.track,
+            trial=True,
+        )
 
 
 class _Technique:
     """The trials of one technique, its budget, and the best of them."""
 
-    def __init__(self, searched: Searched, budget: Search, cell: Cell, journal: Any, make: Callable[[Run, str], Job]):
-        self.searched, self._budget, self._cell, self._make = searched, budget, cell, make
+    def __init__(
+        self, searched: Searched, budget: Search, space: Mapping[str, Range], journal: JournalStorage, jobs: _Jobs
+    ):
+        self.searched, self._budget, self.space, self._jobs = searched, budget, space, jobs
         self._metric = METRICS[searched.run.task.metrics[0]]
-        self.space = _space(searched, cell)
         self._at_work: dict[str, int] = {}
-        if self.space:
-            name, higher = _name(searched.run, self.space), self._metric.higher_is_better
-            self._proposals = Proposals(journal, name, self.space, budget.sampler, higher, budget.trials)
-            self._open = list(self._proposals.open)
-            self._exhausted = False
+        name, higher = _name(searched.run, space, jobs.content), self._metric.higher_is_better
+        self._proposals = Proposals(journal, name, space, budget.sampler, higher, budget.trials)
+        self._open = list(self._proposals.open)
+        self._exhausted = False
 
     @property
     def begun(self) -> int:
@@ -139,15 +195,20 @@ class _Technique:
         return max(0, (self._budget.trials or 0) - self._proposals.count) + len(self._open)
 
     @property
-    def can_start(self) -> bool:
-        """Whether another trial belongs to the budget: with seconds, one at a time, as the others' cost is unknown."""
+    def over(self) -> bool:
+        """Whether no further trial will start; with seconds that is unknown while one is at work."""
         if self._open:
-            return True
-        if self._exhausted:
             return False
+        if self._exhausted:
+            return True
         if self._budget.trials is not None:
-            return self._proposals.count < self._budget.trials
-        return not self._at_work and self._seconds < (self._budget.seconds or 0)
+            return self._proposals.count >= self._budget.trials
+        return not self._at_work and self._seconds >= (self._budget.seconds or 0)
+
+    @property
+    def can_start(self) -> bool:
+        """Whether another trial may start now: with seconds one at a time, as its cost is unknown before its end."""
+        return not self.over and (self._budget.trials is not None or not self._at_work)
 
     def next(self) -> Job | None:
         """The next trial's job; None if its outcome is known without one, or there is no further trial."""
@@ -167,7 +228,7 @@ class _Technique:
             remarks = twin.model_dump(mode="json", exclude={"number", "settings", "score", "seconds"})
             self._proposals.tell(number, twin.score, {**remarks, "seconds": 0.0, "same_as": twin.number})
             return None
-        job = self._make(run, self._cell.family.name)
+        job = self._jobs.trial(run)
         known = read_result(Path(job.folder))
         if isinstance(known, Paused) and known.reason == Paused.TRIAL:  # killed before its outcome was noted
             self._at_work[job.folder] = number
@@ -191,8 +252,6 @@ class _Technique:
                 "curve": [epoch.validation.get(self._metric.name) for epoch in result.history],
                 "reason": None if score is not None else f"its {self._metric.title} on validation is undefined",
             }
-        elif isinstance(result, Failed):
-            remarks["reason"] = shown(result.reason)
         else:
             remarks["reason"] = shown(str(result.reason))
         self._proposals.tell(number, score if score is not None and math.isfinite(score) else None, remarks)
@@ -253,10 +312,10 @@ def _space(searched: Searched, cell: Cell) -> dict[str, Range]:
     return {name: one for name, one in {**declared, **searched.ranges}.items() if name not in searched.fixed}
 
 
-def _name(run: Run, space: Mapping[str, Range]) -> str:
-    """What tells this search from one with other data, settings or ranges."""
-    content = {"run": run.id, "space": {name: repr(one) for name, one in space.items()}}
-    digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:8]
+def _name(run: Run, space: Mapping[str, Range], content: str) -> str:
+    """What tells this search from one with other data, another model, other settings or ranges."""
+    described = {"run": run.id, "content": content, "space": {name: repr(one) for name, one in space.items()}}
+    digest = hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()[:8]
     return f"{run.model} {run.task.name} {run.label} {digest}"
 
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tunebench._util.words import plural
 from tunebench.cli.options import OpenedStudy
 from tunebench.cli.printing import say
 
@@ -12,10 +13,11 @@ if TYPE_CHECKING:
     from tunebench.engine.events import Event
     from tunebench.run.executors.base import Executor
     from tunebench.run.job import Job
+    from tunebench.run.task_data import TaskData
 
 
 def searched(
-    opened: OpenedStudy, out: Path, only: str | None, workers: int | None, track: str | None
+    opened: OpenedStudy, data: "TaskData", out: Path, only: str | None, workers: int | None, track: str | None
 ) -> tuple[OpenedStudy, bool]:
     """The study with the settings that its search chose; says whether Ctrl-C came first.
 
@@ -28,12 +30,12 @@ def searched(
 
     study = opened.study
     assert study.search is not None
-    runs = {one.run.id: one for one in study.searched()}
-    chosen = matching([one.run for one in runs.values()], opened.places, out, only)
-    search = Searching(out, study.search, [runs[run.id] for run in chosen], opened.places, track)
+    techniques = study.searched()
+    chosen = matching([one.run for one in techniques], opened.places, out, only)
+    search = Searching(out, study.search, techniques, data, opened.places, track, chosen)
     interrupted = False
     if not search.finished:
-        say(f"Searching the settings of {search.count} techniques, {study.search.budget} each ...")
+        say(f"Searching the settings of {plural(search.count, 'technique')}, {study.search.budget} each ...")
         with Local(out, search.trials or workers or 10_000, workers) as executor:
             interrupted = _execute(search, executor)
     for label, settings in search.decisions:

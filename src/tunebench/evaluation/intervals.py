@@ -112,7 +112,11 @@ def _wilson(jackknife: _Jackknife) -> Interval:
     number = float(groups)
     if 0 < value < 1 and variance > (_NOTHING * value) ** 2:
         number = value * (1 - value) / variance * (_t(jackknife.examples - 1) / _t(groups - 1)) ** 2
-    z = _normal()
+    return wilson(value, number, _normal())
+
+
+def wilson(value: float, number: float, z: float) -> Interval:
+    """Of a proportion of so many examples, `z` standard errors to either side (Wilson 1927)."""
     centre = (value + z * z / (2 * number)) / (1 + z * z / number)
     half = z / (1 + z * z / number) * math.sqrt(value * (1 - value) / number + z * z / (4 * number * number))
     return max(0.0, centre - half), min(1.0, centre + half)

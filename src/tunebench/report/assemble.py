@@ -15,7 +15,7 @@ from tunebench.report.read.predictions import read_all
 from tunebench.report.read.study import StudyResults
 from tunebench.report.sections import OF_COMPARISON, OF_STUDY
 from tunebench.report.sections.base import Case, Examined, Whole
-from tunebench.report.stats.checks import UNTUNED, Finding, checks
+from tunebench.report.stats.checks import Finding, checks
 from tunebench.report.stats.kept import Kept
 from tunebench.report.stats.notices import notices
 from tunebench.report.stats.paired import paired
@@ -62,8 +62,7 @@ def assemble(study: StudyResults, kept: Kept, options: Options) -> Report:
 def _examination(case: Case, outcomes: dict[str, Any]) -> _Examination:
     blocks = [block for of_comparison in OF_COMPARISON for block in of_comparison(case)]
     blocks.sort(key=lambda block: isinstance(block, Details | PageOnly))
-    found = checks(case.comparison, case.tests, case.answers)
-    findings = [finding for finding in found if not (case.searched and finding[0] == UNTUNED)]  # a search tuned them
+    findings = checks(case.comparison, case.tests, case.answers, searched=bool(case.searched))
     return _Examination(Examined(case.comparison, case.tests, tuple(blocks)), outcomes, findings)
 
 

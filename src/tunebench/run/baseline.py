@@ -18,7 +18,6 @@ from tunebench.run import remarks
 from tunebench.run.cell import Cell
 from tunebench.run.pause import Pause
 from tunebench.run.record import Outcome
-from tunebench.study import Run
 from tunebench.tasks.load import Data
 from tunebench.techniques.base import Baseline, Predictor, Question
 from tunebench.zoo import checkpoints
@@ -45,21 +44,16 @@ class Asked:
 
 def fit_baseline(cell: Cell, baseline: Baseline, examples: Data, folder: Path) -> Outcome:
     """Fit a baseline, save it in the run's folder, and predict the test split."""
-    run, watch, test = cell.run, measure.Stopwatch(), examples.splits["test"]
-    asked = asked_of(cell, folder)
-    question = Question(run.task, examples.labels, asked.model)
-    with watch.time("train"):
-        predictor = baseline.fit(examples.splits["train"], examples.splits["validation"], question, run.seed)
+    fitted, test = _fitted(cell, baseline, examples, folder), examples.splits["test"]
+    predictor, asked, watch = fitted.predictor, fitted.asked, fitted.watch
     saved = predictor.save(folder)
     ordinary_permissions(*saved)
-    with watch.time("evaluation"):
-        validation = _validation(run, predictor, examples)
     predictions, details = predictor.predict(test)
     (index,) = middle([len(str(example)) for example in test])
     return Outcome(
         predictions=predictions,
         details=details,
-        validation=validation,
+        validation=fitted.validation,
         parameters=_parameters(predictor, asked.model),
         environment=measure.environment(asked.device, "float32" if asked.model else "float64"),
         state=train.State(seconds=watch.seconds, cpu_seconds=watch.cpu_seconds),
@@ -75,21 +69,33 @@ def fit_baseline(cell: Cell, baseline: Baseline, examples: Data, folder: Path) -
 
 def try_baseline(cell: Cell, baseline: Baseline, examples: Data, folder: Path) -> Pause:
     """Fit a baseline and score it on the validation split only, as one epoch; nothing is kept."""
-    run, watch = cell.run, measure.Stopwatch()
-    asked = asked_of(cell, folder)
-    question = Question(run.task, examples.labels, asked.model)
-    with watch.time("train"):
-        predictor = baseline.fit(examples.splits["train"], examples.splits["validation"], question, run.seed)
-    with watch.time("evaluation"):
-        validation = _validation(run, predictor, examples)
-    epoch = {"epoch": 1, "train_loss": None, "validation": validation, "seconds": sum(watch.seconds.values())}
+    fitted = _fitted(cell, baseline, examples, folder)
+    watch = fitted.watch
+    epoch = {"epoch": 1, "train_loss": None, "validation": fitted.validation, "seconds": sum(watch.seconds.values())}
     state = train.State(epoch=1, best_epoch=1, history=[epoch], seconds=watch.seconds, cpu_seconds=watch.cpu_seconds)
     return Pause(state, TrunkCosts(), measure.Peaks())
 
 
-def _validation(run: Run, predictor: Predictor, examples: Data) -> dict[str, float | None]:
-    guesses, _ = predictor.predict(examples.splits["validation"])
-    return score(run.task.metrics, guesses, run.task.references(examples.splits["validation"], examples.labels))
+@dataclass(frozen=True)
+class _Fitted:
+    """A fitted baseline, what it asked, and its scores on the validation split."""
+
+    predictor: Predictor
+    asked: Asked
+    validation: dict[str, float | None]
+    watch: measure.Stopwatch
+
+
+def _fitted(cell: Cell, baseline: Baseline, examples: Data, folder: Path) -> _Fitted:
+    run, watch, validation = cell.run, measure.Stopwatch(), examples.splits["validation"]
+    asked = asked_of(cell, folder)
+    question = Question(run.task, examples.labels, asked.model)
+    with watch.time("train"):
+        predictor = baseline.fit(examples.splits["train"], validation, question, run.seed)
+    with watch.time("evaluation"):
+        guesses, _ = predictor.predict(validation)
+        scores = score(run.task.metrics, guesses, run.task.references(validation, examples.labels))
+    return _Fitted(predictor, asked, scores, watch)
 
 
 def asked_of(cell: Cell, folder: Path) -> Asked:

@@ -48,7 +48,7 @@ def _remove_litter(out: Path) -> None:
     Only `tunebench report` takes none: the study's own files are left alone as long as their process may live.
     """
     in_study = [path for path in out.glob(".*") if _writer(path) and not psutil.pid_exists(_writer(path))]
-    in_runs = [path for path in out.glob("runs/**/.*") if _writer(path)]
+    in_runs = [path for room in ("runs", "trials") for path in out.glob(f"{room}/**/.*") if _writer(path)]
     for path in (*in_study, *in_runs, *out.glob("runs/*/*.tmp"), *out.glob("cache/*.tmp")):
         with suppress(OSError):
             path.unlink()

@@ -20,6 +20,7 @@ from tunebench.run import remarks
 from tunebench.run.cell import Cell
 from tunebench.run.evaluate import EpochComparison, compared_rows, with_beams
 from tunebench.run.job import Job
+from tunebench.tasks.base import Split
 from tunebench.tasks.load import SPLITS, Data
 from tunebench.techniques.base import Trained
 from tunebench.zoo import checkpoints
@@ -54,7 +55,8 @@ def prepare(job: Job, cell: Cell, examples: Data, observe: Observer) -> Prepared
     accelerator, precision = make_accelerator(budget.precision, Path(job.folder), job.track)
     local, backbone = checkpoints.fetch(cell.checkpoint, technique.reads_weights)
     objective = cell.objective(examples.labels, family.tokenizer(local))
-    features = {split: objective.encode(examples.splits[split]) for split in SPLITS}
+    read: tuple[Split, ...] = ("train", "validation") if job.trial else SPLITS
+    features: dict[str, Features] = {split: objective.encode(examples.splits[split]) for split in read}
     features["train"], blank = _without_unlabelled(objective, features)
     comparison = _comparison(cell, examples, objective)
     if comparison.split not in features:

@@ -1,13 +1,13 @@
 """The search of a study: every technique gets the same budget to find its settings."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
 from tunebench._util.base import Strict
 from tunebench._util.ranges import Range
+from tunebench._util.words import plural
 from tunebench.techniques.base import Entry
 
 TRIAL_SEED = 1000
@@ -42,7 +42,7 @@ class Search(Strict):
     @property
     def budget(self) -> str:
         """In words."""
-        return f"{self.trials} trials" if self.trials else f"{self.seconds:g} seconds of trials"
+        return plural(self.trials, "trial") if self.trials else f"{self.seconds:g} seconds of trials"
 
 
 class _Interval(Strict):
@@ -115,7 +115,7 @@ def _range(cls: type[Entry], base: Entry, name: str, one: _Interval) -> Range:
         read(point)
     if not (one.low or 0) <= default <= (one.high or 0):
         raise ValueError(_without_default(name, default, f"{one.low:g} to {one.high:g}"))
-    return replace(found, default=default)
+    return found
 
 
 def _without_default(name: str, default: Any, values: str) -> str:

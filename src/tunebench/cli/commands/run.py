@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from tunebench.run.executors.base import Executor
     from tunebench.run.job import Job
     from tunebench.run.survey import Survey
+    from tunebench.run.task_data import TaskData
     from tunebench.study import Run
 
 _STOPPED = "Stopped. Finished runs are kept; the same command continues."
@@ -57,17 +58,19 @@ def run(
     """
     from tunebench import report as reports
     from tunebench.run.folder import failed_runs, locked
+    from tunebench.run.task_data import TaskData
 
     opened = opened_study(study, model, data_root, data, seeds)
     _check_tracker(track)
     count = _worker_count(workers)
     target = out or Path("runs") / opened.study.name
+    seen = TaskData(opened.places)
     with locked(target):
         interrupted = False
         if opened.study.search is not None:
-            _check(opened, target)
-            opened, interrupted = searched(opened, target, only, count, track)
-        interrupted = interrupted or _make_pending(opened, target, only, count, track)
+            _check(opened, seen, target)
+            opened, interrupted = searched(opened, seen, target, only, count, track)
+        interrupted = interrupted or _make_pending(opened, seen, target, only, count, track)
         say("Writing the report ...")
         with stoppable(f"Stopped. All finished runs are kept; 'tunebench report {target}' writes the report."):
             page, leaderboards = reports.build_with_leaderboards(target)
@@ -84,32 +87,31 @@ def run(
         raise typer.Exit(1)
 
 
-def _check(opened: OpenedStudy, target: Path) -> None:
+def _check(opened: OpenedStudy, data: "TaskData", target: Path) -> None:
     """Write the plan of the techniques with their default settings: a mistake is known before the search begins."""
     from tunebench.run.folder import planned_in, write_plan
     from tunebench.run.plan import plan
     from tunebench.run.survey import models_here, survey
-    from tunebench.run.task_data import TaskData
 
     earlier = planned_in(target)
-    surveyed = survey(opened.runs, TaskData(opened.places), earlier.data if earlier else ())
+    surveyed = survey(opened.runs, data, earlier.data if earlier else ())
     cells = plan(opened.runs, opened.places, earlier.cells if earlier else (), surveyed)
     models_here(opened.runs, opened.places, cells)
     if earlier is None:
         write_plan(target, opened.text, _plan_of(opened, cells, surveyed.records))
 
 
-def _make_pending(opened: OpenedStudy, target: Path, only: str | None, workers: int | None, track: str | None) -> bool:
+def _make_pending(
+    opened: OpenedStudy, data: "TaskData", target: Path, only: str | None, workers: int | None, track: str | None
+) -> bool:
     """Write the plan and make the runs that have no result; says whether Ctrl-C came first."""
     from tunebench.run.executors.local import Local
     from tunebench.run.folder import planned_in, write_plan
     from tunebench.run.job import job_in
     from tunebench.run.pending import costliest_first, pending_runs
-    from tunebench.run.task_data import TaskData
 
     runs, places = opened.runs, opened.places
     earlier = planned_in(target)
-    data = TaskData(places)
     pending, remarks = pending_runs(runs, places, target, only, data)
     with Local(target, len(pending), workers) as executor:
         from tunebench.run.plan import plan  # torch comes with it; the workers import theirs at the same time

@@ -25,16 +25,13 @@ def read_answers(folder: Path, run: str, digest: str | None = None) -> Answers |
     return read_predictions(folder, run, digest)[0]
 
 
-def read_predictions(folder: Path, run: str, digest: str | None = None) -> tuple[Answers | None, list[str] | None]:
-    """`read_answers`, and the inputs, one text per test example; None if the file lacks them."""
+def read_predictions(
+    folder: Path, run: str, digest: str | None = None
+) -> tuple[Answers | None, list[str] | None, list[int] | None]:
+    """`read_answers`, the inputs, and the number of each example's group; None where the file lacks them."""
     rows = _rows(folder, run, digest)
     answers = _answers(rows)
-    return answers, None if answers is None else _inputs(rows)
-
-
-def read_groups(folder: Path, run: str) -> list[int] | None:
-    """The number of each test example's group; None where examples have no groups, or the file is damaged."""
-    return _groups(_rows(folder, run, None))
+    return (None, None, None) if answers is None else (answers, _inputs(rows), _groups(rows))
 
 
 def _answers(rows: list[Any] | None) -> Answers | None:
@@ -99,9 +96,7 @@ def read_all(folder: Path, comparison: Comparison) -> Given:
     answers: dict[str, Answers | None] = {}
     inputs, groups = None, None
     for done in (result for row in comparison.rows for result in row.done):
-        rows = _rows(folder, done.run.id, recorded_digest(done))
-        answers[done.run.id] = _answers(rows)
-        readable = answers[done.run.id] is not None
-        inputs = inputs or (_inputs(rows) if readable else None)
-        groups = groups or (_groups(rows) if readable else None)
+        given, texts, numbers = read_predictions(folder, done.run.id, recorded_digest(done))
+        answers[done.run.id] = given
+        inputs, groups = inputs or texts, groups or numbers
     return Given(answers, inputs, groups)

@@ -22,8 +22,6 @@ from tunebench.report.stats.underfitting import underfitted
 Finding = tuple[str, str, str | None, int]
 """Code, message, technique and seed; the technique is None if the whole comparison is concerned."""
 
-UNTUNED = "untuned_rates"
-
 _BUDGET = {
     "epochs": "epochs",
     "batch_size": "batch size",
@@ -36,13 +34,16 @@ _BUDGET = {
 _CONSTANT = 0.99  # share of equal answers: the rest may be noise
 
 
-def checks(comparison: Comparison, tests: Pairs | None, answers: Mapping[str, Answers | None]) -> list[Finding]:
+def checks(
+    comparison: Comparison, tests: Pairs | None, answers: Mapping[str, Answers | None], *, searched: bool = False
+) -> list[Finding]:
     """All findings of a comparison.
 
     Args:
         comparison: one model on one task.
         tests: its paired tests, if any.
         answers: by run id.
+        searched: whether a search chose the settings.
     """
     findings: list[Finding] = []
     for row in comparison.rows:
@@ -52,7 +53,7 @@ def checks(comparison: Comparison, tests: Pairs | None, answers: Mapping[str, An
     findings += _unmoved(comparison, answers)
     for message, row in edges(comparison):
         findings += [("edge_of_grid", message, row.label, result.run.seed) for result in row.done]
-    findings += [(code, message, None, 0) for code, message in _of_comparison(comparison, tests)]
+    findings += [(code, message, None, 0) for code, message in _of_comparison(comparison, tests, searched)]
     return findings
 
 
@@ -129,11 +130,11 @@ def _unmoved(comparison: Comparison, answers: Mapping[str, Answers | None]) -> I
                 yield "unmoved", message, row.label, result.run.seed
 
 
-def _of_comparison(comparison: Comparison, tests: Pairs | None) -> Iterator[tuple[str, str]]:
+def _of_comparison(comparison: Comparison, tests: Pairs | None, searched: bool) -> Iterator[tuple[str, str]]:
     results = [result for row in comparison.rows for result in row.done]
-    untuned = untuned_rates(comparison)
+    untuned = None if searched else untuned_rates(comparison)
     if untuned:
-        yield UNTUNED, untuned
+        yield "untuned_rates", untuned
     unequal = [what for name, what in _BUDGET.items() if len({r.run.training.get(name) for r in results}) > 1]
     if unequal:
         yield "unequal_budgets", f"The budgets of the techniques differ in {', '.join(unequal)}."

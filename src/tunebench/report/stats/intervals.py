@@ -3,9 +3,9 @@
 import numpy as np
 from scipy.special import stdtrit
 
+from tunebench.evaluation.intervals import wilson
 from tunebench.evaluation.metrics import Metric
-
-LEVEL = 0.05
+from tunebench.report.stats.corrections import LEVEL
 
 
 def expected_interval(metric: Metric, score: float, error: float, freedom: float, examples: int) -> tuple[float, float]:
@@ -17,10 +17,7 @@ def expected_interval(metric: Metric, score: float, error: float, freedom: float
     if metric.scale == "fraction":
         variance = score * (1 - score)
         count = variance / error**2 if error > 0 and variance > 0 else float(examples)
-        centre, spread = (score + quantile**2 / (2 * count), quantile**2 / (2 * count))
-        half = quantile * np.sqrt(variance / count + (quantile / (2 * count)) ** 2)
-        whole = 1 + 2 * spread
-        return (centre - half) / whole, (centre + half) / whole
+        return wilson(score, count, quantile)
     if metric.scale == "correlation":
         z, half = np.arctanh(np.clip(score, -1 + 1e-12, 1 - 1e-12)), quantile * error / max(1 - score**2, 1e-12)
         return float(np.tanh(z - half)), float(np.tanh(z + half))

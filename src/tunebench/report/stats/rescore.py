@@ -7,7 +7,7 @@ from typing import Any
 from tunebench.evaluation.intervals import intervals, methods
 from tunebench.evaluation.metrics import METRICS
 from tunebench.records import Done
-from tunebench.report.read.predictions import read_answers, read_groups, recorded_digest
+from tunebench.report.read.predictions import read_predictions, recorded_digest
 from tunebench.report.read.study import RunResult, StudyResults
 
 _TOLERANCE = 1e-9
@@ -34,12 +34,12 @@ def rescore(study: StudyResults) -> tuple[StudyResults, list[Change], list[str]]
         if not isinstance(run.result, Done):
             runs.append(run)
             continue
-        answers = read_answers(study.folder, run.plan.id, recorded_digest(run.result))
+        answers, _, groups = read_predictions(study.folder, run.plan.id, recorded_digest(run.result))
         if answers is None or _uneven(run.result, *answers):
             unread.append(run.plan.id)
             runs.append(run)
             continue
-        again = _again(run.result, *answers, read_groups(study.folder, run.plan.id))
+        again = _again(run.result, *answers, groups)
         changes += [
             Change(run.plan.id, name, value, again.metrics.test[name])
             for name, value in run.result.metrics.test.items()

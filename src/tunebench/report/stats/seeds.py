@@ -8,6 +8,7 @@ import numpy as np
 from scipy.special import stdtrit
 
 from tunebench.report.read.comparisons import Comparison
+from tunebench.report.stats.corrections import LEVEL
 from tunebench.report.stats.studentized import range_quantile
 
 POWER = 0.8
@@ -57,6 +58,6 @@ def seeds_needed(difference: float, deviation: float, error: float, techniques: 
     """
     counts = np.arange(2, MOST + 1)
     freedom = 2.0 * (counts - 1)
-    quantiles = range_quantile(0.05, techniques, freedom) / sqrt(2) + stdtrit(freedom, POWER)
+    quantiles = range_quantile(LEVEL, techniques, freedom) / sqrt(2) + stdtrit(freedom, POWER)
     enough = quantiles * np.sqrt(2 * deviation**2 / counts + error**2) <= difference
     return int(counts[enough][0]) if enough.any() else None
