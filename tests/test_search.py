@@ -275,8 +275,10 @@ def test_a_search_in_seconds_is_not_finished_while_a_trial_may_leave_some(tmp_pa
     search = search_in(tmp_path / "out", only="lora", seconds=10)
     job = search.ask()
     assert job is not None
+    assert search.seconds == 10
     assert search.ask() is None and not search.finished, "an executor that is released takes no further job"
     search.tell(job, outcome(job, seconds=9.0))
+    assert search.seconds == 1
     job = search.ask()
     assert job is not None
     search.tell(job, outcome(job, seconds=9.0))

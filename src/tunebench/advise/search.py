@@ -76,6 +76,11 @@ class Searching:
         return None if self._budget.trials is None else sum(one.left for one in self._chosen)
 
     @property
+    def seconds(self) -> float | None:
+        """What is left of the budgets together; None where they are in trials."""
+        return None if self._budget.seconds is None else sum(one.seconds_left for one in self._chosen)
+
+    @property
     def count(self) -> int:
         """Techniques that may have further trials."""
         return len(self._chosen)
@@ -203,7 +208,7 @@ class _Technique:
             return True
         if self._budget.trials is not None:
             return self._proposals.count >= self._budget.trials
-        return not self._at_work and self._seconds >= (self._budget.seconds or 0)
+        return not self._at_work and not self.seconds_left
 
     @property
     def can_start(self) -> bool:
@@ -293,8 +298,9 @@ class _Technique:
         ]
 
     @property
-    def _seconds(self) -> float:
-        return sum(trial.seconds for trial in self._trials)
+    def seconds_left(self) -> float:
+        """Of a budget in seconds, without the trials at work; a trial that was begun within it may end after it."""
+        return max(0.0, (self._budget.seconds or 0.0) - sum(trial.seconds for trial in self._trials))
 
     def _run(self, settings: Mapping[str, Any]) -> Run:
         run = self.searched.run

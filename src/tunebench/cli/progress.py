@@ -98,9 +98,9 @@ class Lines:
         if isinstance(event, ResultWritten):
             self._ended += 1
             self._paces.pop(key, None)
-            runs = self._runs or self._ended
+            count = f"{self._ended}/{self._runs}" if self._runs else f"{self._ended}"
             left = self._forecast.left or 0.0
-            self._say(f"[{self._ended}/{runs}] {name}: {_outcome(event)} (about {_span(left)} left)")
+            self._say(f"[{count}] {name}: {_outcome(event)} (about {_span(left)} left)")
         elif isinstance(event, Step | BatchDone):
             phase, done, total = _position(event)
             pace = self._paces.get(key)

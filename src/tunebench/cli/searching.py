@@ -47,11 +47,21 @@ def searched(
 def _execute(search: "Searching", executor: "Executor") -> bool:
     from rich.console import Console
 
+    from tunebench.cli.forecast import Forecast
     from tunebench.cli.progress import display_on
     from tunebench.run.drive import drive
 
+    workers = max(executor.room, 1)
+
+    class Left(Forecast):
+        """The budgets' seconds, where they say when the search ends."""
+
+        @property
+        def left(self) -> float | None:
+            return super().left if search.seconds is None else search.seconds / workers
+
     try:
-        with display_on(Console(), search.trials) as display:
+        with display_on(Console(), search.trials, Left(search.trials or 0, workers)) as display:
 
             def show(job: "Job", event: "Event") -> None:
                 display.show(job.run.id, search.name_of(job), event)
