@@ -1,31 +1,16 @@
-"""Result records and their store: JSON only, written last and atomically, so that a result's existence means done."""
+"""Results of runs and their store: JSON only, written last and atomically, so that a result's existence means done."""
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, field_validator
 
-from tunebench._util.base import Strict
 from tunebench._util.files import read_json, write_json
-
-SCHEMA: Literal[2] = 2
-"""Of results, plans and run files. Results of schema 1 are read, with their names mapped to today's."""
-
+from tunebench.records.base import SCHEMA, Record
 
 PREDICTIONS = "predictions.jsonl"
 """The file of a run's answers on the test split."""
-TIMING = "timing.json"
-"""The file of `Retimed` in a study's folder."""
-
-SEARCH = "search.json"
-"""The record of a study's search, in its folder."""
-
-
-class Record(Strict):
-    """Base of all records: no NaN."""
-
-    model_config = ConfigDict(allow_inf_nan=False)
 
 
 class RunInfo(Record):
@@ -275,172 +260,8 @@ class Paused(Record):
     cost: PausedCost
 
 
-class Trial(Record):
-    """One trial of a search: settings that were tried on the validation split.
-
-    Attributes:
-        number: in the order of proposals, from 0; trial 0 has the defaults.
-        score: the main metric at the best epoch; None: it failed, or the metric is undefined.
-        curve: the metric after each epoch.
-        seconds: what it cost.
-        run: the name of its folder.
-        reason: why it has no score.
-        same_as: the trial with equal settings, which was not made twice.
-    """
-
-    number: int
-    settings: dict[str, Any]
-    score: float | None
-    seconds: float
-    run: str | None = None
-    epochs: int | None = None
-    best_epoch: int | None = None
-    curve: list[float | None] = []
-    reason: str | None = None
-    same_as: int | None = None
-
-
-class SearchedTechnique(Record):
-    """The trials of one technique on one model and task, what they were drawn from, and what was chosen."""
-
-    model: str
-    task: str
-    technique: str
-    label: str
-    metric: str
-    higher_is_better: bool
-    space: dict[str, str]
-    trials: tuple[Trial, ...]
-    chosen: dict[str, Any] | None
-
-
-class SearchRecord(Record):
-    """A study's `search.json`: the budget of each technique, and its trials."""
-
-    schema_version: Literal[2] = Field(default=SCHEMA, alias="schema")
-    budget: dict[str, Any]
-    techniques: tuple[SearchedTechnique, ...]
-
-
-class _PlanRecord(BaseModel):
-    """Base of a study's own records: a later version may say more, so unknown fields are ignored."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-
-class PlannedRun(_PlanRecord):
-    """One run: the name of its folder, and which technique it measures on what, with which seed."""
-
-    id: str = Field(pattern=r"^\w[^/\\\x00-\x1f]*$", max_length=255)
-    model: str
-    family: str
-    task: str
-    technique: str
-    label: str
-    seed: int
-
-
-class PlannedCell(_PlanRecord):
-    """One technique on one model and task: whether it applies, and how many parameters it would train.
-
-    `parameters` is None where the technique does not apply, and for a baseline, whose size depends on the data.
-    `title` is the technique's name in prose; plans of schema 1 do not have it.
-    """
-
-    model: str
-    family: str
-    task: str
-    technique: str
-    label: str
-    title: str = ""
-    settings: dict[str, Any] = {}
-    applicable: bool = True
-    reason: str | None = None
-    parameters: Parameters | None = None
-
-
-class PlannedData(_PlanRecord):
-    """A task's data as the plan read them.
-
-    Attributes:
-        rows: examples of each split, as used.
-        files: rows of each file, as read; empty for data that are not files.
-        tokens: about how many each split has (a quarter of its letters), for a forecast of the time that a run takes.
-        notes: what was converted, carved, limited or left out.
-        smallest_difference: the difference in accuracy between two techniques that this test split shows in four of
-            five studies; None where an answer is not one class.
-    """
-
-    task: str
-    source: str
-    rows: dict[str, int]
-    files: dict[str, int] = {}
-    tokens: dict[str, int] = {}
-    labels: int = 0
-    notes: tuple[str, ...] = ()
-    smallest_difference: float | None = None
-
-
-class Plan(_PlanRecord):
-    """A study's `plan.json`, written before the first run."""
-
-    schema_version: int = Field(default=1, alias="schema")  # plans of schema 1 do not say so
-    study: str
-    command: str
-    runs: tuple[PlannedRun, ...]
-    cells: tuple[PlannedCell, ...]
-    data: tuple[PlannedData, ...] = ()
-
-
-class RetimedCell(_PlanRecord):
-    """What `tunebench time` measured of one technique on one model and task.
-
-    Attributes:
-        run: the run that it was measured on.
-        rounds: how often its turn came.
-        seconds: per optimizer step, the median over rounds; of a baseline, for its whole fit.
-        low: the fastest round.
-        high: the slowest round.
-        trunk_seconds: of the training split's frozen trunk, from a sample of its batches; the median over rounds.
-        baseline: whether it has no steps.
-        threads: of the process that measured.
-        busy_cores: how many cores other processes kept busy before a round, at most.
-    """
-
-    run: str
-    rounds: int
-    seconds: float
-    low: float
-    high: float
-    trunk_seconds: float = 0.0
-    baseline: bool = False
-    threads: int
-    busy_cores: float
-
-    def tuning(self, steps: int) -> float:
-        """Seconds of tuning of a run with so many optimizer steps."""
-        return self.trunk_seconds + self.seconds * (1 if self.baseline else steps)
-
-    @property
-    def spread(self) -> float:
-        """From the fastest to the slowest round, as a share of the median."""
-        return (self.high - self.low) / self.seconds if self.seconds else 0.0
-
-
-class Retimed(_PlanRecord):
-    """A study's `timing.json`: the steps of its techniques, timed side by side.
-
-    Attributes:
-        cells: one for each technique that was measured.
-        left_out: run -> why it was not measured.
-    """
-
-    schema_version: int = Field(default=1, alias="schema")
-    cells: tuple[RetimedCell, ...] = ()
-    left_out: dict[str, str] = {}
-
-
 Result = Annotated[Done | Paused | Failed | NotApplicable, Field(discriminator="status")]
+
 _RESULT: TypeAdapter[Done | Paused | Failed | NotApplicable] = TypeAdapter(Result)
 
 
@@ -475,26 +296,3 @@ def _of_schema_1(stored: Mapping[str, Any] | None) -> Done | Paused | Failed | N
         return _RESULT.validate_python(content)
     except ValidationError:
         return None
-
-
-def read_search(out: Path) -> SearchRecord | None:
-    """The record of a study's search; None where there was none, or its file is damaged."""
-    stored = read_json(out / SEARCH)
-    try:
-        return None if stored is None else SearchRecord.model_validate(stored)
-    except ValidationError:
-        return None
-
-
-def read_retimed(out: Path) -> Retimed | None:
-    """What `tunebench time` measured in a study's folder; None where it did not, or its file is damaged."""
-    content = read_json(out / TIMING)
-    try:
-        return None if content is None else Retimed.model_validate(content)
-    except ValidationError:
-        return None
-
-
-def write_retimed(out: Path, retimed: Retimed) -> None:
-    """Write `timing.json`, atomically."""
-    write_json(out / TIMING, retimed.model_dump(mode="json", by_alias=True))
