@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.campaigns.commands import Commands, commands
-from tests.campaigns.small_study import Study
+from tests.campaigns.small_study import NewStudy, Study
 
 
 @pytest.fixture(scope="session")
@@ -32,3 +32,8 @@ def whole_studies(
             return self[text]
 
     return Made()
+
+
+@pytest.fixture
+def new_study(backbones: dict[str, Path], data_root: Path, tmp_path: Path) -> NewStudy:
+    return lambda name, text: Study(tmp_path / name, text, backbones["bert"], data_root)

@@ -1,6 +1,7 @@
 """A study of a tiny model, made by the command line in a folder of its own."""
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,10 @@ class Study:
     def files(self) -> list[str]:
         paths = [path.relative_to(self.out).as_posix() for path in self.out.rglob("*") if path.is_file()]
         return sorted(path for path in paths if not path.startswith("worker-"))
+
+
+NewStudy = Callable[[str, str], Study]
+"""Makes a study that has not begun, of a name and a text."""
 
 
 def digest(path: Path) -> bytes:

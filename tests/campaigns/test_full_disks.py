@@ -12,7 +12,7 @@ import pytest
 
 from tests.campaigns import assert_brief, doses, draws
 from tests.campaigns.commands import Commands
-from tests.campaigns.small_study import STUDY, Study
+from tests.campaigns.small_study import STUDY, NewStudy, Study
 
 
 def between(draw: Random, least: int, most: int) -> int:
@@ -45,18 +45,13 @@ def end_with_room(study: Study, whole: Study, started: Commands, draw: Random) -
 
 @doses(1, 60)
 def test_files_that_cannot_grow_end_a_study_in_one_message_and_it_goes_on(
-    dose: int,
-    started: Commands,
-    whole_studies: dict[str, tuple[Study, float]],
-    backbones: dict[str, Path],
-    data_root: Path,
-    tmp_path: Path,
+    dose: int, started: Commands, whole_studies: dict[str, tuple[Study, float]], new_study: NewStudy
 ) -> None:
     whole, _ = whole_studies[STUDY]
     largest = max(path.stat().st_size for path in whole.out.rglob("*") if path.is_file())
     codes = Counter[int]()
     for number, draw in enumerate(draws(dose)):
-        study = Study(tmp_path / f"limited-{number}", STUDY, backbones["bert"], data_root)
+        study = new_study(f"limited-{number}", STUDY)
         codes[attempt(study, started, draw, between(draw, 50, largest if number else largest // 2))] += 1
         end_with_room(study, whole, started, draw)
     assert codes[2]
@@ -83,18 +78,13 @@ def mounted(*options: object) -> int:
 
 @doses(1, 40)
 def test_a_full_disk_ends_a_study_in_one_message_and_it_goes_on(
-    dose: int,
-    started: Commands,
-    whole_studies: dict[str, tuple[Study, float]],
-    backbones: dict[str, Path],
-    data_root: Path,
-    tmp_path: Path,
+    dose: int, started: Commands, whole_studies: dict[str, tuple[Study, float]], new_study: NewStudy
 ) -> None:
     whole, _ = whole_studies[STUDY]
     needed = sum(path.stat().st_size for path in whole.out.rglob("*") if path.is_file())
     codes = Counter[int]()
     for number, draw in enumerate(draws(dose)):
-        study = Study(tmp_path / f"small-{number}", STUDY, backbones["bert"], data_root)
+        study = new_study(f"small-{number}", STUDY)
         with small_disk(study.out, between(draw, 20_000, needed)):
             codes[attempt(study, started, draw, None)] += 1
             assert not mounted("-o", "remount,size=64m", study.out)

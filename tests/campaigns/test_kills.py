@@ -2,13 +2,12 @@
 
 import random
 import time
-from pathlib import Path
 
 import psutil
 
 from tests.campaigns import doses, draws
 from tests.campaigns.commands import Commands, at_work
-from tests.campaigns.small_study import STUDY, Study
+from tests.campaigns.small_study import STUDY, NewStudy, Study
 
 LONG_STUDY = """
 name: killed
@@ -57,18 +56,13 @@ def interrupted(study: Study, started: Commands, draw: random.Random, kills: int
 
 @doses(2, 100)
 def test_a_killed_study_ends_with_the_bits_of_one_that_nobody_killed(
-    dose: int,
-    started: Commands,
-    whole_studies: dict[str, tuple[Study, float]],
-    backbones: dict[str, Path],
-    data_root: Path,
-    tmp_path: Path,
+    dose: int, started: Commands, whole_studies: dict[str, tuple[Study, float]], new_study: NewStudy
 ) -> None:
     text = STUDY if dose < 10 else LONG_STUDY
     whole, seconds = whole_studies[text]
     struck = 0
     for number, draw in enumerate(draws(dose)):
-        study = Study(tmp_path / f"killed-{number}", text, backbones["bert"], data_root)
+        study = new_study(f"killed-{number}", text)
         struck += interrupted(study, started, draw, min(KILLS_PER_STUDY, dose - struck), 0.7 * seconds)
         assert study.figures() == whole.figures()
         assert study.files() == whole.files()
