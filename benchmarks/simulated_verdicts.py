@@ -20,9 +20,9 @@ import numpy as np
 from scipy.special import ndtri
 
 from tunebench.evaluation.metrics import METRICS, Metric
+from tunebench.evaluation.variances import Variances
 from tunebench.report.stats.intervals import expected_interval
 from tunebench.report.stats.studentized import range_quantile
-from tunebench.report.stats.variances import Variances
 
 SEED = 20_26
 TECHNIQUES = 4

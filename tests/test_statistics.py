@@ -20,6 +20,7 @@ from tests.records import Write, answers_in, done
 from tests.test_metrics import KINDS
 from tunebench.cli.app import app
 from tunebench.evaluation.metrics import METRICS
+from tunebench.evaluation.variances import Variances
 from tunebench.report import build, build_rescored, processes
 from tunebench.report.options import Options
 from tunebench.report.read.comparisons import comparisons
@@ -31,7 +32,6 @@ from tunebench.report.stats.intervals import expected_interval
 from tunebench.report.stats.kept import Kept
 from tunebench.report.stats.letters import letters
 from tunebench.report.stats.paired import TRIALS, Difference, _differences, _statistics, paired
-from tunebench.report.stats.variances import Variances
 from tunebench.report.stats.verdicts import (
     BELOW,
     BEST,

@@ -24,10 +24,20 @@ from tunebench.records.result import (
     read_result,
     write_result,
 )
-from tunebench.records.search import SEARCH, SearchedTechnique, SearchRecord, Trial, read_search
+from tunebench.records.search import (
+    DROPPED,
+    SEARCH,
+    Elimination,
+    SearchedTechnique,
+    SearchRecord,
+    Trial,
+    read_elimination,
+    read_search,
+)
 from tunebench.records.timing import TIMING, Retimed, RetimedCell, read_retimed, write_retimed
 
 __all__ = [
+    "DROPPED",
     "PREDICTIONS",
     "SCHEMA",
     "SEARCH",
@@ -36,6 +46,7 @@ __all__ = [
     "Cost",
     "DataInfo",
     "Done",
+    "Elimination",
     "Epoch",
     "Failed",
     "Generation",
@@ -59,6 +70,7 @@ __all__ = [
     "SearchRecord",
     "SearchedTechnique",
     "Trial",
+    "read_elimination",
     "read_result",
     "read_retimed",
     "read_search",

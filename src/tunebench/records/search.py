@@ -9,6 +9,36 @@ from tunebench.records.base import SCHEMA, Record, read_record
 
 SEARCH = "search.json"
 """The record of a study's search, in its folder."""
+DROPPED = "dropped.json"
+"""Why a race dropped a run, in its folder."""
+
+
+class Elimination(Record):
+    """Why a race dropped a run.
+
+    Attributes:
+        epoch: after which it was compared.
+        difference: how far it was behind the leader on validation, in the metric's unit.
+        error: the difference's standard error, over validation examples and seeds.
+        p: two-sided, of this test alone.
+        level: of this test, after correction for the number of looks and competitors.
+        leader: the run that it was compared with: its id.
+    """
+
+    epoch: int
+    difference: float
+    error: float
+    p: float
+    level: float
+    leader: str
+
+    @property
+    def reason(self) -> str:
+        """In words."""
+        return (
+            f"after epoch {self.epoch} it was {self.difference:.3g} behind the leader "
+            f"(p = {self.p:.2g}, below {self.level:.2g})"
+        )
 
 
 class Trial(Record):
@@ -61,3 +91,8 @@ class SearchRecord(Record):
 def read_search(out: Path) -> SearchRecord | None:
     """The record of a study's search; None where there was none, or its file is damaged."""
     return read_record(out / SEARCH, SearchRecord)
+
+
+def read_elimination(folder: Path) -> Elimination | None:
+    """Why a race dropped the run in this folder; None where it did not."""
+    return read_record(folder / DROPPED, Elimination)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -16,8 +17,8 @@ from tunebench.families.base import Pooling
 from tunebench.records import ModelInfo, Notice, Parameters
 from tunebench.run import remarks
 from tunebench.run.cell import Cell
-from tunebench.run.pause import Pause
-from tunebench.run.record import Outcome
+from tunebench.run.pause import VALIDATION, Pause
+from tunebench.run.record import Outcome, answered, write_answers
 from tunebench.tasks.load import Data
 from tunebench.techniques.base import Baseline, Predictor, Question
 from tunebench.zoo import checkpoints
@@ -68,9 +69,11 @@ def fit_baseline(cell: Cell, baseline: Baseline, examples: Data, folder: Path) -
 
 
 def try_baseline(cell: Cell, baseline: Baseline, examples: Data, folder: Path) -> Pause:
-    """Fit a baseline and score it on the validation split only, as one epoch; nothing is kept."""
+    """Fit a baseline and score it on the validation split only, as one epoch; only its answers are kept."""
     fitted = _fitted(cell, baseline, examples, folder)
-    watch = fitted.watch
+    watch, validation, task = fitted.watch, examples.splits["validation"], cell.run.task
+    asked, gold = [task.shown(example) for example in validation], task.references(validation, examples.labels)
+    write_answers(folder / VALIDATION, answered(range(len(gold)), asked, fitted.answers, gold, fitted.details))
     epoch = {"epoch": 1, "train_loss": None, "validation": fitted.validation, "seconds": sum(watch.seconds.values())}
     state = train.State(epoch=1, best_epoch=1, history=[epoch], seconds=watch.seconds, cpu_seconds=watch.cpu_seconds)
     return Pause(state, TrunkCosts(), measure.Peaks())
@@ -78,10 +81,12 @@ def try_baseline(cell: Cell, baseline: Baseline, examples: Data, folder: Path) -
 
 @dataclass(frozen=True)
 class _Fitted:
-    """A fitted baseline, what it asked, and its scores on the validation split."""
+    """A fitted baseline, what it asked, and its answers to the validation split with their scores."""
 
     predictor: Predictor
     asked: Asked
+    answers: list[Any]
+    details: list[Any]
     validation: dict[str, float | None]
     watch: measure.Stopwatch
 
@@ -93,9 +98,9 @@ def _fitted(cell: Cell, baseline: Baseline, examples: Data, folder: Path) -> _Fi
     with watch.time("train"):
         predictor = baseline.fit(examples.splits["train"], validation, question, run.seed)
     with watch.time("evaluation"):
-        guesses, _ = predictor.predict(validation)
+        guesses, details = predictor.predict(validation)
         scores = score(run.task.metrics, guesses, run.task.references(validation, examples.labels))
-    return _Fitted(predictor, asked, scores, watch)
+    return _Fitted(predictor, asked, guesses, details, scores, watch)
 
 
 def asked_of(cell: Cell, folder: Path) -> Asked:

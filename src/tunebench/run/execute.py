@@ -82,7 +82,7 @@ def tune(job: Job, prepared: Prepared, watch: measure.Stopwatch, observe: Observ
     """
     run, technique, model = job.run, prepared.cell.technique, prepared.model
     if not isinstance(technique, Trained):
-        return Tuned()
+        return Tuned(_scored(prepared, watch, Path(job.folder) / VALIDATION) if job.trial else train.State())
     folder = Path(job.folder)
     best = folder / weights.BEST
     inputs = f"{prepared.examples.fingerprint()} {prepared.backbone.fingerprint}"
@@ -159,7 +159,7 @@ def evaluate(prepared: Prepared, tuned: Tuned, observe: Observer) -> Outcome:
 
 def _is_over(job: Job, tuned: Tuned) -> bool:
     trained = isinstance(job.run.entry, Trained)
-    return not trained or (train.is_over(tuned.state, job.run.training) and not job.trial)
+    return not job.trial and (not trained or train.is_over(tuned.state, job.run.training))
 
 
 def _why_paused(job: Job, state: train.State) -> str:
@@ -167,6 +167,16 @@ def _why_paused(job: Job, state: train.State) -> str:
     if job.trial and (not isinstance(job.run.entry, Trained) or train.is_over(state, budget)):
         return Paused.TRIAL
     return f"{state.epoch} of at most {budget.epochs} epochs are trained"
+
+
+def _scored(prepared: Prepared, watch: measure.Stopwatch, path: Path) -> train.State:
+    """The state of a trial that trains nothing: one epoch without steps, whose answers are written."""
+    with watch.time("evaluation"):
+        scores = prepared.comparison.scores(prepared.cut, prepared.cell.run.task.metrics)
+        _write_validation(path, prepared)
+    seconds = watch.seconds["evaluation"]
+    epoch = {"epoch": 1, "train_loss": None, "validation": scores, "seconds": seconds}
+    return train.State(epoch=1, best_epoch=1, history=[epoch], seconds={"evaluation": seconds})
 
 
 def _pause(prepared: Prepared, tuned: Tuned) -> Pause:

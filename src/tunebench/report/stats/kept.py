@@ -11,9 +11,9 @@ from pydantic_core import to_json
 
 from tunebench._util.files import read_json, write_json
 from tunebench._util.registry import definitions_in
-from tunebench.evaluation import bootstrap, entities, metrics, rouge
+from tunebench.evaluation import bootstrap, entities, metrics, rouge, variances
 from tunebench.evaluation.metrics import base
-from tunebench.report.stats import draws, trials, variances
+from tunebench.report.stats import draws, trials
 from tunebench.report.stats.trials import TrialOutcome
 
 FILE = ".tests.json"

@@ -5,7 +5,8 @@ Each difference has to pass two tests; the larger p counts.
 - Approximate randomisation (Noreen 1989; Riezler and Maxwell 2005): if two techniques were the same, it would not
   matter which of them gave which of the two answers to an example. In each of 10,000 trials the answers of a random
   half of the examples change sides; p is the share of trials whose difference is at least as large.
-- A t test whose standard error covers the sampling of examples and, with several seeds, of seeds (`variances.py`).
+- A t test whose standard error covers the sampling of examples and, with several seeds, of seeds
+  (`evaluation/variances.py`).
 
 The best technique is chosen by the same scores that are tested. P-values and intervals of differences from it are
 therefore those of the range of all techniques: Tukey's, for unequal variances that of Games and Howell (1976). They

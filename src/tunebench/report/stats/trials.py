@@ -16,8 +16,8 @@ from scipy.special import ndtr
 from threadpoolctl import ThreadpoolController
 
 from tunebench.evaluation.metrics import Metric
+from tunebench.evaluation.variances import Variances
 from tunebench.report.stats import draws
-from tunebench.report.stats.variances import Variances
 
 _EXACT = 2**24  # whole numbers up to it are exact in float32
 TAIL = 3.178

@@ -1,0 +1,101 @@
+"""Which runs of a race are behind its leader: a paired test on validation answers after the same epoch.
+
+The test is two-sided, by t = difference / standard error, where
+
+    standard error^2 = variance over validation examples of the difference, by the jackknife (`evaluation/variances.py`)
+                       + the variance between seeds of either run
+
+Single runs differ by the luck of their seeds, too, most of all in early epochs: without the second part equal
+techniques would be dropped far too often. The level of .05 is divided by the number of looks and of competitors
+(Bonferroni), so that the best run is dropped in at most 5 % of races. docs/decisions/0024-race.md has the measured
+shares.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import stdtr
+
+from tunebench.evaluation.metrics import Metric, Predictions
+from tunebench.evaluation.variances import Variances
+
+LEVEL = 0.05
+SEED_SHARE = 0.1
+"""The standard deviation between seeds where it is not known, as a share of the deviation between examples."""
+
+
+@dataclass(frozen=True)
+class Gap:
+    """How far a run is behind the leader, which has the best score of all.
+
+    Attributes:
+        difference: in the metric's unit, at least 0; NaN where a score is undefined.
+        error: its standard error.
+        p: two-sided, of one test.
+        behind: whether p is at most the level of one test.
+    """
+
+    difference: float
+    error: float
+    p: float
+    behind: bool
+
+
+def rule(metric: Metric) -> str:
+    """How runs are dropped, in words."""
+    if metric.statistics is None:
+        return (
+            f"no run is dropped, because {metric.title} has no paired test: it is not computed from sums over examples"
+        )
+    return "a run is dropped when a paired test on validation answers says that it is behind the leader"
+
+
+def level(looks: int, competitors: int) -> float:
+    """Of one test."""
+    return LEVEL / (max(looks, 1) * max(competitors, 1))
+
+
+def gaps(
+    metric: Metric,
+    gold: Predictions,
+    answers: Sequence[Predictions],
+    looks: int,
+    seed_deviation: float | None = None,
+    competitors: int | None = None,
+) -> list[Gap] | None:
+    """Of each run, in the order given; None where the metric has no paired test, or no score is defined.
+
+    Args:
+        metric: which scores.
+        gold: the references of the validation examples.
+        answers: of each run, after the same epoch.
+        looks: how many times runs are compared in the whole race.
+        seed_deviation: the standard deviation of the metric between seeds; None: `SEED_SHARE`.
+        competitors: of each run; None: all others that are given.
+    """
+    if metric.statistics is None:
+        return None
+    flat = [prediction for of_one in answers for prediction in of_one]
+    counted = metric.statistics(flat, list(gold) * len(answers)).astype(np.float64)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        variances = Variances(metric, counted.reshape(len(answers), 1, len(gold), -1))
+        scores = variances.scores[:, 0] * (1 if metric.higher_is_better else -1)
+        if not np.isfinite(scores).any():
+            return None
+        leader, everyone = int(np.nanargmax(scores)), np.arange(len(answers))
+        by_examples, freedom = variances.of_differences(np.full(len(answers), leader), everyone)
+        by_seed = _by_seed(variances, len(gold), seed_deviation)
+        differences = scores[leader] - scores
+        errors = np.sqrt(by_examples**2 + by_seed + by_seed[leader])
+        ps = np.where(differences == 0, 1.0, 2 * stdtr(freedom, -differences / errors))
+    least = level(looks, len(answers) - 1 if competitors is None else competitors)
+    figures = zip(differences, errors, ps, strict=True)
+    return [Gap(float(one), float(error), float(p), bool(p <= least)) for one, error, p in figures]
+
+
+def _by_seed(variances: Variances, examples: int, seed_deviation: float | None) -> np.ndarray:
+    """The variance between seeds of each run."""
+    if seed_deviation is not None:
+        return np.full(len(variances.scores), seed_deviation**2)
+    return SEED_SHARE**2 * examples * variances.of_means()[0] ** 2

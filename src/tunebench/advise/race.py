@@ -1,0 +1,195 @@
+"""A race: runs that pause at rungs of 1, 2, 4, ... epochs, and are dropped there when they are behind the leader.
+
+Every run's learning rates are planned for all of its epochs, and a run that is continued goes on bit for bit, so that a
+race costs no epoch twice. Nothing is dropped for its rank alone (`elimination.py`).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from tunebench.advise import elimination
+from tunebench.advise.runner import Runner
+from tunebench.evaluation.metrics import Metric
+from tunebench.records import Elimination, Result
+from tunebench.run.job import Job
+
+Status = Literal["alive", "finished", "dropped", "failed", "out of time"]
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where a run of a race stands.
+
+    Attributes:
+        job: the whole run.
+        status: alive: it waits for its next rung, or is at work; out of time: the race's seconds ended first.
+        epochs: how many it has trained.
+        score: on validation, of its best epoch where it finished, else after its last epoch; None: undefined.
+        curve: the metric after each epoch.
+        best_epoch: of them.
+        seconds: what it has cost.
+        elimination: when, how far and how surely behind whom, where it was dropped.
+        reason: why it was dropped, or failed, in words.
+    """
+
+    job: Job
+    status: Status
+    epochs: int
+    score: float | None
+    curve: tuple[float | None, ...]
+    best_epoch: int | None
+    seconds: float
+    elimination: Elimination | None
+    reason: str | None
+
+
+class Race:
+    """Schedules the runs of one cell: those that were not begun, then the one with the best score at its last rung.
+
+    What was made in the jobs' folders counts: a killed race continues where it was. A test split is never read.
+
+    Args:
+        metric: decides on validation.
+        jobs: the runs: one technique with different settings, or several techniques, on one model and task. Their
+            folders must not hold runs on other data.
+        seconds: no rung begins after so many seconds of all runs together; None: no limit.
+        seed_deviation: standard deviation of the metric between seeds; None: not known.
+        planned: how many runs the race will have, if more are added than are given.
+    """
+
+    def __init__(
+        self,
+        metric: Metric,
+        jobs: Sequence[Job] = (),
+        seconds: float | None = None,
+        seed_deviation: float | None = None,
+        planned: int = 0,
+    ):
+        self._metric, self._seconds, self._deviation, self._planned = metric, seconds, seed_deviation, planned
+        self._runners: dict[str, Runner] = {}
+        self._tested = True
+        for job in jobs:
+            self.add(job)
+
+    def add(self, job: Job) -> None:
+        """One more run, as far as its folder has it."""
+        self._runners[job.folder] = Runner(job, self._metric)
+        self._tested = False
+
+    @property
+    def rule(self) -> str:
+        """How runs are dropped, in words."""
+        return elimination.rule(self._metric)
+
+    @property
+    def seconds(self) -> float:
+        """What all runs have cost so far."""
+        return sum(runner.seconds for runner in self._runners.values())
+
+    @property
+    def out_of_time(self) -> bool:
+        """Whether no further rung may begin."""
+        return self._seconds is not None and self.seconds >= self._seconds
+
+    @property
+    def waiting(self) -> bool:
+        """Whether a rung may begin now."""
+        return bool(self._waiting()) and not self.out_of_time
+
+    @property
+    def at_work(self) -> int:
+        """Runs at work."""
+        return sum(runner.at_work for runner in self._runners.values())
+
+    @property
+    def finished(self) -> bool:
+        """Whether no further rung will begin."""
+        return self.out_of_time or not (self._waiting() or self.at_work)
+
+    def ask(self) -> Job | None:
+        """The next rung of a run; None where none waits, or the seconds are over."""
+        if not self.waiting:
+            return None
+        return max(self._waiting(), key=lambda runner: (not runner.epochs, runner.rank)).start()
+
+    def tell(self, job: Job, result: Result) -> None:
+        """A run has paused, or failed."""
+        self._runners[job.folder].tell(result)
+        self._tested = False
+
+    @property
+    def standings(self) -> tuple[Standing, ...]:
+        """Of all runs, in the order in which they were added."""
+        self._test()
+        return tuple(self._standing(runner) for runner in self._runners.values())
+
+    @property
+    def leader(self) -> Standing | None:
+        """The run that the race chooses; None where none has a score.
+
+        The best of those that finished; where none did, the best of those with the most epochs.
+        """
+        self._test()
+        scored = [runner for runner in self._runners.values() if runner.score is not None]
+        best = max(scored, key=lambda r: (r.ended, r.epochs * (not r.ended), r.rank), default=None)
+        return None if best is None else self._standing(best)
+
+    def _waiting(self) -> list[Runner]:
+        self._test()
+        return [runner for runner in self._runners.values() if runner.waiting]
+
+    def _test(self) -> None:
+        """Drop what is behind, once after each change."""
+        if self._tested:
+            return
+        self._tested = True
+        for epoch in sorted({runner.epochs for runner in self._runners.values() if runner.waiting}):
+            self._test_at(epoch)
+
+    def _test_at(self, epoch: int) -> None:
+        """Compare the runs after an epoch that is the last of none, where all have the answers."""
+        compared = [r for r in self._runners.values() if epoch in r.answers and epoch < r.rungs[-1] and not r.failed]
+        if len(compared) < 2:
+            return
+        gold = compared[0].answers[epoch][1]
+        looks, competitors = max(len(r.rungs) for r in compared) - 1, max(self._planned, len(self._runners)) - 1
+        answers = [runner.answers[epoch][0] for runner in compared]
+        gaps = elimination.gaps(self._metric, gold, answers, looks, self._deviation, competitors)
+        if gaps is None:
+            return
+        leader = next(runner for runner, gap in zip(compared, gaps, strict=True) if gap.difference == 0)
+        for runner, gap in zip(compared, gaps, strict=True):
+            if gap.behind and runner.waiting and runner.epochs == epoch:
+                runner.drop(
+                    Elimination(
+                        epoch=epoch,
+                        difference=gap.difference,
+                        error=gap.error,
+                        p=gap.p,
+                        level=elimination.level(looks, competitors),
+                        leader=leader.job.run.id,
+                    )
+                )
+
+    def _standing(self, runner: Runner) -> Standing:
+        return Standing(
+            job=runner.job,
+            status=self._status(runner),
+            epochs=runner.epochs,
+            score=runner.score,
+            curve=tuple(runner.curve),
+            best_epoch=runner.best_epoch,
+            seconds=runner.seconds,
+            elimination=runner.elimination,
+            reason=runner.failed or (runner.elimination.reason if runner.elimination else None),
+        )
+
+    def _status(self, runner: Runner) -> Status:
+        if runner.failed:
+            return "failed"
+        if runner.elimination:
+            return "dropped"
+        if runner.ended:
+            return "finished"
+        return "out of time" if self.out_of_time and not runner.at_work else "alive"

@@ -1,0 +1,292 @@
+"""A race drops a run only where a paired test says that it is behind, and continues each run bit for bit."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.contracts.runs import TRAINING
+from tunebench.advise import elimination
+from tunebench.advise.race import Race, Standing
+from tunebench.advise.runner import rungs_of
+from tunebench.evaluation.metrics import METRICS
+from tunebench.records import (
+    DROPPED,
+    Epoch,
+    Failed,
+    Paused,
+    PausedCost,
+    Result,
+    write_result,
+)
+from tunebench.run.execute import execute
+from tunebench.run.job import Job
+from tunebench.run.pause import VALIDATION
+from tunebench.study import Study
+
+ACCURACY = METRICS["accuracy"]
+GOLD = ["a", "b"] * 150
+
+# Elimination ----------------------------------------------------------------------------------------------------------
+
+
+def answers(share: float, seed: int) -> list[str]:
+    """So many right ones, at random places."""
+    right = np.random.default_rng(seed).permutation(len(GOLD)) < share * len(GOLD)
+    return [gold if one else "c" for gold, one in zip(GOLD, right, strict=True)]
+
+
+def test_runs_within_noise_are_never_behind_and_a_clearly_worse_one_is() -> None:
+    given = [answers(0.8, 0), answers(0.76, 1), answers(0.8, 2), answers(0.3, 3)]
+    gaps = elimination.gaps(ACCURACY, GOLD, given, looks=2)
+    assert gaps is not None
+    assert [gap.behind for gap in gaps] == [False, False, False, True]
+    assert gaps[3].difference == pytest.approx(0.5) and gaps[3].p < 1e-4
+    assert gaps[0].difference == 0 and gaps[0].p == 1
+
+
+def test_the_level_is_divided_by_looks_and_competitors() -> None:
+    given = [answers(0.8, 0), answers(0.69, 1)]
+
+    def behind(looks: int, competitors: int | None = None) -> bool:
+        gaps = elimination.gaps(ACCURACY, GOLD, given, looks, seed_deviation=0.0, competitors=competitors)
+        assert gaps is not None
+        return gaps[1].behind
+
+    assert behind(looks=1)
+    assert not behind(looks=40)
+    assert not behind(looks=2, competitors=20)
+    assert elimination.level(4, 5) == pytest.approx(0.05 / 20)
+
+
+def test_the_deviation_between_seeds_widens_the_error() -> None:
+    given = [answers(0.8, 0), answers(0.65, 1)]
+    known = elimination.gaps(ACCURACY, GOLD, given, 1, seed_deviation=0.0)
+    wide = elimination.gaps(ACCURACY, GOLD, given, 1, seed_deviation=0.1)
+    assert known is not None and wide is not None
+    assert known[1].behind and not wide[1].behind
+    assert wide[1].error ** 2 == pytest.approx(known[1].error ** 2 + 2 * 0.1**2)
+
+
+def test_lower_is_better_where_the_metric_says_so() -> None:
+    def texts(loss: float, seed: int) -> list[dict[str, float]]:
+        drawn = np.random.default_rng(seed).normal(loss, 0.1, 100)
+        return [{"response_nll": float(one), "response_tokens": 1.0} for one in drawn]
+
+    gaps = elimination.gaps(METRICS["perplexity"], [""] * 100, [texts(2.0, 0), texts(3.0, 1)], 1, seed_deviation=0.0)
+    assert gaps is not None
+    assert [gap.behind for gap in gaps] == [False, True]
+
+
+def test_an_undefined_score_is_not_behind() -> None:
+    gold = [float(number) for number in range(100)]
+    gaps = elimination.gaps(METRICS["pearson"], gold, [gold, [1.0] * 100, gold[::-1]], 1)
+    assert gaps is not None
+    assert [gap.behind for gap in gaps] == [False, False, True], "a correlation of constant answers is undefined"
+
+
+def test_a_metric_without_a_paired_test_says_so_and_drops_nothing() -> None:
+    assert elimination.gaps(METRICS["spearman"], [1.0, 2.0], [[1.0, 2.0], [2.0, 1.0]], 1) is None
+    assert "Spearman" in elimination.rule(METRICS["spearman"])
+    assert "no run is dropped" in Race(METRICS["spearman"]).rule
+    assert "paired test" in Race(ACCURACY).rule
+
+
+# The race -------------------------------------------------------------------------------------------------------------
+
+
+def jobs_in(out: Path, model: str, techniques: Sequence[Any], **training: Any) -> list[Job]:
+    task = {"name": "t", "objective": "sequence_classification", "metrics": ["accuracy"]}
+    data = {"data": str(out / "data.csv"), "columns": {"text": "text", "label": "label"}}
+    experiment = {"model": model, "task": {**task, **data}, "techniques": list(techniques)}
+    study = Study.model_validate({"name": "s", "training": training, "experiments": [experiment]})
+    return [
+        Job(run=run, places=study.places(), family="bert", folder=str(out / run.id), cache=str(out / "cache"))
+        for run in study.runs()
+    ]
+
+
+def rates(count: int) -> list[Any]:
+    return [{"name": "full", "learning_rate": 1e-5 * (number + 1)} for number in range(count)]
+
+
+class Made:
+    """Makes jobs without a model: their answers are right as often as they are asked to be.
+
+    Attributes:
+        epochs: run and epoch of each epoch that was trained.
+    """
+
+    def __init__(self, jobs: Sequence[Job], shares: Sequence[float], fails: Sequence[int] = (), patience: int = 99):
+        self._shares = {job.folder: share for job, share in zip(jobs, shares, strict=True)}
+        self._numbers = {job.folder: number for number, job in enumerate(jobs)}
+        self._fails, self._patience = fails, patience
+        self.epochs: list[tuple[int, int]] = []
+        self._history: dict[str, list[Epoch]] = {}
+
+    def __call__(self, job: Job) -> Result:
+        assert job.trial, "no test split is read"
+        number, history = self._numbers[job.folder], self._history.setdefault(job.folder, [])
+        info = job.run.info(job.family)
+        if number in self._fails and history:
+            result: Result = Failed(reason="the loss is nan", run=info, environment={})
+            write_result(Path(job.folder), result)
+            return result
+        full, given = job.run.training.epochs, []
+        while len(history) < min(job.until_epoch or full, full, self._patience):
+            epoch = len(history) + 1
+            self.epochs.append((number, epoch))
+            given = answers(self._shares[job.folder] * epoch / (epoch + 1), 100 * number + epoch)
+            score = {"accuracy": float(np.mean([a == b for a, b in zip(given, GOLD, strict=True)]))}
+            history.append(Epoch(epoch=epoch, train_loss=1.0, validation=score, seconds=1.0))
+        over = len(history) >= min(full, self._patience)
+        folder, epochs = Path(job.folder), len(history)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "full.safetensors").write_text("weights")
+        (folder / VALIDATION).unlink(missing_ok=True)
+        lines = [json.dumps({"prediction": a, "reference": b}) + "\n" for a, b in zip(given, GOLD, strict=True)]
+        (folder / VALIDATION).write_text("".join(lines))
+        result = Paused(
+            reason=Paused.TRIAL if over else "paused",
+            run=info,
+            epoch=epochs,
+            best_epoch=max(history, key=lambda one: one.validation["accuracy"] or 0).epoch,
+            history=history,
+            cost=PausedCost(
+                trunk_seconds=0, train_seconds=epochs, evaluation_seconds=0, total_seconds=epochs, peak_memory_bytes=1
+            ),
+        )
+        write_result(Path(job.folder), result)
+        return result
+
+
+def raced(race: Race, make: Made, most: int = 1000) -> None:
+    while most and (job := race.ask()) is not None:
+        race.tell(job, make(job))
+        most -= 1
+
+
+def test_rungs_double_and_end_with_all_epochs(tmp_path: Path) -> None:
+    def rungs(technique: str, epochs: int) -> tuple[int, ...]:
+        return rungs_of(jobs_in(tmp_path, "m", [technique], epochs=epochs)[0].run)
+
+    assert [rungs("full", epochs) for epochs in (1, 2, 5, 8)] == [(1,), (1, 2), (1, 2, 4, 5), (1, 2, 4, 8)]
+    assert rungs("tfidf", 5) == rungs("untuned", 5) == (1,), "what does not train has one rung"
+
+
+def test_a_race_drops_what_is_behind_and_finishes_the_rest(tmp_path: Path) -> None:
+    jobs = jobs_in(tmp_path, "m", rates(4), epochs=4)
+    make, race = Made(jobs, [0.9, 0.2, 0.88, 0.9], fails=[3]), Race(ACCURACY, jobs)
+    raced(race, make)
+
+    assert race.finished and race.ask() is None
+    standings = race.standings
+    assert [one.status for one in standings] == ["finished", "dropped", "finished", "failed"]
+    assert make.epochs[:4] == [(0, 1), (1, 1), (2, 1), (3, 1)], "each run's first epoch comes first"
+    assert (1, 2) not in make.epochs, "it was dropped after its first epoch"
+    dropped = standings[1].elimination
+    assert dropped is not None and dropped.epoch == 1
+    assert dropped.p <= dropped.level == pytest.approx(0.05 / (2 * 3)), "two looks before the last epoch, three rivals"
+    assert dropped.leader == jobs[0].run.id or dropped.leader in {jobs[2].run.id, jobs[3].run.id}
+    assert "behind the leader" in (standings[1].reason or "")
+    assert not [*Path(jobs[1].folder).glob("*.safetensors")], "its weights are removed"
+    assert standings[3].reason == "the loss is nan"
+    assert race.leader is not None and race.leader.status == "finished"
+    assert race.seconds >= 4 + 1 + 4 + 1, "dropped and failed runs count"
+
+
+def test_equal_runs_all_finish(tmp_path: Path) -> None:
+    jobs = jobs_in(tmp_path, "m", rates(5), epochs=4)
+    race = Race(ACCURACY, jobs)
+    raced(race, Made(jobs, [0.9, 0.88, 0.86, 0.9, 0.87]))
+    assert {one.status for one in race.standings} == {"finished"}
+
+
+def test_the_seconds_of_a_race_may_end_before_its_runs_do(tmp_path: Path) -> None:
+    jobs = jobs_in(tmp_path, "m", rates(3), epochs=8)
+    race = Race(ACCURACY, jobs, seconds=5)
+    raced(race, Made(jobs, [0.8, 0.9, 0.85]))
+    assert race.finished
+    assert [one.status for one in race.standings] == ["out of time"] * 3
+    assert [one.epochs for one in race.standings] == [1, 4, 1]
+    assert race.leader is not None and race.leader.job == jobs[1], "the best of those that came furthest"
+
+
+def test_a_run_that_ends_by_its_patience_is_finished(tmp_path: Path) -> None:
+    jobs = jobs_in(tmp_path, "m", rates(2), epochs=8)
+    race = Race(ACCURACY, jobs)
+    raced(race, Made(jobs, [0.9, 0.9], patience=3))
+    assert [(one.status, one.epochs) for one in race.standings] == [("finished", 3)] * 2
+
+
+def figures(standings: Sequence[Standing]) -> list[Any]:
+    return [(one.status, one.epochs, one.score, one.curve, one.elimination) for one in standings]
+
+
+@pytest.mark.parametrize("rungs", range(1, 8))
+def test_a_killed_race_goes_on_where_it_was(tmp_path: Path, rungs: int) -> None:
+    shares = [0.9, 0.2, 0.88, 0.9]
+    jobs = jobs_in(tmp_path / "whole", "m", rates(4), epochs=4)
+    whole, once = Race(ACCURACY, jobs), Made(jobs, shares)
+    raced(whole, once)
+
+    jobs = jobs_in(tmp_path / "killed", "m", rates(4), epochs=4)
+    make = Made(jobs, shares)
+    raced(Race(ACCURACY, jobs), make, most=rungs - 1)
+    race = Race(ACCURACY, jobs)
+    job = race.ask()
+    assert job is not None
+    make(job)  # killed before the race was told
+    again = Race(ACCURACY, jobs)
+    raced(again, make)
+
+    assert make.epochs == once.epochs
+    assert figures(again.standings) == figures(whole.standings)
+    assert (Path(jobs[1].folder) / DROPPED).exists()
+
+
+def test_paused_runs_of_a_model_continue_bit_for_bit(tmp_path: Path, backbones: dict[str, Path]) -> None:
+    (tmp_path / "data.csv").write_text("text,label\n" + "".join(f"i feel {w},{w}\n" for w in ("happy", "angry") * 30))
+    training = {**TRAINING, "epochs": 3, "patience": 3}
+
+    def folders(name: str) -> list[Job]:
+        jobs = jobs_in(tmp_path, str(backbones["bert"]), ["full", "untuned", "tfidf"], **training)
+        return [job.model_copy(update={"folder": str(tmp_path / name / job.run.id)}) for job in jobs]
+
+    def step(race: Race) -> bool:
+        job = race.ask()
+        if job is None:
+            return False
+        Path(job.folder).mkdir(parents=True, exist_ok=True)
+        result = execute(job, lambda event: None)
+        write_result(Path(job.folder), result)
+        race.tell(job, result)
+        return True
+
+    race = Race(ACCURACY, folders("whole"))
+    while step(race):
+        pass
+    while step(Race(ACCURACY, folders("killed"))):  # killed after each rung
+        pass
+    straight = execute(folders("straight")[0].model_copy(update={"trial": True}), lambda event: None)
+    write_result(Path(folders("straight")[0].folder), straight)
+
+    again = Race(ACCURACY, folders("killed"))
+    assert figures(again.standings) == figures(race.standings)
+    assert [one.status for one in race.standings] == ["finished"] * 3
+    assert all(one.score is not None for one in race.standings)
+    assert isinstance(straight, Paused)
+    assert race.standings[0].curve == tuple(epoch.validation["accuracy"] for epoch in straight.history)
+    for one, other, name in zip(folders("whole"), folders("killed"), ("full", "untuned", "tfidf"), strict=True):
+        last = (Path(one.folder) / VALIDATION).read_bytes()
+        assert last == (Path(other.folder) / VALIDATION).read_bytes(), name
+        assert not (Path(one.folder) / "predictions.jsonl").exists(), "no test split is read"
+    kept = sorted(path.name for path in Path(folders("whole")[0].folder).glob("validation-*"))
+    assert kept == ["validation-1.jsonl", "validation-2.jsonl", "validation-3.jsonl"]
+    assert last
+    assert (Path(folders("straight")[0].folder) / VALIDATION).read_bytes() == (
+        Path(folders("whole")[0].folder) / VALIDATION
+    ).read_bytes()
