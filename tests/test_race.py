@@ -1,6 +1,7 @@
 """A race drops a run only where a paired test says that it is behind, and continues each run bit for bit."""
 
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,23 +10,27 @@ import numpy as np
 import pytest
 
 from tests.contracts.runs import TRAINING
+from tests.test_search import Data
 from tunebench.advise import elimination
 from tunebench.advise.race import Race, Standing
 from tunebench.advise.runner import rungs_of
+from tunebench.advise.search import Searching
 from tunebench.evaluation.metrics import METRICS
 from tunebench.records import (
     DROPPED,
+    SEARCH,
     Epoch,
     Failed,
     Paused,
     PausedCost,
     Result,
+    SearchRecord,
     write_result,
 )
 from tunebench.run.execute import execute
 from tunebench.run.job import Job
 from tunebench.run.pause import VALIDATION
-from tunebench.study import Study
+from tunebench.study import Search, Study
 
 ACCURACY = METRICS["accuracy"]
 GOLD = ["a", "b"] * 150
@@ -127,9 +132,15 @@ class Made:
         self.epochs: list[tuple[int, int]] = []
         self._history: dict[str, list[Epoch]] = {}
 
+    def _number(self, job: Job) -> int:
+        return self._numbers[job.folder]
+
+    def _share(self, job: Job) -> float:
+        return self._shares[job.folder]
+
     def __call__(self, job: Job) -> Result:
         assert job.trial, "no test split is read"
-        number, history = self._numbers[job.folder], self._history.setdefault(job.folder, [])
+        number, history = self._number(job), self._history.setdefault(job.folder, [])
         info = job.run.info(job.family)
         if number in self._fails and history:
             result: Result = Failed(reason="the loss is nan", run=info, environment={})
@@ -139,8 +150,10 @@ class Made:
         while len(history) < min(job.until_epoch or full, full, self._patience):
             epoch = len(history) + 1
             self.epochs.append((number, epoch))
-            given = answers(self._shares[job.folder] * epoch / (epoch + 1), 100 * number + epoch)
-            score = {"accuracy": float(np.mean([a == b for a, b in zip(given, GOLD, strict=True)]))}
+            given = answers(self._share(job) * epoch / (epoch + 1), 100 * number + epoch)
+            score: dict[str, float | None] = {
+                "accuracy": float(np.mean([a == b for a, b in zip(given, GOLD, strict=True)]))
+            }
             history.append(Epoch(epoch=epoch, train_loss=1.0, validation=score, seconds=1.0))
         over = len(history) >= min(full, self._patience)
         folder, epochs = Path(job.folder), len(history)
@@ -280,6 +293,7 @@ def test_paused_runs_of_a_model_continue_bit_for_bit(tmp_path: Path, backbones: 
     assert all(one.score is not None for one in race.standings)
     assert isinstance(straight, Paused)
     assert race.standings[0].curve == tuple(epoch.validation["accuracy"] for epoch in straight.history)
+    last = b""
     for one, other, name in zip(folders("whole"), folders("killed"), ("full", "untuned", "tfidf"), strict=True):
         last = (Path(one.folder) / VALIDATION).read_bytes()
         assert last == (Path(other.folder) / VALIDATION).read_bytes(), name
@@ -290,3 +304,131 @@ def test_paused_runs_of_a_model_continue_bit_for_bit(tmp_path: Path, backbones: 
     assert (Path(folders("straight")[0].folder) / VALIDATION).read_bytes() == (
         Path(folders("whole")[0].folder) / VALIDATION
     ).read_bytes()
+
+
+# Searches that race ---------------------------------------------------------------------------------------------------
+
+
+class MadeByRate(Made):
+    """Trials are the better the nearer their learning rate is to 1e-4."""
+
+    def __init__(self) -> None:
+        super().__init__([], [])
+
+    def _number(self, job: Job) -> int:
+        return self._numbers.setdefault(job.folder, round(1e7 * job.run.entry.learning_rate))  # type: ignore[attr-defined]
+
+    def _share(self, job: Job) -> float:
+        away = abs(math.log10(job.run.entry.learning_rate / 1e-4))  # type: ignore[attr-defined]
+        return 0.95 - 0.6 * min(away, 1.2)
+
+
+def search_in(out: Path, *techniques: Any, epochs: int = 8, **search: Any) -> Searching:
+    out.mkdir(exist_ok=True)
+    experiment = {
+        "model": "pocket-bert",
+        "task": {"name": "emotion", "metrics": ["accuracy"]},
+        "techniques": techniques,
+    }
+    training = {"epochs": epochs, "patience": epochs}
+    given = {"name": "s", "search": search, "training": training, "experiments": [experiment]}
+    study = Study.model_validate(given)
+    assert study.search is not None
+    return Searching(out, study.search, study.searched(), Data("a"), study.places())
+
+
+def searched(out: Path, search: Searching, make: Made, most: int = 1000) -> SearchRecord:
+    while most and (job := search.ask()) is not None:
+        search.tell(job, make(job))
+        most -= 1
+    return SearchRecord.model_validate_json((out / SEARCH).read_text())
+
+
+def test_a_search_that_races_spends_its_trials_on_what_is_not_behind(tmp_path: Path) -> None:
+    search = search_in(tmp_path / "out", "full", trials=9, race=True)
+    make = MadeByRate()
+    record = searched(tmp_path / "out", search, make)
+
+    assert search.finished
+    (one,) = record.techniques
+    assert len(one.trials) == 9, "dropped trials count"
+    dropped = [trial for trial in one.trials if trial.status == "dropped"]
+    assert 0 < len(dropped) < 9
+    assert {trial.status for trial in one.trials} == {"dropped", "finished"}
+    for trial in dropped:
+        assert trial.elimination is not None and trial.elimination.epoch == trial.epochs < 8  # type: ignore[operator]
+        assert trial.score == trial.curve[-1], "the sampler is told its last score"
+        assert trial.reason and "behind the leader" in trial.reason
+    assert sum(trial.seconds for trial in one.trials) == len(make.epochs) < 9 * 8
+    assert len(set(make.epochs)) == len(make.epochs), "no epoch is made twice"
+    best = max((t for t in one.trials if t.status == "finished"), key=lambda t: t.score or 0)
+    assert one.chosen == best.settings and one.chosen_epoch is None
+    assert one.rule and "paired test" in one.rule
+    assert record.budget["race"] is True
+    assert len(search.news()) == len(dropped)
+    assert search.news() == []
+    assert not [*(tmp_path / "out").rglob("*.safetensors")]
+
+
+@pytest.mark.parametrize("jobs", [2, 3, 7, 16])
+def test_a_killed_search_that_races_makes_the_same_trials(tmp_path: Path, jobs: int) -> None:
+    whole = searched(tmp_path / "whole", search_in(tmp_path / "whole", "full", trials=6, race=True), MadeByRate())
+
+    make = MadeByRate()
+    killed = search_in(tmp_path / "killed", "full", trials=6, race=True)
+    searched(tmp_path / "killed", killed, make, most=jobs - 1)
+    job = killed.ask()
+    assert job is not None
+    make(job)  # killed before its outcome was noted
+    again = searched(tmp_path / "killed", search_in(tmp_path / "killed", "full", trials=6, race=True), make)
+
+    assert again == whole
+    assert len(set(make.epochs)) == len(make.epochs)
+
+
+def test_seconds_that_end_before_any_trial_does_are_said(tmp_path: Path) -> None:
+    search = search_in(tmp_path / "out", "full", seconds=6)
+    (one,) = searched(tmp_path / "out", search, MadeByRate()).techniques
+    assert search.finished
+    assert {trial.status for trial in one.trials} <= {"out of time", "dropped"}
+    furthest = max(trial.epochs or 0 for trial in one.trials)
+    assert one.chosen_epoch == furthest
+    assert one.chosen in [trial.settings for trial in one.trials if trial.epochs == furthest]
+    assert f"by the score after epoch {furthest}: 6 seconds ended before any trial did" in search.decisions[0][1]
+
+    more = search_in(tmp_path / "out", "full", seconds=40)
+    (again,) = searched(tmp_path / "out", more, MadeByRate()).techniques
+    assert again.chosen_epoch is None
+    assert {trial.number for trial in one.trials} <= {trial.number for trial in again.trials}
+
+
+def test_a_search_in_seconds_ends_where_its_space_has_no_further_point(tmp_path: Path) -> None:
+    few = {"name": "full", "learning_rate": {"choices": [5e-5, 1e-4]}}
+    search = search_in(tmp_path / "out", few, seconds=1e9, sampler="random")
+    (one,) = searched(tmp_path / "out", search, MadeByRate()).techniques
+    assert search.finished
+    assert sum(trial.same_as is None for trial in one.trials) == 2
+    assert all(trial.seconds == 0 for trial in one.trials if trial.same_as is not None)
+
+
+def test_the_time_of_failed_trials_is_spent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter(range(0, 10_000, 5))
+    monkeypatch.setattr("tunebench.advise.runner.time.monotonic", lambda: next(clock))
+
+    def fails(job: Job) -> Result:
+        return Failed(reason="the loss is nan", run=job.run.info(job.family), environment={})
+
+    search = search_in(tmp_path / "out", "full", seconds=20)
+    while (job := search.ask()) is not None:
+        search.tell(job, fails(job))
+    assert search.finished
+    record = SearchRecord.model_validate_json((tmp_path / "out" / SEARCH).read_text())
+    assert [trial.seconds for trial in record.techniques[0].trials] == [5.0] * 4
+    assert {trial.status for trial in record.techniques[0].trials} == {"failed"}
+
+
+def test_seconds_race_and_trials_do_not_unless_the_study_says_so() -> None:
+    assert [Search(seconds=9).races, Search(seconds=9, race=False).races] == [True, False]
+    assert [Search(trials=9).races, Search(trials=9, race=True).races] == [False, True]
+    with pytest.raises(ValueError, match="a race needs two trials at least"):
+        Search(trials=1, race=True)

@@ -98,13 +98,18 @@ class Proposals:
         self._study.add_trial(create_trial(state=TrialState.RUNNING, params=params, distributions=self._distributions))
         return number, self._settings(params)
 
-    def tell(self, number: int, score: float | None, remarks: Mapping[str, Any]) -> None:
-        """Keep a trial's outcome; a trial without a score failed."""
+    def tell(
+        self, number: int, score: float | None, remarks: Mapping[str, Any], dropped_after: int | None = None
+    ) -> None:
+        """Keep a trial's outcome; a trial without a score failed, one that was dropped has its last epoch's score."""
         trial = optuna.trial.Trial(self._study, self._study.get_trials(deepcopy=False)[number]._trial_id)
         for key, value in remarks.items():
             trial.set_user_attr(key, value)
         if score is None:
             self._study.tell(number, state=TrialState.FAIL)
+        elif dropped_after is not None:
+            trial.report(score, dropped_after)  # which Optuna takes for the trial's value
+            self._study.tell(number, state=TrialState.PRUNED)
         else:
             self._study.tell(number, score)
 
@@ -136,7 +141,7 @@ class Proposals:
 
 
 def _scored(trial: FrozenTrial) -> bool:
-    return trial.state == TrialState.COMPLETE
+    return trial.state in (TrialState.COMPLETE, TrialState.PRUNED)
 
 
 def _distribution(one: Range) -> BaseDistribution:

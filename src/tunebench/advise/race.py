@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tunebench.advise import elimination
-from tunebench.advise.runner import Runner
+from tunebench.advise.runner import Runner, rungs_of
 from tunebench.evaluation.metrics import Metric
 from tunebench.records import Elimination, Result
 from tunebench.run.job import Job
@@ -56,6 +56,7 @@ class Race:
         seconds: no rung begins after so many seconds of all runs together; None: no limit.
         seed_deviation: standard deviation of the metric between seeds; None: not known.
         planned: how many runs the race will have, if more are added than are given.
+        drops: False: every run is trained to its end at once, and none is dropped.
     """
 
     def __init__(
@@ -65,16 +66,20 @@ class Race:
         seconds: float | None = None,
         seed_deviation: float | None = None,
         planned: int = 0,
+        drops: bool = True,
     ):
         self._metric, self._seconds, self._deviation, self._planned = metric, seconds, seed_deviation, planned
+        self._drops = drops
         self._runners: dict[str, Runner] = {}
         self._tested = True
         for job in jobs:
             self.add(job)
 
-    def add(self, job: Job) -> None:
-        """One more run, as far as its folder has it."""
-        self._runners[job.folder] = Runner(job, self._metric)
+    def add(self, job: Job, over: bool = False) -> None:
+        """One more run, as far as its folder has it; one that is over is compared with, and not continued."""
+        runner = Runner(job, self._metric, rungs_of(job.run) if self._drops else None)
+        runner.ended = runner.ended or over
+        self._runners[job.folder] = runner
         self._tested = False
 
     @property
@@ -98,6 +103,11 @@ class Race:
         return bool(self._waiting()) and not self.out_of_time
 
     @property
+    def not_begun(self) -> int:
+        """Runs that wait for their first epoch."""
+        return sum(not runner.epochs for runner in self._waiting())
+
+    @property
     def at_work(self) -> int:
         """Runs at work."""
         return sum(runner.at_work for runner in self._runners.values())
@@ -105,7 +115,7 @@ class Race:
     @property
     def finished(self) -> bool:
         """Whether no further rung will begin."""
-        return self.out_of_time or not (self._waiting() or self.at_work)
+        return self.out_of_time or not (self._waiting() or (self.at_work and self._drops))
 
     def ask(self) -> Job | None:
         """The next rung of a run; None where none waits, or the seconds are over."""

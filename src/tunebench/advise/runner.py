@@ -29,7 +29,7 @@ class Runner:
 
     Attributes:
         job: the whole run.
-        rungs: see `rungs_of`.
+        rungs: the epochs after which it pauses; the last one is that of its end.
         epochs: how many it has trained.
         curve: the metric on validation after each of them.
         best_epoch: of them; None where no score is defined.
@@ -41,8 +41,9 @@ class Runner:
         at_work: whether it was started and has not paused.
     """
 
-    def __init__(self, job: Job, metric: Metric):
-        self.job, self._metric, self.rungs = job, metric, rungs_of(job.run)
+    def __init__(self, job: Job, metric: Metric, rungs: tuple[int, ...] | None = None):
+        self.job, self._metric = job, metric
+        self.rungs = rungs or (job.run.training.epochs,)
         self.epochs, self.seconds = 0, 0.0
         self.curve: list[float | None] = []
         self.best_epoch: int | None = None
@@ -51,7 +52,7 @@ class Runner:
         self.ended = self.at_work = False
         self._started = 0.0
         known = read_result(self.folder)
-        if isinstance(known, Paused):
+        if known is not None:
             self._observe(known)
         self.elimination = read_elimination(self.folder) if self.epochs else None
 
@@ -89,11 +90,9 @@ class Runner:
     def tell(self, result: Result) -> None:
         """Its job ended; of one that failed no cost is recorded, so that the time until now counts."""
         self.at_work = False
-        if isinstance(result, Paused):
-            self._observe(result)
-        else:
+        self._observe(result)
+        if self.failed:
             self.seconds += time.monotonic() - self._started
-            self.failed = shown(str(result.reason))
 
     def drop(self, elimination: Elimination) -> None:
         """It is not continued, and its weights are removed."""
@@ -101,7 +100,10 @@ class Runner:
         self.elimination = elimination
         remove_weights(self.folder)
 
-    def _observe(self, result: Paused) -> None:
+    def _observe(self, result: Result) -> None:
+        if not isinstance(result, Paused):
+            self.failed = shown(str(result.reason))
+            return
         self.curve = [epoch.validation.get(self._metric.name) for epoch in result.history]
         self.epochs, self.seconds = result.epoch, result.cost.total_seconds
         self.best_epoch = result.best_epoch

@@ -2,36 +2,30 @@
 
 import hashlib
 import json
-import math
-import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from optuna.storages import JournalStorage
-from pydantic import ValidationError
 
-from tunebench._util.errors import shown
 from tunebench._util.files import write_json
 from tunebench._util.ranges import Range
 from tunebench.advise.proposals import Proposals, journal_in
+from tunebench.advise.trials import Jobs, Trials, in_words
 from tunebench.evaluation.metrics import METRICS
-from tunebench.records import SEARCH, Paused, Result, SearchedTechnique, SearchRecord, Trial, read_result
+from tunebench.records import SEARCH, Result, SearchRecord
 from tunebench.run.cell import Cell
 from tunebench.run.job import Job
 from tunebench.run.task_data import TaskData
 from tunebench.study import Places, Run, Search, Searched
 from tunebench.zoo import checkpoints
 
-FOLDER = "trials"
-"""In a study's folder: one folder per trial, as `runs` has one per run."""
-
 
 class Searching:
     """The trials of all techniques, those of one technique after those of the others, in turn.
 
-    A trial is a run that pauses where its training ends: it is scored on validation, and no test split is read.
+    A trial is a run that pauses where its training ends, or, in a race, after epochs 1, 2, 4, ...: it is scored on
+    validation, and no test split is read.
 
     Args:
         out: the study's folder, which is locked.
@@ -63,11 +57,12 @@ class Searching:
             cell = Cell.of(one.run, places)
             space = _space(one, cell)
             if space:
-                jobs = _Jobs(out, places, track, cell.family.name, content.of(cell))
-                techniques.append(_Technique(one, budget, space, journal, jobs))
-        self._techniques: list[_Technique] = techniques
+                jobs = Jobs(out, places, track, cell.family.name, content.of(cell))
+                proposals = self._proposals(one, space, journal, jobs.content)
+                techniques.append(Trials(one, budget, space, proposals, jobs))
+        self._techniques: list[Trials] = techniques
         self._chosen = [one for one in techniques if only is None or one.searched.run in only]
-        self._at_work: dict[str, _Technique] = {}
+        self._at_work: dict[str, Trials] = {}
         self._save()
 
     @property
@@ -81,14 +76,18 @@ class Searching:
         return None if self._budget.seconds is None else sum(one.seconds_left for one in self._chosen)
 
     @property
+    def races(self) -> bool:
+        """Whether trials that are behind end early."""
+        return self._budget.races
+
+    @property
     def count(self) -> int:
         """Techniques that may have further trials."""
         return len(self._chosen)
 
     def name_of(self, job: Job) -> str:
         """What lines and bars call a trial."""
-        settings = {name: getattr(job.run.entry, name) for name in self._at_work[job.folder].space}
-        return f"{job.run.task.name} · {job.run.label} · {_in_words(settings)}"
+        return self._at_work[job.folder].name_of(job)
 
     @property
     def finished(self) -> bool:
@@ -114,20 +113,39 @@ class Searching:
     @property
     def chosen(self) -> dict[tuple[int, int], dict[str, Any]]:
         """Experiment and technique, counted from 0 -> the settings with the best score on validation."""
-        return {one.searched.place: one.best for one in self._techniques if one.best is not None}
+        chosen = {one.searched.place: one.best for one in self._techniques}
+        return {place: dict(best.settings) for place, best in chosen.items() if best is not None}
 
     @property
     def decisions(self) -> list[tuple[str, str]]:
         """Technique, and the chosen settings in words."""
-        found = []
+        decided = []
         for one in self._techniques:
-            run, best = one.searched.run, one.best
-            words = "no trial has a score, so the defaults are kept" if best is None else _in_words(best)
-            found.append((f"{run.task.name} · {run.label}", words))
-        return found
+            run, record = one.searched.run, one.record
+            words = "no trial has a score, so the defaults are kept"
+            if record.chosen is not None:
+                words = in_words(record.chosen)
+            if record.chosen_epoch is not None:
+                words += (
+                    f", by the score after epoch {record.chosen_epoch}: {self._budget.seconds:g} seconds ended before "
+                    "any trial did. More seconds, or fewer epochs, let one finish"
+                )
+            decided.append((f"{run.task.name} · {run.label}", words))
+        return decided
+
+    def news(self) -> list[str]:
+        """What was dropped since this was asked last, a sentence each."""
+        return [line for one in self._techniques for line in one.news()]
+
+    def _proposals(
+        self, searched: Searched, space: Mapping[str, Range], journal: JournalStorage, content: str
+    ) -> Proposals:
+        metric, budget = METRICS[searched.run.task.metrics[0]], self._budget
+        name = _name(searched.run, space, content)
+        return Proposals(journal, name, space, budget.sampler, metric.higher_is_better, budget.trials)
 
     def _save(self) -> None:
-        budget = self._budget.model_dump(mode="json")
+        budget = {**self._budget.model_dump(mode="json"), "race": self._budget.races}
         record = SearchRecord(budget=budget, techniques=tuple(one.record for one in self._techniques))
         write_json(self._out / SEARCH, record.model_dump(mode="json", by_alias=True))
 
@@ -152,162 +170,6 @@ class _Content:
         return hashlib.sha256(" ".join(read).encode()).hexdigest()[:8]
 
 
-@dataclass(frozen=True)
-class _Jobs:
-    """Makes a technique's runs jobs; trials on other content have another folder."""
-
-    out: Path
-    places: Places
-    track: str | None
-    family: str
-    content: str
-
-    def trial(self, run: Run) -> Job:
-        """A run as a trial."""
-        return Job(
-            run=run,
-            places=self.places.of(run),
-            family=self.family,
-            folder=str(self.out / FOLDER / self.content / run.id),
-            cache=str(self.out / "cache"),
-            track=self.track,
-            trial=True,
-        )
-
-
-class _Technique:
-    """The trials of one technique, its budget, and the best of them."""
-
-    def __init__(
-        self, searched: Searched, budget: Search, space: Mapping[str, Range], journal: JournalStorage, jobs: _Jobs
-    ):
-        self.searched, self._budget, self.space, self._jobs = searched, budget, space, jobs
-        self._metric = METRICS[searched.run.task.metrics[0]]
-        self._at_work: dict[str, int] = {}
-        name, higher = _name(searched.run, space, jobs.content), self._metric.higher_is_better
-        self._proposals = Proposals(journal, name, space, budget.sampler, higher, budget.trials)
-        self._open = list(self._proposals.open)
-        self._exhausted = False
-
-    @property
-    def begun(self) -> int:
-        """Trials that were proposed."""
-        return self._proposals.count - len(self._open)
-
-    @property
-    def left(self) -> int:
-        """Trials of the budget that are not at work and have no outcome."""
-        return max(0, (self._budget.trials or 0) - self._proposals.count) + len(self._open)
-
-    @property
-    def over(self) -> bool:
-        """Whether no further trial will start; with seconds that is unknown while one is at work."""
-        if self._open:
-            return False
-        if self._exhausted:
-            return True
-        if self._budget.trials is not None:
-            return self._proposals.count >= self._budget.trials
-        return not self._at_work and not self.seconds_left
-
-    @property
-    def can_start(self) -> bool:
-        """Whether another trial may start now: with seconds one at a time, as its cost is unknown before its end."""
-        return not self.over and (self._budget.trials is not None or not self._at_work)
-
-    def next(self) -> Job | None:
-        """The next trial's job; None if its outcome is known without one, or there is no further trial."""
-        proposal = self._open.pop(0) if self._open else self._proposals.propose()
-        if proposal is None:
-            self._exhausted = True
-            return None
-        number, settings = proposal
-        try:
-            run = self._run(settings)
-        except ValidationError as error:
-            reason = shown("; ".join(problem["msg"] for problem in error.errors()))
-            self._proposals.tell(number, None, {"reason": reason, "seconds": 0.0})
-            return None
-        twin = next((trial for trial in self._trials if trial.run == run.id), None)
-        if twin is not None:
-            remarks = twin.model_dump(mode="json", exclude={"number", "settings", "score", "seconds"})
-            self._proposals.tell(number, twin.score, {**remarks, "seconds": 0.0, "same_as": twin.number})
-            return None
-        job = self._jobs.trial(run)
-        known = read_result(Path(job.folder))
-        if isinstance(known, Paused) and known.reason == Paused.TRIAL:  # killed before its outcome was noted
-            self._at_work[job.folder] = number
-            self.tell(job, known)
-            return None
-        self._at_work[job.folder] = number
-        return job
-
-    def tell(self, job: Job, result: Result) -> None:
-        """Keep the outcome, and remove the weights, which nobody reads."""
-        number = self._at_work.pop(job.folder)
-        remarks: dict[str, Any] = {"run": job.run.id, "seconds": 0.0}
-        score = None
-        if isinstance(result, Paused):
-            best = result.history[(result.best_epoch or 1) - 1] if result.history else None
-            score = best.validation.get(self._metric.name) if best and result.best_epoch else None
-            remarks |= {
-                "seconds": result.cost.total_seconds,
-                "epochs": result.epoch,
-                "best_epoch": result.best_epoch,
-                "curve": [epoch.validation.get(self._metric.name) for epoch in result.history],
-                "reason": None if score is not None else f"its {self._metric.title} on validation is undefined",
-            }
-        else:
-            remarks["reason"] = shown(str(result.reason))
-        self._proposals.tell(number, score if score is not None and math.isfinite(score) else None, remarks)
-        shutil.rmtree(Path(job.folder) / "resume", ignore_errors=True)
-        for weights in Path(job.folder).glob("*.safetensors"):
-            weights.unlink(missing_ok=True)
-
-    @property
-    def best(self) -> dict[str, Any] | None:
-        """The settings of the best trial, of equal ones the first; None where none has a score."""
-        scored = [trial for trial in self._trials if trial.score is not None]
-        if not scored:
-            return None
-        sign = 1 if self._metric.higher_is_better else -1
-        chosen = max(scored, key=lambda trial: (sign * (trial.score or 0.0), -trial.number))
-        return dict(chosen.settings)
-
-    @property
-    def record(self) -> SearchedTechnique:
-        """What the report says of it."""
-        run = self.searched.run
-        return SearchedTechnique(
-            model=run.model,
-            task=run.task.name,
-            technique=run.technique,
-            label=run.label,
-            metric=self._metric.name,
-            higher_is_better=self._metric.higher_is_better,
-            space={name: str(one) for name, one in self.space.items()},
-            trials=tuple(sorted(self._trials, key=lambda trial: trial.number)),
-            chosen=self.best,
-        )
-
-    @property
-    def _trials(self) -> list[Trial]:
-        return [
-            Trial(number=number, settings=settings, score=score, **remarks)
-            for number, settings, score, remarks in self._proposals.ended
-        ]
-
-    @property
-    def seconds_left(self) -> float:
-        """Of a budget in seconds, without the trials at work; a trial that was begun within it may end after it."""
-        return max(0.0, (self._budget.seconds or 0.0) - sum(trial.seconds for trial in self._trials))
-
-    def _run(self, settings: Mapping[str, Any]) -> Run:
-        run = self.searched.run
-        entry = type(run.entry).model_validate({**run.entry.model_dump(), **settings})
-        return run.model_copy(update={"entry": entry})
-
-
 def _space(searched: Searched, cell: Cell) -> dict[str, Range]:
     """What the technique declares, narrowed or widened by the study, without what the study fixes."""
     if cell.reason is not None or cell.posed is None:
@@ -323,13 +185,3 @@ def _name(run: Run, space: Mapping[str, Range], content: str) -> str:
     described = {"run": run.id, "content": content, "space": {name: repr(one) for name, one in space.items()}}
     digest = hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()[:8]
     return f"{run.model} {run.task.name} {run.label} {digest}"
-
-
-def _in_words(settings: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name} {_short(value)}" for name, value in settings.items())
-
-
-def _short(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:.2g}"
-    return "+".join(value) if isinstance(value, tuple) else str(value)

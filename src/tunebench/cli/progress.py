@@ -100,20 +100,21 @@ class Lines:
             self._paces.pop(key, None)
             count = f"{self._ended}/{self._runs}" if self._runs else f"{self._ended}"
             left = self._forecast.left or 0.0
-            self._say(f"[{count}] {name}: {_outcome(event)} (about {_span(left)} left)")
+            self.say(f"[{count}] {name}: {_outcome(event)} (about {_span(left)} left)")
         elif isinstance(event, Step | BatchDone):
             phase, done, total = _position(event)
             pace = self._paces.get(key)
             if pace is None or pace.phase != phase:
                 pace = self._paces[key] = _Pace(phase, done)
             if pace.due():
-                self._say(f"  {name}: {_step(event)}, about {_span(pace.left(done, total))} left")
+                self.say(f"  {name}: {_step(event)}, about {_span(pace.left(done, total))} left")
         else:
             line = _line(event)
             if line:
-                self._say(f"  {name}: {line}")
+                self.say(f"  {name}: {line}")
 
-    def _say(self, line: str) -> None:
+    def say(self, line: str) -> None:
+        """Print what no event says."""
         self._console.print(escaped(line), markup=False, highlight=False, soft_wrap=True)
 
 
@@ -133,7 +134,7 @@ class Bars:
         """Move the bars; see `Lines.show`."""
         self._forecast.observe(key, event)
         if isinstance(event, ResultWritten):
-            self._progress.console.print(escaped(f"{name}: {_outcome(event)}"), markup=False, highlight=False)
+            self.say(f"{name}: {_outcome(event)}")
             self._ended += 1
             for kept in (self._shares, self._scores, self._phases):
                 kept.pop(key, None)
@@ -150,6 +151,10 @@ class Bars:
         if self._study is not None:
             completed = self._ended + sum(self._shares.values())
             self._progress.update(self._study, completed=completed, left=self._forecast.left)
+
+    def say(self, line: str) -> None:
+        """Print a line above the bars."""
+        self._progress.console.print(escaped(line), markup=False, highlight=False)
 
     def _move(self, key: str, name: str, event: Step | BatchDone) -> None:
         phase, done, total = _position(event)

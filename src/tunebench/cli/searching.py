@@ -8,6 +8,11 @@ from tunebench._util.words import plural
 from tunebench.cli.options import OpenedStudy
 from tunebench.cli.printing import say
 
+_RACE = (
+    "The trials of each technique race: each pauses after epochs 1, 2, 4, ..., the best continues first, and one that "
+    "is significantly behind the best on validation is dropped."
+)
+
 if TYPE_CHECKING:
     from tunebench.advise.search import Searching
     from tunebench.engine.events import Event
@@ -36,6 +41,8 @@ def searched(
     interrupted = False
     if not search.finished:
         say(f"Searching the settings of {plural(search.count, 'technique')}, {study.search.budget} each ...")
+        if study.search.races:
+            say(_RACE)
         with Local(out, search.trials or workers or 10_000, workers) as executor:
             interrupted = _execute(search, executor)
     for label, settings in search.decisions:
@@ -61,12 +68,17 @@ def _execute(search: "Searching", executor: "Executor") -> bool:
             return super().left if search.seconds is None else search.seconds / workers
 
     try:
-        with display_on(Console(), search.trials, Left(search.trials or 0, workers)) as display:
+        results = None if search.races else search.trials  # in a race a trial has a result at each pause
+        with display_on(Console(), results, Left(search.trials or 0, workers)) as display:
 
             def show(job: "Job", event: "Event") -> None:
+                for line in search.news():
+                    display.say(line)
                 display.show(job.run.id, search.name_of(job), event)
 
             drive(search, executor, show)
+            for line in search.news():
+                display.say(line)
     except KeyboardInterrupt:
         return True
     return False

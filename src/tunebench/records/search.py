@@ -46,12 +46,16 @@ class Trial(Record):
 
     Attributes:
         number: in the order of proposals, from 0; trial 0 has the defaults.
-        score: the main metric at the best epoch; None: it failed, or the metric is undefined.
+        score: the main metric at the best epoch, of a trial that did not finish after its last one; None: it failed, or
+            the metric is undefined.
         curve: the metric after each epoch.
         seconds: what it cost.
         run: the name of its folder.
-        reason: why it has no score.
+        reason: why it has no score, or was dropped.
         same_as: the trial with equal settings, which was not made twice.
+        status: how it ended; out of time: the seconds ended before it did; paused: the search was interrupted; None in
+            records of earlier versions, where it finished or failed.
+        elimination: when and why a race dropped it.
     """
 
     number: int
@@ -64,10 +68,16 @@ class Trial(Record):
     curve: list[float | None] = []
     reason: str | None = None
     same_as: int | None = None
+    status: Literal["finished", "dropped", "failed", "out of time", "paused"] | None = None
+    elimination: Elimination | None = None
 
 
 class SearchedTechnique(Record):
-    """The trials of one technique on one model and task, what they were drawn from, and what was chosen."""
+    """The trials of one technique on one model and task, what they were drawn from, and what was chosen.
+
+    `chosen_epoch` is the epoch after which the chosen trial was best where the seconds ended before any trial did; None
+    where one finished. `rule` says in words how a race dropped trials; None where there was none.
+    """
 
     model: str
     task: str
@@ -78,6 +88,8 @@ class SearchedTechnique(Record):
     space: dict[str, str]
     trials: tuple[Trial, ...]
     chosen: dict[str, Any] | None
+    chosen_epoch: int | None = None
+    rule: str | None = None
 
 
 class SearchRecord(Record):

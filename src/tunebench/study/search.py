@@ -23,6 +23,9 @@ class Search(Strict):
 
     A trial trains on the train split and is scored on the validation split. The settings with the best score are then
     trained with the study's seeds (0, 1, 2 unless it has some), and only these runs read the test split.
+
+    In a race a trial pauses after epochs 1, 2, 4, ... and ends there if a paired test on validation answers says that
+    it is behind the best of its technique.
     """
 
     trials: int | None = Field(default=None, ge=1, le=10_000, description="of each technique; or give `seconds`")
@@ -32,12 +35,28 @@ class Search(Strict):
     sampler: Literal["tpe", "random", "grid", "gp"] = Field(
         default="tpe", description="tree-structured Parzen estimator, random, grid, or Gaussian process; all of Optuna"
     )
+    race: bool | None = Field(
+        default=None, description="end trials early that are behind; null: true with seconds, false with trials"
+    )
 
     @model_validator(mode="after")
     def _one_budget(self) -> "Search":
         if (self.trials is None) == (self.seconds is None):
             raise ValueError("give each technique either trials: NUMBER or seconds: NUMBER.")
         return self
+
+    @model_validator(mode="after")
+    def _two_to_race(self) -> "Search":
+        if self.race and self.trials == 1:
+            raise ValueError(
+                "race: true with trials: 1: a race needs two trials at least. Give more trials, or leave race out."
+            )
+        return self
+
+    @property
+    def races(self) -> bool:
+        """Whether trials that are behind end early."""
+        return self.seconds is not None if self.race is None else self.race
 
     @property
     def budget(self) -> str:

@@ -1,0 +1,169 @@
+"""How often a race drops a run that is as good as the leader: runs of one technique that differ in their seed only.
+
+    python benchmarks/race_null.py record OUT --model MODEL --data FOLDER
+    python benchmarks/race_null.py race OUT
+
+`record` trains 14 seeds of each technique on 400 texts of a folder with train.parquet, validation.parquet and
+test.parquet (columns text and label), pauses at each rung, and keeps the answers to the validation texts. `race` draws
+runs and validation texts, and applies the rule of `advise/elimination.py` at each rung but the last. In truth all runs
+are equal, so that nothing should be dropped; the goal is at most 5 % of races of two. docs/decisions/0024-race.md has
+the figures.
+"""
+
+import argparse
+import itertools
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from tunebench.advise import elimination
+from tunebench.evaluation.metrics import METRICS, Metric
+from tunebench.evaluation.variances import Variances
+from tunebench.records import Paused, read_result
+from tunebench.run.drive import drive
+from tunebench.run.executors.local import Local
+from tunebench.run.job import Job
+from tunebench.run.pause import VALIDATION
+from tunebench.run.scheduler import FixedList
+from tunebench.study import Run, Study
+
+RUNGS = (1, 2, 4, 8)
+ROWS = 400
+RACES = 200
+METRIC_NAMES = ("accuracy", "macro_f1")
+
+
+def study_of(out: Path, model: Path, data: Path, seeds: int) -> Study:
+    """Full fine-tuning and LoRA at their default settings."""
+    train = out / "train.parquet"
+    pd.read_parquet(data / "train.parquet").sample(ROWS, random_state=0).to_parquet(train)
+    files = {"train": str(train), "validation": str(data / "validation.parquet"), "test": str(data / "test.parquet")}
+    task = {"objective": "sequence_classification", "data": files, "columns": {"text": "text", "label": "label"}}
+    experiment = {"model": str(model), "task": {"name": "questions", **task}, "techniques": ["full", "lora"]}
+    training = {"epochs": RUNGS[-1], "patience": RUNGS[-1]}
+    study = {"name": "race", "seeds": list(range(seeds)), "training": training, "experiments": [experiment]}
+    return Study.model_validate(study)
+
+
+def record(out: Path, model: Path, data: Path, seeds: int) -> None:
+    """Train all runs from rung to rung, and keep each one's answers at each."""
+    out.mkdir(parents=True, exist_ok=True)
+    study = study_of(out, model, data, seeds)
+    runs = study.runs()
+    answers: dict[str, dict[int, list[list[str]]]] = {}
+    gold: list[str] = []
+    for rung in RUNGS:
+        jobs = [_job(out, run, study, rung) for run in runs]
+        with Local(out, len(jobs), 1) as executor:
+            drive(FixedList(jobs), executor, lambda job, event: None)
+        for job in jobs:
+            result = read_result(Path(job.folder))
+            assert isinstance(result, Paused) and result.epoch == rung, result
+            rows = [json.loads(line) for line in (Path(job.folder) / VALIDATION).read_text("utf-8").splitlines()]
+            gold = [row["reference"] for row in rows]
+            given = answers.setdefault(job.run.technique, {}).setdefault(rung, [])
+            given.append([row["prediction"] for row in rows])
+        print(f"epoch {rung} of {len(jobs)} runs")
+        (out / "answers.json").write_text(json.dumps({"gold": gold, "answers": answers}))
+    shutil.rmtree(out / "runs")
+
+
+def _job(out: Path, run: Run, study: Study, rung: int) -> Job:
+    return Job(
+        run=run,
+        places=study.places().of(run),
+        family="bert",
+        folder=str(out / "runs" / run.id),
+        cache=str(out / "cache"),
+        until_epoch=rung,
+        trial=True,
+    )
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What a technique's runs answered.
+
+    Attributes:
+        gold: references of the validation texts.
+        answers: rung -> (runs, texts).
+    """
+
+    gold: np.ndarray
+    answers: dict[int, np.ndarray]
+
+
+def recorded(out: Path) -> dict[str, Recorded]:
+    """By technique."""
+    stored = json.loads((out / "answers.json").read_text())
+    return {
+        technique: Recorded(np.array(stored["gold"]), {int(rung): np.array(given) for rung, given in by_rung.items()})
+        for technique, by_rung in stored["answers"].items()
+    }
+
+
+def deviations(metric: Metric, given: Recorded) -> dict[int, tuple[float, float, float]]:
+    """Rung -> mean score, its deviation between seeds, and that as a share of the deviation between examples."""
+    assert metric.statistics is not None
+    found = {}
+    for rung, answers in given.answers.items():
+        flat = metric.statistics(answers.ravel().tolist(), given.gold.tolist() * len(answers)).astype(float)
+        variances = Variances(metric, flat.reshape(len(answers), 1, len(given.gold), -1))
+        scores, errors = variances.scores[:, 0], variances.of_means()[0]
+        by_example = np.sqrt(len(given.gold) * (errors**2).mean())
+        found[rung] = float(scores.mean()), float(scores.std(ddof=1)), float(scores.std(ddof=1) / by_example)
+    return found
+
+
+def dropped(metric: Metric, given: Recorded, size: int, rows: int, deviation: float | None) -> tuple[float, float]:
+    """The share of races of so many runs in which any is dropped, and the share of runs that are."""
+    rng, races, runs = np.random.default_rng(0), 0, 0
+    looks = RUNGS[:-1]
+    for _ in range(RACES):
+        drawn = rng.permutation(next(iter(given.answers.values())).shape[0])[:size]
+        texts = rng.permutation(len(given.gold))[:rows]
+        behind: set[int] = set()
+        for rung in looks:
+            answers = given.answers[rung][drawn][:, texts].tolist()
+            gaps = elimination.gaps(metric, given.gold[texts].tolist(), answers, len(looks), deviation)
+            behind |= {number for number, gap in enumerate(gaps or ()) if gap.behind}
+        races, runs = races + bool(behind), runs + len(behind)
+    return races / RACES, runs / (RACES * size)
+
+
+def race(out: Path) -> None:
+    """Print the deviations between seeds, and the shares."""
+    for name, (technique, given) in itertools.product(METRIC_NAMES, recorded(out).items()):
+        metric = METRICS[name]
+        print(f"\n{technique}, {name}: epoch: mean, deviation between seeds, as a share of that between examples")
+        for rung, figures in deviations(metric, given).items():
+            print(f"  {rung}: " + ", ".join(f"{figure:.3f}" for figure in figures))
+        last = deviations(metric, given)[RUNGS[-1]][1]
+        for size, rows in itertools.product((2, 6), (100, 250, 545)):
+            rules = {"no seeds": 0.0, "known at the end": last, "not known": None}
+            shares = {rule: dropped(metric, given, size, rows, deviation) for rule, deviation in rules.items()}
+            words = "; ".join(f"{rule} {races:.3f} ({runs:.3f})" for rule, (races, runs) in shares.items())
+            print(f"  {size} runs, {rows} texts, races with a drop (runs dropped): {words}")
+
+
+def main() -> None:
+    """Record or race."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=["record", "race"])
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--model", type=Path, help="folder of a BERT-like encoder")
+    parser.add_argument("--data", type=Path, help="folder with train.parquet and validation.parquet")
+    parser.add_argument("--seeds", type=int, default=14)
+    given = parser.parse_args()
+    if given.what == "record":
+        record(given.out, given.model, given.data, given.seeds)
+    else:
+        race(given.out)
+
+
+if __name__ == "__main__":
+    main()
