@@ -83,6 +83,7 @@ def technique(name: str, entry: type[Entry], guide: Guide, drawn: bool, results:
             _bullets(guide.use),
             "## When not to use it",
             _bullets(guide.leave),
+            *(["## What it forgets", guide.forgets] if guide.forgets else []),
             "## Settings",
             _settings(entry),
             "## What our studies measured",

@@ -16,6 +16,7 @@ from transformers import AutoConfig, AutoModel, AutoTokenizer
 
 from tunebench._util.errors import RunError, UserError
 from tunebench.engine.events import Event, LearningTokenizer, Resumed, Step
+from tunebench.engine.spans import corrupt, noise_spans
 from tunebench.zoo.pretraining import corpus
 from tunebench.zoo.pretraining.batches import Steps, batch_at, held_out_batches
 from tunebench.zoo.pretraining.corpus import Corpus
@@ -25,7 +26,6 @@ from tunebench.zoo.pretraining.muon import Muon
 from tunebench.zoo.pretraining.objectives import objectives
 from tunebench.zoo.pretraining.objectives.base import Passage, Shape
 from tunebench.zoo.pretraining.objectives.masked_language_modelling import IGNORED, mask, pairs_of
-from tunebench.zoo.pretraining.objectives.span_corruption import corrupt, noise_spans
 from tunebench.zoo.pretraining.objectives.span_selection import ask
 from tunebench.zoo.pretraining.optimizer import optimizers, rate_factor
 from tunebench.zoo.pretraining.pretrain import pretrain

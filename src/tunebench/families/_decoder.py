@@ -44,6 +44,7 @@ class DecoderFamily(Family):
         "token_classification": "AutoModelForTokenClassification",
         "causal_lm": "AutoModelForCausalLM",
     }
+    language_head = "AutoModelForCausalLM"
     # Byte-level tokenizers need it for words; others ignore it.
     tokenizer_habits: ClassVar[Mapping[str, Any]] = {"add_prefix_space": True}
     reads_left_to_right = True

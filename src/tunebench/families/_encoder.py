@@ -26,6 +26,7 @@ class EncoderFamily(Family):
         "token_classification": "AutoModelForTokenClassification",
         "question_answering": "AutoModelForQuestionAnswering",
     }
+    language_head = "AutoModelForMaskedLM"
     # Byte-level tokenizers (RoBERTa) need it for words; others ignore it.
     tokenizer_habits: ClassVar[Mapping[str, Any]] = {"add_prefix_space": True}
 

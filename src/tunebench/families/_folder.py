@@ -75,6 +75,25 @@ def read_weights(family: Family, folder: Path, objective: str, head: Mapping[str
     return model
 
 
+def read_language_model(folder: Path, auto_class: str) -> Any | None:
+    """A folder's weights in float32 under their own language-modelling head; None where they have none.
+
+    The backbone has been read before, so that its weights are known to be those that config.json describes.
+    """
+    import torch
+    import transformers
+
+    model, info = getattr(transformers, auto_class).from_pretrained(
+        folder,
+        dtype=torch.float32,
+        use_safetensors=True,
+        output_loading_info=True,
+        local_files_only=True,
+        trust_remote_code=False,
+    )
+    return None if info["missing_keys"] else model
+
+
 def _refuse_gaps(folder: Path, model: Any, info: Mapping[str, Any], prefix: str, fresh: tuple[str, ...]) -> None:
     """Refuse weights of another model than config.json describes."""
     way_out = "Give weights and configuration of the same model."

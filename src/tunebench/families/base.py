@@ -69,6 +69,8 @@ class Family(ABC):
         "question_answering",
     )
     """Objectives whose head is new; in others a pretrained one answers."""
+    language_head: ClassVar[str | None] = None
+    """Transformers class of the language-modelling head that a checkpoint may hold, and that a new head replaces."""
     shapes: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     """Hub id -> configuration, known offline, so that `plan` needs no network."""
     on_the_hub: ClassVar[bool] = True
@@ -125,6 +127,15 @@ class Family(ABC):
         from tunebench.families import _folder
 
         return self.prepared(_folder.read_weights(self, folder, objective, head, shapes_only), objective)
+
+    def language_model(self, folder: Path) -> PreTrainedModel | None:
+        """The checkpoint under its own language-modelling head, in float32; None where the folder holds no such head.
+
+        A model of an objective that is none of `fresh_heads` has it already.
+        """
+        from tunebench.families import _folder
+
+        return _folder.read_language_model(folder, self.language_head) if self.language_head else None
 
     def prepared(self, model: Any, objective: str) -> PreTrainedModel:
         """A new model as the engine expects it: labels, logits and pooled token in the same place in all families."""

@@ -89,6 +89,10 @@ class Cost(Record):
 
     Latencies are median seconds of one answer to one test text of `latency_tokens` tokens, alone in its batch; merged:
     with the technique multiplied into the weights, None where it cannot be, or where nothing was added to them.
+
+    What only a study's `measure` asks for is None elsewhere: how much worse the tuned model models general text than
+    the untuned one, in nats per token (`forgetting_nats`) or, where the checkpoint has no language-modelling head, by
+    its vectors (`feature_drift`).
     """
 
     trunk_seconds: float
@@ -115,6 +119,8 @@ class Cost(Record):
     left_behind_bytes: int | None = None
     other_workers: float | None = None
     waiting_share: float | None = None
+    forgetting_nats: float | None = None
+    feature_drift: float | None = None
 
 
 class Epoch(Record):

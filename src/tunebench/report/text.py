@@ -68,6 +68,11 @@ def score(value: float | None) -> str:
     return f"{value:.4f}" if abs(value) < 10 else f"{value:,.2f}"
 
 
+def change(value: float) -> str:
+    """A difference from before, with its sign: +0.0223, or 0 where nothing changed."""
+    return f"{value:+.3g}" if value else "0"
+
+
 def interval(bounds: tuple[float, float]) -> str:
     """Both ends of an interval."""
     return f"[{score(bounds[0])}, {score(bounds[1])}]"

@@ -72,15 +72,21 @@ class Cell:
         Raises:
             UserError: the tokenizer is not the model's, or nothing is left for a text, also by virtual tokens.
         """
-        run = self.run
+        task, posed = self.run.task, self._applicable()
+        return objectives()[posed](task, labels, tokenizer, max_tokens=min(task.max_tokens, self.room(tokenizer)))
+
+    def room(self, tokenizer: Any) -> int:
+        """How many tokens of a text the model can take beside the technique's virtual ones.
+
+        Raises:
+            UserError: none, or the tokenizer is not the model's.
+        """
         taken = self.technique.positions_taken(self.family)
         room = self._positions(tokenizer) - taken
         if room < 1:
             tokens = counted(taken, "virtual tokens", "leave")
-            raise UserError(f"{run.technique}: {tokens} no position of '{run.model}' for a text.")
-        posed = self._applicable()
-        limit = min(run.task.max_tokens, room)
-        return objectives()[posed](run.task, labels, tokenizer, max_tokens=limit)
+            raise UserError(f"{self.run.technique}: {tokens} no position of '{self.run.model}' for a text.")
+        return room
 
     def _positions(self, tokenizer: Any) -> int:
         """How many tokens the model can take."""

@@ -24,6 +24,7 @@ from tunebench.run.cell import Cell
 from tunebench.run.cost import Sitting, cost_until_now, spent
 from tunebench.run.job import Job
 from tunebench.run.load import LoadWatch
+from tunebench.run.measures import forgetting_of
 from tunebench.run.pause import VALIDATION, Pause, paused
 from tunebench.run.prepare import Prepared, prepare, training_of
 from tunebench.run.record import Outcome, answered, describe, write_answers
@@ -65,7 +66,7 @@ def execute(job: Job, observe: Observer) -> Done | Paused | NotApplicable:
             tuned = tune(job, prepared, watch, observe)
             outcome = evaluate(prepared, tuned, observe) if _is_over(job, tuned) else _pause(prepared, tuned)
         loaded = load.until_now()
-    sitting = Sitting(watch.spent("total"), outcome.peaks, outcome.trunks, loaded)
+    sitting = Sitting(watch.spent("total") - outcome.apart, outcome.peaks, outcome.trunks, loaded)
     if isinstance(outcome, Pause):
         reason = _why_paused(job, outcome.state)
         return paused(info, reason, outcome.state, cost_until_now(folder, outcome.state, sitting))
@@ -122,6 +123,8 @@ def evaluate(prepared: Prepared, tuned: Tuned, observe: Observer) -> Outcome:
     generation = _sample(prepared, details, watch, observe)
     state.seconds |= watch.seconds
     peaks, fresh = measure.Peaks(), remarks.on_fresh(model)
+    with watch.time("measures"):
+        forgotten = forgetting_of(prepared)
     technique = prepared.cell.technique
     spent = latency(model, technique, objective, features["test"], prepared.autocast)  # last: it may merge
     truncated = {f"{split} {what}": n for split in SPLITS for what, n in features[split].truncated.items()}
@@ -154,6 +157,8 @@ def evaluate(prepared: Prepared, tuned: Tuned, observe: Observer) -> Outcome:
         pooling=pooling_of(model),
         summary=tuned.summary | settled,
         generation=generation,
+        forgetting=forgotten,
+        apart=watch.spent("measures"),
     )
 
 

@@ -1,6 +1,6 @@
 """A run that pauses at the end of an epoch: its record, and the file of its validation answers."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tunebench.engine import measure, train
 from tunebench.engine.cut import TrunkCosts
@@ -12,11 +12,12 @@ VALIDATION = "validation.jsonl"
 
 @dataclass(frozen=True)
 class Pause:
-    """The state of a training that has not ended."""
+    """The state of a training that has not ended; nothing is measured apart from it yet."""
 
     state: train.State
     trunks: TrunkCosts
     peaks: measure.Peaks
+    apart: measure.Spent = field(default_factory=measure.Spent)
 
 
 def paused(info: RunInfo, reason: str, state: train.State, cost: PausedCost) -> Paused:

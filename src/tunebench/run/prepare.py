@@ -28,9 +28,10 @@ from tunebench.zoo import checkpoints
 
 @dataclass(frozen=True)
 class Prepared:
-    """A model on its device with all that it is trained and measured on."""
+    """A model on its device with all that it is trained and measured on; `local` is the checkpoint's folder."""
 
     cell: Cell
+    local: Path
     examples: Data
     objective: Objective
     features: dict[str, Features]
@@ -85,6 +86,7 @@ def prepare(job: Job, cell: Cell, examples: Data, observe: Observer) -> Prepared
     notices = [*blank, *(pooling.notices if pooling else ())]
     return Prepared(
         cell,
+        local,
         examples,
         objective,
         features,

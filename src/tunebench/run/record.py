@@ -10,6 +10,7 @@ from tunebench._util.files import digests_of, write_atomically
 from tunebench.engine import measure, train
 from tunebench.engine.cut import TrunkCosts
 from tunebench.engine.evaluate import refuse_padding, score
+from tunebench.engine.forgetting import Forgetting
 from tunebench.engine.latency import Latency
 from tunebench.evaluation.intervals import intervals, methods
 from tunebench.evaluation.metrics import METRICS
@@ -41,7 +42,8 @@ from tunebench.tasks.load import SPLITS, Data
 class Outcome:
     """What tuning or fitting gives, before the test split is scored.
 
-    `peaks` are those of the run, before latency was measured and intervals were computed.
+    `peaks` are those of the run, before latency was measured and intervals were computed. `apart` is what measures took
+    that the study asks for: they are no cost of the run.
     """
 
     predictions: list[Any]
@@ -62,6 +64,8 @@ class Outcome:
     summary: dict[str, Any] = field(default_factory=dict)
     pooling: Pooling | None = None
     generation: Generation | None = None
+    forgetting: Forgetting = field(default_factory=Forgetting)
+    apart: measure.Spent = field(default_factory=measure.Spent)
 
 
 def describe(job: Job, info: RunInfo, examples: Data, outcome: Outcome, sitting: Sitting) -> Done:
@@ -156,6 +160,8 @@ def _cost(folder: Path, outcome: Outcome, sitting: Sitting) -> Cost:
         latency_seconds=outcome.latency.seconds,
         merged_latency_seconds=outcome.latency.merged_seconds,
         latency_tokens=outcome.latency.tokens,
+        forgetting_nats=outcome.forgetting.nats,
+        feature_drift=outcome.forgetting.drift,
     )
 
 

@@ -13,10 +13,11 @@ from tunebench._util.files import absolute
 from tunebench._util.ranges import Range
 from tunebench.study.experiment import Experiment, TechniqueChoice, labels_of
 from tunebench.study.models import ModelChoice
-from tunebench.study.run import OWN, Places, Run
+from tunebench.study.run import OWN, Measure, Places, Run
 from tunebench.study.search import FINAL_SEEDS, TRIAL_SEED, Search
 from tunebench.study.training import Training
 from tunebench.tasks.base import EMBEDDED, Task
+from tunebench.techniques.base import Entry, Technique
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,8 @@ class Study(Strict):
         seeds: each technique of each experiment runs once per seed.
         training: the budget of all experiments.
         search: the settings of each technique are searched within an equal budget; null: the study gives them.
+        measure: what each run measures besides its scores and ordinary costs. `forgetting`: how much worse the tuned
+            model models general text than the untuned one.
         experiments: what is compared.
     """
 
@@ -55,6 +58,7 @@ class Study(Strict):
     seeds: tuple[NonNegativeInt, ...] = Field((0,), min_length=1)
     training: Training = Training()
     search: Search | None = None
+    measure: tuple[Measure, ...] = ()
     experiments: tuple[Experiment, ...] = Field(min_length=1)
 
     @model_validator(mode="after")
@@ -141,7 +145,7 @@ class Study(Strict):
     def searched(self) -> list[Searched]:
         """Each technique of each experiment, as its first trial."""
         return [
-            Searched((index, number), self._run(experiment, choice, label, TRIAL_SEED), choice.ranges, choice.fixed)
+            Searched((index, number), self._trial(experiment, choice, label), choice.ranges, choice.fixed)
             for index, experiment in enumerate(self.experiments)
             for number, (choice, label) in enumerate(_labelled(experiment))
         ]
@@ -183,7 +187,17 @@ class Study(Strict):
             label=label if pooling == "auto" else f"{label} pooling={pooling}",
             seed=seed,
             training=self.training_of(experiment),
+            measure=self._measured(choice.entry),
         )
+
+    def _trial(self, experiment: Experiment, choice: TechniqueChoice, label: str) -> Run:
+        """It only validates, so it measures nothing else."""
+        return self._run(experiment, choice, label, TRIAL_SEED).model_copy(update={"measure": ()})
+
+    def _measured(self, entry: Entry) -> tuple[Measure, ...]:
+        """What the study asks for and the technique has: only tuned weights forget."""
+        tuned = isinstance(entry, Technique) and entry.reads_weights
+        return tuple(sorted({one for one in self.measure if one != "forgetting" or tuned}))
 
     def _tasks(self) -> list[Task]:
         return [experiment.task for experiment in self.experiments]

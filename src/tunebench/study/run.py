@@ -61,6 +61,10 @@ PoolingChoice = Literal["auto", "first", "mean"]
 """How the vector of a text is made; auto: as the checkpoint says."""
 
 
+Measure = Literal["forgetting"]
+"""What is measured only where a study asks for it."""
+
+
 class Run(Strict):
     """One technique on one model and task with one seed: the unit that is executed, recorded and resumed.
 
@@ -69,6 +73,7 @@ class Run(Strict):
     Attributes:
         model: the model's name: a hub id, a folder's name, or the name that the study gives it.
         hub: the hub id of a model to which the study gives another name.
+        measure: what else is measured; no other figure depends on it.
     """
 
     model: str
@@ -81,6 +86,7 @@ class Run(Strict):
     label: str
     seed: int
     training: Training
+    measure: tuple[Measure, ...] = ()
 
     @model_validator(mode="before")
     @classmethod
@@ -104,6 +110,8 @@ class Run(Strict):
             del content["training"][field]
         if self.entry.version > 1:
             content["version"] = self.entry.version
+        if not self.measure:
+            del content["measure"]
         if self.pooling == "auto":  # what the checkpoint's files say is covered by its fingerprint
             del content["pooling"]
         digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:8]

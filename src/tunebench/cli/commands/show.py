@@ -72,5 +72,6 @@ def _guide(guide: dict[str, Any] | None) -> list[tuple[str, list[str]]]:
         f"Trainable parameters, with {given or 'the defaults'}": counts,
         "Use it when": [f"- {line}" for line in guide["use"]],
         "Avoid it when": [f"- {line}" for line in guide["leave"]],
+        "What it forgets": [guide["forgets"]] if guide["forgets"] else [],
     }
     return [(title, lines) for title, lines in sections.items() if lines]

@@ -70,6 +70,16 @@ _INTERVALS = {
     None: "BCa bootstrap",
 }
 
+ASKED_FOR = {
+    "forgetting_nats": "Forgetting: how much worse the tuned model, as it answers, models general text than the "
+    "untuned one: the difference of their losses on 200 passages that tunebench ships, in nats per token, under the "
+    "checkpoint's own language-modelling head. 0: nothing is forgotten; below 0: it models the text better.",
+    "feature_drift": "Feature drift, where the checkpoint has no language-modelling head: the squared distance of the "
+    "tuned model's vectors of the same passages from the untuned ones, relative to the variance of those. 0: "
+    "unchanged; 1: as far away as one vector for all passages would be.",
+}
+"""What a study's `measure` adds to the costs, by its field in the records."""
+
 EARLIER = (
     "Some results are of an earlier version: their intervals are percentile bootstrap intervals over single examples, "
     "which are too short near 100 %. `tunebench report OUT --rescore` computes them again."
@@ -83,6 +93,7 @@ def sections(whole: Whole) -> list[Section]:
         *READING,
         *([_undrawn(whole.undrawn)] if whole.undrawn else []),
         *(_metric(METRICS[name]) for name in names if name in METRICS),
+        *(line for name, line in ASKED_FOR.items() if any(_has(comparison, name) for comparison in whole.comparisons)),
         *([EARLIER] if any(_of_earlier_versions(comparison) for comparison in whole.comparisons) else []),
     ]
     return [Section("reading", "How to read the figures", (items(lines, "fine"),))]
@@ -96,6 +107,11 @@ def _metric(metric: Metric) -> str:
 def _of_earlier_versions(comparison: Comparison) -> bool:
     """Whether some result does not say how its intervals were computed."""
     return any(not result.interval_methods for row in comparison.rows for result in row.done)
+
+
+def _has(comparison: Comparison, cost: str) -> bool:
+    """Whether some run measured it."""
+    return any(getattr(result.cost, cost) is not None for row in comparison.rows for result in row.done)
 
 
 def _undrawn(count: int) -> str:

@@ -142,6 +142,7 @@ def _cost_columns(comparison: Comparison) -> list[CostColumn]:
         (Column("Saved"), most(lambda cost: cost.saved_bytes)),
         (Column("Latency"), lambda done: _latency(latencies(done, merged=False))),
         (Column("Latency, merged"), lambda done: _latency(latencies(done, merged=True))),
+        *_asked_for(comparison),
     ]
     results = [result for row in comparison.rows for result in row.done]
     measured = {
@@ -150,6 +151,27 @@ def _cost_columns(comparison: Comparison) -> list[CostColumn]:
         "Latency, merged": any(result.cost.merged_latency_seconds is not None for result in results),
     }
     return [pair for pair in columns if measured.get(pair[0].title, True)]
+
+
+def _asked_for(comparison: Comparison) -> list[CostColumn]:
+    """The costs that only a study's `measure` asks for, where a run has them."""
+
+    def mean(of: Callable[[Cost], float | None]) -> Callable[[Sequence[Done]], TableEntry]:
+        def shown(done: Sequence[Done]) -> TableEntry:
+            known = [value for result in done if (value := of(result.cost)) is not None]
+            if len(known) < len(done):
+                return TableEntry(text.ABSENT)
+            note = f"{text.change(min(known))}..{text.change(max(known))}" if min(known) < max(known) else ""
+            return TableEntry(text.change(fmean(known)), note, order=fmean(known))
+
+        return shown
+
+    known: list[tuple[Column, Callable[[Cost], float | None]]] = [
+        (Column("Forgetting", note="nats per token"), lambda cost: cost.forgetting_nats),
+        (Column("Feature drift"), lambda cost: cost.feature_drift),
+    ]
+    results = [result.cost for row in comparison.rows for result in row.done]
+    return [(column, mean(of)) for column, of in known if any(of(cost) is not None for cost in results)]
 
 
 def _compared_times(comparison: Comparison) -> list[CostColumn]:

@@ -31,6 +31,7 @@ class Guide(Strict):
         counts: by the name of a model whose shape is known offline.
         use: when to take it.
         leave: when to avoid it.
+        forgets: what it promises of what the pretrained model knew; empty for a baseline, which tunes none.
         notes: what our studies measured, in Markdown, with links relative to `docs/techniques/`.
         example: settings for the counts, if some are required.
     """
@@ -39,6 +40,7 @@ class Guide(Strict):
     counts: dict[str, Count] = {}
     use: tuple[str, ...]
     leave: tuple[str, ...]
+    forgets: str = ""
     notes: tuple[str, ...] = ()
     example: dict[str, Any] = {}
 

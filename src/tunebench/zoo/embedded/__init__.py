@@ -19,6 +19,11 @@ def rows(name: str) -> dict[str, list[dict[str, Any]]]:
     return importlib.import_module(f"{__name__}.{name}").rows()
 
 
+def passages() -> tuple[str, ...]:
+    """200 short passages of general English, written for this project: what `measure: [forgetting]` reads."""
+    return tuple((_HERE / "material" / "passages.txt").read_text("utf-8").splitlines())
+
+
 def backbones() -> dict[str, Path]:
     """Name -> folder of the shipped backbones."""
     return {path.parent.name: path.parent for path in sorted(_HERE.glob("models/*/config.json"))}

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tunebench.engine.spans import MEAN_SPAN, segments
 from tunebench.zoo.pretraining.objectives.base import Part, Passage
-from tunebench.zoo.pretraining.objectives.span_corruption import MEAN_SPAN, SpanCorruption, segments, sentinels_and_end
+from tunebench.zoo.pretraining.objectives.span_corruption import SpanCorruption, sentinels_and_end
 
 if TYPE_CHECKING:
     from torch import Tensor
