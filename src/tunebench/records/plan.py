@@ -62,7 +62,7 @@ class PlannedData(StudyRecord):
 
 
 class Plan(StudyRecord):
-    """A study's `plan.json`, written before the first run."""
+    """A study's `plan.json`, written before the first run. `price_per_hour`: of the machine, if the study gives it."""
 
     schema_version: int = Field(default=1, alias="schema")  # plans of schema 1 do not say so
     study: str
@@ -70,3 +70,4 @@ class Plan(StudyRecord):
     runs: tuple[PlannedRun, ...]
     cells: tuple[PlannedCell, ...]
     data: tuple[PlannedData, ...] = ()
+    price_per_hour: float | None = Field(None, ge=0, allow_inf_nan=False)

@@ -90,9 +90,9 @@ class Cost(Record):
     Latencies are median seconds of one answer to one test text of `latency_tokens` tokens, alone in its batch; merged:
     with the technique multiplied into the weights, None where it cannot be, or where nothing was added to them.
 
-    What only a study's `measure` asks for is None elsewhere: how much worse the tuned model models general text than
-    the untuned one, in nats per token (`forgetting_nats`) or, where the checkpoint has no language-modelling head, by
-    its vectors (`feature_drift`).
+    What only a study's `measure` asks for is None elsewhere: the energy of the run's process (`energy_kwh`), and how
+    much worse the tuned model models general text than the untuned one, in nats per token (`forgetting_nats`) or, where
+    the checkpoint has no language-modelling head, by its vectors (`feature_drift`).
     """
 
     trunk_seconds: float
@@ -119,6 +119,7 @@ class Cost(Record):
     left_behind_bytes: int | None = None
     other_workers: float | None = None
     waiting_share: float | None = None
+    energy_kwh: float | None = None
     forgetting_nats: float | None = None
     feature_drift: float | None = None
 
@@ -246,6 +247,7 @@ class PausedCost(Record):
     computed_trunk_seconds: float = 0.0
     tuning_cpu_seconds: float = 0.0
     total_cpu_seconds: float = 0.0
+    energy_kwh: float | None = None
 
 
 class Paused(Record):

@@ -59,8 +59,9 @@ def build_with_leaderboards(out: Path, options: Options | None = None) -> tuple[
     """
     with _whole(out), _uncollected():
         kept = Kept(out)
-        study = read_study(out)
-        report = assemble(study, kept, options or Options())
+        options = options or Options()
+        study = read_study(out).priced(options.price_per_hour)
+        report = assemble(study, kept, options)
         page = _write(study, report, out)
         kept.save()
     return page, leaderboards(report)
@@ -78,8 +79,9 @@ def build_rescored(out: Path, options: Options | None = None) -> tuple[Path, lis
         UserError: as `build`.
     """
     with _whole(out), _uncollected():
-        study, changes, unread = rescore(read_study(out))
-        return _write(study, assemble(study, Kept(), options or Options()), out), changes, unread
+        options = options or Options()
+        study, changes, unread = rescore(read_study(out).priced(options.price_per_hour))
+        return _write(study, assemble(study, Kept(), options), out), changes, unread
 
 
 def results(out: str | Path) -> "pandas.DataFrame":

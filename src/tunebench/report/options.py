@@ -13,8 +13,10 @@ class Options:
         pairs: every pair of techniques is tested and shown, not only those with the best and with the untuned model.
         each_setting: every setting of a technique is a row that is ranked and tested, not only the one that is best on
             validation.
+        price_per_hour: of the machine, in place of the study's.
     """
 
     margin: float = 0.01
     pairs: bool = False
     each_setting: bool = False
+    price_per_hour: float | None = None

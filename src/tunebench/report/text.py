@@ -68,6 +68,16 @@ def score(value: float | None) -> str:
     return f"{value:.4f}" if abs(value) < 10 else f"{value:,.2f}"
 
 
+def watt_hours(kwh: float) -> str:
+    """An energy: 0.0213 Wh."""
+    return f"{1000 * kwh:.3g} Wh"
+
+
+def price(value: float) -> str:
+    """An amount of money, in the currency that was given: 1,234.50, 0.0021."""
+    return f"{value:,.2f}" if value >= 1 or not value else f"{value:.2g}"
+
+
 def change(value: float) -> str:
     """A difference from before, with its sign: +0.0223, or 0 where nothing changed."""
     return f"{value:+.3g}" if value else "0"

@@ -24,22 +24,26 @@ class Sitting:
         peaks: of memory.
         trunks: what the run is charged for trunks, and what it spent on them.
         load: what else ran; None while it is not over.
+        energy: in kWh; None where it was not measured.
     """
 
     whole: Spent
     peaks: measure.Peaks
     trunks: TrunkCosts = field(default_factory=TrunkCosts)
     load: Load | None = None
+    energy: float | None = None
 
 
 def spent(state: train.State, sitting: Sitting) -> dict[str, float]:
-    """What a run has cost in all sittings, in seconds and bytes, except trunks and what the training loop measures.
+    """What a run has cost in all sittings (seconds, bytes, kWh), except trunks and what the training loop measures.
 
     A sitting that was killed counts up to its last checkpoint: what came after is made again.
     """
     earlier, apart = state.earlier, sitting.whole - sitting.trunks.inside
     peaks = (sitting.peaks, sitting.trunks.peaks)
+    measured = {} if sitting.energy is None else {"energy": sitting.energy + earlier.get("energy", 0.0)}
     return {
+        **measured,
         "total": apart.seconds + earlier.get("total", 0.0),
         "cpu": apart.cpu_seconds + earlier.get("cpu", 0.0),
         "computed": sitting.trunks.computed + earlier.get("computed", 0.0),
@@ -71,6 +75,7 @@ def cost_until_now(folder: Path, state: train.State, sitting: Sitting) -> Paused
         total_cpu_seconds=cost["cpu"] + charged.cpu_seconds,
         peak_memory_bytes=int(cost["memory"]),
         peak_gpu_memory_bytes=int(cost["gpu_memory"]) or None,
+        energy_kwh=cost.get("energy"),
     )
 
 
@@ -83,6 +88,7 @@ def _without_trunks(cost: PausedCost) -> dict[str, Any]:
         "computed": cost.computed_trunk_seconds,
         "memory": cost.peak_memory_bytes,
         "gpu_memory": cost.peak_gpu_memory_bytes or 0,
+        **({} if cost.energy_kwh is None else {"energy": cost.energy_kwh}),
     }
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from tunebench._util.errors import RunError
 from tunebench.engine import measure, train, weights
+from tunebench.engine.energy import EnergyMeter
 from tunebench.engine.evaluate import score
 from tunebench.engine.events import Generating, Observer, Testing
 from tunebench.engine.generate import answer_sample, kept_sample
@@ -56,17 +57,17 @@ def execute(job: Job, observe: Observer) -> Done | Paused | NotApplicable:
         return NotApplicable(reason=cell.reason, run=info)
     measure.begin_memory()
     watch = measure.Stopwatch()
-    with LoadWatch(folder) as load, watch.time("total"):
+    with EnergyMeter("energy" in run.measure) as energy, LoadWatch(folder) as load, watch.time("total"):
         observe = to_all([observe, load.observe])
         examples = data.load(job.places.located(run.task), job.places.data_root)
         if isinstance(run.entry, Baseline):
             outcome = (try_baseline if job.trial else fit_baseline)(cell, run.entry, examples, folder)
         else:
             prepared = prepare(job, cell, examples, observe)
-            tuned = tune(job, prepared, watch, observe)
-            outcome = evaluate(prepared, tuned, observe) if _is_over(job, tuned) else _pause(prepared, tuned)
+            tuned = tune(job, prepared, watch, energy, observe)
+            outcome = evaluate(prepared, tuned, energy, observe) if _is_over(job, tuned) else _pause(prepared, tuned)
         loaded = load.until_now()
-    sitting = Sitting(watch.spent("total") - outcome.apart, outcome.peaks, outcome.trunks, loaded)
+    sitting = Sitting(watch.spent("total") - outcome.apart, outcome.peaks, outcome.trunks, loaded, energy.until_now())
     if isinstance(outcome, Pause):
         reason = _why_paused(job, outcome.state)
         return paused(info, reason, outcome.state, cost_until_now(folder, outcome.state, sitting))
@@ -76,10 +77,10 @@ def execute(job: Job, observe: Observer) -> Done | Paused | NotApplicable:
     return done
 
 
-def tune(job: Job, prepared: Prepared, watch: measure.Stopwatch, observe: Observer) -> Tuned:
+def tune(job: Job, prepared: Prepared, watch: measure.Stopwatch, energy: EnergyMeter, observe: Observer) -> Tuned:
     """Train until the budget is used up or the job pauses, and keep the best epoch's weights, or the answers so far.
 
-    `watch` measures the whole sitting.
+    `watch` and `energy` measure the whole sitting.
     """
     run, technique, model = job.run, prepared.cell.technique, prepared.model
     if not isinstance(technique, Trained):
@@ -91,7 +92,10 @@ def tune(job: Job, prepared: Prepared, watch: measure.Stopwatch, observe: Observ
         training = replace(
             training_of(prepared, technique),
             on_best=lambda: weights.save_weights(weights.trainable(model), best),
-            spent=lambda state: spent(state, Sitting(watch.running("total"), measure.Peaks(), prepared.cut.trunks)),
+            spent=lambda state: spent(
+                state,
+                Sitting(watch.running("total"), measure.Peaks(), prepared.cut.trunks, energy=energy.until_now()),
+            ),
         )
         resume = weights.Resume(folder / "resume", best, inputs)
         state = train.fit(training, run.training, run.seed, resume, watched, job.until_epoch)
@@ -111,7 +115,7 @@ def tune(job: Job, prepared: Prepared, watch: measure.Stopwatch, observe: Observ
     return Tuned(state, (saved,), technique.summary(model))
 
 
-def evaluate(prepared: Prepared, tuned: Tuned, observe: Observer) -> Outcome:
+def evaluate(prepared: Prepared, tuned: Tuned, energy: EnergyMeter, observe: Observer) -> Outcome:
     """Score the whole validation split, predict the test split, and measure what an answer costs."""
     objective, features, cut, model = prepared.objective, prepared.features, prepared.cut, prepared.model
     state = tuned.state
@@ -123,6 +127,7 @@ def evaluate(prepared: Prepared, tuned: Tuned, observe: Observer) -> Outcome:
     generation = _sample(prepared, details, watch, observe)
     state.seconds |= watch.seconds
     peaks, fresh = measure.Peaks(), remarks.on_fresh(model)
+    energy.stop()
     with watch.time("measures"):
         forgotten = forgetting_of(prepared)
     technique = prepared.cell.technique

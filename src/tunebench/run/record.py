@@ -97,7 +97,14 @@ def describe(job: Job, info: RunInfo, examples: Data, outcome: Outcome, sitting:
         history=[Epoch.model_validate(epoch) for epoch in state.history],
         data=_data_info(examples, outcome),
         environment=outcome.environment | ({"load_average": sitting.load.averages} if sitting.load else {}),
-        notices=[*job.notices, *outcome.notices, *overlapping, *_undefined(test), *_on_metrics(test, gold)],
+        notices=[
+            *job.notices,
+            *outcome.notices,
+            *overlapping,
+            *_undefined(test),
+            *_on_metrics(test, gold),
+            *_on_energy(job, sitting),
+        ],
         files=digests_of(folder, [folder / PREDICTIONS, *outcome.saved, *adapter.files_in(folder)]),
     )
 
@@ -136,6 +143,13 @@ def _on_metrics(test: Mapping[str, float | None], gold: Sequence[Any]) -> list[N
     """What the metrics say of these references, each sentence once."""
     remarks = dict.fromkeys(METRICS[name].remark(gold) for name in test)
     return [Notice(code="metric", message=remark) for remark in remarks if remark]
+
+
+def _on_energy(job: Job, sitting: Sitting) -> list[Notice]:
+    """A figure that is missing must not be taken for a zero."""
+    if "energy" not in job.run.measure or sitting.energy is not None:
+        return []
+    return [Notice(code="energy", message="CodeCarbon counted no energy on this machine.")]
 
 
 def _cost(folder: Path, outcome: Outcome, sitting: Sitting) -> Cost:

@@ -48,7 +48,9 @@ class Study(Strict):
         training: the budget of all experiments.
         search: the settings of each technique are searched within an equal budget; null: the study gives them.
         measure: what each run measures besides its scores and ordinary costs. `forgetting`: how much worse the tuned
-            model models general text than the untuned one.
+            model models general text than the untuned one. `energy`: what it consumes, by CodeCarbon
+            (`pip install 'tunebench[energy]'`).
+        price_per_hour: of the machine, in any currency: the report then shows what tuning costs.
         experiments: what is compared.
     """
 
@@ -59,6 +61,7 @@ class Study(Strict):
     training: Training = Training()
     search: Search | None = None
     measure: tuple[Measure, ...] = ()
+    price_per_hour: float | None = Field(None, ge=0, allow_inf_nan=False)
     experiments: tuple[Experiment, ...] = Field(min_length=1)
 
     @model_validator(mode="after")

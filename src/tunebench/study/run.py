@@ -61,7 +61,7 @@ PoolingChoice = Literal["auto", "first", "mean"]
 """How the vector of a text is made; auto: as the checkpoint says."""
 
 
-Measure = Literal["forgetting"]
+Measure = Literal["forgetting", "energy"]
 """What is measured only where a study asks for it."""
 
 

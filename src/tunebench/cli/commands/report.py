@@ -27,11 +27,15 @@ def report(
             help="rank and test every setting of a technique, not only the one that is best on validation",
         ),
     ] = False,
+    price_per_hour: Annotated[
+        float | None,
+        typer.Option(min=0, help="of the machine, in any currency: adds what tuning costs; without it the study's"),
+    ] = None,
 ) -> None:
     """Write report.html, report.md, report.tex, results.csv and results.json from a study's result files."""
     from tunebench import report as reports
 
-    options = reports.Options(margin, pairs, each_setting)
+    options = reports.Options(margin, pairs, each_setting, price_per_hour)
     if not rescore:
         say(f"Report: {reports.build(out, options)}")
         return

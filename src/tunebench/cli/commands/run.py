@@ -57,11 +57,14 @@ def run(
     Example: tunebench run my-study.yaml --workers auto --only 'bert/emotion/*'
     """
     from tunebench import report as reports
+    from tunebench.engine.energy import require_codecarbon
     from tunebench.run.folder import failed_runs, locked
     from tunebench.run.task_data import TaskData
 
     opened = opened_study(study, model, data_root, data, seeds)
     _check_tracker(track)
+    if "energy" in opened.study.measure:
+        require_codecarbon()
     count = _worker_count(workers)
     target = out or Path("runs") / opened.study.name
     seen = TaskData(opened.places)
@@ -143,6 +146,7 @@ def _plan_of(opened: OpenedStudy, cells: "tuple[PlannedCell, ...]", data: "tuple
         runs=tuple(run.planned(families[run.model]) for run in opened.runs),
         cells=cells,
         data=data,
+        price_per_hour=opened.study.price_per_hour,
     )
 
 

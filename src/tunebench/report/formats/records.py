@@ -8,6 +8,7 @@ from typing import Any
 
 from tunebench._util.visible import escaped
 from tunebench.records import Cost, Done, Parameters, Result
+from tunebench.report.read.costs import money
 from tunebench.report.read.study import StudyResults
 
 
@@ -29,7 +30,7 @@ def as_csv(study: StudyResults) -> str:
     for run in study.runs:
         row = run.plan.model_dump() | {"status": run.status}
         if isinstance(run.result, Done):
-            row |= _run(run.result) | _done(run.result)
+            row |= _run(run.result) | _done(run.result) | _price(run.result, study.plan.price_per_hour)
         elif run.result:
             row |= _run(run.result) | {"reason": run.result.reason}
         writer.writerow({name: _harmless(value) for name, value in row.items()})
@@ -66,6 +67,7 @@ def _columns(study: StudyResults) -> list[str]:
     columns += dict.fromkeys(name for result in done for name in _validation(result))
     columns += [f"parameters_{name}" for name in Parameters.model_fields]
     columns += Cost.model_fields
+    columns += ["price"] if study.plan.price_per_hour is not None else []
     columns += ["best_epoch", "data_source", "data_fingerprint"]
     columns += dict.fromkeys(name for result in done for name in _rows(result))
     columns += ["revision", "pooling", "task_version", "settings", "training", "task_settings"]
@@ -106,6 +108,10 @@ def _done(result: Done) -> dict[str, Any]:
         "pooling": result.pooling or _asked(result.run.pooling),
         "notices": ";".join(notice.code for notice in result.notices),
     }
+
+
+def _price(result: Done, per_hour: float | None) -> dict[str, Any]:
+    return {} if per_hour is None else {"price": money(result.cost, per_hour)}
 
 
 def _test(result: Done) -> dict[str, Any]:

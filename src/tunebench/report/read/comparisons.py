@@ -157,6 +157,7 @@ class Comparison:
     Attributes:
         rows: in the order of the plan.
         each_setting: no setting of a technique is chosen: all are ranked.
+        price_per_hour: of the machine, if it is known.
     """
 
     model: str
@@ -164,6 +165,7 @@ class Comparison:
     task: str
     rows: tuple[Row, ...]
     each_setting: bool = False
+    price_per_hour: float | None = None
 
     @cached_property
     def main(self) -> tuple[str, bool, str] | None:
@@ -313,7 +315,7 @@ def comparisons(study: StudyResults, each_setting: bool = False) -> list[Compari
         rows.setdefault((model, task), []).append(Row(shown, cells.get(key), tuple(runs.get(key, ()))))
     retimed = {cell.run: cell for cell in study.retimed.cells} if study.retimed else {}
     return [
-        Comparison(model, _family(group), task, tuple(_timed(group, retimed)), each_setting)
+        Comparison(model, _family(group), task, tuple(_timed(group, retimed)), each_setting, study.plan.price_per_hour)
         for (model, task), group in rows.items()
     ]
 

@@ -147,6 +147,11 @@ def _pace(row: Row, result: Done) -> float:
     return row.timing.tuning(result) / measured if measured else 1.0
 
 
+def money(cost: Cost, per_hour: float) -> float:
+    """What tuning costs on a machine of this price: the wall-clock hours of trunk and training."""
+    return (cost.trunk_seconds + cost.train_seconds) / 3600 * per_hour
+
+
 def latencies(results: Sequence[Done], merged: bool) -> float | None:
     """Mean seconds per answer, as trained or merged; None if a run has none."""
     of = [r.cost.merged_latency_seconds if merged else r.cost.latency_seconds for r in results]

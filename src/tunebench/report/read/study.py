@@ -1,7 +1,7 @@
 """Reads a study's output folder: its plan, its text, and the results so far."""
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -55,6 +55,12 @@ class StudyResults:
         """The techniques of a comparison whose settings were searched."""
         techniques = self.search.techniques if self.search else ()
         return tuple(one for one in techniques if (one.model, one.task) == (model, task))
+
+    def priced(self, per_hour: float | None) -> "StudyResults":
+        """With this price of the machine in place of the study's; None: with the study's."""
+        if per_hour is None:
+            return self
+        return replace(self, plan=self.plan.model_copy(update={"price_per_hour": per_hour}))
 
     @property
     def budget(self) -> str:

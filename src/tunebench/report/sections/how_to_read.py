@@ -70,7 +70,15 @@ _INTERVALS = {
     None: "BCa bootstrap",
 }
 
+PRICE = (
+    "Price: the wall-clock hours of tuning (trunk and training) times the price of the machine per hour, in that "
+    "price's currency. Validation, test and the machine's idle time are not in it."
+)
 ASKED_FOR = {
+    "energy_kwh": "Energy: what the process of a run consumed until its test split was answered, by CodeCarbon. It is "
+    "measured where the machine has sensors that may be read (RAPL, NVIDIA). Elsewhere CodeCarbon estimates it from "
+    "the processor's nominal power (TDP), the process's share of it, and the size of the memory. A trunk that another "
+    "run computed is not counted.",
     "forgetting_nats": "Forgetting: how much worse the tuned model, as it answers, models general text than the "
     "untuned one: the difference of their losses on 200 passages that tunebench ships, in nats per token, under the "
     "checkpoint's own language-modelling head. 0: nothing is forgotten; below 0: it models the text better.",
@@ -93,6 +101,7 @@ def sections(whole: Whole) -> list[Section]:
         *READING,
         *([_undrawn(whole.undrawn)] if whole.undrawn else []),
         *(_metric(METRICS[name]) for name in names if name in METRICS),
+        *([PRICE] if any(comparison.price_per_hour is not None for comparison in whole.comparisons) else []),
         *(line for name, line in ASKED_FOR.items() if any(_has(comparison, name) for comparison in whole.comparisons)),
         *([EARLIER] if any(_of_earlier_versions(comparison) for comparison in whole.comparisons) else []),
     ]
