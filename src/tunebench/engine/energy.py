@@ -58,8 +58,8 @@ def _new_tracker(counted: list[float]) -> Any:
     addresses is overruled.
     """
     require_codecarbon()
-    from codecarbon import OfflineEmissionsTracker
-    from codecarbon.output import BaseOutput
+    from codecarbon import OfflineEmissionsTracker  # pyright: ignore[reportMissingImports]  # an extra
+    from codecarbon.output import BaseOutput  # pyright: ignore[reportMissingImports]
 
     class Counted(BaseOutput):
         def out(self, total: Any, delta: Any) -> None:
