@@ -54,7 +54,7 @@ class Race:
         jobs: the runs: one technique with different settings, or several techniques, on one model and task. Their
             folders must not hold runs on other data.
         seconds: no rung begins after so many seconds of all runs together; None: no limit.
-        seed_deviation: standard deviation of the metric between seeds; None: not known.
+        seed_deviation: standard deviation of the metric between seeds, where it is known (see `elimination.gaps`).
         planned: how many runs the race will have, if more are added than are given.
         drops: False: every run is trained to its end at once, and none is dropped.
     """

@@ -21,6 +21,7 @@ def search_chart(comparison: Comparison, searched: Sequence[SearchedTechnique], 
             "trial": trial.number,
             "settings": ", ".join(f"{name} {value}" for name, value in trial.settings.items() if name != _RATE),
             "chosen": trial.settings == one.chosen,
+            "end": trial.status or "finished",
         }
         for one in searched
         for trial in one.trials
@@ -42,6 +43,7 @@ def search_chart(comparison: Comparison, searched: Sequence[SearchedTechnique], 
         "color": color_of(labels, look),
         "shape": shape_of(labels, look),
         "opacity": SINGLED_OUT,
+        "fillOpacity": {"condition": {"test": "datum.end == 'finished'", "value": 1}, "value": 0.3},
         "size": {"condition": {"test": "datum.chosen", "value": 160}, "value": 45},
         "tooltip": [
             {"field": FIELD},
@@ -49,8 +51,11 @@ def search_chart(comparison: Comparison, searched: Sequence[SearchedTechnique], 
             {"field": "rate", "title": "Learning rate", "format": ".3g"},
             {"field": "settings", "title": "Other settings"},
             {"field": "score", "title": axis, "format": ",.4f"},
+            {"field": "end", "title": "End"},
         ],
     }
     view = {"params": [PICK], "mark": {"type": "point", "filled": True}, "encoding": encoding}
     title = f"Score against learning rate: {where(comparison)}"
-    return Chart("search", title, {"trials": view}, rows, "Large: the chosen trials.")
+    early = any(row["end"] != "finished" for row in rows)
+    note = "Large: the chosen trials." + " Pale: trials that did not finish, at their last epoch." * early
+    return Chart("search", title, {"trials": view}, rows, note)

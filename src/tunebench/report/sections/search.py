@@ -31,7 +31,7 @@ def blocks(case: Case) -> list[Block]:
             f"with the best {metric} on validation were chosen and trained again with fresh seeds; only these runs "
             "read the test split. The validation score of a chosen trial is the best of several, so it is optimistic."
         ),
-        *([Text(_race(case.searched))] if raced else []),
+        *([Text(rule_of(case.searched))] if raced else []),
         *(Text(_unfinished(one)) for one in case.searched if one.chosen_epoch is not None),
         Table(
             f"Budget of each technique, {metric}",
@@ -44,7 +44,8 @@ def blocks(case: Case) -> list[Block]:
     return [*shown, *(Details(_trials(one, metric)) for one in case.searched)]
 
 
-def _race(searched: Sequence[SearchedTechnique]) -> str:
+def rule_of(searched: Sequence[SearchedTechnique]) -> str:
+    """How the trials raced, and which rule dropped them."""
     rules = {one.rule for one in searched if one.rule}
     looks = (
         "The trials of each technique raced: each paused after epochs 1, 2, 4, ..., and the one with the best score "
@@ -137,7 +138,7 @@ def _end(trial: Trial, one: SearchedTechnique) -> str:
     sign = "-" if one.higher_is_better else "+"
     return (
         f"dropped after epoch {given.epoch}: {sign}{text.score(given.difference)} compared with {leader} "
-        f"(p = {given.p:.1g}, level {given.level:.1g})"
+        f"(p = {given.p:.1g}, level {given.level:.2g})"
     )
 
 
