@@ -4,10 +4,10 @@
     python benchmarks/race_null.py race OUT
 
 `record` trains 14 seeds of each technique on 400 texts of a folder with train.parquet, validation.parquet and
-test.parquet (columns text and label), pauses at each rung, and keeps the answers to the validation texts. `race` draws
-runs and validation texts, and applies the rule of `advise/elimination.py` at each rung but the last. In truth all runs
-are equal, so that nothing should be dropped; the goal is at most 5 % of races of two. docs/decisions/0024-race.md has
-the figures.
+test.parquet (columns text and label), pauses after epochs 1, 2 and 4 of 8, and keeps the answers to the validation
+texts. `race` draws runs and validation texts, and applies the rule of `advise/elimination.py` at each pause. In truth
+all runs are equal, so that nothing should be dropped; the goal is at most 5 % of races of two.
+docs/decisions/0024-race.md has the figures.
 """
 
 import argparse
@@ -32,20 +32,24 @@ from tunebench.run.pause import VALIDATION
 from tunebench.run.scheduler import FixedList
 from tunebench.study import Run, Study
 
-RUNGS = (1, 2, 4, 8)
-ROWS = 400
+EPOCHS = 8
+LOOKS = (1, 2, 4)
+"""Epochs after which a run of so many may be dropped."""
+ROWS = {"train": 400, "validation": 545}
 RACES = 200
 METRIC_NAMES = ("accuracy", "macro_f1")
 
 
 def study_of(out: Path, model: Path, data: Path, seeds: int) -> Study:
     """Full fine-tuning and LoRA at their default settings."""
-    train = out / "train.parquet"
-    pd.read_parquet(data / "train.parquet").sample(ROWS, random_state=0).to_parquet(train)
-    files = {"train": str(train), "validation": str(data / "validation.parquet"), "test": str(data / "test.parquet")}
+    files = {"test": str(data / "test.parquet")}
+    for split, rows in ROWS.items():
+        files[split] = str(out / f"{split}.parquet")
+        there = pd.read_parquet(data / f"{split}.parquet")
+        there.sample(min(rows, len(there)), random_state=0).to_parquet(files[split])
     task = {"objective": "sequence_classification", "data": files, "columns": {"text": "text", "label": "label"}}
     experiment = {"model": str(model), "task": {"name": "questions", **task}, "techniques": ["full", "lora"]}
-    training = {"epochs": RUNGS[-1], "patience": RUNGS[-1]}
+    training = {"epochs": EPOCHS, "patience": EPOCHS}
     study = {"name": "race", "seeds": list(range(seeds)), "training": training, "experiments": [experiment]}
     return Study.model_validate(study)
 
@@ -57,7 +61,7 @@ def record(out: Path, model: Path, data: Path, seeds: int) -> None:
     runs = study.runs()
     answers: dict[str, dict[int, list[list[str]]]] = {}
     gold: list[str] = []
-    for rung in RUNGS:
+    for rung in LOOKS:
         jobs = [_job(out, run, study, rung) for run in runs]
         with Local(out, len(jobs), 1) as executor:
             drive(FixedList(jobs), executor, lambda job, event: None)
@@ -123,14 +127,13 @@ def deviations(metric: Metric, given: Recorded) -> dict[int, tuple[float, float,
 def dropped(metric: Metric, given: Recorded, size: int, rows: int, deviation: float | None) -> tuple[float, float]:
     """The share of races of so many runs in which any is dropped, and the share of runs that are."""
     rng, races, runs = np.random.default_rng(0), 0, 0
-    looks = RUNGS[:-1]
     for _ in range(RACES):
         drawn = rng.permutation(next(iter(given.answers.values())).shape[0])[:size]
         texts = rng.permutation(len(given.gold))[:rows]
         behind: set[int] = set()
-        for rung in looks:
+        for rung in LOOKS:
             answers = given.answers[rung][drawn][:, texts].tolist()
-            gaps = elimination.gaps(metric, given.gold[texts].tolist(), answers, len(looks), deviation)
+            gaps = elimination.gaps(metric, given.gold[texts].tolist(), answers, len(LOOKS), deviation)
             behind |= {number for number, gap in enumerate(gaps or ()) if gap.behind}
         races, runs = races + bool(behind), runs + len(behind)
     return races / RACES, runs / (RACES * size)
@@ -143,7 +146,7 @@ def race(out: Path) -> None:
         print(f"\n{technique}, {name}: epoch: mean, deviation between seeds, as a share of that between examples")
         for rung, figures in deviations(metric, given).items():
             print(f"  {rung}: " + ", ".join(f"{figure:.3f}" for figure in figures))
-        last = deviations(metric, given)[RUNGS[-1]][1]
+        last = deviations(metric, given)[LOOKS[-1]][1]
         for size, rows in itertools.product((2, 6), (100, 250, 545)):
             shares = {}
             for rule, (share, deviation) in _rules(last).items():
@@ -151,7 +154,7 @@ def race(out: Path) -> None:
                     shares[rule] = dropped(metric, given, size, rows, deviation)
             words = "; ".join(f"{rule} {races:.3f} ({runs:.3f})" for rule, (races, runs) in shares.items())
             print(f"  {size} runs, {rows} texts, races with a drop (runs dropped): {words}", flush=True)
-    for name, rung in itertools.product(METRIC_NAMES, RUNGS[:-1]):
+    for name, rung in itertools.product(METRIC_NAMES, LOOKS):
         full, lora = (deviations(METRICS[name], given)[rung][0] for given in recorded(out).values())
         shares = ", ".join(f"{rows} texts {noticed(METRICS[name], out, rung, rows):.3f}" for rows in (100, 250, 545))
         print(f"{name} after epoch {rung}: full {full:.3f}, lora {lora:.3f}; lora is dropped: {shares}", flush=True)
@@ -161,7 +164,7 @@ def _rules(last: float) -> dict[str, tuple[float, float]]:
     """Name -> the assumed share of the deviation between examples, and the deviation between seeds."""
     return {
         "examples only": (0.0, 0.0),
-        "and the deviation at the end": (0.0, last),
+        "and the deviation at the last look": (0.0, last),
         "the rule": (elimination.SEED_SHARE, 0.0),
     }
 
@@ -175,7 +178,7 @@ def noticed(metric: Metric, out: Path, rung: int, rows: int) -> float:
         answers = [
             given.answers[rung][rng.integers(len(given.answers[rung]))][texts].tolist() for given in (full, lora)
         ]
-        gaps = elimination.gaps(metric, full.gold[texts].tolist(), answers, len(RUNGS) - 1)
+        gaps = elimination.gaps(metric, full.gold[texts].tolist(), answers, len(LOOKS))
         count += gaps is not None and gaps[1].behind
     return count / RACES
 

@@ -197,6 +197,7 @@ def test_rungs_double_and_end_with_all_epochs(tmp_path: Path) -> None:
         return rungs_of(jobs_in(tmp_path, "m", [technique], epochs=epochs)[0].run)
 
     assert [rungs("full", epochs) for epochs in (1, 2, 5, 8)] == [(1,), (1, 2), (1, 2, 4, 5), (1, 2, 4, 8)]
+    assert rungs_of(jobs_in(tmp_path, "m", ["full"], epochs=8)[0].run, (6, 2, 8, 9)) == (2, 6, 8)
     assert rungs("tfidf", 5) == rungs("untuned", 5) == (1,), "what does not train has one rung"
 
 

@@ -56,7 +56,8 @@ class Race:
         seconds: no rung begins after so many seconds of all runs together; None: no limit.
         seed_deviation: standard deviation of the metric between seeds, where it is known (see `elimination.gaps`).
         planned: how many runs the race will have, if more are added than are given.
-        drops: False: every run is trained to its end at once, and none is dropped.
+        rungs: epochs after which runs pause and are compared, where they lie before a run's end; None: 1, 2, 4, ...;
+            empty: every run is trained to its end at once, and none is dropped.
     """
 
     def __init__(
@@ -66,10 +67,10 @@ class Race:
         seconds: float | None = None,
         seed_deviation: float | None = None,
         planned: int = 0,
-        drops: bool = True,
+        rungs: Sequence[int] | None = None,
     ):
         self._metric, self._seconds, self._deviation, self._planned = metric, seconds, seed_deviation, planned
-        self._drops = drops
+        self._rungs = None if rungs is None else tuple(rungs)
         self._runners: dict[str, Runner] = {}
         self._tested = True
         for job in jobs:
@@ -77,7 +78,7 @@ class Race:
 
     def add(self, job: Job, over: bool = False) -> None:
         """One more run, as far as its folder has it; one that is over is compared with, and not continued."""
-        runner = Runner(job, self._metric, rungs_of(job.run) if self._drops else None)
+        runner = Runner(job, self._metric, rungs_of(job.run, self._rungs))
         runner.ended = runner.ended or over
         self._runners[job.folder] = runner
         self._tested = False
@@ -115,7 +116,7 @@ class Race:
     @property
     def finished(self) -> bool:
         """Whether no further rung will begin."""
-        return self.out_of_time or not (self._waiting() or (self.at_work and self._drops))
+        return self.out_of_time or not (self._waiting() or (self.at_work and self._rungs != ()))
 
     def ask(self) -> Job | None:
         """The next rung of a run; None where none waits, or the seconds are over."""

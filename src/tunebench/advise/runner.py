@@ -3,6 +3,7 @@
 import json
 import shutil
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,11 @@ from tunebench.study import Run
 from tunebench.techniques.base import Trained
 
 
-def rungs_of(run: Run) -> tuple[int, ...]:
-    """The epochs after which a run is compared: 1, 2, 4, ... and all of its epochs; 1 where nothing trains."""
+def rungs_of(run: Run, pauses: Sequence[int] | None = None) -> tuple[int, ...]:
+    """The epochs after which a run pauses: some (None: 1, 2, 4, ...), and all of its epochs; 1 where nothing trains."""
     epochs = run.training.epochs if isinstance(run.entry, Trained) else 1
-    return (*(2**power for power in range(epochs.bit_length()) if 2**power < epochs), epochs)
+    wanted = [2**power for power in range(epochs.bit_length())] if pauses is None else sorted(set(pauses))
+    return (*(epoch for epoch in wanted if 0 < epoch < epochs), epochs)
 
 
 class Runner:
@@ -41,9 +43,8 @@ class Runner:
         at_work: whether it was started and has not paused.
     """
 
-    def __init__(self, job: Job, metric: Metric, rungs: tuple[int, ...] | None = None):
-        self.job, self._metric = job, metric
-        self.rungs = rungs or (job.run.training.epochs,)
+    def __init__(self, job: Job, metric: Metric, rungs: tuple[int, ...]):
+        self.job, self._metric, self.rungs = job, metric, rungs
         self.epochs, self.seconds = 0, 0.0
         self.curve: list[float | None] = []
         self.best_epoch: int | None = None

@@ -68,7 +68,7 @@ class Trials:
         self.searched, self.space = searched, space
         self._budget, self._proposals, self._jobs = budget, proposals, jobs
         self._metric = METRICS[searched.run.task.metrics[0]]
-        self._race = Race(self._metric, planned=budget.trials or 0, drops=budget.races)
+        self._race = Race(self._metric, planned=budget.trials or 0, rungs=None if budget.races else ())
         self._numbers: dict[str, int] = {}
         self._repeated, self._exhausted = 0, False
         self._news: list[str] = []
