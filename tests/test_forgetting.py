@@ -20,6 +20,7 @@ from tunebench.techniques.base import Technique
 from tunebench.techniques.guide import guides
 from tunebench.zoo import embedded
 from tunebench.zoo.embedded import passages
+from tunebench.zoo.pretraining.objectives.span_corruption import SpanCorruption
 
 POCKET_BERT = embedded.backbones()["pocket-bert"]
 FEW = {"name": "emotion", "rows": {"train": 32, "validation": 12, "test": 12}}
@@ -122,6 +123,20 @@ def test_the_loss_of_the_untuned_model_is_that_of_transformers() -> None:
     expected = float(sum(sums) / sum((labels != -100).sum() for _, labels in batches))
     assert forgetting._loss(model, questions, probe) == pytest.approx(expected, abs=1e-5)
     assert 1 < expected < 7  # of 8,000 words; guessing at random costs 9 nats
+
+
+def test_the_loss_of_a_t5_is_that_of_its_pretraining() -> None:
+    family, folder = families()["t5"], embedded.backbones()["pocket-t5"]
+    model: Any = family.load(folder, "text_to_text", {})
+    probe = Probe(family, family.tokenizer(folder), 512, torch.no_grad, True, True, None)
+    questions = forgetting._spans(probe)
+    assert questions is not None and len(questions) == 4
+    with torch.no_grad():
+        ids = [(torch.tensor([q.inputs["input_ids"]]), torch.tensor([q.labels])) for q in questions]
+        parts = [SpanCorruption().spans(model, inputs, labels) for inputs, labels in ids]
+    expected = float(sum(part.total for part in parts)) / sum(part.count for part in parts)
+    assert forgetting._loss(model.eval(), questions, probe) == pytest.approx(expected, abs=1e-4)
+    assert 3 < expected < 6
 
 
 def test_vectors_as_far_away_as_their_mean_have_drifted_by_one() -> None:
