@@ -14,7 +14,7 @@ import pytest
 from tunebench._util.errors import UserError
 from tunebench.cli import app as cli
 from tunebench.cli import catalogue as entries
-from tunebench.cli.commands import COMMANDS
+from tunebench.cli.commands import COMMANDS, GROUPS
 from tunebench.run import drive, folder
 from tunebench.run.executors.local import Local
 
@@ -108,7 +108,7 @@ def test_python_m_tunebench_offers_every_command() -> None:
 
     assert (done.returncode, done.stderr) == (0, "")
     listed = [line.split()[0] for line in done.stdout.partition("Commands:")[2].splitlines() if line[:3].strip()]
-    assert listed == list(COMMANDS)
+    assert listed == [*COMMANDS, *GROUPS]
 
 
 # run ------------------------------------------------------------------------------------------------------------------
@@ -249,7 +249,7 @@ def test_ctrl_c_while_the_report_is_written_says_how_to_have_it(
     def interrupt(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("tunebench.cli.commands.run._make_pending", lambda *_: False)
+    monkeypatch.setattr("tunebench.cli.commands.run.make_pending", lambda *_: False)
     monkeypatch.setattr("tunebench.report.build_with_leaderboards", interrupt)
     code, out, err = shell("run", *known, "--out", tmp_path / "out")
 

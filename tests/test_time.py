@@ -106,7 +106,7 @@ def stubbed(monkeypatch: pytest.MonkeyPatch, *turns: Turn | BaseException) -> No
                 raise turn
             yield turn
 
-    monkeypatch.setattr(timing, "_turns", take)
+    monkeypatch.setattr(timing, "turns_of", take)
 
 
 def test_the_median_over_rounds_is_kept_with_its_spread_and_other_techniques_stay(

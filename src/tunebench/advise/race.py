@@ -5,7 +5,7 @@ race costs no epoch twice. Nothing is dropped for its rank alone (`elimination.p
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from tunebench.advise import elimination
@@ -84,6 +84,11 @@ class Race:
         self._tested = False
 
     @property
+    def metric(self) -> Metric:
+        """It decides on validation."""
+        return self._metric
+
+    @property
     def rule(self) -> str:
         """How runs are dropped, in words."""
         return elimination.rule(self._metric)
@@ -145,6 +150,31 @@ class Race:
         scored = [runner for runner in self._runners.values() if runner.score is not None]
         best = max(scored, key=lambda r: (r.ended, r.epochs * (not r.ended), r.rank), default=None)
         return None if best is None else self._standing(best)
+
+    def gap(self, standing: Standing) -> elimination.Gap | None:
+        """How far a run is behind the leader; negative where it is ahead; None without a paired test, or answers.
+
+        Where both have ended, it is the difference of their scores. Else they are compared after the last rung of both,
+        a run without epochs by its only answers.
+        """
+        leader = self.leader
+        if leader is None:
+            return None
+        one, other = self._runners[standing.job.folder], self._runners[leader.job.folder]
+        several = len(one.rungs) > 1 and len(other.rungs) > 1 and not (one.ended and other.ended)
+        common = one.answers.keys() & other.answers.keys()
+        if not one.answers or not other.answers or (several and not common):
+            return None
+        epochs = [max(common)] * 2 if several else [max(one.answers), max(other.answers)]
+        (predictions, gold), (leading, _) = one.answers[epochs[0]], other.answers[epochs[1]]
+        pair = elimination.gaps(self._metric, gold, [leading, predictions], 1, self._deviation)
+        if pair is None:
+            return None
+        leads = pair[0].difference == 0
+        gap = pair[1] if leads else replace(pair[0], difference=-pair[0].difference, behind=False)
+        if one.ended and other.ended:
+            gap = replace(gap, difference=other.rank - one.rank)
+        return gap
 
     def _waiting(self) -> list[Runner]:
         self._test()

@@ -8,7 +8,7 @@ import typer
 
 from tunebench._util.errors import UserError, message_of, unwritable
 from tunebench.cli import output
-from tunebench.cli.commands import COMMANDS
+from tunebench.cli.commands import COMMANDS, GROUPS
 
 app = typer.Typer(
     help="Which fine-tuning technique should I use, and what does it cost me?\n\n"
@@ -21,6 +21,11 @@ app = typer.Typer(
 )
 for _name, _command in COMMANDS.items():
     app.command(_name)(_command)
+for _name, (_help, _commands) in GROUPS.items():
+    _group = typer.Typer(help=_help, no_args_is_help=True, rich_markup_mode=None)
+    for _part, _command in _commands.items():
+        _group.command(_part)(_command)
+    app.add_typer(_group, name=_name)
 
 
 def main() -> None:

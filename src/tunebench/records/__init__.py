@@ -1,7 +1,9 @@
 """What is written of studies and runs, and read back: results, plans, searches and re-timed steps. No torch."""
 
 from tunebench.records.base import SCHEMA, Record
+from tunebench.records.evidence import EvidenceCell, EvidenceRun
 from tunebench.records.plan import Plan, PlannedCell, PlannedData, PlannedRun
+from tunebench.records.recommendation import RECOMMENDATION, Choice, Recommendation, read_recommendation
 from tunebench.records.result import (
     PREDICTIONS,
     Answer,
@@ -39,15 +41,19 @@ from tunebench.records.timing import TIMING, Retimed, RetimedCell, read_retimed,
 __all__ = [
     "DROPPED",
     "PREDICTIONS",
+    "RECOMMENDATION",
     "SCHEMA",
     "SEARCH",
     "TIMING",
     "Answer",
+    "Choice",
     "Cost",
     "DataInfo",
     "Done",
     "Elimination",
     "Epoch",
+    "EvidenceCell",
+    "EvidenceRun",
     "Failed",
     "Generation",
     "MainMetric",
@@ -61,6 +67,7 @@ __all__ = [
     "PlannedCell",
     "PlannedData",
     "PlannedRun",
+    "Recommendation",
     "Record",
     "Result",
     "Retimed",
@@ -71,6 +78,7 @@ __all__ = [
     "SearchedTechnique",
     "Trial",
     "read_elimination",
+    "read_recommendation",
     "read_result",
     "read_retimed",
     "read_search",

@@ -19,10 +19,11 @@ _CHILD = "import gc; gc.disable(); from tunebench.run.pace import main; main()"
 
 
 class Request(Record):
-    """What to time: the jobs of each comparison, turn by turn, so many rounds."""
+    """What to time: the jobs of each comparison, turn by turn, so many rounds; `priced`: all costs."""
 
     comparisons: tuple[tuple[Job, ...], ...]
     rounds: int
+    priced: bool = False
 
 
 class Turn(Record):
@@ -37,6 +38,14 @@ class Turn(Record):
         skipped: it was not tried again after it had failed.
         threads: of the process.
         busy_cores: how many cores other processes kept busy just before.
+        steps: optimizer steps of the whole run.
+        evaluation_seconds: of one pass over the validation split; where a trunk is kept, of the first one.
+        peak_memory_bytes: of the process while it measured.
+        saved_bytes: of the weights that a run keeps, in float32.
+        latency_seconds: of one answer to the text of median length.
+        ordinary: whether the tuned model can be saved as an ordinary one, with nothing added.
+        keeps_backbone: whether no pretrained weight changes, so that many tasks can share them.
+        trainable: parameters.
     """
 
     run: str
@@ -47,6 +56,14 @@ class Turn(Record):
     skipped: bool = False
     threads: int = 1
     busy_cores: float = 0.0
+    steps: int = 0
+    evaluation_seconds: float = 0.0
+    peak_memory_bytes: int = 0
+    saved_bytes: int = 0
+    latency_seconds: float | None = None
+    ordinary: bool = False
+    keeps_backbone: bool = True
+    trainable: int = 0
 
 
 def measured(out: Path, comparisons: Sequence[Sequence[Job]], rounds: int) -> Iterator[Turn]:
@@ -57,14 +74,19 @@ def measured(out: Path, comparisons: Sequence[Sequence[Job]], rounds: int) -> It
     """
     turns: dict[str, list[Turn]] = {}
     earlier = read_retimed(out) or Retimed()
-    for turn in _turns(out, Request(comparisons=tuple(map(tuple, comparisons)), rounds=rounds)):
+    for turn in turns_of(out, Request(comparisons=tuple(map(tuple, comparisons)), rounds=rounds)):
         if not turn.skipped:
             turns.setdefault(turn.run, []).append(turn)
             write_retimed(out, _joined(earlier, turns))
         yield turn
 
 
-def _turns(out: Path, request: Request) -> Iterator[Turn]:
+def turns_of(out: Path, request: Request) -> Iterator[Turn]:
+    """The turns of a request, as a process of its own takes them; `timing.log` in `out` has its output.
+
+    Raises:
+        UserError: the process ended.
+    """
     with (out / "timing.log").open("wb") as log:
         process = python.start("-c", _CHILD, stderr=log, env=environment_of(0, 1))
         assert process.stdin is not None and process.stdout is not None

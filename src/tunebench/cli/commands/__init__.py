@@ -10,11 +10,13 @@ from collections.abc import Callable
 from tunebench.cli.commands import (
     attention,
     env,
+    evidence,
     export,
     listing,
     plan,
     predict,
     pretrain,
+    recommend,
     report,
     run,
     runs,
@@ -25,6 +27,7 @@ from tunebench.cli.commands import (
 COMMANDS: dict[str, Callable[..., None]] = {
     "run": run.run,
     "plan": plan.plan,
+    "recommend": recommend.recommend,
     "report": report.report,
     "runs": runs.runs,
     "time": time.time,
@@ -36,3 +39,8 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "pretrain": pretrain.pretrain,
     "env": env.env,
 }
+
+GROUPS: dict[str, tuple[str, dict[str, Callable[..., None]]]] = {
+    "evidence": (evidence.HELP, {"show": evidence.show, "add": evidence.add, "build": evidence.build}),
+}
+"""Commands with commands of their own: their help, and these by name."""

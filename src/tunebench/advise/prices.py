@@ -1,0 +1,63 @@
+"""What each technique would cost on this machine: 20 measured steps, one answer, and what follows from them."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tunebench.run.job import Job
+from tunebench.run.timing import Request, Turn, turns_of
+
+
+@dataclass(frozen=True)
+class ForecastCost:
+    """The forecast of a run's costs.
+
+    Attributes:
+        tuning_seconds: of the frozen trunk and all optimizer steps, or of a baseline's fit.
+        seconds: with the validation after each epoch.
+        memory_bytes: peak of the process.
+        saved_bytes: of what a run keeps.
+        latency_seconds: of one answer, merged where the technique can be.
+        ordinary: whether the tuned model is an ordinary one, or can be merged into one.
+        keeps_backbone: whether no pretrained weight changes.
+        trainable: parameters.
+        steps: optimizer steps of the whole run; 0 of a baseline.
+    """
+
+    tuning_seconds: float
+    seconds: float
+    memory_bytes: int
+    saved_bytes: int
+    latency_seconds: float | None
+    ordinary: bool
+    keeps_backbone: bool
+    trainable: int
+    steps: int
+
+
+def priced(out: Path, jobs: Sequence[Job]) -> Iterator[tuple[Job, ForecastCost | str]]:
+    """The price of each job, or why it has none, as they are measured.
+
+    Raises:
+        UserError: the process that measures ended.
+    """
+    by_run = {job.run.id: job for job in jobs}
+    for turn in turns_of(out, Request(comparisons=(tuple(jobs),), rounds=1, priced=True)):
+        job = by_run[turn.run]
+        yield job, turn.reason or _price(turn, job.run.training.epochs)
+
+
+def _price(turn: Turn, epochs: int) -> ForecastCost:
+    tuning = turn.seconds if turn.baseline else turn.trunk_seconds + turn.steps * turn.seconds
+    passes = 0 if turn.baseline else 1 if turn.trunk_seconds else epochs
+    return ForecastCost(
+        tuning_seconds=tuning,
+        seconds=tuning + passes * turn.evaluation_seconds,
+        memory_bytes=turn.peak_memory_bytes,
+        saved_bytes=turn.saved_bytes,
+        latency_seconds=turn.latency_seconds,
+        ordinary=turn.ordinary or turn.baseline,
+        keeps_backbone=turn.keeps_backbone,
+        trainable=turn.trainable,
+        steps=turn.steps,
+    )

@@ -1,0 +1,100 @@
+"""The runs of a study that have no result: planned, made and shown."""
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tunebench._util.words import plural
+from tunebench.cli.options import OpenedStudy
+from tunebench.cli.printing import say
+
+if TYPE_CHECKING:
+    from tunebench.cli.forecast import Forecast
+    from tunebench.engine.events import Event
+    from tunebench.records import Plan, PlannedCell, PlannedData
+    from tunebench.run.executors.base import Executor
+    from tunebench.run.job import Job
+    from tunebench.run.survey import Survey
+    from tunebench.run.task_data import TaskData
+    from tunebench.study import Run
+
+
+def make_pending(
+    opened: OpenedStudy, data: "TaskData", target: Path, only: str | None, workers: int | None, track: str | None
+) -> bool:
+    """Write the plan and make the runs that have no result; says whether Ctrl-C came first."""
+    from tunebench.run.executors.local import Local
+    from tunebench.run.folder import planned_in, write_plan
+    from tunebench.run.job import job_in
+    from tunebench.run.pending import costliest_first, pending_runs
+
+    runs, places = opened.runs, opened.places
+    earlier = planned_in(target)
+    pending, remarks = pending_runs(runs, places, target, only, data)
+    with Local(target, len(pending), workers) as executor:
+        from tunebench.run.plan import plan  # torch comes with it; the workers import theirs at the same time
+        from tunebench.run.survey import models_here, survey
+
+        chosen = [one.run for one in pending]
+        surveyed = survey(chosen, data, earlier.data if earlier else ())
+        cells = plan(runs, places, earlier.cells if earlier else (), surveyed)
+        models_here(chosen, places, cells)
+        write_plan(target, opened.text, plan_of(opened, cells, surveyed.records))
+        say(f"{plural(len(runs), 'run')} in {target}, {len(pending)} to make.")
+        for remark in remarks:
+            say(remark)
+        ordered = pending if workers == 1 else costliest_first(pending, cells)
+        jobs = [job_in(target, one, places, track) for one in ordered]
+        return _execute(
+            jobs, executor, _forecast(chosen, cells, surveyed, executor.room), len({r.model for r in runs}) > 1
+        )
+
+
+def plan_of(opened: OpenedStudy, cells: "tuple[PlannedCell, ...]", data: "tuple[PlannedData, ...]") -> "Plan":
+    """The plan of a study, as this command makes it."""
+    from tunebench.records import SCHEMA, Plan
+
+    families = {cell.model: cell.family for cell in cells}
+    return Plan(
+        schema=SCHEMA,
+        study=opened.study.name,
+        command=f"tunebench {shlex.join(sys.argv[1:])}",
+        runs=tuple(run.planned(families[run.model]) for run in opened.runs),
+        cells=cells,
+        data=data,
+        price_per_hour=opened.study.price_per_hour,
+    )
+
+
+def _forecast(runs: "list[Run]", cells: "tuple[PlannedCell, ...]", surveyed: "Survey", workers: int) -> "Forecast":
+    from tunebench.cli.forecast import Forecast, size_of
+
+    cell_of = {(cell.model, cell.task, cell.label): cell for cell in cells}
+    sizes = {
+        run.id: size_of(
+            cell_of.get((run.model, run.task.name, run.label)), surveyed.data(run.task), run.training.epochs
+        )
+        for run in runs
+    }
+    return Forecast(len(runs), max(workers, 1), sizes)
+
+
+def _execute(jobs: "list[Job]", executor: "Executor", forecast: "Forecast", several_models: bool) -> bool:
+    """Execute the jobs in their order and show their progress; says whether Ctrl-C came first."""
+    from rich.console import Console
+
+    from tunebench.cli.progress import display_on, name_of
+    from tunebench.run.drive import drive
+    from tunebench.run.scheduler import FixedList
+
+    try:
+        with display_on(Console(), len(jobs), forecast) as display:
+
+            def show(job: "Job", event: "Event") -> None:
+                display.show(job.run.id, name_of(job.run, several_models), event)
+
+            drive(FixedList(jobs), executor, show)
+    except KeyboardInterrupt:
+        return True
+    return False

@@ -1,0 +1,352 @@
+"""The steps of `tunebench recommend`, with what it says while they run."""
+
+import hashlib
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tunebench._util.errors import UserError
+from tunebench._util.files import read_json, write_json
+from tunebench._util.words import plural
+from tunebench.cli.options import OpenedStudy
+from tunebench.cli.printing import say
+
+if TYPE_CHECKING:
+    from tunebench.advise.answer import Conclusion
+    from tunebench.advise.limits import Limits
+    from tunebench.advise.look import Look
+    from tunebench.advise.prices import ForecastCost
+    from tunebench.advise.race import Race, Standing
+    from tunebench.advise.recommend import Candidate, Known
+    from tunebench.engine.events import Event
+    from tunebench.records import Choice, Recommendation
+    from tunebench.run.job import Job
+    from tunebench.study import Run
+
+PRICES = "prices.json"
+"""What was measured of each technique, so that a command that is repeated does not measure it again."""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What the user asks for.
+
+    Attributes:
+        seconds: of measuring and of the race; 0: no race.
+        accepted: points of expected regret that a cheaper technique may have.
+        price_per_hour: of this machine, in any currency.
+    """
+
+    seconds: float
+    limits: "Limits"
+    accepted: float
+    price_per_hour: float | None
+    workers: int
+
+
+def recommended(opened: OpenedStudy, out: Path, wish: Wish) -> "Recommendation":
+    """Look, price, rank, race, decide; the output folder is locked.
+
+    Raises:
+        UserError: the model or the data are unavailable, or no technique keeps to the limits.
+    """
+    from tunebench.advise.decide import decide, outlooks
+    from tunebench.advise.evidence.base import evidence
+    from tunebench.advise.evidence.record import cell_of
+    from tunebench.advise.look import look
+    from tunebench.advise.recommend import Known, beliefs, ranked
+    from tunebench.tasks.load import load
+
+    start = time.monotonic()
+    run = opened.study.searched()[0].run
+    data = load(opened.places.located(run.task), opened.places.data_root)
+    seen = look(run.task, data)
+    _say_data(run, seen)
+    candidates = _candidates(opened)
+    cell = cell_of(candidates[0].cell, data)
+    known = Known.of(evidence(), cell)
+    measured = _priced(candidates, out, opened, cell, wish)
+    usable = [one for one in measured if one.excluded is None]
+    if not usable:
+        raise UserError(_nothing_left(measured))
+    usable = ranked(usable, known)
+    race, standings = _raced(usable, out, opened, known, wish.seconds - (time.monotonic() - start), wish.workers)
+    outlook = outlooks(beliefs(usable, race, standings, known))
+    costs = {one.label: wish.limits.cost(one.price) for one in usable if one.price}
+    conclusion = _conclusion(usable, measured, outlook, standings, decide(outlook, costs, wish.accepted), wish, known)
+    return _record(conclusion, run, seen, wish, time.monotonic() - start)
+
+
+def _say_data(run: "Run", seen: "Look") -> None:
+    say(f"Data of '{run.task.name}': {seen.summary}.")
+    for finding in seen.findings:
+        say(f"  {finding}")
+
+
+def _candidates(opened: OpenedStudy) -> "list[Candidate]":
+    """The techniques of the study's first experiment; those without a meaning are excluded.
+
+    Raises:
+        UserError: none has a meaning on this model and task.
+    """
+    from tunebench.advise.recommend import Candidate
+    from tunebench.run.cell import Cell
+
+    found = []
+    for one in opened.study.searched():
+        if one.place[0] == 0:
+            cell = Cell.of(one.run, opened.places)
+            found.append(Candidate(one, cell, excluded=cell.reason and f"not applicable: {cell.reason}"))
+    if all(one.excluded for one in found):
+        raise UserError(_nothing_left(found))
+    return sorted(found, key=lambda one: not one.searched.run.entry.reads_model)  # the first says what the model is
+
+
+def _priced(
+    candidates: "Sequence[Candidate]", out: Path, opened: OpenedStudy, cell: Any, wish: Wish
+) -> "list[Candidate]":
+    """The candidates with their prices, or why they are excluded."""
+    from tunebench.advise.prices import ForecastCost, priced
+    from tunebench.run.job import Job
+
+    key = f"{cell.data} {cell.backbone}"
+    known = _known_prices(out / PRICES, key)
+    jobs = {
+        one.label: Job(
+            run=one.searched.run,
+            places=opened.places.of(one.searched.run),
+            family=one.cell.family.name,
+            folder=str(out),
+            cache=str(out / "cache"),
+            trial=True,
+        )
+        for one in candidates
+        if one.excluded is None
+    }
+    labels = {job.run.id: label for label, job in jobs.items()}
+    missing = [job for label, job in jobs.items() if label not in known]
+    if missing:
+        say(f"Measuring what {plural(len(missing), 'technique')} cost here, 20 steps each ...")
+    for number, (job, price) in enumerate(priced(out, missing) if missing else (), 1):
+        known[labels[job.run.id]] = price
+        words = f"left out: {price}" if isinstance(price, str) else f"about {price.seconds:.3g} s"
+        say(f"[{number}/{len(missing)}] {labels[job.run.id]}: {words}")
+        write_json(
+            out / PRICES, {"of": key, "prices": {k: v if isinstance(v, str) else vars(v) for k, v in known.items()}}
+        )
+    found = []
+    for one in candidates:
+        price = known.get(one.label)
+        if isinstance(price, ForecastCost):
+            found.append(replace(one, price=price, excluded=wish.limits.broken_by(price)))
+        else:
+            found.append(replace(one, excluded=one.excluded or f"it could not be measured: {price}"))
+    return found
+
+
+def _known_prices(path: Path, key: str) -> "dict[str, ForecastCost | str]":
+    """Label -> what was measured on the same data and model; empty where nothing was."""
+    from tunebench.advise.prices import ForecastCost
+
+    stored = read_json(path)
+    if stored is None or stored.get("of") != key:
+        return {}
+    return {name: one if isinstance(one, str) else ForecastCost(**one) for name, one in stored["prices"].items()}
+
+
+def _nothing_left(candidates: "Sequence[Candidate]") -> str:
+    lines = [f"{one.label}: {one.excluded}" for one in candidates]
+    return "\n".join(["recommend: no technique is left. Relax a limit, or choose other techniques.", *lines])
+
+
+def _raced(
+    candidates: "Sequence[Candidate]", out: Path, opened: OpenedStudy, known: "Known", seconds: float, workers: int
+) -> "tuple[Race | None, Mapping[str, Standing]]":
+    """The race within what is left of the seconds."""
+    from tunebench.advise.evidence.spread import seed_deviation
+    from tunebench.advise.race import Race
+    from tunebench.advise.recommend import best_standings, entrants
+    from tunebench.evaluation.metrics import METRICS
+    from tunebench.run.executors.local import Local
+    from tunebench.run.job import Job
+
+    if seconds <= 0:
+        return None, {}
+    metric = METRICS[known.cell.metric]
+    chosen = entrants(candidates, seconds)
+    if not chosen:
+        cheapest = min(one.price.seconds for one in candidates if one.price)
+        say(f"No race: {seconds:.0f} s are left, and the cheapest run would take about {cheapest:.0f} s.")
+        return None, {}
+    folder = out / "trials" / hashlib.sha256(f"{known.cell.data} {known.cell.backbone}".encode()).hexdigest()[:8]
+    jobs = [
+        Job(
+            run=run,
+            places=opened.places.of(run),
+            family=one.cell.family.name,
+            folder=str(folder / run.id),
+            cache=str(out / "cache"),
+        )
+        for one, run in chosen
+    ]
+    race = Race(metric, jobs, seconds, seed_deviation(known.evidence, metric.name))
+    say(f"Racing {plural(len(jobs), 'run')} of {plural(len({one.label for one, _ in chosen}), 'technique')} ...")
+    say(f"  The rule: {race.rule}.")
+    with Local(out, len(jobs), workers) as executor:
+        _drive(race, executor)
+    return race, best_standings(race, chosen)
+
+
+def _drive(race: "Race", executor: Any) -> None:
+    from tunebench.engine.events import ResultWritten
+    from tunebench.run.drive import drive
+
+    def show(job: "Job", event: "Event") -> None:
+        if not isinstance(event, ResultWritten):
+            return
+        rate = getattr(job.run.entry, "learning_rate", None)
+        at = "" if rate is None else f" at {rate:g}"
+        say(f"  {job.run.label}{at}: {event.status if event.status != 'paused' else 'epoch done'}")
+
+    drive(race, executor, show)
+    for standing in race.standings:
+        rate = getattr(standing.job.run.entry, "learning_rate", None)
+        at = "" if rate is None else f" at {rate:g}"
+        score = "no score" if standing.score is None else f"{standing.score:.3f}"
+        why = f": {standing.reason}" if standing.reason else ""
+        say(f"  {standing.job.run.label}{at}: {standing.status} after epoch {standing.epochs}, {score}{why}")
+
+
+def _conclusion(
+    usable: "Sequence[Candidate]",
+    everyone: "Sequence[Candidate]",
+    outlook: Any,
+    standings: "Mapping[str, Standing]",
+    chosen: str,
+    wish: Wish,
+    known: "Known",
+) -> "Conclusion":
+    from tunebench.advise.answer import Conclusion
+    from tunebench.evaluation.metrics import METRICS
+
+    alike = {one.cell.group for one in known.evidence if one.cell.objective == known.cell.objective}
+    return Conclusion(
+        candidates=usable,
+        excluded=[one for one in everyone if one.excluded],
+        outlook=outlook,
+        standings=standings,
+        chosen=chosen,
+        accepted=wish.accepted,
+        limits=wish.limits,
+        price_per_hour=wish.price_per_hour,
+        data_sets=len(alike),
+        metric=METRICS[known.cell.metric].title,
+    )
+
+
+def _record(conclusion: "Conclusion", run: "Run", seen: "Look", wish: Wish, spent: float) -> "Recommendation":
+    from tunebench.advise.answer import second_choice, sentences
+    from tunebench.records import Recommendation
+
+    order = sorted(conclusion.candidates, key=lambda one: conclusion.outlook[one.label].regret)
+    return Recommendation(
+        model=run.model,
+        task=run.task.name,
+        metric=conclusion.metric,
+        answer=tuple(sentences(conclusion)),
+        chosen=conclusion.chosen,
+        second=second_choice(conclusion),
+        choices=tuple(_choice(one, conclusion) for one in (*order, *conclusion.excluded)),
+        data=seen.summary,
+        findings=seen.findings,
+        seconds=wish.seconds,
+        spent=spent,
+    )
+
+
+def _choice(one: "Candidate", conclusion: "Conclusion") -> "Choice":
+    from tunebench.advise.recommend import settings_in_study
+    from tunebench.records import Choice
+
+    price, standing, outlook = one.price, conclusion.standings.get(one.label), conclusion.outlook.get(one.label)
+    settings = settings_in_study(standing.job.run if standing else one.run)
+    seconds = price and price.tuning_seconds
+    money = conclusion.price_per_hour
+    return Choice(
+        label=one.label,
+        title=one.searched.run.entry.title,
+        technique=settings.pop("name"),
+        settings=settings,
+        applicable=one.cell.reason is None,
+        reason=one.cell.reason,
+        excluded=one.excluded,
+        datasets=one.expected.datasets if one.expected else 0,
+        expected=one.expected and one.expected.mean,
+        status=standing and standing.status,
+        epochs=standing.epochs if standing else 0,
+        validation=standing and standing.score,
+        behind=standing.elimination and 100 * standing.elimination.difference if standing else None,
+        why=standing and standing.reason,
+        p_best=outlook and outlook.p_best,
+        regret=outlook and outlook.regret,
+        tied=outlook and outlook.tied,
+        tuning_seconds=seconds,
+        memory_bytes=price and price.memory_bytes,
+        saved_bytes=price and price.saved_bytes,
+        latency_seconds=price and price.latency_seconds,
+        money=None if money is None or seconds is None else seconds / 3600 * money,
+    )
+
+
+def finished(opened: OpenedStudy, out: Path, made: "Recommendation", workers: int) -> "Recommendation":
+    """Train the recommended technique and the second choice to their ends, if the race had them, and report on them.
+
+    They go on where the race left them. Only they read the test split.
+    """
+    import yaml
+
+    from tunebench import report
+    from tunebench.cli.making import make_pending
+    from tunebench.records import Done, read_result
+    from tunebench.run.task_data import TaskData
+    from tunebench.study import read_study
+    from tunebench.study.search import TRIAL_SEED
+
+    raced = [choice for choice in made.choices if choice.status in ("finished", "alive", "out of time")]
+    finalists = [choice for choice in raced if choice.label in (made.chosen, made.second)]
+    if made.chosen not in {choice.label for choice in finalists}:
+        return made
+    content = yaml.safe_load(opened.text)
+    techniques = [{"name": choice.technique, **choice.settings} for choice in finalists]
+    experiment = {**content["experiments"][0], "techniques": techniques}
+    study = {**content, "seeds": [TRIAL_SEED], "experiments": [experiment]}
+    study.pop("search", None)
+    path = out / "finalists.yaml"
+    path.write_text(yaml.safe_dump(study, sort_keys=False, allow_unicode=True), "utf-8")
+    chosen, text = read_study(str(path))
+    final = replace(opened, study=chosen, text=text, runs=chosen.runs(), places=opened.places)
+    for run in final.runs:
+        _go_on_from_the_race(out, run)
+    make_pending(final, TaskData(final.places), out, None, workers, None)
+    say(f"Report: {report.build(out)}")
+    winner = next(one for one in final.runs if _is(one, made, finalists))
+    done = read_result(out / "runs" / winner.id)
+    test = done.main_metric.value if isinstance(done, Done) else None
+    return made.model_copy(update={"run": str(out / "runs" / winner.id), "test": test})
+
+
+def _is(run: "Run", made: "Recommendation", finalists: "Sequence[Choice]") -> bool:
+    chosen = next(choice for choice in finalists if choice.label == made.chosen)
+    rate = chosen.settings.get("learning_rate")
+    return run.technique == chosen.technique and (rate is None or getattr(run.entry, "learning_rate", None) == rate)
+
+
+def _go_on_from_the_race(out: Path, run: "Run") -> None:
+    """Copy what the race made of a run to its place among the study's runs, once."""
+    target = out / "runs" / run.id
+    for raced in (out / "trials").glob(f"*/{run.id}"):
+        if not target.exists():
+            shutil.copytree(raced, target)

@@ -1,0 +1,270 @@
+"""Recommendations: the look at the data, the limits, the rule, and the command."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.tiny import write_data_root
+from tunebench._util.errors import UserError
+from tunebench.advise.decide import Belief, decide, eligible, outlooks
+from tunebench.advise.limits import Limits, size
+from tunebench.advise.look import look
+from tunebench.advise.prices import ForecastCost
+from tunebench.cli import app as cli
+from tunebench.cli.own_data import columns_of, study_text
+from tunebench.records import Done, read_recommendation, read_result
+from tunebench.tasks.base import Task
+from tunebench.tasks.load import load
+
+# The look -------------------------------------------------------------------------------------------------------------
+
+
+def _csv(path: Path, rows: list[tuple[str, str]], header: str = "text,label") -> Path:
+    path.write_text("\n".join([header, *(f"{text},{label}" for text, label in rows)]) + "\n")
+    return path
+
+
+def test_a_look_names_what_weakens_a_conclusion(tmp_path: Path) -> None:
+    rows = [(f"a sentence number {n}", "common") for n in range(85)] + [("twice the same", "common")] * 2
+    rows += [(f"something else {n}", "rare") for n in range(4)]
+    train = _csv(tmp_path / "train.csv", rows)
+    test = _csv(tmp_path / "test.csv", [("twice the same", "common"), ("new", "rare")])
+    task = Task.model_validate(
+        {
+            "name": "own",
+            "objective": "sequence_classification",
+            "data": {"train": str(train), "validation": str(test), "test": str(test)},
+            "max_tokens": 8,
+        }
+    )
+    seen = look(task, load(task))
+    text = " ".join(seen.findings)
+    assert seen.rows["train"] == 91 and seen.labels == 2
+    assert seen.largest == pytest.approx(87 / 91)
+    assert "1 of 2 test inputs also occur in the training split" in text
+    assert "91 training rows: differences between techniques are mostly chance" in text
+    assert "1 label with fewer than 8 training rows: rare" in text
+    assert "96% of the training rows have one label" in text
+    assert "1 training row repeat" in text
+    assert "longer than 8 tokens" not in text
+    assert seen.summary.startswith("train 91, validation 2, test 2 rows; 2 labels, the commonest 96%")
+
+
+# A study of one file --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("header", "row", "columns", "objective"),
+    [
+        ("text,label", ("a", "joy"), {}, "sequence_classification"),
+        ("quote,kind", ("a", "joy"), {"text": "quote", "label": "kind"}, "sequence_classification"),
+        ("text,label", ("a", "1"), {}, "sequence_classification"),
+        ("text,label", ("a", "0.25"), {}, "regression"),
+        ("source,target", ("a", "b"), {}, "text_to_text"),
+    ],
+)
+def test_the_columns_say_which_problem_it_is(
+    tmp_path: Path, header: str, row: tuple[str, str], columns: dict[str, str], objective: str
+) -> None:
+    path = _csv(tmp_path / "my data.csv", [row, row], header)
+    study = yaml.safe_load(study_text(path, "pocket-bert", columns, None))
+    task = study["experiments"][0]["task"]
+    assert task["objective"] == objective
+    assert task["name"] == study["name"] == "my_data"
+
+
+def test_columns_that_fit_no_problem_are_named(tmp_path: Path) -> None:
+    path = _csv(tmp_path / "x.csv", [("a", "b")], "review,stars")
+    with pytest.raises(UserError, match=r"fit no problem type \(review, stars\). Name them, such as --columns"):
+        study_text(path, "pocket-bert", {}, None)
+    with pytest.raises(UserError, match="--objective clasification: there is no such problem"):
+        study_text(path, "pocket-bert", {}, "clasification")
+    with pytest.raises(UserError, match="--columns review: write ROLE=COLUMN"):
+        columns_of(["review"])
+    with pytest.raises(UserError, match="holds no train file"):
+        study_text(tmp_path, "pocket-bert", {}, None)
+
+
+# Limits and the rule --------------------------------------------------------------------------------------------------
+
+
+def price(**fields: Any) -> ForecastCost:
+    values: dict[str, Any] = {
+        "tuning_seconds": 10.0,
+        "seconds": 12.0,
+        "memory_bytes": 10**9,
+        "saved_bytes": 90_000_000,
+        "latency_seconds": 0.02,
+        "ordinary": True,
+        "keeps_backbone": False,
+        "trainable": 22_000_000,
+        "steps": 100,
+    }
+    return ForecastCost(**{**values, **fields})
+
+
+@pytest.mark.parametrize(
+    ("limits", "reason"),
+    [
+        ({"max_saved_bytes": 1e6}, "it stores 90 MB, more than --max-saved-bytes 1e+06"),
+        ({"max_memory": 5e8}, "it takes 1 GB of memory, more than --max-memory 5e+08"),
+        ({"max_latency": 0.01}, "an answer takes 0.02 s, more than --max-latency 0.01"),
+        ({"keep_knowledge": True}, "it changes pretrained weights (--keep-knowledge)"),
+        ({"mergeable": True}, None),
+        ({}, None),
+    ],
+)
+def test_a_limit_says_which_technique_breaks_it_and_by_how_much(limits: dict[str, Any], reason: str | None) -> None:
+    assert Limits(**limits).broken_by(price()) == reason
+
+
+def test_what_adds_to_the_model_is_not_mergeable() -> None:
+    assert "cannot be merged" in str(Limits(mergeable=True).broken_by(price(ordinary=False)))
+
+
+def test_with_many_tasks_what_they_store_is_the_cost() -> None:
+    assert Limits().cost(price()) == 10.0
+    assert Limits(many_tasks=20).cost(price(saved_bytes=1_000)) == 20_000
+    assert [size(n) for n in (12, 1_500, 2_000_000, 3.21e9)] == ["12 B", "1.5 kB", "2 MB", "3.21 GB"]
+
+
+def test_probabilities_and_regrets_are_those_of_normal_draws() -> None:
+    known = outlooks({"a": Belief(0.0, 1.0), "b": Belief(0.0, 1.0)})
+    assert known["a"].p_best == pytest.approx(0.5, abs=0.02)
+    assert known["a"].regret == pytest.approx(0.564, abs=0.02)  # E max of two standard normals: 1 / sqrt(pi)
+    assert outlooks({"a": Belief(0.0, 0.0), "b": Belief(-3.0, 0.0)})["b"].regret == pytest.approx(3.0)
+
+
+def test_the_cheapest_that_is_tied_and_close_is_recommended() -> None:
+    known = outlooks({"full": Belief(0.0, 0.5), "lora": Belief(-0.2, 0.5), "head": Belief(-6.0, 0.5)})
+    assert eligible(known) == ["full", "lora"]
+    assert decide(known, {"full": 100.0, "lora": 60.0, "head": 1.0}) == "lora"
+    assert decide(known, {"full": 100.0, "lora": 160.0, "head": 1.0}) == "full"
+
+
+def test_knowing_nothing_does_not_make_the_cheapest_acceptable() -> None:
+    known = outlooks({"full": Belief(0.0, 3.0), "head": Belief(-4.0, 3.0)})
+    assert known["head"].tied
+    assert decide(known, {"full": 100.0, "head": 1.0}) == "full"
+    assert decide(known, {"full": 100.0, "head": 1.0}, accepted=10.0) == "head"
+
+
+# The command ----------------------------------------------------------------------------------------------------------
+
+
+def code(run: Callable[[], None]) -> int:
+    with pytest.raises(SystemExit) as ended:
+        run()
+    return int(ended.value.code or 0)
+
+
+@pytest.fixture
+def study(tmp_path: Path, backbones: dict[str, Path]) -> Path:
+    path = tmp_path / "study.yaml"
+    path.write_text(
+        f"""
+name: small
+training: {{epochs: 2}}
+experiments:
+  - model: {backbones["bert"]}
+    task: emotion
+    techniques: [tfidf, classifier_head, {{name: lora, targets: [query]}}, full]
+"""
+    )
+    return path
+
+
+def test_a_recommendation_races_and_leaves_a_finished_run(
+    tmp_path: Path, study: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TUNEBENCH_EVIDENCE", str(tmp_path / "none"))
+    out, root = tmp_path / "out", write_data_root(tmp_path / "data")
+    command = ["tunebench", "recommend", str(study), "--seconds", "120", "--out", str(out), "--data-root", str(root)]
+    monkeypatch.setattr("sys.argv", [*command, "--keep-knowledge", "--price-per-hour", "3.6"])
+    assert code(cli.main) == 0
+    said = capsys.readouterr().out
+    made = read_recommendation(out)
+    assert made is not None and made.run is not None
+    by_label = {choice.label: choice for choice in made.choices}
+    assert "it changes pretrained weights (--keep-knowledge)" in str(by_label["full"].excluded)
+    assert by_label["full"].status is None
+    raced = [choice for choice in made.choices if choice.excluded is None]
+    assert {choice.label for choice in raced} == {"tfidf", "classifier_head", "lora"}
+    assert sum(choice.p_best or 0 for choice in raced) == pytest.approx(1.0)
+    for choice in raced:
+        assert choice.money == pytest.approx((choice.tuning_seconds or 0) / 1000)
+    done = read_result(Path(made.run))
+    assert isinstance(done, Done) and done.run.technique == by_label[made.chosen].technique
+    assert made.test == done.main_metric.value
+    assert made.answer[0].startswith("Use ") and made.answer[0] in said
+    tested = {path.parent.name for path in out.rglob("predictions.jsonl")}
+    assert tested <= {path.name for path in (out / "runs").iterdir()}, "only finalists read the test split"
+
+    assert code(cli.main) == 0  # again: nothing is measured or trained twice
+    again = capsys.readouterr().out
+    assert "Measuring" not in again and "epoch done" not in again
+    assert read_recommendation(out) == made.model_copy(update={"spent": read_recommendation(out).spent})  # type: ignore[union-attr]
+
+
+def test_limits_that_no_technique_meets_name_each_technique_and_its_limit(
+    tmp_path: Path, study: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = write_data_root(tmp_path / "data")
+    command = ["tunebench", "recommend", str(study), "--seconds", "0", "--out", str(tmp_path / "out"), "--max-memory"]
+    monkeypatch.setattr("sys.argv", [*command, "1", "--data-root", str(root)])
+    assert code(cli.main) == 2
+    said = capsys.readouterr().err
+    assert "no technique is left" in said
+    for label in ("tfidf", "classifier_head", "lora", "full"):
+        assert f"{label}: it takes" in said
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ([], "give a study, or --model and --data"),
+        (["--model", "pocket-bert"], "give a study, or --model and --data"),
+        (["demo", "--columns", "text=a"], "give a study, or --model and --data"),
+        (["no-such-study"], "no such file and no built-in study"),
+        (["--model", "pocket-bert", "--data", "none.csv"], "there is no file"),
+    ],
+)
+def test_a_mistake_in_what_is_asked_is_one_line(
+    options: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["tunebench", "recommend", *options])
+    assert code(cli.main) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_evidence_is_added_once_and_shown(
+    tmp_path: Path,
+    study: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TUNEBENCH_EVIDENCE", str(tmp_path / "own"))
+    out, root = tmp_path / "out", write_data_root(tmp_path / "data")
+    run = ["tunebench", "run", str(study), "--out", str(out), "--data-root", str(root), "--only", "*/*/tfidf"]
+    for command, expected in (
+        (run, "1 to make"),
+        (["tunebench", "evidence", "add", str(out)], "1 run added"),
+        (["tunebench", "evidence", "add", str(out)], "0 runs added"),
+    ):
+        monkeypatch.setattr("sys.argv", command)
+        assert code(cli.main) == 0
+        assert expected in capsys.readouterr().out
+    monkeypatch.setattr("sys.argv", ["tunebench", "evidence", "show", "--json"])
+    assert code(cli.main) == 0
+    shown = json.loads(capsys.readouterr().out)["evidence"]
+    assert [(one["dataset"], one["best"], one["runs"]) for one in shown if one["origin"] == "yours"] == [
+        ("emotion", "tfidf", 1)
+    ]
+    monkeypatch.setattr("sys.argv", ["tunebench", "evidence", "add", str(tmp_path)])
+    assert code(cli.main) == 2
+    assert "it holds no finished run" in capsys.readouterr().err
