@@ -133,7 +133,8 @@ def dropped(metric: Metric, given: Recorded, size: int, rows: int, deviation: fl
         behind: set[int] = set()
         for rung in LOOKS:
             answers = given.answers[rung][drawn][:, texts].tolist()
-            gaps = elimination.gaps(metric, given.gold[texts].tolist(), answers, len(LOOKS), deviation)
+            gold, progress = given.gold[texts].tolist(), rung / EPOCHS
+            gaps = elimination.gaps(metric, gold, answers, len(LOOKS), deviation, progress=progress)
             behind |= {number for number, gap in enumerate(gaps or ()) if gap.behind}
         races, runs = races + bool(behind), runs + len(behind)
     return races / RACES, runs / (RACES * size)
@@ -150,7 +151,7 @@ def race(out: Path) -> None:
         for size, rows in itertools.product((2, 6), (100, 250, 545)):
             shares = {}
             for rule, (share, deviation) in _rules(last).items():
-                with mock.patch.object(elimination, "SEED_SHARE", share):
+                with mock.patch.multiple(elimination, EARLY_SHARE=share, LATE_SHARE=min(share, elimination.LATE_SHARE)):
                     shares[rule] = dropped(metric, given, size, rows, deviation)
             words = "; ".join(f"{rule} {races:.3f} ({runs:.3f})" for rule, (races, runs) in shares.items())
             print(f"  {size} runs, {rows} texts, races with a drop (runs dropped): {words}", flush=True)
@@ -161,11 +162,11 @@ def race(out: Path) -> None:
 
 
 def _rules(last: float) -> dict[str, tuple[float, float]]:
-    """Name -> the assumed share of the deviation between examples, and the deviation between seeds."""
+    """Name -> the early share of the deviation between examples, and the deviation between seeds."""
     return {
         "examples only": (0.0, 0.0),
         "and the deviation at the last look": (0.0, last),
-        "the rule": (elimination.SEED_SHARE, 0.0),
+        "the rule": (elimination.EARLY_SHARE, 0.0),
     }
 
 
@@ -178,7 +179,7 @@ def noticed(metric: Metric, out: Path, rung: int, rows: int) -> float:
         answers = [
             given.answers[rung][rng.integers(len(given.answers[rung]))][texts].tolist() for given in (full, lora)
         ]
-        gaps = elimination.gaps(metric, full.gold[texts].tolist(), answers, len(LOOKS))
+        gaps = elimination.gaps(metric, full.gold[texts].tolist(), answers, len(LOOKS), progress=rung / EPOCHS)
         count += gaps is not None and gaps[1].behind
     return count / RACES
 

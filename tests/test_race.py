@@ -77,9 +77,11 @@ def test_the_deviation_between_seeds_widens_the_error(monkeypatch: pytest.Monkey
         assert gaps is not None
         return gaps[1]
 
-    by_share = (0.8 * 0.2 + 0.7 * 0.3) * elimination.SEED_SHARE**2
+    by_share = (0.8 * 0.2 + 0.7 * 0.3) * elimination.EARLY_SHARE**2
     careful, wide = gap(None), gap(0.2)
-    monkeypatch.setattr(elimination, "SEED_SHARE", 0.0)
+    late = elimination.gaps(ACCURACY, GOLD, given, 1, progress=0.5)
+    assert late is not None and late[1].error < careful.error, "seeds vary less in late epochs"
+    monkeypatch.setattr(elimination, "EARLY_SHARE", 0.0)
     assert careful.error**2 == pytest.approx(gap(None).error ** 2 + by_share, rel=0.01)
     assert wide.error**2 == pytest.approx(gap(None).error ** 2 + 2 * 0.2**2)
     assert gap(None).behind and not careful.behind and not wide.behind

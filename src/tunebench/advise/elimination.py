@@ -21,11 +21,9 @@ from tunebench.evaluation.metrics import Metric, Predictions
 from tunebench.evaluation.variances import Variances
 
 LEVEL = 0.05
-SEED_SHARE = 0.15
-"""The standard deviation between seeds, as a share of that between examples: at least so much is assumed.
-
-Measured in early epochs: .02 to .13 (decision 0024).
-"""
+EARLY_SHARE, LATE_SHARE = 0.15, 0.1
+"""The deviation between seeds that is assumed at least, as a share of that between examples: before half of the planned
+epochs, and from there on. Measured: up to .13 and .07 (decision 0024)."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +67,7 @@ def gaps(
     looks: int,
     seed_deviation: float | None = None,
     competitors: int | None = None,
+    progress: float = 0.0,
 ) -> list[Gap] | None:
     """Of each run, in the order given; None where the metric has no paired test, or no score is defined.
 
@@ -77,9 +76,10 @@ def gaps(
         gold: the references of the validation examples.
         answers: of each run, after the same epoch.
         looks: how many times runs are compared in the whole race.
-        seed_deviation: the standard deviation of the metric between seeds, where it is known and larger than
-            `SEED_SHARE` makes it; that of final scores is too small for early epochs.
+        seed_deviation: the standard deviation of the metric between seeds, where it is known and larger than what is
+            assumed; that of final scores is too small for early epochs.
         competitors: of each run; None: all others that are given.
+        progress: the share of the planned epochs that is trained.
     """
     if metric.statistics is None:
         return None
@@ -92,16 +92,11 @@ def gaps(
             return None
         leader, everyone = int(np.nanargmax(scores)), np.arange(len(answers))
         by_examples, freedom = variances.of_differences(np.full(len(answers), leader), everyone)
-        by_seed = _by_seed(variances, len(gold), seed_deviation)
+        assumed = (EARLY_SHARE if progress < 0.5 else LATE_SHARE) ** 2 * len(gold) * variances.of_means()[0] ** 2
+        by_seed = np.fmax(assumed, (seed_deviation or 0.0) ** 2)
         differences = scores[leader] - scores
         errors = np.sqrt(by_examples**2 + by_seed + by_seed[leader])
         ps = np.where(differences == 0, 1.0, 2 * stdtr(freedom, -differences / errors))
     least = level(looks, len(answers) - 1 if competitors is None else competitors)
     figures = zip(differences, errors, ps, strict=True)
     return [Gap(float(one), float(error), float(p), bool(p <= least)) for one, error, p in figures]
-
-
-def _by_seed(variances: Variances, examples: int, seed_deviation: float | None) -> np.ndarray:
-    """The variance between seeds of each run; a deviation of final scores is too small for early epochs."""
-    cautious = SEED_SHARE**2 * examples * variances.of_means()[0] ** 2
-    return cautious if seed_deviation is None else np.fmax(cautious, seed_deviation**2)

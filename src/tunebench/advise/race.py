@@ -195,8 +195,15 @@ class Race:
             return
         gold = compared[0].answers[epoch][1]
         looks, competitors = max(len(r.rungs) for r in compared) - 1, max(self._planned, len(self._runners)) - 1
-        answers = [runner.answers[epoch][0] for runner in compared]
-        gaps = elimination.gaps(self._metric, gold, answers, looks, self._deviation, competitors)
+        gaps = elimination.gaps(
+            self._metric,
+            gold,
+            [runner.answers[epoch][0] for runner in compared],
+            looks,
+            self._deviation,
+            competitors,
+            progress=epoch / max(runner.rungs[-1] for runner in compared),
+        )
         if gaps is None:
             return
         leader = next(runner for runner, gap in zip(compared, gaps, strict=True) if gap.difference == 0)
