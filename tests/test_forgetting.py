@@ -67,14 +67,11 @@ def test_a_frozen_backbone_forgets_exactly_nothing_in_bf16(
 
 def test_a_masked_language_model_is_measured_under_its_own_head(data_root: Path, tmp_path: Path) -> None:
     full = {"name": "full", "learning_rate": 1e-2}
-    nats, drift = measured(asking(POCKET_BERT, data_root, full), tmp_path / "full")
+    nats, drift = measured(asking(POCKET_BERT, data_root, full), tmp_path)
     assert nats is not None and nats > 0.1 and drift is None
-    lora = {"name": "lora", "learning_rate": 1e-4}
-    little, _ = measured(asking(POCKET_BERT, data_root, lora), tmp_path / "lora")
-    assert little is not None and 0 < abs(little) < nats
 
 
-@pytest.mark.parametrize("technique", ["full", "lora", "prompt_tuning", "p_tuning_v2"])
+@pytest.mark.parametrize("technique", ["full", "lora", "prompt_tuning"])
 @pytest.mark.parametrize("kind", ["bert", "modernbert", "gpt2"])
 def test_what_changes_a_backbone_is_seen(
     kind: str, technique: str, backbones: dict[str, Path], data_root: Path, tmp_path: Path
@@ -93,12 +90,11 @@ def test_a_language_model_is_measured_under_the_head_that_it_answers_with(
 
 
 def test_a_t5_fills_gaps_where_its_tokenizer_has_sentinels(data_root: Path, tmp_path: Path) -> None:
-    few = {"name": "sentiment", "rows": {"train": 16, "validation": 4, "test": 4}, "data": "embedded"}
+    rows = {"train": 16, "validation": 4, "test": 4}
+    few = {"name": "sentiment", "rows": rows, "data": "embedded", "max_tokens": 48}
     t5 = embedded.backbones()["pocket-t5"]
-    assert measured(asking(t5, data_root, "untuned", few), tmp_path / "untuned") == (0.0, None)
-    full = {"name": "full", "learning_rate": 1e-2}
-    nats, _ = measured(asking(t5, data_root, full, few), tmp_path / "full")
-    assert nats is not None and nats > 0.1
+    nats, drift = measured(asking(t5, data_root, {"name": "full", "learning_rate": 1e-2}, few), tmp_path)
+    assert nats is not None and nats > 0.1 and drift is None
 
 
 @pytest.mark.parametrize("kind", ["t5", "transformer"])

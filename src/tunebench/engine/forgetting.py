@@ -165,11 +165,10 @@ def _loss(model: nn.Module, questions: list[_Question], probe: Probe) -> float:
 
 
 def _own(model: Any, inputs: dict[str, Tensor], labels: Tensor, asked: Tensor, probe: Probe) -> Tensor:
-    """Logits of the model's own head, (tokens asked, vocabulary); virtual tokens before a text have some, too."""
+    """Logits of the model's own head, (tokens asked, vocabulary)."""
     targets = {"labels": labels} if probe.family.architecture == "encoder-decoder" else {}
     with probe.autocast():
-        logits = model(**inputs, **targets).logits
-    return logits[:, -labels.shape[1] :][asked]
+        return model(**inputs, **targets).logits[asked]
 
 
 def _under_head(model: Any, inputs: dict[str, Tensor], labels: Tensor, asked: Tensor, probe: Probe) -> Tensor:
