@@ -6,6 +6,7 @@ import pytest
 from rich.console import Console
 
 from tunebench.cli import progress
+from tunebench.cli.forecast import Forecast
 from tunebench.engine import events
 from tunebench.study import Study
 
@@ -126,3 +127,17 @@ def test_a_pretraining_has_one_bar() -> None:
         display.show("x", "pocket-bert", events.Step(step=1, steps=4, loss=2.0))
         (bar,) = display._progress.tasks
         assert (bar.completed, bar.total, bar.fields["note"]) == (1, 4, "loss 2.000 ")
+
+
+def test_a_result_says_no_time_left_where_nobody_knows_it() -> None:
+    class Unknown(Forecast):
+        left = None  # type: ignore[assignment]
+
+    file = io.StringIO()
+    with progress.display_on(Console(file=file), None, Unknown(0)) as display:
+        display.show("key", "full", events.ResultWritten(status="paused", reason="1 of at most 4 epochs are trained"))
+        display.say("full: dropped, after epoch 1 it was 0.3 behind the leader")
+    assert file.getvalue().splitlines() == [
+        "[1] full: paused: 1 of at most 4 epochs are trained",
+        "full: dropped, after epoch 1 it was 0.3 behind the leader",
+    ]

@@ -99,8 +99,8 @@ class Lines:
             self._ended += 1
             self._paces.pop(key, None)
             count = f"{self._ended}/{self._runs}" if self._runs else f"{self._ended}"
-            left = self._forecast.left or 0.0
-            self.say(f"[{count}] {name}: {_outcome(event)} (about {_span(left)} left)")
+            left = self._forecast.left
+            self.say(f"[{count}] {name}: {_outcome(event)}" + ("" if left is None else f" (about {_span(left)} left)"))
         elif isinstance(event, Step | BatchDone):
             phase, done, total = _position(event)
             pace = self._paces.get(key)

@@ -65,7 +65,9 @@ def _execute(search: "Searching", executor: "Executor") -> bool:
 
         @property
         def left(self) -> float | None:
-            return super().left if search.seconds is None else search.seconds / workers
+            if search.seconds is not None:
+                return search.seconds / workers
+            return None if search.races else super().left  # nobody knows which trials will be dropped
 
     try:
         results = None if search.races else search.trials  # in a race a trial has a result at each pause
