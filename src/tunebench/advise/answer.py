@@ -113,7 +113,7 @@ def _cost(conclusion: Conclusion) -> str:
     if price.latency_seconds is not None:
         parts.append(f"{1000 * price.latency_seconds:.3g} ms per answer")
     if conclusion.price_per_hour is not None:
-        parts.append(f"{price.tuning_seconds / 3600 * conclusion.price_per_hour:.3g} of money")
+        parts.append(f"a price of {price.tuning_seconds / 3600 * conclusion.price_per_hour:.3g}")
     return f"It costs {', '.join(parts)}."
 
 

@@ -167,7 +167,8 @@ class Race:
             return None
         epochs = [max(common)] * 2 if several else [max(one.answers), max(other.answers)]
         (predictions, gold), (leading, _) = one.answers[epochs[0]], other.answers[epochs[1]]
-        pair = elimination.gaps(self._metric, gold, [leading, predictions], 1, self._deviation)
+        progress = max(epochs[0] / max(one.rungs), float(one.ended and other.ended))
+        pair = elimination.gaps(self._metric, gold, [leading, predictions], 1, self._deviation, progress=progress)
         if pair is None:
             return None
         leads = pair[0].difference == 0

@@ -22,6 +22,8 @@ from tunebench.techniques.base import Trained
 
 FACTORS = (1.0, 3.0, 1 / 3)
 """Of a technique's suggested rate: the runs of a race try these, in this order."""
+RUNGS = (2, 4, 8, 16)
+"""Epochs after which techniques are compared; after the first a slow starter looks worse than it is (decision 0024)."""
 _FIRST_RUNGS = 0.4
 """The share of a race's seconds that the first rungs of all its runs may take."""
 _UNKNOWN_DRIFT = 5.0  # points; where the evidence has no curves
@@ -131,7 +133,8 @@ def entrants(candidates: Sequence[Candidate], seconds: float) -> list[tuple[Cand
         for one in candidates:
             assert one.price is not None
             fixed = one.rate is None or "learning_rate" in one.searched.fixed
-            first = one.price.seconds / (one.searched.run.training.epochs if one.price.steps else 1)
+            epochs = one.searched.run.training.epochs if one.price.steps else 1
+            first = one.price.seconds * min(RUNGS[0], epochs) / epochs
             if (factor != 1.0 and fixed) or one.price.seconds > seconds or spent + first > _FIRST_RUNGS * seconds:
                 continue
             run = one.at(factor)

@@ -73,7 +73,10 @@ def recommended(opened: OpenedStudy, out: Path, wish: Wish) -> "Recommendation":
     if not usable:
         raise UserError(_nothing_left(measured))
     usable = ranked(usable, known)
-    race, standings = _raced(usable, out, opened, known, wish.seconds - (time.monotonic() - start), wish.workers)
+    left = wish.seconds - (time.monotonic() - start)
+    if wish.seconds > 0 and left <= 0:
+        say(f"No race: measuring took all of the {wish.seconds:g} seconds. Give more with --seconds.")
+    race, standings = _raced(usable, out, opened, known, left, wish.workers)
     outlook = outlooks(beliefs(usable, race, standings, known))
     costs = {one.label: wish.limits.cost(one.price) for one in usable if one.price}
     conclusion = _conclusion(usable, measured, outlook, standings, decide(outlook, costs, wish.accepted), wish, known)
@@ -168,7 +171,7 @@ def _raced(
     """The race within what is left of the seconds."""
     from tunebench.advise.evidence.spread import seed_deviation
     from tunebench.advise.race import Race
-    from tunebench.advise.recommend import best_standings, entrants
+    from tunebench.advise.recommend import RUNGS, best_standings, entrants
     from tunebench.evaluation.metrics import METRICS
     from tunebench.run.executors.local import Local
     from tunebench.run.job import Job
@@ -192,7 +195,7 @@ def _raced(
         )
         for one, run in chosen
     ]
-    race = Race(metric, jobs, seconds, seed_deviation(known.evidence, metric.name))
+    race = Race(metric, jobs, seconds, seed_deviation(known.evidence, metric.name), rungs=RUNGS)
     say(f"Racing {plural(len(jobs), 'run')} of {plural(len({one.label for one, _ in chosen}), 'technique')} ...")
     say(f"  The rule: {race.rule}.")
     with Local(out, len(jobs), workers) as executor:

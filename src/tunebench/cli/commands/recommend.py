@@ -1,5 +1,7 @@
 """`tunebench recommend`: which technique to use, and what it costs."""
 
+import sys
+from contextlib import nullcontext, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -66,7 +68,8 @@ def recommend(
     )
     wish = Wish(seconds, limits, accept, price_per_hour, workers)
     opened, target = _opened(study, model, data, columns, objective, out, data_root)
-    with locked(target):
+    # For programs, standard output is the answer alone.
+    with redirect_stdout(sys.stderr) if json_ else nullcontext(), locked(target):
         made = recommended(opened, target, wish)
         made = finished(opened, target, made, workers)
         write_json(target / RECOMMENDATION, made.model_dump(mode="json", by_alias=True))
