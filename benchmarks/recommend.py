@@ -5,7 +5,7 @@
 Each data set is held out with all its sizes and seeds, and with the sets that it is not independent of. A strategy then
 spends a share of the seconds of the whole sweep (every technique at every rate), and names one run. Its regret is how
 far the test score of that run is below the best of the sweep's, in points, and as a share of what the best gains over
-the worst of the classical baselines.
+the untuned model, where the evidence has that.
 
 Races are replayed from the recorded scores after each epoch: the answers are not kept, so that a run is dropped by the
 binomial error of its score, as if two runs agreed on half of what one of them gets wrong. Seconds are CPU seconds.
@@ -22,13 +22,12 @@ import numpy as np
 from tunebench.advise.decide import Belief, outlooks
 from tunebench.advise.elimination import EARLY_SHARE, level
 from tunebench.advise.evidence.base import Evidence, evidence
-from tunebench.advise.evidence.expect import PRIOR_POINTS, expectations
+from tunebench.advise.evidence.expect import PRIOR_DEVIATION, UNKNOWN, expectations
 from tunebench.advise.evidence.ranks import Setting, Variant, settings_of
 from tunebench.advise.evidence.rates import Rates
 
 SHARES = (0.05, 0.10, 0.25, 0.50)
 SEEDS = 20
-BASELINES = ("tfidf", "embedding")
 ALL_LINEAR = '{"targets": ["query", "key", "value", "output", "mlp_in", "mlp_out"]}'
 
 
@@ -55,9 +54,9 @@ class Held:
         return 100 * (self.best - chosen.test)
 
     def normalised(self, chosen: Setting) -> float:
-        """As a share of what the best gains over the worst classical baseline."""
-        worst = min((one.test for one in self.settings if one.variant.technique in BASELINES), default=math.nan)
-        return (self.best - chosen.test) / (self.best - worst) if self.best > worst else 0.0
+        """As a share of what the best gains over the untuned model; NaN where the sweep does not have that."""
+        untuned = next((one.test for one in self.settings if one.variant.technique == "untuned"), math.nan)
+        return (self.best - chosen.test) / (self.best - untuned)
 
 
 def held_out(base: Sequence[Evidence]) -> list[Held]:
@@ -100,7 +99,7 @@ def by_evidence(held: Held, width: float) -> Setting:
     beliefs = {
         variant.technique + variant.settings: Belief(-expected[variant].mean, expected[variant].deviation)
         if variant in expected
-        else Belief(-PRIOR_POINTS, PRIOR_POINTS)
+        else Belief(-UNKNOWN, PRIOR_DEVIATION)
         for variant in starts
     }
     outlook = outlooks(beliefs)
@@ -111,7 +110,7 @@ def race(held: Held, share: float) -> Setting:
     """A race within a share of the sweep's seconds, in the order of the evidence."""
     expected = expectations(held.others, held.cell.cell)
     starts = suggested(held)
-    order = sorted(starts, key=lambda variant: expected[variant].mean if variant in expected else PRIOR_POINTS)
+    order = sorted(starts, key=lambda variant: expected[variant].mean if variant in expected else UNKNOWN)
     queue = [starts[variant] for variant in order]
     queue += [
         one for variant in order for one in held.settings if one.variant == variant and one is not starts[variant]
@@ -257,7 +256,8 @@ def _row(name: str, cells: list[Held], columns: Sequence[list[Setting]]) -> None
     gains = [
         100 * one.normalised(chosen) for one, chosen in zip(cells, next(c for c in columns[::-1] if c), strict=True)
     ]
-    print(f"| {name} |", " | ".join(interval(one) if one else "" for one in regrets), f"| {np.mean(gains):.0f} % |")
+    share = f"{np.mean(gains):.0f} %" if np.isfinite(gains).all() else "no untuned model"
+    print(f"| {name} |", " | ".join(interval(one) if one else "" for one in regrets), f"| {share} |")
 
 
 if __name__ == "__main__":

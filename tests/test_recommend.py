@@ -14,9 +14,11 @@ from tunebench.advise.decide import Belief, decide, eligible, outlooks
 from tunebench.advise.limits import Limits, size
 from tunebench.advise.look import look
 from tunebench.advise.prices import ForecastCost
+from tunebench.advise.recommend import Candidate, entrants
 from tunebench.cli import app as cli
 from tunebench.cli.own_data import columns_of, study_text
 from tunebench.records import Done, read_recommendation, read_result
+from tunebench.study import Study
 from tunebench.tasks.base import Task
 from tunebench.tasks.load import load
 
@@ -153,6 +155,26 @@ def test_knowing_nothing_does_not_make_the_cheapest_acceptable() -> None:
     assert decide(known, {"full": 100.0, "head": 1.0}, accepted=10.0) == "head"
 
 
+def _candidate(name: str, seconds: float) -> Candidate:
+    study = Study.model_validate(
+        {"name": "x", "experiments": [{"model": "m", "task": "emotion", "techniques": [name]}]}
+    )
+    (searched,) = study.searched()
+    steps = 100 if "learning_rate" in type(searched.run.entry).model_fields else 0
+    rate = 1e-3 if steps else None
+    return Candidate(searched, cell=None, price=price(seconds=seconds, steps=steps), rate=rate)  # type: ignore[arg-type]
+
+
+def test_a_race_has_what_is_cheap_and_then_what_is_promising_as_far_as_the_seconds_go() -> None:
+    candidates = [_candidate("full", 100), _candidate("lora", 400), _candidate("llrd", 90), _candidate("tfidf", 2)]
+    runs = [run.technique for _, run in entrants(candidates, 300)]
+    assert runs[:3] == ["tfidf", "full", "llrd"]
+    assert "lora" not in runs, "its whole run would take longer than the race"
+    rates = [getattr(run.entry, "learning_rate", None) for one, run in entrants([_candidate("full", 10)], 300)]
+    assert rates == [1e-3, 3e-3, pytest.approx(3.3e-4)]
+    assert entrants([_candidate("full", 100)], 50) == []
+
+
 # The command ----------------------------------------------------------------------------------------------------------
 
 
@@ -207,7 +229,7 @@ def test_a_recommendation_races_and_leaves_a_finished_run(
     monkeypatch.setattr("sys.argv", [*command, "--keep-knowledge", "--price-per-hour", "3.6", "--json"])
     assert code(cli.main) == 0  # again: nothing is measured or trained twice
     again = capsys.readouterr()
-    assert "Measuring" not in again.err and "epoch done" not in again.err
+    assert "Measuring" not in again.err and "s so far" not in again.err
     assert {**json.loads(again.out), "spent": 0} == {**made.model_dump(mode="json", by_alias=True), "spent": 0}
 
 

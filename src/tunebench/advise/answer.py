@@ -42,9 +42,13 @@ class Conclusion:
 
 
 def second_choice(conclusion: Conclusion) -> str | None:
-    """The technique with the smallest expected regret of the others; None: there is no other."""
+    """The technique with the smallest expected regret of the others, of those about which something is known.
+
+    None: there is no other.
+    """
     others = {name: one.regret for name, one in conclusion.outlook.items() if name != conclusion.chosen}
-    return min(others, key=lambda name: others[name]) if others else None
+    known = [name for name in others if name in conclusion.standings or conclusion.named(name).expected is not None]
+    return min(known or others, key=lambda name: others[name], default=None)
 
 
 def sentences(conclusion: Conclusion) -> Iterator[str]:
@@ -58,8 +62,9 @@ def sentences(conclusion: Conclusion) -> Iterator[str]:
 
 
 def title(one: Candidate) -> str:
-    """The technique in prose, with its label where that says more."""
+    """The technique inside a sentence, with its label where that says more."""
     name = one.searched.run.entry.title
+    name = name[0].lower() + name[1:] if name[1:2].islower() else name
     return name if one.label == one.searched.run.technique else f"{name} ({one.label})"
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from tunebench.advise.decide import Belief
 from tunebench.advise.evidence.base import Evidence
-from tunebench.advise.evidence.expect import PRIOR_POINTS, Expectation, expectations
+from tunebench.advise.evidence.expect import PRIOR_DEVIATION, UNKNOWN, Expectation, behind, expectations
 from tunebench.advise.evidence.ranks import Variant
 from tunebench.advise.evidence.rates import Rates
 from tunebench.advise.evidence.record import changed
@@ -26,6 +26,8 @@ RUNGS = (2, 4, 8, 16)
 """Epochs after which techniques are compared; after the first a slow starter looks worse than it is (decision 0024)."""
 _FIRST_RUNGS = 0.4
 """The share of a race's seconds that the first rungs of all its runs may take."""
+_CHEAP = 0.05
+"""The share of a race's seconds up to which a whole run costs next to nothing."""
 _UNKNOWN_DRIFT = 5.0  # points; where the evidence has no curves
 
 
@@ -114,14 +116,14 @@ def _informed(one: Candidate, known: Known, rates: Rates) -> Candidate:
 def prior(one: Candidate) -> Belief:
     """What is known of a candidate before any run, in points."""
     if one.expected is None:
-        return Belief(-PRIOR_POINTS, PRIOR_POINTS)
+        return Belief(-UNKNOWN, PRIOR_DEVIATION)
     return Belief(-one.expected.mean, one.expected.deviation)
 
 
 def entrants(candidates: Sequence[Candidate], seconds: float) -> list[tuple[Candidate, Run]]:
     """The runs of a race: first each technique at its suggested rate, then at others, as long as there is time.
 
-    A technique whose whole run would take more than the seconds is left out.
+    What costs next to nothing is always in it. A technique whose whole run takes longer than the race is left out.
 
     Args:
         candidates: that may be recommended, the most promising first.
@@ -129,8 +131,9 @@ def entrants(candidates: Sequence[Candidate], seconds: float) -> list[tuple[Cand
     """
     chosen: list[tuple[Candidate, Run]] = []
     spent = 0.0
+    ordered = sorted(candidates, key=lambda one: one.price is None or one.price.seconds > _CHEAP * seconds)
     for factor in FACTORS:
-        for one in candidates:
+        for one in ordered:
             assert one.price is not None
             fixed = one.rate is None or "learning_rate" in one.searched.fixed
             epochs = one.searched.run.training.epochs if one.price.steps else 1
@@ -168,32 +171,33 @@ def _rank(standing: Standing, sign: int) -> tuple[bool, bool, int, float]:
 def beliefs(
     candidates: Sequence[Candidate], race: Race | None, standings: Mapping[str, Standing], known: Known
 ) -> dict[str, Belief]:
-    """What is known of each technique after a race, in points relative to the race's leader.
+    """What is known of each technique, in points: before a race relative to the best, after one to its leader.
 
     Evidence and race are two measurements of the same difference, weighted by their precision.
     """
-    priors = {one.label: prior(one) for one in candidates}
     leader = race.leader if race else None
-    first = next(
-        (label for label, standing in standings.items() if standing is leader or _same(standing, leader)), None
-    )
+    first = next((one for one in candidates if _is(standings.get(one.label), leader)), None)
     if race is None or leader is None or first is None:
-        return priors
+        return {one.label: prior(one) for one in candidates}
     return {
-        label: _difference(belief, priors[first], _measured(race, standings.get(label), leader, known), label == first)
-        for label, belief in priors.items()
+        one.label: Belief(0.0, 0.0)
+        if one is first
+        else _joined(_expected(one, first, known), _measured(race, standings.get(one.label), leader, known))
+        for one in candidates
     }
 
 
-def _same(standing: Standing, leader: Standing | None) -> bool:
-    return leader is not None and standing.job.folder == leader.job.folder
+def _is(standing: Standing | None, leader: Standing | None) -> bool:
+    return standing is not None and leader is not None and standing.job.folder == leader.job.folder
 
 
-def _difference(own: Belief, leaders: Belief, measured: Belief | None, leads: bool) -> Belief:
-    """Of a technique from the leader."""
-    if leads:
-        return Belief(0.0, 0.0)
-    expected = Belief(own.mean - leaders.mean, math.hypot(own.deviation, leaders.deviation))
+def _expected(one: Candidate, leader: Candidate, known: Known) -> Belief:
+    """The difference of a technique from the leader on data sets that have both."""
+    found = behind(known.evidence, known.cell, leader.variant, one.variant)
+    return Belief(-UNKNOWN, PRIOR_DEVIATION) if found is None else Belief(-found.mean, found.deviation)
+
+
+def _joined(expected: Belief, measured: Belief | None) -> Belief:
     if measured is None:
         return expected
     weights = [1 / max(one.deviation, 1e-6) ** 2 for one in (expected, measured)]

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from tunebench.advise.race import Race, Standing
     from tunebench.advise.recommend import Candidate, Known
     from tunebench.engine.events import Event
+    from tunebench.evaluation.metrics import Metric
     from tunebench.records import Choice, Recommendation
     from tunebench.run.job import Job
     from tunebench.study import Run
@@ -208,19 +209,29 @@ def _drive(race: "Race", executor: Any) -> None:
     from tunebench.run.drive import drive
 
     def show(job: "Job", event: "Event") -> None:
-        if not isinstance(event, ResultWritten):
-            return
-        rate = getattr(job.run.entry, "learning_rate", None)
-        at = "" if rate is None else f" at {rate:g}"
-        say(f"  {job.run.label}{at}: {event.status if event.status != 'paused' else 'epoch done'}")
+        if isinstance(event, ResultWritten):
+            say(f"  {_named(job)}: {_progress(job, race.metric)}")
 
     drive(race, executor, show)
     for standing in race.standings:
-        rate = getattr(standing.job.run.entry, "learning_rate", None)
-        at = "" if rate is None else f" at {rate:g}"
-        score = "no score" if standing.score is None else f"{standing.score:.3f}"
-        why = f": {standing.reason}" if standing.reason else ""
-        say(f"  {standing.job.run.label}{at}: {standing.status} after epoch {standing.epochs}, {score}{why}")
+        if standing.reason:
+            say(f"  {_named(standing.job)}: {standing.status}: {standing.reason}")
+
+
+def _named(job: "Job") -> str:
+    rate = getattr(job.run.entry, "learning_rate", None)
+    return job.run.label if rate is None else f"{job.run.label} at {rate:g}"
+
+
+def _progress(job: "Job", metric: "Metric") -> str:
+    from tunebench.records import Paused, read_result
+
+    result = read_result(Path(job.folder))
+    if not isinstance(result, Paused):
+        return "failed" if result is None else f"failed: {result.reason}"
+    score = result.history[-1].validation.get(metric.name) if result.history else None
+    shown = "undefined" if score is None else f"{score:.3f}"
+    return f"epoch {result.epoch}, {metric.title} on validation {shown}, {result.cost.total_seconds:.0f} s so far"
 
 
 def _conclusion(

@@ -5,7 +5,7 @@ texts and hidden size. The regret of a technique is how far it stays behind the 
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,8 +16,8 @@ from tunebench.records import EvidenceCell
 
 WIDTH = 1.0
 """Distance, in units of a factor of 10 per property, at which a cell counts 60 % of an equal one."""
-PRIOR_POINTS = 5.0
-"""Standard deviation of a regret about which nothing is known."""
+UNKNOWN, PRIOR_DEVIATION = 5.0, 3.0
+"""Points that a technique without data is expected below the best, and the standard deviation of any such guess."""
 
 
 @dataclass(frozen=True)
@@ -43,14 +43,28 @@ def expectations(evidence: Sequence[Evidence], cell: EvidenceCell, width: float 
         cell: the data and the model at hand; its scores are not read.
         width: see `WIDTH`; infinite: all data sets count alike.
     """
-    alike = [one for one in evidence if one.cell.objective == cell.objective]
     known: dict[Variant, list[tuple[float, float, str]]] = {}
-    for one in alike:
-        weight = math.exp(-((distance(one.cell, cell) / width) ** 2) / 2)
+    for one, weight in _weighted(evidence, cell, width):
         for variant, regret in regrets(one).items():
             if math.isfinite(regret):
                 known.setdefault(variant, []).append((weight, regret, one.cell.group))
     return {variant: _expectation(rows) for variant, rows in known.items()}
+
+
+def behind(evidence: Sequence[Evidence], cell: EvidenceCell, leader: Variant, other: Variant) -> Expectation | None:
+    """How far one variant stays behind another one on the same data sets; None where no data set has both."""
+    rows = []
+    for one, weight in _weighted(evidence, cell, WIDTH):
+        known = regrets(one)
+        if leader in known and other in known and math.isfinite(difference := known[other] - known[leader]):
+            rows.append((weight, difference, one.cell.group))
+    return _expectation(rows) if rows else None
+
+
+def _weighted(evidence: Sequence[Evidence], cell: EvidenceCell, width: float) -> Iterator[tuple[Evidence, float]]:
+    for one in evidence:
+        if one.cell.objective == cell.objective:
+            yield one, math.exp(-((distance(one.cell, cell) / width) ** 2) / 2)
 
 
 def distance(one: EvidenceCell, other: EvidenceCell) -> float:
@@ -69,5 +83,5 @@ def _expectation(rows: Sequence[tuple[float, float, str]]) -> Expectation:
     weights, values = np.array([row[0] for row in rows]), np.array([row[1] for row in rows])
     total = max(float(weights.sum()), 1e-9)
     mean = float(weights @ values / total)
-    spread = (float(weights @ (values - mean) ** 2) + PRIOR_POINTS**2) / (total + 1)
+    spread = (float(weights @ (values - mean) ** 2) + PRIOR_DEVIATION**2) / (total + 1)
     return Expectation(mean, math.sqrt(spread * (1 + 1 / total)), len({row[2] for row in rows}))
