@@ -74,6 +74,8 @@ def recommended(opened: OpenedStudy, out: Path, wish: Wish) -> "Recommendation":
     if not usable:
         raise UserError(_nothing_left(measured))
     usable = ranked(usable, known)
+    if len(usable) == 1:
+        say(f"One technique is left, {usable[0].label}: a race can only choose its learning rate.")
     left = wish.seconds - (time.monotonic() - start)
     if wish.seconds > 0 and left <= 0:
         say(f"No race: measuring took all of the {wish.seconds:g} seconds. Give more with --seconds.")

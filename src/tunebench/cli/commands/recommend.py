@@ -1,5 +1,6 @@
 """`tunebench recommend`: which technique to use, and what it costs."""
 
+import math
 import sys
 from contextlib import nullcontext, redirect_stdout
 from pathlib import Path
@@ -58,6 +59,9 @@ def recommend(
     from tunebench.records import RECOMMENDATION
     from tunebench.run.folder import locked
 
+    for option, value in (("seconds", seconds), ("accept", accept), ("price-per-hour", price_per_hour or 0.0)):
+        if not math.isfinite(value):
+            raise UserError(f"--{option} {value}: give a finite number.")
     limits = Limits(
         max_saved_bytes=max_saved_bytes,
         max_memory=max_memory,
@@ -95,6 +99,12 @@ def _opened(
         raise UserError("recommend: give a study, or --model and --data (with --columns and --objective).")
     if study is not None:
         opened = opened_study(study, None, data_root, None)
+        if len(opened.study.experiments) > 1:
+            count = len(opened.study.experiments)
+            raise UserError(
+                f"recommend {study}: the study has {count} experiments, and an answer is about one model and one task. "
+                "Give a study with one experiment."
+            )
         return opened, out or Path("runs") / f"recommend-{opened.study.name}"
     assert model is not None and data is not None
     name, equals, path = model.partition("=")
