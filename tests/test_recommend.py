@@ -253,7 +253,7 @@ def test_limits_that_no_technique_meets_name_each_technique_and_its_limit(
         (["--model", "pocket-bert"], "give a study, or --model and --data"),
         (["demo", "--columns", "text=a"], "give a study, or --model and --data"),
         (["demo"], "an answer is about one model and one task"),
-        (["demo", "--seconds", "nan"], "--seconds nan: give a finite number"),
+        (["demo", "--seconds", "inf"], "--seconds inf: give a finite number"),
         (["no-such-study"], "no such file and no built-in study"),
         (["--model", "pocket-bert", "--data", "none.csv"], "there is no file"),
     ],
