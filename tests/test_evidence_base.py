@@ -122,9 +122,11 @@ def test_regret_is_counted_in_points_from_the_best_at_rates_that_validation_chos
     assert regrets(one) == pytest.approx({Variant("full"): 0.0, Variant("lora"): 3.0})
 
 
-def test_a_metric_that_is_better_when_lower_turns_the_sign() -> None:
-    one = Evidence(cell(higher_is_better=False), (run("full", 1e-4, 2.0), run("lora", 1e-4, 2.5)))
-    assert regrets(one) == pytest.approx({Variant("full"): 0.0, Variant("lora"): 50.0})
+def test_a_metric_that_is_better_when_lower_turns_the_sign_and_counts_percent_of_the_best() -> None:
+    one = Evidence(
+        cell(metric="perplexity", higher_is_better=False), (run("full", 1e-4, 20.0), run("lora", 1e-4, 25.0))
+    )
+    assert regrets(one) == pytest.approx({Variant("full"): 0.0, Variant("lora"): 25.0})
 
 
 def _cells(count: int, best: float, **fields: Any) -> list[Evidence]:

@@ -10,6 +10,7 @@ import yaml
 
 from tests.tiny import write_data_root
 from tunebench._util.errors import UserError
+from tunebench.advise.answer import title
 from tunebench.advise.decide import Belief, decide, eligible, outlooks
 from tunebench.advise.limits import Limits, size
 from tunebench.advise.look import look
@@ -163,6 +164,14 @@ def _candidate(name: str, seconds: float) -> Candidate:
     steps = 100 if "learning_rate" in type(searched.run.entry).model_fields else 0
     rate = 1e-3 if steps else None
     return Candidate(searched, cell=None, price=price(seconds=seconds, steps=steps), rate=rate)  # type: ignore[arg-type]
+
+
+def test_a_technique_is_named_as_inside_a_sentence() -> None:
+    assert [title(_candidate(name, 1)) for name in ("full", "lora", "tfidf")] == [
+        "full fine-tuning",
+        "LoRA",
+        "TF-IDF/CRF baseline",
+    ]
 
 
 def test_a_race_has_what_is_cheap_and_then_what_is_promising_as_far_as_the_seconds_go() -> None:

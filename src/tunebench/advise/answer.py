@@ -64,7 +64,7 @@ def sentences(conclusion: Conclusion) -> Iterator[str]:
 def title(one: Candidate) -> str:
     """The technique inside a sentence, with its label where that says more."""
     name = one.searched.run.entry.title
-    name = name[0].lower() + name[1:] if name[1:2].islower() else name
+    name = name[0].lower() + name[1:] if name.split()[0][1:].islower() else name
     return name if one.label == one.searched.run.technique else f"{name} ({one.label})"
 
 
@@ -109,7 +109,7 @@ def _cost(conclusion: Conclusion) -> str:
     assert one.price is not None
     price = one.price
     parts = [
-        f"about {price.tuning_seconds:.3g} s of training on this machine",
+        f"about {_seconds(price.tuning_seconds)} of training on this machine",
         f"{size(price.memory_bytes)} of memory",
         f"{size(price.saved_bytes)} stored",
     ]
@@ -143,7 +143,7 @@ def _second(conclusion: Conclusion) -> Iterator[str]:
     assert one.price is not None
     yield (
         f"Second choice: {title(one)}, P(best) {outlook.p_best:.0%}, expected regret {outlook.regret:.1f} points, "
-        f"{one.price.tuning_seconds:.3g} s of training, {size(one.price.saved_bytes)} stored."
+        f"{_seconds(one.price.tuning_seconds)} of training, {size(one.price.saved_bytes)} stored."
     )
 
 
@@ -157,6 +157,10 @@ def _changes(conclusion: Conclusion) -> Iterator[str]:
     limited = [one for one in conclusion.excluded if one.price is not None and one.excluded]
     for one in limited[:3]:
         yield f"Left out by a limit: {title(one)}, as {one.excluded}."
+
+
+def _seconds(value: float) -> str:
+    return f"{value:.3g} s" if value >= 0.01 else "less than 0.01 s"
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -8,13 +8,12 @@ from typing import Any
 from tunebench.advise.decide import Belief
 from tunebench.advise.evidence.base import Evidence
 from tunebench.advise.evidence.expect import PRIOR_DEVIATION, UNKNOWN, Expectation, behind, expectations
-from tunebench.advise.evidence.ranks import Variant
+from tunebench.advise.evidence.ranks import Variant, unit
 from tunebench.advise.evidence.rates import Rates
 from tunebench.advise.evidence.record import changed
 from tunebench.advise.evidence.spread import drift
 from tunebench.advise.prices import ForecastCost
 from tunebench.advise.race import Race, Standing
-from tunebench.evaluation.metrics import Metric
 from tunebench.records import EvidenceCell
 from tunebench.run.cell import Cell
 from tunebench.study import Run, Searched
@@ -207,23 +206,23 @@ def _joined(expected: Belief, measured: Belief | None) -> Belief:
 
 def _measured(race: Race, standing: Standing | None, leader: Standing, known: Known) -> Belief | None:
     """The difference of a run from the leader after the same epoch; of one that was stopped, with what may change."""
-    gap = race.gap(standing) if standing else None
-    if standing is None or gap is None or not math.isfinite(gap.error):
+    if standing is None or standing.score is None or leader.score is None:
         return None
-    points = 100 * gap.error
+    one_point, gap = unit(race.metric, leader.score), race.gap(standing)
+    if gap is None or not math.isfinite(gap.error):  # no paired test: as if two correlations near 0 shared half
+        sign = 1 if race.metric.higher_is_better else -1
+        return Belief(
+            sign * (standing.score - leader.score) / one_point, 100 / math.sqrt(known.cell.rows["validation"])
+        )
+    points = gap.error / one_point
     if standing.status != "finished":
         share = standing.epochs / leader.job.run.training.epochs
         changes = drift(known.evidence, race.metric.name, share)
-        points = math.hypot(points, _UNKNOWN_DRIFT if changes is None else 100 * changes)
-    return Belief(-100 * gap.difference, points)
+        points = math.hypot(points, _UNKNOWN_DRIFT if changes is None else changes / one_point)
+    return Belief(-gap.difference / one_point, points)
 
 
 def settings_in_study(run: Run) -> dict[str, Any]:
     """A run's technique as an item of a study's list."""
     rate = getattr(run.entry, "learning_rate", None)
     return {"name": run.technique, **changed(run), **({} if rate is None else {"learning_rate": rate})}
-
-
-def points(metric: Metric, value: float) -> float:
-    """A score in points, higher is better."""
-    return 100 * value * (1 if metric.higher_is_better else -1)

@@ -100,12 +100,16 @@ def _candidates(opened: OpenedStudy) -> "list[Candidate]":
     """
     from tunebench.advise.recommend import Candidate
     from tunebench.run.cell import Cell
+    from tunebench.techniques.base import Baseline, Trained
 
     found = []
     for one in opened.study.searched():
         if one.place[0] == 0:
             cell = Cell.of(one.run, opened.places)
-            found.append(Candidate(one, cell, excluded=cell.reason and f"not applicable: {cell.reason}"))
+            reason = cell.reason and f"not applicable: {cell.reason}"
+            if reason is None and not isinstance(one.run.entry, Trained | Baseline):
+                reason = "it trains nothing, so there is nothing to choose"
+            found.append(Candidate(one, cell, excluded=reason))
     if all(one.excluded for one in found):
         raise UserError(_nothing_left(found))
     return sorted(found, key=lambda one: not one.searched.run.entry.reads_model)  # the first says what the model is
@@ -304,7 +308,7 @@ def _choice(one: "Candidate", conclusion: "Conclusion") -> "Choice":
         status=standing and standing.status,
         epochs=standing.epochs if standing else 0,
         validation=standing and standing.score,
-        behind=standing.elimination and 100 * standing.elimination.difference if standing else None,
+        behind=standing.elimination and standing.elimination.difference if standing else None,
         why=standing and standing.reason,
         p_best=outlook and outlook.p_best,
         regret=outlook and outlook.regret,

@@ -25,7 +25,7 @@ class Choice(Record):
         status: of its best run in the race; None: it was not in it.
         epochs: that this run trained.
         validation: its score.
-        behind: points behind the race's leader, after the same epoch.
+        behind: of a dropped run, how far behind the race's leader, in the metric's unit.
         why: it was dropped, or failed.
         p_best: probability that it is the best one.
         regret: expected points below the best one.

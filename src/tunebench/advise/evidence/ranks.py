@@ -8,6 +8,7 @@ from statistics import fmean
 from typing import Any
 
 from tunebench.advise.evidence.base import Evidence
+from tunebench.evaluation.metrics import METRICS, Metric
 from tunebench.records import EvidenceRun
 
 
@@ -74,12 +75,18 @@ def chosen_of(evidence: Evidence) -> dict[Variant, Setting]:
 
 
 def regrets(evidence: Evidence) -> dict[Variant, float]:
-    """How much each variant's test score, at its chosen rate, is below the best one's, in points (hundredths)."""
+    """How far each variant's test score, at its chosen rate, is behind the best one's, in points (`unit`)."""
     chosen = chosen_of(evidence)
     if not chosen:
         return {}
     best = max(one.test for one in chosen.values())
-    return {variant: 100 * (best - one.test) for variant, one in chosen.items()}
+    one_point = unit(METRICS[evidence.cell.metric], best)
+    return {variant: (best - one.test) / one_point for variant, one in chosen.items()}
+
+
+def unit(metric: Metric, best: float) -> float:
+    """One point in the metric's unit: a hundredth; of a metric without an upper end, a hundredth of the best score."""
+    return 0.01 if metric.scale in ("fraction", "correlation") else 0.01 * max(abs(best), 1e-9)
 
 
 def _mean(values: Sequence[float | None], sign: int) -> float:
