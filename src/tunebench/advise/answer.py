@@ -9,6 +9,8 @@ from tunebench.advise.race import Standing
 from tunebench.advise.recommend import Candidate
 
 MINUTES = 10
+_NOTHING = 0.1
+"""Points of expected regret that matter to nobody."""
 
 
 @dataclass(frozen=True)
@@ -124,14 +126,13 @@ def _cost(conclusion: Conclusion) -> str:
 
 def _more_time(conclusion: Conclusion) -> str:
     regret = conclusion.outlook[conclusion.chosen].regret
-    open_ = [name for name, one in conclusion.outlook.items() if name != conclusion.chosen and one.p_best >= 0.05]
-    if not open_:
-        return (
-            f"{MINUTES} more minutes would probably buy nothing: no other technique has a chance of 5 % to be better."
-        )
+    others = {name: one.p_best for name, one in conclusion.outlook.items() if name != conclusion.chosen}
+    if regret < _NOTHING or not others:
+        return f"{MINUTES} more minutes would buy almost nothing: the expected regret is {regret:.1f} points."
+    likeliest = sorted(others, key=lambda name: -others[name])[:3]
     return (
-        f"{MINUTES} more minutes would buy at most {regret:.1f} points on average, by settling what {_listed(open_)} "
-        f"{'is' if len(open_) == 1 else 'are'} worth."
+        f"{MINUTES} more minutes would buy at most {regret:.1f} points on average, by settling first what "
+        f"{_listed(likeliest)} {'is' if len(likeliest) == 1 else 'are'} worth."
     )
 
 
@@ -164,5 +165,4 @@ def _seconds(value: float) -> str:
 
 
 def _listed(names: Sequence[str]) -> str:
-    shown = list(names[:4]) + (["others"] if len(names) > 4 else [])
-    return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
