@@ -1,4 +1,4 @@
-"""Words that depend on a count."""
+"""Words that depend on a count, or on their place in a sentence."""
 
 
 def plural(number: int, noun: str) -> str:
@@ -10,6 +10,13 @@ def counted(number: int, nouns: str, verb: str = "") -> str:
     """A count with a plural noun that something else names, and its verb: 1 train prompt was, 2 train prompts were."""
     noun = nouns.removesuffix("s") if number == 1 else nouns
     return f"{number:,} {noun}" + (f" {_ONE.get(verb, verb)}" if number == 1 and verb else f" {verb}" if verb else "")
+
+
+def inside(title: str) -> str:
+    """A title inside a sentence: ordinary words lose their capital, names such as LoRA or P-tuning keep it."""
+    first, _, _ = title.partition(" ")
+    ordinary = len(first) > 1 and first.replace("-", "x").isalpha() and first[1:].islower() and first[1] != "-"
+    return title[0].lower() + title[1:] if ordinary else title
 
 
 _ONE = {"were": "was", "have": "has", "are": "is", "leave": "leaves"}

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from tunebench._util.words import inside
 from tunebench.advise.decide import Outlook, eligible
 from tunebench.advise.limits import Limits, size
 from tunebench.advise.race import Standing
@@ -65,8 +66,7 @@ def sentences(conclusion: Conclusion) -> Iterator[str]:
 
 def title(one: Candidate) -> str:
     """The technique inside a sentence, with its label where that says more."""
-    name = one.searched.run.entry.title
-    name = name[0].lower() + name[1:] if name.split()[0][1:].islower() else name
+    name = inside(one.searched.run.entry.title)
     return name if one.label == one.searched.run.technique else f"{name} ({one.label})"
 
 

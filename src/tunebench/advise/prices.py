@@ -1,15 +1,14 @@
 """What each technique would cost on this machine: 20 measured steps, one answer, and what follows from them."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
+from tunebench.records import Record
 from tunebench.run.job import Job
 from tunebench.run.timing import Request, Turn, turns_of
 
 
-@dataclass(frozen=True)
-class ForecastCost:
+class ForecastCost(Record):
     """The forecast of a run's costs.
 
     Attributes:
@@ -33,6 +32,20 @@ class ForecastCost:
     keeps_backbone: bool
     trainable: int
     steps: int
+
+
+class Prices(Record):
+    """What was measured so far, so that a command that is repeated measures nothing twice.
+
+    Attributes:
+        of: the data and the model.
+        seconds: that measuring took.
+        costs: by run id.
+    """
+
+    of: str
+    seconds: float = 0.0
+    costs: dict[str, ForecastCost] = {}
 
 
 def priced(out: Path, jobs: Sequence[Job]) -> Iterator[tuple[Job, ForecastCost | str]]:

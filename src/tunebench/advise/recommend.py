@@ -41,7 +41,6 @@ class Candidate:
         excluded: why it may not be recommended.
         expected: its regret on similar data; None: no data.
         rate: that its runs begin with; None where it has none.
-        rate_source: where the rate comes from, in words.
     """
 
     searched: Searched
@@ -50,7 +49,6 @@ class Candidate:
     excluded: str | None = None
     expected: Expectation | None = None
     rate: float | None = None
-    rate_source: str = ""
 
     @property
     def run(self) -> Run:
@@ -104,12 +102,9 @@ def _informed(one: Candidate, known: Known, rates: Rates) -> Candidate:
     if not isinstance(run.entry, Trained):
         return replace(one, expected=expected)
     if "learning_rate" in one.searched.fixed:
-        return replace(one, expected=expected, rate=run.entry.learning_rate, rate_source="the study's")
-    count = rates.count(one.variant)
+        return replace(one, expected=expected, rate=run.entry.learning_rate)
     steps = one.price.steps if one.price else 0
-    rate = rates.suggested(one.variant, known.cell.hidden, steps)
-    source = f"fitted on {count} data sets" if count else "the technique's default: no data"
-    return replace(one, expected=expected, rate=rate, rate_source=source)
+    return replace(one, expected=expected, rate=rates.suggested(one.variant, known.cell.hidden, steps))
 
 
 def prior(one: Candidate) -> Belief:

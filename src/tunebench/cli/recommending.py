@@ -9,21 +9,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tunebench._util.errors import UserError
-from tunebench._util.files import read_json, write_json
+from tunebench._util.files import write_json
 from tunebench._util.words import plural
 from tunebench.cli.options import OpenedStudy
 from tunebench.cli.printing import say
+from tunebench.records.base import read_record
 
 if TYPE_CHECKING:
     from tunebench.advise.answer import Conclusion
     from tunebench.advise.limits import Limits
     from tunebench.advise.look import Look
-    from tunebench.advise.prices import ForecastCost
+    from tunebench.advise.prices import Prices
     from tunebench.advise.race import Race, Standing
     from tunebench.advise.recommend import Candidate, Known
     from tunebench.engine.events import Event
     from tunebench.evaluation.metrics import Metric
-    from tunebench.records import Choice, Recommendation
+    from tunebench.records import Choice, EvidenceCell, Recommendation
     from tunebench.run.job import Job
     from tunebench.study import Run
 
@@ -48,8 +49,10 @@ class Wish:
     workers: int
 
 
-def recommended(opened: OpenedStudy, out: Path, wish: Wish) -> "Recommendation":
-    """Look, price, rank, race, decide; the output folder is locked.
+def recommended(opened: OpenedStudy, out: Path, wish: Wish) -> "tuple[Recommendation, dict[str, Run]]":
+    """Look, price, rank, race, decide: the recommendation, and each raced technique's best run by its label.
+
+    The output folder is locked.
 
     Raises:
         UserError: the model or the data are unavailable, or no technique keeps to the limits.
@@ -69,21 +72,22 @@ def recommended(opened: OpenedStudy, out: Path, wish: Wish) -> "Recommendation":
     candidates = _candidates(opened)
     cell = cell_of(candidates[0].cell, data)
     known = Known.of(evidence(), cell)
-    measured = _priced(candidates, out, opened, cell, wish)
+    measured, spent = _priced(candidates, out, opened, cell, wish)
     usable = [one for one in measured if one.excluded is None]
     if not usable:
         raise UserError(_nothing_left(measured))
     usable = ranked(usable, known)
     if len(usable) == 1:
         say(f"One technique is left, {usable[0].label}: a race can only choose its learning rate.")
-    left = wish.seconds - (time.monotonic() - start)
+    left = wish.seconds - spent  # of this command or an earlier one, so that a repeated command races the same runs
     if wish.seconds > 0 and left <= 0:
         say(f"No race: measuring took all of the {wish.seconds:g} seconds. Give more with --seconds.")
     race, standings = _raced(usable, out, opened, known, left, wish.workers)
     outlook = outlooks(beliefs(usable, race, standings, known))
     costs = {one.label: wish.limits.cost(one.price) for one in usable if one.price}
     conclusion = _conclusion(usable, measured, outlook, standings, decide(outlook, costs, wish.accepted), wish, known)
-    return _record(conclusion, run, seen, wish, time.monotonic() - start)
+    made = _record(conclusion, run, seen, wish, time.monotonic() - start)
+    return made, {label: standing.job.run for label, standing in standings.items()}
 
 
 def _say_data(run: "Run", seen: "Look") -> None:
@@ -93,7 +97,7 @@ def _say_data(run: "Run", seen: "Look") -> None:
 
 
 def _candidates(opened: OpenedStudy) -> "list[Candidate]":
-    """The techniques of the study's first experiment; those without a meaning are excluded.
+    """The techniques of the study, which has one experiment; those without a meaning are excluded.
 
     Raises:
         UserError: none has a meaning on this model and task.
@@ -104,28 +108,28 @@ def _candidates(opened: OpenedStudy) -> "list[Candidate]":
 
     found = []
     for one in opened.study.searched():
-        if one.place[0] == 0:
-            cell = Cell.of(one.run, opened.places)
-            reason = cell.reason and f"not applicable: {cell.reason}"
-            if reason is None and not isinstance(one.run.entry, Trained | Baseline):
-                reason = "it trains nothing, so there is nothing to choose"
-            found.append(Candidate(one, cell, excluded=reason))
+        cell = Cell.of(one.run, opened.places)
+        reason = cell.reason and f"not applicable: {cell.reason}"
+        if reason is None and not isinstance(one.run.entry, Trained | Baseline):
+            reason = "it trains nothing, so there is nothing to choose"
+        found.append(Candidate(one, cell, excluded=reason))
     if all(one.excluded for one in found):
         raise UserError(_nothing_left(found))
     return sorted(found, key=lambda one: not one.searched.run.entry.reads_model)  # the first says what the model is
 
 
 def _priced(
-    candidates: "Sequence[Candidate]", out: Path, opened: OpenedStudy, cell: Any, wish: Wish
-) -> "list[Candidate]":
-    """The candidates with their prices, or why they are excluded."""
-    from tunebench.advise.prices import ForecastCost, priced
+    candidates: "Sequence[Candidate]", out: Path, opened: OpenedStudy, cell: "EvidenceCell", wish: Wish
+) -> "tuple[list[Candidate], float]":
+    """The candidates with their prices, or why they are excluded; and the seconds that measuring took in all."""
+    from tunebench.advise.prices import Prices, priced
     from tunebench.run.job import Job
 
-    key = f"{cell.data} {cell.backbone}"
-    known = _known_prices(out / PRICES, key)
-    jobs = {
-        one.label: Job(
+    content = f"{cell.data} {cell.backbone}"
+    stored = read_record(out / PRICES, Prices)
+    known = stored if stored is not None and stored.of == content else Prices(of=content)
+    jobs = [
+        Job(
             run=one.searched.run,
             places=opened.places.of(one.searched.run),
             family=one.cell.family.name,
@@ -134,37 +138,32 @@ def _priced(
             trial=True,
         )
         for one in candidates
-        if one.excluded is None
-    }
-    labels = {job.run.id: label for label, job in jobs.items()}
-    missing = [job for label, job in jobs.items() if label not in known]
-    if missing:
-        say(f"Measuring what {plural(len(missing), 'technique')} cost here, 20 steps each ...")
-    for number, (job, price) in enumerate(priced(out, missing) if missing else (), 1):
-        known[labels[job.run.id]] = price
+        if one.excluded is None and one.searched.run.id not in known.costs
+    ]
+    if jobs:
+        say(f"Measuring what {plural(len(jobs), 'technique')} cost here, 20 steps each ...")
+    failed: dict[str, str] = {}
+    start = time.monotonic()
+    for number, (job, price) in enumerate(priced(out, jobs) if jobs else (), 1):
         words = f"left out: {price}" if isinstance(price, str) else f"about {price.seconds:.3g} s"
-        say(f"[{number}/{len(missing)}] {labels[job.run.id]}: {words}")
-        write_json(
-            out / PRICES, {"of": key, "prices": {k: v if isinstance(v, str) else vars(v) for k, v in known.items()}}
-        )
-    found = []
-    for one in candidates:
-        price = known.get(one.label)
-        if isinstance(price, ForecastCost):
-            found.append(replace(one, price=price, excluded=wish.limits.broken_by(price)))
-        else:
-            found.append(replace(one, excluded=one.excluded or f"it could not be measured: {price}"))
-    return found
+        say(f"[{number}/{len(jobs)}] {job.run.label}: {words}")
+        if isinstance(price, str):
+            failed[job.run.id] = price
+            continue
+        spent = known.seconds + time.monotonic() - start
+        start = time.monotonic()
+        known = Prices(of=content, seconds=spent, costs={**known.costs, job.run.id: price})
+        write_json(out / PRICES, known.model_dump(mode="json"))
+    return [_with_price(one, known, failed, wish) for one in candidates], known.seconds
 
 
-def _known_prices(path: Path, key: str) -> "dict[str, ForecastCost | str]":
-    """Label -> what was measured on the same data and model; empty where nothing was."""
-    from tunebench.advise.prices import ForecastCost
-
-    stored = read_json(path)
-    if stored is None or stored.get("of") != key:
-        return {}
-    return {name: one if isinstance(one, str) else ForecastCost(**one) for name, one in stored["prices"].items()}
+def _with_price(one: "Candidate", known: "Prices", failed: Mapping[str, str], wish: Wish) -> "Candidate":
+    if one.excluded is not None:
+        return one
+    price = known.costs.get(one.searched.run.id)
+    if price is None:
+        return replace(one, excluded=f"it could not be measured: {failed[one.searched.run.id]}")
+    return replace(one, price=price, excluded=wish.limits.broken_by(price))
 
 
 def _nothing_left(candidates: "Sequence[Candidate]") -> str:
@@ -321,47 +320,42 @@ def _choice(one: "Candidate", conclusion: "Conclusion") -> "Choice":
     )
 
 
-def finished(opened: OpenedStudy, out: Path, made: "Recommendation", workers: int) -> "Recommendation":
+def finished(
+    opened: OpenedStudy, out: Path, made: "Recommendation", runs: "Mapping[str, Run]", workers: int
+) -> "Recommendation":
     """Train the recommended technique and the second choice to their ends, if the race had them, and report on them.
 
     They go on where the race left them. Only they read the test split.
-    """
-    import yaml
 
+    Args:
+        opened: the study.
+        out: the output folder, which is locked.
+        made: the recommendation.
+        runs: the best run of each technique that the race had, by label.
+        workers: runs at once.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C came before they were made.
+    """
     from tunebench import report
     from tunebench.cli.making import make_pending
     from tunebench.records import Done, read_result
     from tunebench.run.task_data import TaskData
-    from tunebench.study import read_study
-    from tunebench.study.search import TRIAL_SEED
 
-    raced = [choice for choice in made.choices if choice.status in ("finished", "alive", "out of time")]
-    finalists = [choice for choice in raced if choice.label in (made.chosen, made.second)]
-    if made.chosen not in {choice.label for choice in finalists}:
+    if made.chosen not in runs:
         return made
-    content = yaml.safe_load(opened.text)
-    techniques = [{"name": choice.technique, **choice.settings} for choice in finalists]
-    experiment = {**content["experiments"][0], "techniques": techniques}
-    study = {**content, "seeds": [TRIAL_SEED], "experiments": [experiment]}
-    study.pop("search", None)
-    path = out / "finalists.yaml"
-    path.write_text(yaml.safe_dump(study, sort_keys=False, allow_unicode=True), "utf-8")
-    chosen, text = read_study(str(path))
-    final = replace(opened, study=chosen, text=text, runs=chosen.runs(), places=opened.places)
-    for run in final.runs:
+    going_on = {choice.label for choice in made.choices if choice.status in ("finished", "alive", "out of time")}
+    finalists = [runs[label] for label in (made.chosen, made.second) if label in runs and label in going_on]
+    for run in finalists:
         _go_on_from_the_race(out, run)
-    make_pending(final, TaskData(final.places), out, None, workers, None)
+    if make_pending(replace(opened, runs=finalists), TaskData(opened.places), out, None, workers, None):
+        raise KeyboardInterrupt
     say(f"Report: {report.build(out)}")
-    winner = next(one for one in final.runs if _is(one, made, finalists))
-    done = read_result(out / "runs" / winner.id)
-    test = done.main_metric.value if isinstance(done, Done) else None
-    return made.model_copy(update={"run": str(out / "runs" / winner.id), "test": test})
-
-
-def _is(run: "Run", made: "Recommendation", finalists: "Sequence[Choice]") -> bool:
-    chosen = next(choice for choice in finalists if choice.label == made.chosen)
-    rate = chosen.settings.get("learning_rate")
-    return run.technique == chosen.technique and (rate is None or getattr(run.entry, "learning_rate", None) == rate)
+    winner = out / "runs" / runs[made.chosen].id
+    done = read_result(winner)
+    if not isinstance(done, Done):
+        return made
+    return made.model_copy(update={"run": str(winner), "test": done.main_metric.value})
 
 
 def _go_on_from_the_race(out: Path, run: "Run") -> None:

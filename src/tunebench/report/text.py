@@ -94,13 +94,6 @@ def span(values: list[int] | list[float]) -> str:
     return f"{low:,}" if low == high else f"{low:,}..{high:,}"
 
 
-def inside(title: str) -> str:
-    """A title inside a sentence: ordinary words lose their capital, names such as LoRA or P-tuning keep it."""
-    first, _, _ = title.partition(" ")
-    ordinary = len(first) > 1 and first.replace("-", "x").isalpha() and first[1:].islower() and first[1] != "-"
-    return title[0].lower() + title[1:] if ordinary else title
-
-
 def metric_title(name: str) -> str:
     """A metric's title; an unknown metric, of another version, is shown by its name in the record."""
     return METRICS[name].title if name in METRICS else name

@@ -27,7 +27,6 @@ class Point:
     """The best rate of a variant in a cell, as a factor of its default."""
 
     variant: Variant
-    group: str
     hidden: int
     steps: int
     factor: float
@@ -42,10 +41,6 @@ class Rates:
 
     def __init__(self, evidence: Sequence[Evidence]):
         self._points = [point for one in evidence for point in _points(one)]
-
-    def count(self, variant: Variant) -> int:
-        """Data sets that speak for a variant's rate."""
-        return len({point.group for point in self._points if point.variant == variant})
 
     def suggested(self, variant: Variant, hidden: int, steps: int) -> float:
         """A rate with two digits; the technique's default where the evidence does not have the variant.
@@ -90,7 +85,7 @@ def _points(evidence: Evidence) -> list[Point]:
         default, best = _default(variant), max(settings, key=lambda one: one.validation)
         if len(settings) >= _FEWEST and default and best.learning_rate and math.isfinite(best.validation):
             cell, steps = evidence.cell, best.runs[0].steps
-            points.append(Point(variant, cell.group, cell.hidden, steps, best.learning_rate / default))
+            points.append(Point(variant, cell.hidden, steps, best.learning_rate / default))
     return points
 
 

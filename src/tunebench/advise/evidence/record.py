@@ -8,7 +8,6 @@ from tunebench.records import Done, EvidenceCell, EvidenceRun, Failed
 from tunebench.run.cell import Cell
 from tunebench.study import Run
 from tunebench.tasks.load import Data
-from tunebench.techniques import techniques
 from tunebench.zoo import checkpoints
 
 
@@ -80,8 +79,4 @@ def run_of(run: Run, result: Done | Failed) -> EvidenceRun:
 
 def changed(run: Run) -> dict[str, Any]:
     """The settings that are not the defaults; the learning rate has a field of its own."""
-    fields = techniques()[run.technique].model_fields
-    dumped = run.entry.model_dump(mode="json")
-    default = {name: field.get_default(call_default_factory=True) for name, field in fields.items()}
-    listed = {name: list(value) if isinstance(value, tuple) else value for name, value in default.items()}
-    return {name: value for name, value in dumped.items() if name != "learning_rate" and value != listed.get(name)}
+    return run.entry.model_dump(mode="json", exclude_defaults=True, exclude={"learning_rate"})

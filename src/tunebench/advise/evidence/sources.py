@@ -13,9 +13,9 @@ from tunebench._util.base import Strict
 from tunebench._util.errors import UserError
 from tunebench.study import Study
 from tunebench.techniques import techniques
+from tunebench.techniques._peft import ROLES
 from tunebench.techniques.base import Trained
 
-ALL_LINEAR = ("query", "key", "value", "output", "mlp_in", "mlp_out")
 FACTORS = (1, 3, 10)
 """Of a technique's default rate."""
 SEEDS = (0, 1)
@@ -31,7 +31,7 @@ ROUNDS: tuple[tuple[dict[str, Any], ...], ...] = (
         {"name": "embedding"},
         {"name": "classifier_head"},
         {"name": "full"},
-        {"name": "lora", "targets": ALL_LINEAR},
+        {"name": "lora", "targets": ROLES},
     ),
     ({"name": "bottleneck_adapter"}, {"name": "lora"}, {"name": "p_tuning_v2"}, {"name": "ia3"}, {"name": "freeze"}),
     (

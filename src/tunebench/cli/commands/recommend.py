@@ -74,8 +74,8 @@ def recommend(
     opened, target = _opened(study, model, data, columns, objective, out, data_root)
     # For programs, standard output is the answer alone.
     with redirect_stdout(sys.stderr) if json_ else nullcontext(), locked(target):
-        made = recommended(opened, target, wish)
-        made = finished(opened, target, made, workers)
+        made, raced = recommended(opened, target, wish)
+        made = finished(opened, target, made, raced, workers)
         write_json(target / RECOMMENDATION, made.model_dump(mode="json", by_alias=True))
     if json_:
         print_json(made.model_dump(mode="json", by_alias=True))

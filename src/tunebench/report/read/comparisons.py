@@ -8,6 +8,7 @@ from functools import cached_property
 from math import isclose
 from statistics import fmean
 
+from tunebench._util.words import inside
 from tunebench.records import Done, Failed, NotApplicable, Parameters, Paused, PlannedCell, PlannedRun, RetimedCell
 from tunebench.report import text
 from tunebench.report.read.study import RunResult, StudyResults
@@ -63,7 +64,7 @@ class Row:
         """The technique inside a sentence: full fine-tuning, LoRA; with its label if that is not the name."""
         if self.cell is None or not self.cell.title:
             return self.label
-        words = text.inside(self.cell.title)
+        words = inside(self.cell.title)
         return words if self.label == self.cell.technique else f"{words} ({self.label})"
 
     @property

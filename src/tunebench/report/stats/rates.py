@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 
-from tunebench.report import text
+from tunebench._util.words import inside
 from tunebench.report.read.comparisons import Comparison, Row
 from tunebench.report.read.costs import validation_mean
 
@@ -43,7 +43,7 @@ def untuned_rates(comparison: Comparison) -> str | None:
 
 
 def _technique(row: Row) -> str:
-    return text.inside(row.cell.title) if row.cell and row.cell.title else row.done[0].run.technique
+    return inside(row.cell.title) if row.cell and row.cell.title else row.done[0].run.technique
 
 
 def edges(comparison: Comparison) -> Iterator[tuple[str, Row]]:
