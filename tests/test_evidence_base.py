@@ -4,16 +4,18 @@ import math
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from tunebench._util.errors import UserError
 from tunebench.advise.evidence.base import Evidence, append, evidence, path_of, read, shipped_folder
+from tunebench.advise.evidence.build import Build, Building
 from tunebench.advise.evidence.expect import expectations
 from tunebench.advise.evidence.ranks import Variant, chosen_of, regrets
 from tunebench.advise.evidence.rates import Rates
 from tunebench.advise.evidence.sources import FACTORS, SEEDS, sources, studies
 from tunebench.advise.evidence.spread import drift, seed_deviation
-from tunebench.records import EvidenceCell, EvidenceRun
+from tunebench.records import EvidenceCell, EvidenceRun, Failed
 from tunebench.techniques import techniques
 from tunebench.techniques.base import Trained
 
@@ -91,8 +93,6 @@ def test_what_ships_is_readable_small_and_of_known_data_sets() -> None:
 
 
 def test_every_technique_that_trains_is_made_at_three_rates_with_two_seeds(tmp_path: Path) -> None:
-    import pandas as pd
-
     for split in ("train", "validation", "test"):
         (tmp_path / "trec6").mkdir(exist_ok=True)
         pd.DataFrame({"text": ["a", "b"], "label": ["x", "y"]}).to_parquet(tmp_path / "trec6" / f"{split}.parquet")
@@ -191,3 +191,33 @@ def test_the_spread_between_seeds_and_the_drift_of_curves_come_from_the_runs() -
     assert seed_deviation(base, "accuracy") is None
     assert drift(base, "macro_f1", 0.5) == pytest.approx(0.1)  # .2 apart after half of the epochs, .1 at the end
     assert drift(base, "macro_f1", 1.0) == pytest.approx(0.0)
+
+
+# The build ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_build_asks_for_what_the_base_lacks_and_keeps_a_failure_with_its_reason(
+    tmp_path: Path, backbones: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = tmp_path / "data" / "trec6"
+    data.mkdir(parents=True)
+    for split in ("train", "validation", "test"):
+        rows = {"text": ["how far", "who ran", "how long", "who sang"], "label": ["number", "human"] * 2}
+        pd.DataFrame(rows).to_parquet(data / f"{split}.parquet")
+    monkeypatch.setattr("tunebench.advise.evidence.sources.ROUNDS", (({"name": "tfidf"}, {"name": "full"}),))
+    building = Building(data.parent, str(backbones["bert"]), tmp_path / "base", tmp_path / "work", 16)
+    asked = []
+    for count in (3, 10):  # the second time goes on where the first was stopped
+        schedule = Build(building)
+        while (job := schedule.ask()) is not None and count:
+            count -= 1
+            Path(job.folder).mkdir(parents=True)
+            asked.append((job.run.technique, job.run.seed, getattr(job.run.entry, "learning_rate", None)))
+            info = job.run.info(job.family)
+            schedule.tell(job, Failed(reason="it broke", run=info, environment={}))
+            assert not Path(job.folder).exists()
+        assert schedule.finished or not count
+    assert len(asked) == len(set(asked)) == 1 + 3 * 2, "the baseline once, the technique at three rates with two seeds"
+    (found,) = evidence([tmp_path / "base"])
+    assert found.cell.rows["train"] == 4 and found.cell.labels == 2 and found.cell.hidden
+    assert {one.reason for one in found.runs} == {"it broke"}

@@ -22,6 +22,7 @@ from tunebench.records import Done, read_recommendation, read_result
 from tunebench.study import Study
 from tunebench.tasks.base import Task
 from tunebench.tasks.load import load
+from tunebench.techniques import techniques
 
 # The look -------------------------------------------------------------------------------------------------------------
 
@@ -78,6 +79,15 @@ def test_the_columns_say_which_problem_it_is(
     task = study["experiments"][0]["task"]
     assert task["objective"] == objective
     assert task["name"] == study["name"] == "my_data"
+
+
+def test_every_technique_that_can_be_chosen_is_compared(tmp_path: Path) -> None:
+    text = study_text(_csv(tmp_path / "x.csv", [("a", "joy")]), "pocket-bert", {}, None)
+    study = Study.model_validate(yaml.safe_load(text))
+    named = {choice.name for choice in study.experiments[0].techniques}
+    assert set(techniques()) - named == {"untuned", "from_scratch", "peft"}  # nothing to choose, or many methods
+    targets = [choice.entry.targets for choice in study.experiments[0].techniques if choice.name == "lora"]  # type: ignore[attr-defined]
+    assert [len(one) for one in targets] == [2, 6]
 
 
 def test_columns_that_fit_no_problem_are_named(tmp_path: Path) -> None:

@@ -10,8 +10,9 @@ from optuna.storages import JournalStorage
 
 from tunebench._util.files import write_json
 from tunebench._util.ranges import Range
+from tunebench.advise.jobs import Jobs, content_of
 from tunebench.advise.proposals import Proposals, journal_in
-from tunebench.advise.trials import Jobs, Trials, in_words
+from tunebench.advise.trials import Trials, in_words
 from tunebench.evaluation.metrics import METRICS
 from tunebench.records import SEARCH, Result, SearchRecord
 from tunebench.run.cell import Cell
@@ -159,15 +160,14 @@ class _Content:
 
     def of(self, cell: Cell) -> str:
         """Of its data, and of its model where the technique reads one."""
-        run = cell.run
-        read = [self._data.of(run.task).fingerprint]
-        if run.entry.reads_model:
-            key = (run.model, run.revision, run.entry.reads_weights)
-            if key not in self._models:
-                fetched = checkpoints.fetch(cell.checkpoint, run.entry.reads_weights, download=False)
-                self._models[key] = fetched[1].fingerprint
-            read.append(self._models[key])
-        return hashlib.sha256(" ".join(read).encode()).hexdigest()[:8]
+        run, data = cell.run, self._data.of(cell.run.task).fingerprint
+        if not run.entry.reads_model:
+            return content_of(data, None)
+        key = (run.model, run.revision, run.entry.reads_weights)
+        if key not in self._models:
+            fetched = checkpoints.fetch(cell.checkpoint, run.entry.reads_weights, download=False)
+            self._models[key] = fetched[1].fingerprint
+        return content_of(data, self._models[key])
 
 
 def _space(searched: Searched, cell: Cell) -> dict[str, Range]:

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,43 +9,19 @@ from pydantic import ValidationError
 
 from tunebench._util.errors import shown
 from tunebench._util.ranges import Range
+from tunebench.advise.jobs import Jobs
 from tunebench.advise.proposals import Proposals
 from tunebench.advise.race import Race, Standing
 from tunebench.advise.runner import remove_weights
 from tunebench.evaluation.metrics import METRICS
 from tunebench.records import Result, SearchedTechnique, Trial
 from tunebench.run.job import Job
-from tunebench.study import Places, Run, Search, Searched
+from tunebench.study import Run, Search, Searched
 
-FOLDER = "trials"
-"""In a study's folder: one folder per trial, as `runs` has one per run."""
 COHORT = 3
 """Trials of a race that are proposed together, so that the first of them meets a rival after its first epoch."""
 _REPEATED = 10
 """Proposals in a row that were made before, after which a search in seconds ends: its space has no further point."""
-
-
-@dataclass(frozen=True)
-class Jobs:
-    """Makes a technique's runs jobs; trials on other content have another folder."""
-
-    out: Path
-    places: Places
-    track: str | None
-    family: str
-    content: str
-
-    def trial(self, run: Run) -> Job:
-        """A run as a trial."""
-        return Job(
-            run=run,
-            places=self.places.of(run),
-            family=self.family,
-            folder=str(self.out / FOLDER / self.content / run.id),
-            cache=str(self.out / "cache"),
-            track=self.track,
-            trial=True,
-        )
 
 
 class Trials:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -67,6 +67,12 @@ def opened_study(
     runs = study.runs()
     places = study.places(model_folders(models), _absolute(data_root) if data_root else None)
     return OpenedStudy(study, text, runs, places)
+
+
+def model_choice(text: str) -> Any:
+    """`[NAME=]MODEL` as a study writes it: a hub id, a folder or a model that ships, or a folder with a name."""
+    name, equals, path = text.partition("=")
+    return {"path": _absolute(Path(path)), "name": name} if equals else text
 
 
 def model_folders(options: list[str] | None) -> dict[str, str]:

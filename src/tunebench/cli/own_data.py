@@ -7,23 +7,6 @@ from typing import Any
 
 from tunebench._util.errors import UserError, did_you_mean
 
-TECHNIQUES: tuple[dict[str, Any], ...] = (
-    {"name": "tfidf"},
-    {"name": "embedding"},
-    {"name": "lead3"},
-    {"name": "classifier_head"},
-    {"name": "full"},
-    {"name": "lora", "targets": ["query", "key", "value", "output", "mlp_in", "mlp_out"]},
-    {"name": "lora"},
-    {"name": "bottleneck_adapter"},
-    {"name": "freeze"},
-    {"name": "llrd"},
-    {"name": "p_tuning_v2"},
-    {"name": "ia3"},
-    {"name": "prompt_tuning"},
-)
-"""What is compared where nobody says what."""
-
 _MOST_CLASSES = 0.2
 """Share of the rows: numbers with more distinct values than this are scores, not names of classes."""
 
@@ -65,9 +48,23 @@ def study_text(data: Path, model: Any, columns: Mapping[str, str], objective: st
     chosen = objective or _objective(Path(files if isinstance(files, str) else files["train"]), columns)
     name = re.sub(r"[^\w.-]+", "_", data.name.split(".")[0]).strip("_.-") or "data"
     task = {"name": name, "objective": chosen, "data": files, "columns": dict(columns)}
-    experiment = {"model": model, "task": task, "techniques": [dict(one) for one in TECHNIQUES]}
+    experiment = {"model": model, "task": task, "techniques": _all_techniques()}
     study = {"name": name, "experiments": [experiment]}
     return yaml.safe_dump(study, sort_keys=False, allow_unicode=True)
+
+
+def _all_techniques() -> list[dict[str, Any]]:
+    """Every technique that may be chosen without settings of its own, at each choice of targets worth searching."""
+    from tunebench.techniques import techniques
+    from tunebench.techniques.base import Baseline, Trained
+
+    found: list[dict[str, Any]] = []
+    for name, cls in techniques().items():
+        trains = issubclass(cls, Trained) and cls.reads_weights
+        if (trains or issubclass(cls, Baseline)) and not any(one.is_required() for one in cls.model_fields.values()):
+            targets = cls.worth_searching().get("targets")
+            found += [{"name": name, "targets": list(one)} for one in targets.choices] if targets else [{"name": name}]
+    return found
 
 
 def _files(data: Path) -> Any:

@@ -1,6 +1,5 @@
 """The steps of `tunebench recommend`, with what it says while they run."""
 
-import hashlib
 import shutil
 import time
 from collections.abc import Mapping, Sequence
@@ -123,20 +122,12 @@ def _priced(
 ) -> "tuple[list[Candidate], float]":
     """The candidates with their prices, or why they are excluded; and the seconds that measuring took in all."""
     from tunebench.advise.prices import Prices, priced
-    from tunebench.run.job import Job
 
     content = f"{cell.data} {cell.backbone}"
     stored = read_record(out / PRICES, Prices)
     known = stored if stored is not None and stored.of == content else Prices(of=content)
     jobs = [
-        Job(
-            run=one.searched.run,
-            places=opened.places.of(one.searched.run),
-            family=one.cell.family.name,
-            folder=str(out),
-            cache=str(out / "cache"),
-            trial=True,
-        )
+        _trial(one, one.searched.run, out, opened, cell)
         for one in candidates
         if one.excluded is None and one.searched.run.id not in known.costs
     ]
@@ -155,6 +146,13 @@ def _priced(
         known = Prices(of=content, seconds=spent, costs={**known.costs, job.run.id: price})
         write_json(out / PRICES, known.model_dump(mode="json"))
     return [_with_price(one, known, failed, wish) for one in candidates], known.seconds
+
+
+def _trial(one: "Candidate", run: "Run", out: Path, opened: OpenedStudy, cell: "EvidenceCell") -> "Job":
+    from tunebench.advise.jobs import Jobs, content_of
+
+    content = content_of(cell.data, cell.backbone if run.entry.reads_model else None)
+    return Jobs(out, opened.places, None, one.cell.family.name, content).trial(run)
 
 
 def _with_price(one: "Candidate", known: "Prices", failed: Mapping[str, str], wish: Wish) -> "Candidate":
@@ -180,7 +178,6 @@ def _raced(
     from tunebench.advise.recommend import RUNGS, best_standings, entrants
     from tunebench.evaluation.metrics import METRICS
     from tunebench.run.executors.local import Local
-    from tunebench.run.job import Job
 
     if seconds <= 0:
         return None, {}
@@ -190,17 +187,7 @@ def _raced(
         cheapest = min(one.price.seconds for one in candidates if one.price)
         say(f"No race: {seconds:.0f} s are left, and the cheapest run would take about {cheapest:.0f} s.")
         return None, {}
-    folder = out / "trials" / hashlib.sha256(f"{known.cell.data} {known.cell.backbone}".encode()).hexdigest()[:8]
-    jobs = [
-        Job(
-            run=run,
-            places=opened.places.of(run),
-            family=one.cell.family.name,
-            folder=str(folder / run.id),
-            cache=str(out / "cache"),
-        )
-        for one, run in chosen
-    ]
+    jobs = [_trial(one, run, out, opened, known.cell) for one, run in chosen]
     race = Race(metric, jobs, seconds, seed_deviation(known.evidence, metric.name), rungs=RUNGS)
     say(f"Racing {plural(len(jobs), 'run')} of {plural(len({one.label for one, _ in chosen}), 'technique')} ...")
     say(f"  The rule: {race.rule}.")
@@ -360,7 +347,9 @@ def finished(
 
 def _go_on_from_the_race(out: Path, run: "Run") -> None:
     """Copy what the race made of a run to its place among the study's runs, once."""
+    from tunebench.advise.jobs import FOLDER
+
     target = out / "runs" / run.id
-    for raced in (out / "trials").glob(f"*/{run.id}"):
+    for raced in (out / FOLDER).glob(f"*/{run.id}"):
         if not target.exists():
             shutil.copytree(raced, target)

@@ -7,7 +7,7 @@ import typer
 
 from tunebench._util.errors import UserError, did_you_mean
 from tunebench._util.words import plural
-from tunebench.cli.options import Json
+from tunebench.cli.options import Json, model_choice
 from tunebench.cli.printing import print_json, print_table, say
 from tunebench.cli.stopping import stoppable
 
@@ -97,7 +97,7 @@ def build(
         if name not in sources():
             raise UserError(f"--only {name}: there is no such data set. {did_you_mean(name, sources())}")
     chosen = frozenset(only or ())
-    building = Building(data.absolute(), _model(model), into or own_folder(), work, rows, chosen)
+    building = Building(data.absolute(), model_choice(model), into or own_folder(), work, rows, chosen)
     with locked(work):
         schedule = Build(building, seconds)
         if not schedule.finished:
@@ -117,8 +117,3 @@ def _drive(schedule: "Build", executor: Any) -> None:
             say(f"{job.run.task.name} · {job.run.label} · seed {job.run.seed}: {event.status}")
 
     drive(schedule, executor, show_one)
-
-
-def _model(text: str) -> Any:
-    name, equals, path = text.partition("=")
-    return {"path": str(Path(path).absolute()), "name": name} if equals else text

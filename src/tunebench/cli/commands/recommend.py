@@ -10,7 +10,7 @@ import typer
 
 from tunebench._util.errors import UserError
 from tunebench._util.files import write_json
-from tunebench.cli.options import DataRoot, Json, OpenedStudy, opened_study
+from tunebench.cli.options import DataRoot, Json, OpenedStudy, model_choice, opened_study
 from tunebench.cli.printing import print_json, print_table, say
 from tunebench.cli.stopping import stoppable
 
@@ -107,10 +107,8 @@ def _opened(
             )
         return opened, out or Path("runs") / f"recommend-{opened.study.name}"
     assert model is not None and data is not None
-    name, equals, path = model.partition("=")
-    named = {"path": str(Path(path).absolute()), "name": name} if equals else model
     target = out or Path("runs") / f"recommend-{data.name.split('.')[0]}"
-    text = study_text(data, named, columns_of(columns), objective)
+    text = study_text(data, model_choice(model), columns_of(columns), objective)
     target.mkdir(parents=True, exist_ok=True)
     (target / "compared.yaml").write_text(text, "utf-8")
     return opened_study(str(target / "compared.yaml"), None, None, None), target
