@@ -90,10 +90,10 @@ class Known:
 
 
 def ranked(candidates: Sequence[Candidate], known: Known) -> list[Candidate]:
-    """The candidates with what the evidence says of them, those with the smallest expected regret first."""
+    """The candidates with what the evidence says of them: the smallest expected regret first, then the cheapest."""
     rates = Rates(known.evidence)
     informed = [_informed(one, known, rates) for one in candidates]
-    return sorted(informed, key=lambda one: -prior(one).mean)
+    return sorted(informed, key=lambda one: (-prior(one).mean, one.price.seconds if one.price else 0.0))
 
 
 def _informed(one: Candidate, known: Known, rates: Rates) -> Candidate:
