@@ -137,6 +137,8 @@ def test_every_link_leads_somewhere(page: Path) -> None:
         place, _, anchor = link.partition("#")
         target = (page.parent / place).resolve() if place else page
         assert target.exists(), f"{named(page)}: {link}"
+        on_site = page.is_relative_to(DOCS)
+        assert not on_site or target.is_relative_to(DOCS), f"{named(page)}: {link} leaves docs/, where the site ends"
         assert not anchor or anchor in anchors(target), f"{named(page)}: {link}"
 
 
