@@ -9,13 +9,15 @@ import pytest
 
 import tunebench
 from tests.records import Write, done
+from tunebench.evaluation.choice import ACCEPTED
 from tunebench.records import DataInfo, Done
-from tunebench.report.blocks import Table
+from tunebench.report.blocks import Card, Table
 from tunebench.report.charts import cost as cost_chart
 from tunebench.report.read.comparisons import Comparison, comparisons
 from tunebench.report.read.predictions import read_answers, read_predictions
 from tunebench.report.read.study import read_study
-from tunebench.report.sections import by_label, disagreements, findings
+from tunebench.report.sections import by_label, disagreements, summary
+from tunebench.report.sections.cards import card
 from tunebench.report.stats.notices import Group
 from tunebench.report.stats.paired import paired
 
@@ -185,36 +187,48 @@ def judged(study: Write, right: dict[str, int], **changes: Any) -> list[tuple[Co
     return [(comparison, paired(comparison, given))]
 
 
-def test_five_sentences_say_what_wins_ties_costs_fails_and_is_doubtful(study: Write) -> None:
-    cells = judged(study, {"head": 90, "lora": 179, "full": 180})
-    warned = [Group("underfitted", (("too few epochs", ("here", "there")),)), Group("cached", (("kept", ("x",)),))]
-    assert findings.findings(cells, warned) == [
-        "Best in this run on emotion with tiny: full (100,000 parameters in 13.8 s), with Accuracy 0.9000.",
-        "The best technique is tied with or equivalent to others in this run. Best, tied with it or equivalent in this "
-        "run: full and lora.",
-        "Compared with full, lora needs 10 % of the trainable parameters, 100 % of the tuning time and 100 % of the "
-        "saved bytes.",
-        "Clearly worse than the best in this run: head.",
-        "There is one seed: all of this is about these runs, not about the techniques. See these notices: "
-        "“underfitted” (2).",
-    ]
+def carded(study: Write, right: dict[str, int], **changes: Any) -> Card:
+    ((comparison, tests),) = judged(study, right, **changes)
+    return card(comparison, tests, ACCEPTED)
 
 
-def test_a_study_of_one_model_names_it_once(study: Write) -> None:
-    out = study(done("full", 0.9), done("lora", 0.8), done("full", 0.7, task="ner"), done("lora", 0.8, task="ner"))
-    cells = [(comparison, None) for comparison in comparisons(read_study(out))]
-    assert findings.findings(cells, [])[0] == (
-        "Best in these runs with tiny: full (4,614 parameters in 13.8 s) on emotion; lora (4,614 parameters in 13.8 s) "
-        "on ner."
+def test_a_card_says_what_to_use_how_good_it_is_and_what_it_costs(study: Write) -> None:
+    made = carded(study, {"head": 90, "lora": 179, "full": 180})
+    assert (made.where, made.chosen) == ("emotion with tiny", 0)
+    assert made.text == (
+        "Use full: Accuracy 0.9000 [0.8900, 0.9100], statistically tied with lora (0.8950) in this run, at 10 times "
+        "its trainable parameters, 100 % of its training time, 0.02 MB instead of 0.02 MB saved."
     )
 
 
-def test_one_more_technique_is_named_and_several_are_counted(study: Write) -> None:
-    worse = {f"t{n}": 40 + n for n in range(6)}
-    (_, _, _, sentence, _) = findings.findings(judged(study, {**worse, "full": 180}), [])
-    assert sentence == "Clearly worse than the best in this run: t5, t4, t3, t2, t1 and t0."
-    (_, _, _, sentence, _) = findings.findings(judged(study, {**worse, "t6": 50, "full": 180}), [])
-    assert sentence.endswith("t2 and 2 more techniques.")
+def test_a_cheaper_technique_that_is_tied_is_recommended_and_compared_with_the_best(study: Write) -> None:
+    gold = ["joy", "fear"] * 100
+    runs = [
+        result("full", 0.9, ["joy", "fear"], trainable=100_000, train_seconds=100.0),
+        result("lora", 0.895, ["joy", "fear"], trainable=1_000, train_seconds=58.0),
+    ]
+    right = {"full": 180, "lora": 179}
+    answers = {run.run.id: rows_of(_right(gold, right[run.run.label]), gold) for run in runs}
+    comparison, given = one(study(*runs, answers=answers))
+    made = card(comparison, paired(comparison, given), ACCEPTED)
+    assert made.text == (
+        "Nothing can be told apart; the cheapest by the rule is lora: Accuracy 0.8950 [0.8850, 0.9050], statistically "
+        "tied with full (0.9000) in this run, at 1 % of its trainable parameters, 58.6 % of its training time, 0.02 MB "
+        "instead of 0.02 MB saved."
+    )
+    assert made.doubt == "The difference of 0.0050 between full and lora is too small to matter."
+
+
+def _right(gold: list[str], count: int) -> list[str]:
+    return gold[:count] + ["other"] * (len(gold) - count)
+
+
+def test_the_summary_names_one_seed_and_notices_that_cast_doubt(study: Write) -> None:
+    warned = [Group("underfitted", (("too few epochs", ("here", "there")),)), Group("cached", (("kept", ("x",)),))]
+    assert list(summary.limits(judged(study, {"lora": 179, "full": 180}), warned)) == [
+        "There is one seed: all of this is about these runs, not about the techniques. See these notices: "
+        "“underfitted” (2).",
+    ]
 
 
 def test_what_learned_without_a_model_has_no_share_of_one(study: Write) -> None:
@@ -235,8 +249,8 @@ def test_a_log_axis_has_finer_ticks_within_two_decades(values: list[float], tick
 
 
 def test_a_study_without_figures_says_so(study: Write) -> None:
-    cells = [(one(study(done("constant", None)))[0], None)]
-    assert findings.findings(cells, []) == ["No technique has a defined main metric yet."]
+    made = card(one(study(done("constant", None)))[0], None, ACCEPTED)
+    assert (made.choice, made.text) == (None, "No technique has a score yet.")
 
 
 def test_a_frame_of_results_shows_techniques_by_tasks_in_a_notebook(study: Write) -> None:

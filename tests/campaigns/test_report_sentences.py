@@ -8,7 +8,7 @@ possible.
 import math
 import random
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
 
@@ -17,13 +17,16 @@ import scipy.stats
 
 from tests.campaigns import doses, draws
 from tests.records import done, failed
+from tunebench.evaluation.choice import ACCEPTED
 from tunebench.records import Done, Plan, PlannedCell, PlannedRun, Result, Scores
-from tunebench.report.blocks import Table, Text
+from tunebench.report import text
+from tunebench.report.blocks import Choice, Table, Text
 from tunebench.report.read.comparisons import Comparison, comparisons
 from tunebench.report.read.predictions import Answers
 from tunebench.report.read.study import RunResult, StudyResults
-from tunebench.report.sections import across, appendix, conclusions, findings, results
+from tunebench.report.sections import across, appendix, conclusions, results, summary
 from tunebench.report.sections.base import Case
+from tunebench.report.sections.cards import card
 from tunebench.report.stats import paired
 from tunebench.report.stats.checks import checks
 from tunebench.report.stats.corrections import LEVEL
@@ -171,11 +174,6 @@ class Oracle:
         gap = self.means[other] - self.means[name]
         return -gap if self.one.lower else gap
 
-    def tie(self) -> bool:
-        """Whether another technique has the best score, too, or is not shown to be worse."""
-        pairs = [(name, best) for best in self.best for name in self.tested - self.best]
-        return len(self.best) > 1 or any(str(self.verdict(*pair)).startswith(("stat", "equiv")) for pair in pairs)
-
     def decidable(self) -> bool:
         """Whether answers that differ in every example could differ significantly, or any do."""
         examples = len(next(iter(next(iter(self.one.right.values())).values())))
@@ -192,9 +190,12 @@ def sign(difference: Difference, best: str) -> int:
 
 
 def sentences(one: Drawn) -> tuple[list[str], list[str]]:
-    """What the summary and the comparison's conclusions say."""
+    """What the summary (its card, the card's doubt, what limits all) and the comparison's conclusions say."""
     tests = one.tests
-    return findings.findings([(one.comparison, tests)], []), conclusions.sentences(one.comparison, tests)
+    made = card(one.comparison, tests, ACCEPTED)
+    said = [made.text, *([made.doubt] if made.choice and made.doubt else [])]
+    limits = summary.limits([(one.comparison, tests)] if one.comparison.best else [], [])
+    return [*said, *limits], conclusions.sentences(one.comparison, tests)
 
 
 def verdicts(one: Drawn) -> tuple[dict[str, str], set[str]]:
@@ -217,11 +218,6 @@ def verdicts(one: Drawn) -> tuple[dict[str, str], set[str]]:
     return judged, stars
 
 
-def named(lines: list[str], beginning: str) -> list[set[str]]:
-    """The techniques named in the lines that begin so."""
-    return [set(re.findall("|".join(NAMES), line.split(beginning)[1])) for line in lines if line.startswith(beginning)]
-
-
 def hold(one: Drawn) -> None:
     """All rules."""
     oracle = Oracle(one)
@@ -235,6 +231,7 @@ def hold(one: Drawn) -> None:
         _verdict(oracle, name, verdict)
     _named(oracle, summary, concluded, judged)
     _faster(one, concluded)
+    _card(one, oracle, judged)
     assert one.tests is None or oracle.decidable() == ("no difference can be significant" not in whole)
     for code, message, *_ in checks(one.comparison, one.tests, one.answers):
         assert not re.search(r"(?<![\d,.])1 (test examples|epochs|learning rates)\b", message), (code, message)
@@ -244,32 +241,61 @@ def hold(one: Drawn) -> None:
                 assert oracle.behind(row[0].text, row[1].text) <= 1e-9
 
 
-def hold_together(several: list[Drawn]) -> None:
-    """The rules of a summary of several comparisons."""
-    cells = [replace(one.comparison, task=f"task {n}") for n, one in enumerate(several)]
-    ranked = [(one, cell) for one, cell in zip(several, cells, strict=True) if cell.best]
-    summary = findings.findings([(cell, one.tests) for one, cell in zip(several, cells, strict=True)], [])
-    whole = " ".join(summary)
-    _words(whole)
-    judged = [(Oracle(one), *verdicts(one)) for one, _ in ranked if one.tests]
-    decided = [(oracle, of, stars) for oracle, of, stars in judged if oracle.decidable()]
-    known = [(oracle, of) for oracle, of, _ in decided if any(name in oracle.best for name in oracle.tested)]
-    led = [oracle for oracle, of in known if any(bare(words) == "best" for words in of.values())]
-    tied = sum(oracle.tie() for oracle in led)
-    counts = {
-        "tied with or equivalent to others": tied,
-        "significantly better than all others tested": len(led) - tied,
-        "The best score is not shown to beat the untuned model": len(known) - len(led),
-        "No verdict is possible": len(judged) - len(decided),
-    }
-    for words, count in counts.items():
-        assert (words in whole) == (count > 0), (words, count)
-        if count and len(judged) > 1:
-            share = "all" if count == len(judged) else f"{count} of"
-            assert f"{words} in {share} {len(judged)} cells" in whole, words
-    for line in summary:
-        if line.startswith("Best "):
-            assert len(re.findall("|".join(NAMES), line)) == len(re.findall(r"\([^()]* in [^()]*\)", line))
+def _card(one: Drawn, oracle: Oracle, judged: dict[str, str]) -> None:
+    """The card against the numbers and the verdicts of the table."""
+    made = card(one.comparison, one.tests, ACCEPTED)
+    assert set(oracle.means) == {choice.label for choice in made.choices}
+    for choice in made.choices:
+        _standing(oracle, choice)
+    words = [choice.lead for choice in made.choices if choice.lead != "Use"]
+    differences = [*oracle.of_best.values(), *oracle.of_untuned.values()]
+    if words:
+        assert not any(d.adjusted < LEVEL for d in differences) and len(made.choices) > 1
+    if made.choice is None:
+        unshown = all("not shown to beat" in judged.get(name, "") for name in oracle.best)
+        assert not oracle.best or unshown, "a card without a recommendation"
+        return
+    name = made.choice.label
+    verdict = bare(judged.get(name, "-"))
+    assert "not shown to beat" not in verdict and verdict != "worse than the untuned model"
+    assert verdict not in ("worse", "clearly worse") or name == oracle.untuned
+    usable = {n for n in oracle.means if bare(judged.get(n, "-")) in FINE} or oracle.best
+    point = 0.01 * (oracle.means[next(iter(oracle.best))] if one.lower else 1)
+    assert oracle.behind(name, min(usable, key=lambda n: oracle.behind(n, name))) <= point * (1 + 1e-6)
+    spent = {row.label: row.train_seconds or 0 for row in one.comparison.rows}
+    for other in usable if judged else ():
+        if other != oracle.untuned and oracle.behind(other, next(iter(oracle.best))) < point * (1 - 1e-6):
+            assert spent[name] <= spent[other] * 1.5 or name in oracle.best, (name, other)
+
+
+FINE = ("best", "equivalent to the best", "statistically tied with the best", "no verdict possible")
+STANDINGS = {
+    "statistically tied with": "statistically tied with the best",
+    "equivalent (within": "equivalent to the best",
+    "significantly better than": "worse",
+    "significantly worse than": "worse",
+    "clearly better than": "clearly worse",
+    "clearly worse than": "clearly worse",
+}
+
+
+def _standing(oracle: Oracle, choice: Choice) -> None:
+    """What a card says of a technique and its rival."""
+    value = oracle.one.comparison.main_score(
+        next(row for row in oracle.one.comparison.rows if row.label == choice.label)
+    ).mean
+    assert re.search(rf"(Accuracy|Perplexity) {re.escape(text.score(value))}\b", choice.rest)
+    for words, expected in STANDINGS.items():
+        if words in choice.rest:
+            (rival,) = re.findall("|".join(NAMES), choice.rest)
+            name, best = (choice.label, rival) if choice.label not in oracle.best else (rival, choice.label)
+            assert oracle.verdict(name, best) == expected
+            assert (" in this run" in choice.rest) == oracle.once
+            assert ("better" in words) <= (choice.label in oracle.best)
+    if "the same score as" in choice.rest:
+        assert choice.label in oracle.best
+    if "no verdict possible" in choice.rest:
+        assert not oracle.decidable()
 
 
 def _words(whole: str) -> None:
@@ -346,17 +372,11 @@ def _named(oracle: Oracle, summary: list[str], concluded: list[str], judged: dic
     for line in [*concluded, *summary]:
         if line.startswith(("Best: ", "Best in this run: ")):
             assert re.search(r" in [\d.]+ (s|min|h)|took [\d.]+ (s|min|h)", line)
-        recommending = ("Statistically tied", "Equivalent", "With the same score", "Only score on", "Not shown to")
-        if line.startswith((*recommending, "Best on", "Best in this run on")):
+        recommending = ("Statistically tied", "Equivalent", "With the same score", "Not shown to")
+        if line.startswith(recommending):
             listed = line.partition(": ")[2].partition(". ")[0]
             for name in re.findall("|".join(NAMES), listed):
                 assert re.search(rf"{name} \((no trained weights|[\d,]+ parameters?) in [^)]+\)", listed), line
-    for names in [*named(summary, "Best on"), *named(summary, "Best in this run on")]:
-        assert names <= oracle.best
-        assert not any("not shown" in judged.get(name, "") for name in names)
-    if any("significantly better than all others" in line for line in summary):
-        judged_so = [oracle.verdict(name, best) for best in oracle.best for name in oracle.tested - oracle.best]
-        assert all(verdict in (None, "worse", "clearly worse") for verdict in judged_so)
 
 
 UNSHOWN = "not shown to beat the untuned model"
@@ -381,12 +401,10 @@ def fewer_trials(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @doses(300, 10_000)
 def test_no_sentence_of_a_report_contradicts_another_one_or_the_numbers(dose: int) -> None:
-    before: list[Drawn] = []
     for case, rng in enumerate(draws(dose)):
-        before = [*before[-3:], drawn(rng)]
+        made = drawn(rng)
         try:
-            hold(before[-1])
-            hold_together(before)
+            hold(made)
         except AssertionError as error:
-            lines = "\n".join(line for part in sentences(before[-1]) for line in part)
+            lines = "\n".join(line for part in sentences(made) for line in part)
             raise AssertionError(f"case {case}:\n{lines}\n{error}") from error

@@ -1,8 +1,7 @@
-"""The rule of a recommendation: the cheapest technique whose quality is as good as the best's, as far as is known.
+"""What choosing a technique means, by what is known of all, and which one the rule of `evaluation/choice.py` chooses.
 
-What is known of a technique's quality is a normal distribution, in points of the main metric. A technique may be
-recommended if it is not significantly behind the best one, and its expected regret is at most so many points above the
-smallest. Among these the cheapest is recommended.
+What is known of a technique's quality is a normal distribution, in points of the main metric. Its loss is its expected
+regret.
 """
 
 from collections.abc import Mapping
@@ -10,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-ACCEPTED = 1.0
-"""Points of expected regret above the smallest one that a cheaper technique may have."""
+from tunebench.evaluation.choice import ACCEPTED, Option, acceptable, choose
+
 _DRAWS = 20_000
 _Z = 1.96
 
@@ -32,11 +31,13 @@ class Outlook:
         p_best: probability that no other one is better.
         regret: expected points below the best one.
         tied: whether it is not significantly behind the one with the highest mean.
+        most: points that it is behind that one at most.
     """
 
     p_best: float
     regret: float
     tied: bool
+    most: float
 
 
 def outlooks(beliefs: Mapping[str, Belief]) -> dict[str, Outlook]:
@@ -50,20 +51,26 @@ def outlooks(beliefs: Mapping[str, Belief]) -> dict[str, Outlook]:
     regrets = (best - draws).mean(axis=0)
     leader = int(means.argmax())
     errors = np.hypot(deviations, deviations[leader])
-    tied = means[leader] - means <= _Z * errors
+    gaps = means[leader] - means
+    tied, most = gaps <= _Z * errors, gaps + _Z * errors
     return {
-        name: Outlook(float(shares[place]), float(regrets[place]), bool(tied[place]))
+        name: Outlook(float(shares[place]), float(regrets[place]), bool(tied[place]), float(most[place]))
         for place, name in enumerate(names)
     }
 
 
 def eligible(outlook: Mapping[str, Outlook], accepted: float = ACCEPTED) -> list[str]:
     """The techniques that may be recommended, by expected regret."""
-    least = min(one.regret for one in outlook.values())
-    names = [name for name, one in outlook.items() if one.tied and one.regret <= least + accepted]
-    return sorted(names, key=lambda name: outlook[name].regret)
+    return acceptable(_options(outlook, {}), accepted)
 
 
 def decide(outlook: Mapping[str, Outlook], costs: Mapping[str, float], accepted: float = ACCEPTED) -> str:
     """The cheapest technique that may be recommended; of equally cheap ones that with the smallest regret."""
-    return min(eligible(outlook, accepted), key=lambda name: (costs[name], outlook[name].regret))
+    chosen = choose(_options(outlook, costs), accepted)
+    assert chosen is not None  # that with the smallest regret may always be
+    return chosen
+
+
+def _options(outlook: Mapping[str, Outlook], costs: Mapping[str, float]) -> dict[str, Option]:
+    least = min((one.regret for one in outlook.values()), default=0.0)
+    return {name: Option(one.regret, one.tied, least + one.most, costs.get(name)) for name, one in outlook.items()}

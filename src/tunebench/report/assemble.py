@@ -15,6 +15,7 @@ from tunebench.report.read.predictions import read_all
 from tunebench.report.read.study import StudyResults
 from tunebench.report.sections import OF_COMPARISON, OF_STUDY
 from tunebench.report.sections.base import Case, Examined, Whole
+from tunebench.report.sections.cards import card
 from tunebench.report.stats.checks import Finding, checks
 from tunebench.report.stats.kept import Kept
 from tunebench.report.stats.notices import notices
@@ -44,7 +45,17 @@ def assemble(study: StudyResults, kept: Kept, options: Options) -> Report:
         given = read_all(study.folder, comparison)
         tests = paired(comparison, given.answers, kept, options, known, given.groups)
         searched = study.searched(comparison.model, comparison.task)
-        case = Case(study.plan.study, comparison, tests, given.answers, given.inputs, look, searched, study.budget)
+        case = Case(
+            study.plan.study,
+            comparison,
+            tests,
+            given.answers,
+            given.inputs,
+            look,
+            100 * options.margin,
+            searched,
+            study.budget,
+        )
         return _examination(case, kept.used)
 
     examined, findings, drawn = [], [], 0
@@ -54,7 +65,7 @@ def assemble(study: StudyResults, kept: Kept, options: Options) -> Report:
         blocks = tuple(_drawn(one.examined, drawn))
         drawn += sum(len(block.pictures) for block in blocks if isinstance(block, Pictures))
         examined.append(replace(one.examined, blocks=blocks))
-    whole = Whole(study, tuple(examined), tuple(notices(compared, findings)), _undrawn(examined))
+    whole = Whole(study, tuple(examined), tuple(notices(compared, findings)), _undrawn(examined), 100 * options.margin)
     sections = [section for of_study in OF_STUDY for section in of_study(whole)]
     return Report(study.plan.study, study.progress, tuple(sections))
 
@@ -63,7 +74,8 @@ def _examination(case: Case, outcomes: dict[str, Any]) -> _Examination:
     blocks = [block for of_comparison in OF_COMPARISON for block in of_comparison(case)]
     blocks.sort(key=lambda block: isinstance(block, Details | PageOnly))
     findings = checks(case.comparison, case.tests, case.answers, searched=bool(case.searched))
-    return _Examination(Examined(case.comparison, case.tests, tuple(blocks)), outcomes, findings)
+    shown = Examined(case.comparison, case.tests, tuple(blocks), card(case.comparison, case.tests, case.accepted))
+    return _Examination(shown, outcomes, findings)
 
 
 def _drawn(examined: Examined, before: int) -> Iterator[Block]:

@@ -12,7 +12,7 @@ from tunebench.report.charts.base import Chart
 from tunebench.report.charts.pictures import Picture
 
 BEST = "★"
-Style = Literal["plain", "fine", "warning", "findings"]
+Style = Literal["plain", "fine", "warning"]
 
 
 @dataclass(frozen=True)
@@ -112,6 +112,58 @@ class Pictures:
 
 
 @dataclass(frozen=True)
+class Choice:
+    """A technique as a card recommends it: "Use", its title, and what follows the colon."""
+
+    label: str
+    title: str
+    lead: str
+    rest: str
+
+    @property
+    def text(self) -> str:
+        """The sentence."""
+        return f"{self.lead} {self.title}: {self.rest}"
+
+
+@dataclass(frozen=True)
+class Card:
+    """The decision on one task with one model.
+
+    Attributes:
+        where: task and model.
+        choices: the techniques that could be recommended, best first.
+        chosen: the number of the one that is; None: none is, and `doubt` says why.
+        doubt: how sure that is.
+        anchor: of the section on this comparison.
+    """
+
+    where: str
+    choices: tuple[Choice, ...]
+    chosen: int | None
+    doubt: str = ""
+    anchor: str = ""
+
+    @property
+    def choice(self) -> Choice | None:
+        """What is recommended."""
+        return None if self.chosen is None else self.choices[self.chosen]
+
+    @property
+    def text(self) -> str:
+        """The recommendation, or why there is none."""
+        return self.choice.text if self.choice else self.doubt
+
+
+@dataclass(frozen=True)
+class Cards:
+    """The decisions of a study, and their rule."""
+
+    cards: tuple[Card, ...]
+    rule: str
+
+
+@dataclass(frozen=True)
 class Columns:
     """Parts that stand side by side where a page is wide enough."""
 
@@ -152,7 +204,7 @@ class Section:
         return [block for block in self.blocks if isinstance(block, Section)]
 
 
-Block = Table | Heading | Text | Items | Code | Charts | Pictures | Columns | Details | PageOnly | Section
+Block = Table | Heading | Text | Items | Code | Charts | Pictures | Cards | Columns | Details | PageOnly | Section
 
 
 @dataclass(frozen=True)

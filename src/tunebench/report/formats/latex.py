@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 
 from tunebench._util import visible
-from tunebench.report.blocks import Report, Table, TableEntry, walk
+from tunebench.report.blocks import Card, Cards, Report, Table, TableEntry, walk
 
 _SPECIAL = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
@@ -15,10 +15,17 @@ _SPECIALS = re.compile("[" + re.escape("".join(_SPECIAL)) + "]")
 
 
 def latex(report: Report) -> str:
-    """The tables for a paper, one float each."""
+    """The decisions, and the tables for a paper, one float each."""
     tables = [block for block in walk(report.sections) if isinstance(block, Table) and block.paper]
     head = "% Made by tunebench; needs \\usepackage{booktabs}.\n"
-    return head + "\n".join(map(latex_table, tables))
+    cards = [card for block in walk(report.sections) if isinstance(block, Cards) for card in block.cards]
+    return head + "\n".join([*([_decisions(cards)] if cards else []), *map(latex_table, tables)])
+
+
+def _decisions(cards: Sequence[Card]) -> str:
+    """What to use where, as a list."""
+    items = [rf"  \item[{{{escaped(card.where)}}}] {escaped(card.text)}" for card in cards]
+    return "\n".join([r"\begin{description}", *items, r"\end{description}", ""])
 
 
 def latex_table(table: Table) -> str:

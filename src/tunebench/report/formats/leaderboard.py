@@ -1,9 +1,9 @@
-"""The leaderboard of each comparison for a terminal: a few columns of the report's table, and its first conclusion."""
+"""The leaderboard of each comparison for a terminal: a few columns of the report's table, and its card."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from tunebench.report.blocks import Block, Items, Report, Section, Table, TableEntry, walk
+from tunebench.report.blocks import Block, Cards, Report, Section, Table, TableEntry, walk
 
 _COSTS = ("Verdict", "Trainable parameters", "Train")
 
@@ -16,7 +16,7 @@ class Leaderboard:
         title: its task and its model.
         header: technique, main metric, and of verdict, trainable parameters and training time what the report has.
         rows: one per technique; one without figures says why in its second cell.
-        conclusion: the report's first sentence on it.
+        conclusion: what to use.
     """
 
     title: str
@@ -27,17 +27,20 @@ class Leaderboard:
 
 def leaderboards(report: Report) -> list[Leaderboard]:
     """In the order of the report."""
-    return [*_boards(report.sections)]
+    shown = [block for block in walk(report.sections) if isinstance(block, Cards)]
+    conclusions = {card.anchor: card.text for block in shown for card in block.cards}
+    return [*_boards(report.sections, conclusions)]
 
 
-def _boards(blocks: tuple[Block, ...]) -> Iterator[Leaderboard]:
+def _boards(blocks: tuple[Block, ...], conclusions: Mapping[str, str]) -> Iterator[Leaderboard]:
     for section in walk(blocks):
         if isinstance(section, Section) and section.anchor.startswith("comparison-"):
             table = next(block for block in section.blocks if isinstance(block, Table))
-            conclusion = next(block for block in section.blocks if isinstance(block, Items)).items[0].text
             shown = [0, 1, *(at for at, column in enumerate(table.columns) if column.title in _COSTS)]
             rows = [[_cell(row, at) for at in shown] for row in table.rows]
-            yield Leaderboard(section.title, [table.columns[at].title for at in shown], rows, conclusion)
+            yield Leaderboard(
+                section.title, [table.columns[at].title for at in shown], rows, conclusions[section.anchor]
+            )
 
 
 def _cell(row: tuple[TableEntry, ...], at: int) -> str:

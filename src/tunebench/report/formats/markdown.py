@@ -7,6 +7,8 @@ from tunebench.report import text
 from tunebench.report.blocks import (
     BEST,
     Block,
+    Card,
+    Cards,
     Code,
     Columns,
     Details,
@@ -53,6 +55,9 @@ def _block(block: Block, level: int) -> Iterator[str]:
             for picture in block.pictures:
                 if picture.svg:
                     yield f"![{text.markdown(picture.chart.title)}](figures/{picture.file})"
+        case Cards():
+            yield "\n".join(f"- {_card(card)}" for card in block.cards)
+            yield text.markdown(block.rule)
         case Columns():
             for part in block.parts:
                 yield from _paragraphs(part, level)
@@ -68,6 +73,14 @@ def _text(block: Text) -> str:
     words = text.markdown(block.text)
     words += f" “{text.markdown(block.link[1])}”." if block.link else ""
     return f"**{words}**" if block.style == "warning" else words
+
+
+def _card(card: Card) -> str:
+    words = [f"{text.markdown(card.where)}:"]
+    if card.choice:
+        lead, title, rest = map(text.markdown, (card.choice.lead, card.choice.title, card.choice.rest))
+        words.append(f"{lead} **{title}**: {rest}")
+    return " ".join([*words, text.markdown(card.doubt)] if card.doubt else words)
 
 
 def _with_note(words: str, note: str) -> str:

@@ -61,11 +61,14 @@ class Row:
 
     @property
     def title(self) -> str:
-        """The technique inside a sentence: full fine-tuning, LoRA; with its label if that is not the name."""
+        """The technique inside a sentence: full fine-tuning, LoRA (rank=8); with a label that has no name."""
         if self.cell is None or not self.cell.title:
             return self.label
         words = inside(self.cell.title)
-        return words if self.label == self.cell.technique else f"{words} ({self.label})"
+        return words if self.label == self.cell.technique else f"{words} ({self._settings(self.cell.technique)})"
+
+    def _settings(self, technique: str) -> str:
+        return self.label.removeprefix(f"{technique} ")
 
     @property
     def parameters(self) -> Parameters | None:

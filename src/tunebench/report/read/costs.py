@@ -172,10 +172,11 @@ def _most(of: Callable[[Cost], int | None]) -> Callable[[Comparison, Row], float
     return largest
 
 
+TIME = Price("tuning", "Tuning time", "seconds", lambda comparison, row: row.train_seconds, time_noise)
 PRICES = (
     Price("parameters", "Trainable parameters", "count",
           lambda comparison, row: row.parameters.trainable if row.parameters else None),
-    Price("tuning", "Tuning time", "seconds", lambda comparison, row: row.train_seconds, time_noise),
+    TIME,
     Price("target", f"Time to {100 * TARGET:g} % of the best", "seconds", _to_target, time_noise),
     Price("memory", "Peak memory", "bytes", _most(lambda cost: cost.peak_memory_bytes), lambda comparison: NOISE),
     Price("GPU memory", "Peak GPU memory", "bytes", _most(lambda cost: cost.peak_gpu_memory_bytes)),

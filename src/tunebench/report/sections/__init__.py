@@ -14,12 +14,12 @@ from tunebench.report.sections import (
     comparisons,
     conclusions,
     disagreements,
-    findings,
     how_to_read,
     notices,
     published,
     results,
     search,
+    summary,
 )
 from tunebench.report.sections.base import OfComparison, OfStudy
 
@@ -36,7 +36,7 @@ OF_COMPARISON: tuple[OfComparison, ...] = (
 """Sections of one comparison. Folded blocks follow after all others."""
 
 OF_STUDY: tuple[OfStudy, ...] = (
-    findings.sections,
+    summary.sections,
     across.sections,
     comparisons.sections,
     how_to_read.sections,

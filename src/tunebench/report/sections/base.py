@@ -7,8 +7,9 @@ comparison run in a process of their own (`processes.py`), so that what they ret
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from tunebench.evaluation.choice import ACCEPTED
 from tunebench.records import SearchedTechnique
-from tunebench.report.blocks import Block, Section
+from tunebench.report.blocks import Block, Card, Section
 from tunebench.report.charts.base import Looks
 from tunebench.report.read.comparisons import Comparison
 from tunebench.report.read.predictions import Answers
@@ -27,6 +28,7 @@ class Case:
         answers: predictions and references by run id; None where a file cannot be read.
         inputs: one text per test example; None if no file has them.
         looks: colour, shape and dash of each technique.
+        accepted: points that a recommended technique may lose.
         searched: the techniques whose settings were searched, and the budget of each in words.
     """
 
@@ -36,17 +38,19 @@ class Case:
     answers: Mapping[str, Answers | None]
     inputs: Sequence[str] | None
     looks: Looks
+    accepted: float = ACCEPTED
     searched: tuple[SearchedTechnique, ...] = ()
     budget: str = ""
 
 
 @dataclass(frozen=True)
 class Examined:
-    """One comparison with its tests and the blocks of all its sections."""
+    """One comparison with its tests, the blocks of all its sections, and its card of the summary."""
 
     comparison: Comparison
     tests: Pairs | None
     blocks: tuple[Block, ...]
+    card: Card
 
 
 @dataclass(frozen=True)
@@ -55,17 +59,28 @@ class Whole:
 
     Attributes:
         undrawn: number of charts that only a browser draws.
+        accepted: points that a recommended technique may lose.
     """
 
     study: StudyResults
     examined: tuple[Examined, ...]
     notices: tuple[Group, ...]
     undrawn: int
+    accepted: float
 
     @property
     def comparisons(self) -> list[Comparison]:
         """In the order of the plan."""
         return [one.comparison for one in self.examined]
+
+    @property
+    def anchors(self) -> dict[tuple[str, str], str]:
+        """The anchor of each comparison's section, by model and task."""
+        return {
+            (one.comparison.model, one.comparison.task): f"comparison-{family}-{number}"
+            for family, group in enumerate(self.families.values(), 1)
+            for number, one in enumerate(group, 1)
+        }
 
     @property
     def families(self) -> dict[str, list[Examined]]:

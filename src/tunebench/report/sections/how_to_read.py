@@ -33,6 +33,8 @@ READING = (
     "compared with the untuned model: without a significant difference it is not shown to beat it, and is never called "
     "the best. With too few test examples no difference can be significant, and no verdict is possible. With '--pairs' "
     "all pairs are tested; techniques that share a group letter do not differ significantly.",
+    "A card recommends the cheapest technique that its rule allows. A technique is compared with the best one, and the "
+    "best one with that which trains the most parameters, or with the next one.",
     "Techniques with different seeds are ranked and tested on the seeds that all of them have; the tables show the "
     "mean over all seeds of each.",
     "An undefined value is shown as undefined. A mean that includes an undefined value is undefined.",

@@ -6,15 +6,13 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from tunebench.evaluation.metrics import METRICS
-from tunebench.evaluation.power import examples_needed
 from tunebench.records import Done
 from tunebench.report import text
 from tunebench.report.read.comparisons import Comparison
 from tunebench.report.read.predictions import Answers
-from tunebench.report.stats.corrections import LEVEL, StudentizedRange
+from tunebench.report.stats import enough
+from tunebench.report.stats.corrections import LEVEL
 from tunebench.report.stats.paired import Pairs
 from tunebench.report.stats.rates import edges, trains, untuned_rates
 from tunebench.report.stats.underfitting import underfitted
@@ -142,32 +140,17 @@ def _of_comparison(comparison: Comparison, tests: Pairs | None, searched: bool) 
     if len(codes) > 1:
         yield "mixed_versions", "Runs used different versions of tunebench or its libraries (see Environment)."
     if tests:
-        yield from _too_few_examples(comparison, tests, results)
+        yield from _too_few_examples(comparison, tests)
 
 
-def _too_few_examples(comparison: Comparison, tests: Pairs, results: Sequence[Done]) -> Iterator[tuple[str, str]]:
-    """How many test examples the difference between the best two runs needs, for a power of 80 %.
-
-    With several seeds more examples alone may not show it.
-    """
-    if not tests.differences or not tests.one_run or comparison.main is None or comparison.main[0] not in METRICS:
-        return
-    first = tests.differences[0]
-    count = results[0].data.rows.get("test")
-    if first.significant or first.interval is None or not count or first.value <= 0:
-        return
-    critical = float(StudentizedRange(len(tests.tested)).quantile(np.array(np.inf)))
-    needed = examples_needed(first.value, count, first.error, critical)
-    if needed > count:
+def _too_few_examples(comparison: Comparison, tests: Pairs) -> Iterator[tuple[str, str]]:
+    """How many test examples the difference between the best two runs needs, for a power of 80 %."""
+    if known := enough.examples(comparison, tests):
+        count, needed = known
+        first = tests.differences[0]
         yield (
             "too_few_examples",
             f"{first.first} is {text.score(first.value)} better than {first.second}, which is not significant with "
-            f"{count:,} test examples: a difference of this size needs about {_rounded(needed)} to be significant in "
-            f"four of five studies (level {LEVEL}, corrected).",
+            f"{count:,} test examples: a difference of this size needs about {enough.rounded(needed)} to be "
+            f"significant in four of five studies (level {LEVEL}, corrected).",
         )
-
-
-def _rounded(number: float) -> str:
-    """Two significant digits."""
-    digits = max(0, math.floor(math.log10(number)) - 1)
-    return f"{round(number / 10**digits) * 10**digits:,}"

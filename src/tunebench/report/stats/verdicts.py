@@ -40,7 +40,7 @@ def judge(comparison: Comparison, row: Row, tests: Pairs | None) -> str | None:
     leads = row in comparison.best
     if outcome := _against_untuned(row, tests):
         return BEST_UNSHOWN if leads and outcome == UNSHOWN else outcome
-    return BEST if leads else _against_best(comparison, row, tests)
+    return BEST if leads else against_best(comparison, row, tests)
 
 
 def winners(comparison: Comparison, tests: Pairs | None) -> list[Row]:
@@ -54,15 +54,20 @@ def winners(comparison: Comparison, tests: Pairs | None) -> list[Row]:
 def rivals(comparison: Comparison, tests: Pairs) -> list[Row]:
     """The tested rows whose score is worse than the best, but not shown to be worse by more than the margin allows."""
     lost = [row for row in comparison.ranked if row.label in tests.tested and row not in comparison.best]
-    return [row for row in lost if _against_best(comparison, row, tests) in (TIED, EQUIVALENT)]
+    return [row for row in lost if against_best(comparison, row, tests) in (TIED, EQUIVALENT)]
 
 
 def margin(comparison: Comparison, tests: Pairs) -> float:
     """The difference that does not matter, in the main metric's unit."""
     assert comparison.main is not None
     best = comparison.rank_score(comparison.best[0]) or 0.0
-    points = METRICS[comparison.main[0]].scale in ("fraction", "correlation")
-    return tests.margin if points else tests.margin * abs(best)
+    return tests.margin * whole(comparison.main[0], best)
+
+
+def whole(metric: str, best: float) -> float:
+    """100 points in the metric's unit: 1, or the best score where that has no upper end."""
+    scale = METRICS[metric].scale if metric in METRICS else None
+    return 1.0 if scale in ("fraction", "correlation") else abs(best)
 
 
 def _against_untuned(row: Row, tests: Pairs) -> str | None:
@@ -78,11 +83,16 @@ def _against_untuned(row: Row, tests: Pairs) -> str | None:
 _FAVOURABLE = (EQUIVALENT, TIED, WORSE, CLEARLY)
 
 
-def _against_best(comparison: Comparison, row: Row, tests: Pairs) -> str | None:
-    found = [tests.between(row.label, best.label) for best in comparison.best]
-    allowed = margin(comparison, tests)
-    judged = [_of_difference(difference, allowed) for difference in found if difference is not None]
-    return min(judged, key=_FAVOURABLE.index, default=None)
+def against_best(comparison: Comparison, row: Row, tests: Pairs) -> str | None:
+    """What the comparison with the best score says of another row; None where it was not tested."""
+    found = [against(comparison, row, best, tests) for best in comparison.best]
+    return min(filter(None, found), key=_FAVOURABLE.index, default=None)
+
+
+def against(comparison: Comparison, row: Row, best: Row, tests: Pairs) -> str | None:
+    """What the comparison with one of the rows with the best score says."""
+    difference = tests.between(row.label, best.label)
+    return None if difference is None else _of_difference(difference, margin(comparison, tests))
 
 
 def _of_difference(best_minus_row: Difference, allowed: float) -> str:

@@ -1,0 +1,71 @@
+"""The summary: what to use on each task, and what limits that."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from tunebench.report.blocks import Block, Cards, Section, items
+from tunebench.report.read.comparisons import Comparison
+from tunebench.report.sections.base import Whole
+from tunebench.report.stats.decision import rule
+from tunebench.report.stats.notices import Group
+from tunebench.report.stats.paired import Pairs
+
+_NO_DOUBT = (
+    "cached",
+    "uncached",
+    "fresh_module",
+    "truncated",
+    "comparison",
+    "not_merged",
+    "pending",
+    "paused",
+    "failed",
+    "not_applicable",
+)
+"""Notices that explain a figure, or that the report repeats elsewhere."""
+
+
+Judged = Sequence[tuple[Comparison, Pairs | None]]
+
+
+def sections(whole: Whole) -> list[Section]:
+    """The report's first section."""
+    anchors = whole.anchors
+    cards = tuple(
+        replace(one.card, anchor=anchors[one.comparison.model, one.comparison.task]) for one in whole.examined
+    )
+    said = list(limits([(one.comparison, one.tests) for one in whole.examined if one.comparison.best], whole.notices))
+    blocks: list[Block] = [Cards(cards, rule(whole.accepted)), *([items(said, "fine")] if said else [])]
+    return [Section("summary", "Summary", tuple(blocks))]
+
+
+def limits(ranked: Judged, notices: Sequence[Group]) -> Iterator[str]:
+    """One seed, and notices that cast doubt on figures."""
+    lines = []
+    single = sum(_once(comparison, tests) for comparison, tests in ranked)
+    if ranked and single == len(ranked):
+        lines.append("There is one seed: all of this is about these runs, not about the techniques.")
+    elif single:
+        lines.append(
+            f"In {single} of {len(ranked)} cells techniques have one seed: verdicts there are about these runs, not "
+            "about the techniques."
+        )
+    doubts = [
+        f"“{group.code.replace('_', ' ')}” ({sum(len(runs) for _, runs in group.messages)})"
+        for group in notices
+        if group.code not in _NO_DOUBT
+    ]
+    if doubts:
+        lines.append(f"See these notices: {_listed(doubts)}.")
+    if lines:
+        yield " ".join(lines)
+
+
+def _once(comparison: Comparison, tests: Pairs | None) -> bool:
+    """Whether there is one seed of each technique to compare."""
+    return tests.one_run if tests else len(comparison.seeds) == 1
+
+
+def _listed(words: Sequence[str]) -> str:
+    """A list in words: one, two and three."""
+    return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]])) if words else "none"
