@@ -139,6 +139,14 @@ def test_a_mode_that_is_unknown_here_and_modules_that_are_ignored_are_told(
     )
 
 
+def test_a_default_prompt_that_is_ignored_is_told(encoder: Path, data_root: Path, tmp_path: Path) -> None:
+    prompts = {"prompts": {"query": "query: ", "passage": "passage: "}, "default_prompt_name": "query"}
+    (encoder / "config_sentence_transformers.json").write_text(json.dumps(prompts))
+    done = make(make_run(encoder, data_root, "emotion", "embedding"), tmp_path / "run")
+    (message,) = (notice.message for notice in done.notices if notice.code == "pooling")
+    assert message.endswith('files say. Their default prompt, "query:", is ignored.')
+
+
 @pytest.mark.parametrize("content", ["[", "{}", '[{"type": 3}]', '[{"type": "a.Pooling", "path": "none"}]'])
 def test_damaged_files_are_refused_with_the_way_out(content: str, encoder: Path) -> None:
     (encoder / "modules.json").write_text(content)

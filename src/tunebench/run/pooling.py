@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tunebench._util.errors import shown
 from tunebench.families.base import Pooling
 from tunebench.records import Notice
 from tunebench.study.run import PoolingChoice
@@ -66,7 +67,9 @@ def choose(
 
 
 def _left_out(files: SentenceFiles) -> str:
-    return f" Modules of these files that are ignored: {', '.join(files.others)}." if files.others else ""
+    modules = f" Modules of these files that are ignored: {', '.join(files.others)}." if files.others else ""
+    prompt = f' Their default prompt, "{shown(files.prompt)}", is ignored.' if files.prompt else ""
+    return modules + prompt
 
 
 def _notice(message: str) -> Notice:

@@ -9,6 +9,7 @@ from typing import Any
 from tunebench._util.errors import UserError
 
 MODULES = "modules.json"
+_PROMPTS = "config_sentence_transformers.json"
 
 
 @dataclass(frozen=True)
@@ -18,10 +19,12 @@ class SentenceFiles:
     Attributes:
         pooling: `cls`, `mean`, `lasttoken` or another of that library's modes; several are joined with a plus sign.
         others: modules besides encoder, pooling and scaling to length 1, such as a dense layer.
+        prompt: what that library writes before each text unless it is told otherwise; empty where there is nothing.
     """
 
     pooling: str
     others: tuple[str, ...]
+    prompt: str = ""
 
 
 def sentence_files(folder: Path) -> SentenceFiles | None:
@@ -42,13 +45,21 @@ def sentence_files(folder: Path) -> SentenceFiles | None:
         if pooling is None:
             return None
         modes = _modes(json.loads((folder / Path(pooling).name / "config.json").read_bytes()))
+        prompt = _prompt(folder / _PROMPTS)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(
             f"model folder {folder}: its sentence-transformers files cannot be read ({path.name}: {error}). "
             "Mend them, or remove modules.json."
         ) from error
     others = tuple(kind for kind, _ in modules if kind not in ("Transformer", "Pooling", "Normalize"))
-    return SentenceFiles("+".join(modes), others)
+    return SentenceFiles("+".join(modes), others, prompt)
+
+
+def _prompt(path: Path) -> str:
+    """The default prompt; older checkpoints have no such file, most name none in it."""
+    config = json.loads(path.read_bytes()) if path.is_file() else {}
+    chosen = config.get("default_prompt_name")
+    return str(config["prompts"][chosen]) if chosen is not None else ""
 
 
 def _modes(config: Mapping[str, Any]) -> list[str]:
