@@ -306,6 +306,7 @@ def test_a_plan_counts_every_cell_offline(shell: Shell) -> None:
         "applicable",
         "reason",
         "parameters",
+        "epochs",
     }
     assert all(cell["applicable"] and cell["reason"] is None for cell in cells)
     (lora,) = [

@@ -40,7 +40,10 @@ Only = Annotated[
 
 @dataclass(frozen=True)
 class OpenedStudy:
-    """A study as the options change it, with its YAML text, its runs, and where models and data lie."""
+    """A study as the options change it, with its YAML text, its runs, and where models and data lie.
+
+    Where `epochs: auto` is not settled, the runs have the epochs of the reference.
+    """
 
     study: "Study"
     text: str
@@ -64,7 +67,7 @@ def opened_study(
     if data is not None and data_root is not None:
         raise UserError("--data embedded and --data-root name two sources of data. Give one of them.")
     study = study.on_embedded_data() if data else study.on_data_root() if data_root else study
-    runs = study.runs()
+    runs = study.settled({}).runs()
     places = study.places(model_folders(models), _absolute(data_root) if data_root else None)
     return OpenedStudy(study, text, runs, places)
 

@@ -1,6 +1,7 @@
 """What is written of studies and runs, and read back: results, plans, searches and re-timed steps. No torch."""
 
 from tunebench.records.base import SCHEMA, Record
+from tunebench.records.epochs import EPOCHS, EpochsRecord, SettledEpochs, TuningPace, read_epochs
 from tunebench.records.evidence import EvidenceCell, EvidenceRun
 from tunebench.records.plan import Plan, PlannedCell, PlannedData, PlannedRun
 from tunebench.records.recommendation import RECOMMENDATION, Choice, Recommendation, read_recommendation
@@ -40,6 +41,7 @@ from tunebench.records.timing import TIMING, Retimed, RetimedCell, read_retimed,
 
 __all__ = [
     "DROPPED",
+    "EPOCHS",
     "PREDICTIONS",
     "RECOMMENDATION",
     "SCHEMA",
@@ -52,6 +54,7 @@ __all__ = [
     "Done",
     "Elimination",
     "Epoch",
+    "EpochsRecord",
     "EvidenceCell",
     "EvidenceRun",
     "Failed",
@@ -76,8 +79,11 @@ __all__ = [
     "Scores",
     "SearchRecord",
     "SearchedTechnique",
+    "SettledEpochs",
     "Trial",
+    "TuningPace",
     "read_elimination",
+    "read_epochs",
     "read_recommendation",
     "read_result",
     "read_retimed",

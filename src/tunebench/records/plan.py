@@ -24,7 +24,8 @@ class PlannedCell(StudyRecord):
     """One technique on one model and task: whether it applies, and how many parameters it would train.
 
     `parameters` is None where the technique does not apply, and for a baseline, whose size depends on the data.
-    `title` is the technique's name in prose; plans of schema 1 do not have it.
+    `title` is the technique's name in prose; plans of schema 1 do not have it. `epochs` is how many it may have; None
+    where it trains in none, and where they are not settled.
     """
 
     model: str
@@ -37,6 +38,7 @@ class PlannedCell(StudyRecord):
     applicable: bool = True
     reason: str | None = None
     parameters: Parameters | None = None
+    epochs: int | None = None
 
 
 class PlannedData(StudyRecord):

@@ -55,6 +55,7 @@ def assemble(study: StudyResults, kept: Kept, options: Options) -> Report:
             100 * options.margin,
             searched,
             study.budget,
+            study.settled(comparison.model, comparison.task),
         )
         return _examination(case, kept.used)
 
@@ -73,7 +74,9 @@ def assemble(study: StudyResults, kept: Kept, options: Options) -> Report:
 def _examination(case: Case, outcomes: dict[str, Any]) -> _Examination:
     blocks = [block for of_comparison in OF_COMPARISON for block in of_comparison(case)]
     blocks.sort(key=lambda block: isinstance(block, Details | PageOnly))
-    findings = checks(case.comparison, case.tests, case.answers, searched=bool(case.searched))
+    findings = checks(
+        case.comparison, case.tests, case.answers, searched=bool(case.searched), equal_seconds=bool(case.epochs)
+    )
     shown = Examined(case.comparison, case.tests, tuple(blocks), card(case.comparison, case.tests, case.accepted))
     return _Examination(shown, outcomes, findings)
 

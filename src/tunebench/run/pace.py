@@ -56,9 +56,10 @@ def turn(job: Job, examples: Data, priced: bool = False) -> Turn:
         trunk = prepared.cut.seconds_of_pass("train", BATCHES)
         seconds = seconds_per_step(training, job.run.training, job.run.seed, WARM_UP, STEPS)
         costs = _costs(prepared, job.run.entry) if priced else {}
+        steps = job.run.training.epochs * math.ceil(len(prepared.features["train"]) / job.run.training.batch_size)
     except (UserError, RunError) as error:
         return Turn(**common, reason=str(error))
-    return Turn(**common, seconds=seconds, trunk_seconds=trunk, **costs)
+    return Turn(**common, seconds=seconds, trunk_seconds=trunk, steps=steps, **costs)
 
 
 def busy_cores() -> float:
@@ -84,13 +85,12 @@ def _fitted(cell: Cell, baseline: Baseline, examples: Data, folder: Path) -> dic
 
 def _costs(prepared: Prepared, technique: Trained) -> dict[str, Any]:
     """What a run costs besides the seconds of its steps, from samples; merging comes last, as it changes weights."""
-    features, budget = prepared.features["train"], prepared.cell.run.training
+    features = prepared.features["train"]
     merges, peak = technique.merges(prepared.model), measure.peak_memory()
     evaluation = _evaluation_seconds(prepared)
     spent = latency.latency(prepared.model, technique, prepared.objective, features, prepared.autocast)
     ordinary = (merges and spent.merged_seconds is not None) or (not merges and _is_ordinary(technique, prepared.model))
     return {
-        "steps": budget.epochs * math.ceil(len(features) / budget.batch_size),
         "evaluation_seconds": evaluation,
         "peak_memory_bytes": peak,
         "saved_bytes": 4 * prepared.parameters.trainable,

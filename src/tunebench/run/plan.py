@@ -14,7 +14,7 @@ from tunebench.run.survey import Survey
 from tunebench.study import Places, Run
 from tunebench.tasks import load as data
 from tunebench.tasks.base import Task
-from tunebench.techniques.base import Technique
+from tunebench.techniques.base import Technique, Trained
 
 _ON_THE_HUB = Places()
 _NOTHING = Survey()
@@ -76,6 +76,7 @@ class _Planner:
             applicable=cell.reason is None,
             reason=cell.reason,
             parameters=self._counted(cell, run) if counts else None,
+            epochs=run.training.epochs if isinstance(run.entry, Trained) else None,
         )
 
     def _counted(self, cell: Cell, run: Run) -> Parameters:

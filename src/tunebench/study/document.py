@@ -15,9 +15,9 @@ from tunebench.study.experiment import Experiment, TechniqueChoice, labels_of
 from tunebench.study.models import ModelChoice
 from tunebench.study.run import OWN, Measure, Places, Run
 from tunebench.study.search import FINAL_SEEDS, TRIAL_SEED, Search
-from tunebench.study.training import Training
+from tunebench.study.training import AutoEpochs, StudyTraining
 from tunebench.tasks.base import EMBEDDED, Task
-from tunebench.techniques.base import Entry, Technique
+from tunebench.techniques.base import Entry, Technique, Trained
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,23 @@ class Searched:
     run: Run
     ranges: Mapping[str, Range]
     fixed: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Unsettled:
+    """A technique whose epochs are auto.
+
+    Attributes:
+        place: its experiment and its place there, counted from 0.
+        run: with the epochs of the reference.
+        reference: whose seconds it may use: the first of its name in the experiment, else with its defaults.
+        auto: how the number is settled.
+    """
+
+    place: tuple[int, int]
+    run: Run
+    reference: Run
+    auto: AutoEpochs
 
 
 class Study(Strict):
@@ -58,7 +75,7 @@ class Study(Strict):
     description: str = ""
     data: Literal["embedded"] | None = None
     seeds: tuple[NonNegativeInt, ...] = Field((0,), min_length=1)
-    training: Training = Training()
+    training: StudyTraining = StudyTraining()
     search: Search | None = None
     measure: tuple[Measure, ...] = ()
     price_per_hour: float | None = Field(None, ge=0, allow_inf_nan=False)
@@ -72,7 +89,19 @@ class Study(Strict):
             except ValidationError as error:
                 problem = error.errors()[0]
                 place = documents.place(("experiments", index, "training", *problem["loc"]))
-                raise ValueError(f"{place}: {documents.sentence(problem, Training)}") from None
+                raise ValueError(f"{place}: {documents.sentence(problem, StudyTraining)}") from None
+        return self
+
+    @model_validator(mode="after")
+    def _auto_has_something_to_measure(self) -> "Study":
+        for index, experiment in enumerate(self.experiments):
+            trains = any(isinstance(choice.entry, Trained) for choice in experiment.techniques)
+            if self.training_of(experiment).auto_epochs is not None and not trains:
+                place = documents.place(("experiments", index, "techniques"))
+                raise ValueError(
+                    f"{place}: training.epochs is auto, and none of these techniques trains, so there is nothing to "
+                    "measure. Give a number of epochs, or a technique that trains."
+                )
         return self
 
     @model_validator(mode="after")
@@ -92,9 +121,39 @@ class Study(Strict):
         """The seeds of the runs that are compared."""
         return FINAL_SEEDS if self.search and "seeds" not in self.model_fields_set else self.seeds
 
-    def training_of(self, experiment: Experiment) -> Training:
+    def training_of(self, experiment: Experiment) -> StudyTraining:
         """The study's training with the experiment's changes."""
-        return Training.model_validate({**self.training.model_dump(), **experiment.training})
+        return self.training.changed(experiment.training)
+
+    @property
+    def unsettled(self) -> "list[Unsettled]":
+        """The techniques whose epochs are auto: those that train, in experiments that say so."""
+        return [
+            one
+            for number, experiment in enumerate(self.experiments)
+            if (auto := self.training_of(experiment).auto_epochs) is not None
+            for one in self._unsettled_in(number, auto)
+        ]
+
+    def settled(self, epochs: Mapping[tuple[int, int], int]) -> "Study":
+        """The study with numbers in place of `epochs: auto`.
+
+        Args:
+            epochs: experiment and technique, counted from 0 -> its own number; others have the reference's.
+        """
+        experiments = []
+        for number, experiment in enumerate(self.experiments):
+            training = self.training_of(experiment)
+            if training.auto_epochs is None:
+                experiments.append(experiment)
+                continue
+            choices = tuple(
+                choice.model_copy(update={"epochs": epochs.get((number, place), choice.epochs)})
+                for place, choice in enumerate(experiment.techniques)
+            )
+            changes = {**experiment.training, "epochs": training.auto_epochs.epochs, "auto_epochs": None}
+            experiments.append(experiment.model_copy(update={"techniques": choices, "training": changes}))
+        return self.model_copy(update={"experiments": tuple(experiments)})
 
     def with_seeds(self, count: int) -> "Study":
         """The same study with seeds 0 to count - 1."""
@@ -112,7 +171,7 @@ class Study(Strict):
         """Every run, experiments first, then techniques, then seeds.
 
         Raises:
-            UserError: two cells are the same, or one name stands for two models or two data sets.
+            UserError: two cells are the same, one name stands for two models or two data sets, or epochs are unsettled.
         """
         self._refuse_ambiguous_names()
         runs = [run for experiment in self.experiments for run in self._runs_of(experiment)]
@@ -165,12 +224,24 @@ class Study(Strict):
             for number, choice in enumerate(experiment.techniques):
                 found = settings.get((index, number), {})
                 entry = type(choice.entry).model_validate({**choice.entry.model_dump(), **found})
-                one = TechniqueChoice.model_construct(name=choice.name, entry=entry)
+                one = TechniqueChoice.model_construct(name=choice.name, entry=entry, epochs=choice.epochs)
                 if one not in choices:  # two searches of one technique may end at the same settings
                     choices.append(one)
             experiments.append(experiment.model_copy(update={"techniques": tuple(choices)}))
         update = {"search": None, "seeds": self.final_seeds, "experiments": tuple(experiments)}
         return self.model_copy(update=update)
+
+    def _unsettled_in(self, number: int, auto: AutoEpochs) -> "Iterator[Unsettled]":
+        experiment = self.settled({}).experiments[number]
+        trials = [(choice, self._trial(experiment, choice, label)) for choice, label in _labelled(experiment)]
+        default = TechniqueChoice.model_validate(auto.reference)
+        reference = next(
+            (run for choice, run in trials if choice.name == auto.reference),
+            self._trial(experiment, default, auto.reference),
+        )
+        for place, (_, run) in enumerate(trials):
+            if isinstance(run.entry, Trained):
+                yield Unsettled((number, place), run, reference, auto)
 
     def _runs_of(self, experiment: Experiment) -> Iterator[Run]:
         for choice, label in _labelled(experiment):
@@ -189,7 +260,7 @@ class Study(Strict):
             entry=choice.entry,
             label=label if pooling == "auto" else f"{label} pooling={pooling}",
             seed=seed,
-            training=self.training_of(experiment),
+            training=self.training_of(experiment).of_run(choice.epochs),
             measure=self._measured(choice.entry),
         )
 
@@ -249,5 +320,12 @@ def read_study(name: str) -> tuple[Study, str]:
     Raises:
         UserError: no such study, no YAML, or a mistake in it, named with its place, its value and the way out.
     """
-    inside = {"experiments": Experiment, "model": ModelChoice, "training": Training, "search": Search, "task": Task}
+    inside = {
+        "experiments": Experiment,
+        "model": ModelChoice,
+        "training": StudyTraining,
+        "auto_epochs": AutoEpochs,
+        "search": Search,
+        "task": Task,
+    }
     return documents.read(name, Study, inside, built_in_studies())

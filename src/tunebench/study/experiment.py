@@ -27,12 +27,14 @@ class TechniqueChoice(Strict):
         entry: its settings; where the study gives a range, its default.
         ranges: what the study lets a search draw settings from.
         fixed: the settings that the study gives as one value.
+        epochs: its own number, where `epochs: auto` is settled.
     """
 
     name: str
     entry: SerializeAsAny[Entry]
     ranges: dict[str, Range] = {}
     fixed: frozenset[str] = frozenset()
+    epochs: int | None = None
 
     @model_validator(mode="before")
     @classmethod

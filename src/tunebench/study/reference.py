@@ -15,7 +15,7 @@ from tunebench.study.document import Study
 from tunebench.study.experiment import Experiment
 from tunebench.study.models import ModelChoice
 from tunebench.study.search import Search
-from tunebench.study.training import Training
+from tunebench.study.training import AutoEpochs, StudyTraining
 from tunebench.tasks.base import HubData, Splitting, Task
 from tunebench.tasks.problems import problems
 
@@ -24,7 +24,8 @@ _PARTS: Mapping[str, type[BaseModel]] = {
     "experiment": Experiment,
     "model": ModelChoice,
     "task": Task,
-    "training": Training,
+    "training": StudyTraining,
+    "auto_epochs": AutoEpochs,
     "search": Search,
     "split": Splitting,
     "hub": HubData,
@@ -109,6 +110,8 @@ _TYPED: Mapping[tuple[type[BaseModel], str], str] = {
     (Experiment, "techniques"): "list of names, or of {name: NAME, SETTING: ...}",
     (Experiment, "training"): "see `training`",
     (Study, "experiments"): "list, see `experiment`",
+    (StudyTraining, "epochs"): "whole number ≥ 1, or auto",
+    (StudyTraining, "auto_epochs"): "see `auto_epochs`, or null",
     (Study, "search"): "see `search`, or null",
     (Task, "objective"): "name of a problem type",
     (Task, "metrics"): "list of names of metrics",

@@ -10,7 +10,7 @@ from tunebench.study.experiment import Experiment
 from tunebench.study.models import ModelChoice
 from tunebench.study.reference import meanings, summary
 from tunebench.study.search import Search
-from tunebench.study.training import Training
+from tunebench.study.training import AUTO, AutoEpochs, StudyTraining
 from tunebench.tasks import tasks
 from tunebench.tasks.base import HubData, Splitting, Task
 from tunebench.tasks.problems import problems
@@ -22,9 +22,9 @@ Schema = dict[str, Any]
 
 def json_schema() -> Schema:
     """The schema of a study file."""
-    parts = [_object(part) for part in (Study, Experiment, Training, ModelChoice, Search)]
+    parts = [_object(part) for part in (Study, Experiment, StudyTraining, ModelChoice, Search, AutoEpochs)]
     parts += [_problem(part) for part in problems().values()] + [_technique(entry) for entry in techniques().values()]
-    study, experiment, *_ = parts
+    study, experiment, training, *_ = parts
     written: Schema = {
         "model": {"anyOf": [{"type": "string", "minLength": 1}, _at(ModelChoice)]},
         "task": {"anyOf": [{"enum": [*tasks()]}, *map(_at, problems().values())]},
@@ -33,10 +33,16 @@ def json_schema() -> Schema:
             "minItems": 1,
             "items": {"anyOf": [{"enum": [*techniques()]}, *map(_at, techniques().values())]},
         },
-        "training": _at(Training),
+        "training": _at(StudyTraining),
     }
     for name, schema in written.items():
         experiment["properties"][name] = {"description": meanings(Experiment)[name], **schema}
+    epochs = training["properties"]["epochs"]
+    training["properties"]["epochs"] = {
+        "description": epochs.pop("description"),
+        "anyOf": [epochs, {"const": AUTO}],
+        "default": epochs.pop("default"),
+    }
     inner = [_object(part) for part in (Splitting, HubData)]
     for part in parts:
         part.pop("$defs", None)

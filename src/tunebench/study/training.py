@@ -1,11 +1,17 @@
 """How long and in what way the techniques of an experiment train."""
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator, model_validator
 
 from tunebench._util.base import Strict
+from tunebench._util.errors import UserError, did_you_mean
 from tunebench.engine.schedule import Schedule
+from tunebench.techniques import techniques
+from tunebench.techniques.base import Trained
+
+AUTO = "auto"
 
 
 class Training(Strict):
@@ -44,3 +50,78 @@ class Training(Strict):
         default=4.0, ge=0, description="budget for kept outputs of frozen stages; 0 keeps none"
     )
     checkpoint_seconds: float = Field(default=60.0, ge=0, description="time between checkpoints to resume from")
+
+
+class AutoEpochs(Strict):
+    """How `epochs: auto` is settled: each technique gets the epochs that fit into the seconds of the reference."""
+
+    reference: str = Field(default="full", description="technique whose tuning time all others may use")
+    epochs: int = Field(default=5, ge=1, description="of the reference; every technique gets at least as many")
+    times: float = Field(
+        default=3.0, ge=1, allow_inf_nan=False, description="a technique gets at most so many times these epochs"
+    )
+
+    @field_validator("reference")
+    @classmethod
+    def _trains(cls, name: str) -> str:
+        known = {name for name, technique in techniques().items() if issubclass(technique, Trained)}
+        if name in known:
+            return name
+        if name in techniques():
+            raise ValueError(f"{name} trains in no epochs, so it takes no seconds of them. Name a technique that does.")
+        raise ValueError(f"there is no technique '{name}'. {did_you_mean(name, known)}")
+
+    @property
+    def most(self) -> int:
+        """Epochs that a technique gets at most."""
+        return int(self.epochs * self.times)
+
+
+class StudyTraining(Training):
+    """The budget, the same for every technique of an experiment; the learning rate is the technique's own.
+
+    Attributes:
+        epochs: at most so many passes over the training split; `auto`: of each technique as many as fit into the
+            seconds that full fine-tuning takes for 5, see `auto_epochs`.
+        auto_epochs: what `epochs: auto` means; null: its defaults.
+    """
+
+    auto_epochs: AutoEpochs | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _auto(cls, content: Any) -> Any:
+        """`epochs: auto` has no number before it is settled."""
+        if not isinstance(content, dict):
+            return content
+        given = content.get("auto_epochs")
+        if content.get("epochs") == AUTO:
+            default = cls.model_fields["epochs"].default
+            return {**content, "epochs": default, "auto_epochs": {} if given is None else given}
+        if given is not None:
+            raise ValueError("auto_epochs: it says what epochs: auto means. Write epochs: auto, or leave it out.")
+        return content
+
+    def changed(self, changes: Mapping[str, Any]) -> "StudyTraining":
+        """With an experiment's changes.
+
+        Raises:
+            ValidationError: a change is none that a training may have.
+        """
+        own = self.model_dump()
+        if self.auto_epochs is not None:
+            own["epochs"] = AUTO
+        if changes.get("epochs", AUTO) != AUTO:
+            own["auto_epochs"] = None
+        return StudyTraining.model_validate({**own, **changes})
+
+    def of_run(self, epochs: int | None = None) -> Training:
+        """As a run has it, with the technique's own number of epochs where it has one.
+
+        Raises:
+            UserError: the number is not settled.
+        """
+        if self.auto_epochs is not None:
+            raise UserError("training.epochs: auto: no number is settled yet. Settle it: tunebench run STUDY.")
+        own = {} if epochs is None else {"epochs": epochs}
+        return Training.model_validate({**self.model_dump(exclude={"auto_epochs"}), **own})

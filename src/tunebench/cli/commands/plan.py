@@ -1,7 +1,10 @@
 """`tunebench plan`: what a study would train."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from tunebench._util.words import plural
 from tunebench.cli.options import Data, DataRoot, Json, Models, StudyName, opened_study
@@ -9,6 +12,7 @@ from tunebench.cli.printing import print_json, print_table, say
 
 if TYPE_CHECKING:
     from tunebench.records import PlannedCell, PlannedData
+    from tunebench.study import AutoEpochs
 
 
 def plan(
@@ -17,6 +21,9 @@ def plan(
     data_root: DataRoot = None,
     data: Data = None,
     model: Models = None,
+    out: Annotated[
+        Path | None, typer.Option(help="where 'epochs: auto' may be settled already; default: runs/<study>")
+    ] = None,
 ) -> None:
     """Show every cell of a study: whether its technique applies or why not, and what it would train; and its data.
 
@@ -25,12 +32,20 @@ def plan(
     """
     opened = opened_study(study, model, data_root, data)
 
+    from tunebench.cli.settling import with_epochs
+    from tunebench.run.epochs import settling
     from tunebench.run.plan import plan as planned
     from tunebench.run.survey import survey
     from tunebench.run.task_data import TaskData
 
+    known = settling(opened.study, opened.places, out or Path("runs") / opened.study.name)
+    opened = with_epochs(opened, known)
     surveyed = survey(opened.runs, TaskData(opened.places))
-    cells = planned(opened.runs, opened.places, surveyed=surveyed)
+    open_ = {(one.run.model, one.run.task.name, one.run.label): one.auto for one in known.missing}
+    cells = [
+        cell.model_copy(update={"epochs": None}) if _key(cell) in open_ else cell
+        for cell in planned(opened.runs, opened.places, surveyed=surveyed)
+    ]
     if json_:
         dumped = {"cells": cells, "data": surveyed.records}
         print_json({name: [record.model_dump(mode="json") for record in records] for name, records in dumped.items()})
@@ -38,10 +53,12 @@ def plan(
     print_table(
         f"{opened.study.name}: {plural(len(cells), 'cell')} x {plural(len(opened.study.seeds), 'seed')} = "
         f"{plural(len(opened.runs), 'run')}",
-        ["model", "task", "technique", "trainable", "share", "total", "not applicable because"],
-        [_row(cell) for cell in cells],
-        right={3, 4, 5},
+        ["model", "task", "technique", "trainable", "share", "total", "epochs", "not applicable because"],
+        [_row(cell, open_.get(_key(cell))) for cell in cells],
+        right={3, 4, 5, 6},
     )
+    if open_:
+        say("\nEpochs of a range are settled by 'tunebench run', which times each technique side by side first.")
     for one in surveyed.records:
         say("\n" + "\n  ".join(_described(one)))
 
@@ -60,11 +77,18 @@ def _described(data: "PlannedData") -> Iterator[str]:
         )
 
 
-def _row(cell: "PlannedCell") -> list[str]:
+def _key(cell: "PlannedCell") -> tuple[str, str, str]:
+    return cell.model, cell.task, cell.label
+
+
+def _row(cell: "PlannedCell", auto: "AutoEpochs | None") -> list[str]:
     counts = cell.parameters
     shown = (
         [f"{counts.trainable:,}", f"{counts.trainable / counts.total:.2%}", f"{counts.total:,}"]
         if counts
         else ["-", "-", "-"]
     )
-    return [cell.model, cell.task, cell.label, *shown, cell.reason or ""]
+    epochs = "" if cell.epochs is None or not cell.applicable else str(cell.epochs)
+    if auto is not None:
+        epochs = f"{auto.epochs} to {auto.most}" if auto.most > auto.epochs else str(auto.epochs)
+    return [cell.model, cell.task, cell.label, *shown, epochs, cell.reason or ""]

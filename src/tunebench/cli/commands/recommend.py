@@ -56,6 +56,7 @@ def recommend(
     """
     from tunebench.advise.limits import Limits
     from tunebench.cli.recommending import Wish, finished, recommended
+    from tunebench.cli.settling import settled
     from tunebench.records import RECOMMENDATION
     from tunebench.run.folder import locked
 
@@ -74,6 +75,7 @@ def recommend(
     opened, target = _opened(study, model, data, columns, objective, out, data_root)
     # For programs, standard output is the answer alone.
     with redirect_stdout(sys.stderr) if json_ else nullcontext(), locked(target):
+        opened = settled(opened, target)
         made, raced = recommended(opened, target, wish)
         made = finished(opened, target, made, raced, workers)
         write_json(target / RECOMMENDATION, made.model_dump(mode="json", by_alias=True))

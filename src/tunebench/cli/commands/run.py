@@ -11,6 +11,7 @@ from tunebench.cli.making import make_pending, plan_of
 from tunebench.cli.options import Data, DataRoot, Models, OpenedStudy, StudyName, opened_study
 from tunebench.cli.printing import say
 from tunebench.cli.searching import searched
+from tunebench.cli.settling import settled
 from tunebench.cli.stopping import INTERRUPTED, stoppable
 
 if TYPE_CHECKING:
@@ -61,6 +62,9 @@ def run(
     seen = TaskData(opened.places)
     with locked(target):
         interrupted = False
+        if opened.study.unsettled:
+            _check(opened, seen, target)
+            opened = settled(opened, target)
         if opened.study.search is not None:
             _check(opened, seen, target)
             opened, interrupted = searched(opened, seen, target, only, count, track)

@@ -15,6 +15,8 @@ from tunebench.records import (
     Retimed,
     SearchedTechnique,
     SearchRecord,
+    SettledEpochs,
+    read_epochs,
     read_result,
     read_retimed,
     read_search,
@@ -50,11 +52,17 @@ class StudyResults:
     runs: tuple[RunResult, ...]
     retimed: Retimed | None = None
     search: SearchRecord | None = None
+    epochs: tuple[SettledEpochs, ...] = ()
 
     def searched(self, model: str, task: str) -> tuple[SearchedTechnique, ...]:
         """The techniques of a comparison whose settings were searched."""
         techniques = self.search.techniques if self.search else ()
         return tuple(one for one in techniques if (one.model, one.task) == (model, task))
+
+    def settled(self, model: str, task: str) -> tuple[SettledEpochs, ...]:
+        """How the epochs of a comparison's techniques were settled, where the study says `epochs: auto`."""
+        names = {run.technique for run in self.plan.runs if (run.model, run.task) == (model, task)}
+        return tuple(one for one in self.epochs if (one.model, one.task) == (model, task) and one.technique in names)
 
     def priced(self, per_hour: float | None) -> "StudyResults":
         """With this price of the machine in place of the study's; None: with the study's."""
@@ -102,7 +110,9 @@ def read_study(out: Path) -> StudyResults:
     content = study.read_text(encoding="utf-8", errors="replace") if study.exists() else "study.yaml is missing"
     once = {run.id: run for run in plan.runs}  # two experiments may contain the same run, which is made once
     runs = tuple(RunResult(run, _result_of(out, run)) for run in once.values())
-    return StudyResults(out, plan, content, runs, read_retimed(out), read_search(out))
+    epochs = read_epochs(out)
+    settled = epochs.techniques if epochs else ()
+    return StudyResults(out, plan, content, runs, read_retimed(out), read_search(out), settled)
 
 
 def _result_of(out: Path, run: PlannedRun) -> Result | None:

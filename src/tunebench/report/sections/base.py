@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tunebench.evaluation.choice import ACCEPTED
-from tunebench.records import SearchedTechnique
+from tunebench.records import SearchedTechnique, SettledEpochs
 from tunebench.report.blocks import Block, Card, Section
 from tunebench.report.charts.base import Looks
 from tunebench.report.read.comparisons import Comparison
@@ -30,6 +30,7 @@ class Case:
         looks: colour, shape and dash of each technique.
         accepted: points that a recommended technique may lose.
         searched: the techniques whose settings were searched, and the budget of each in words.
+        epochs: how those of each technique were settled, where the study says `epochs: auto`.
     """
 
     study: str
@@ -41,6 +42,7 @@ class Case:
     accepted: float = ACCEPTED
     searched: tuple[SearchedTechnique, ...] = ()
     budget: str = ""
+    epochs: tuple[SettledEpochs, ...] = ()
 
 
 @dataclass(frozen=True)

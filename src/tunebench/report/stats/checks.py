@@ -33,7 +33,12 @@ _CONSTANT = 0.99  # share of equal answers: the rest may be noise
 
 
 def checks(
-    comparison: Comparison, tests: Pairs | None, answers: Mapping[str, Answers | None], *, searched: bool = False
+    comparison: Comparison,
+    tests: Pairs | None,
+    answers: Mapping[str, Answers | None],
+    *,
+    searched: bool = False,
+    equal_seconds: bool = False,
 ) -> list[Finding]:
     """All findings of a comparison.
 
@@ -42,6 +47,7 @@ def checks(
         tests: its paired tests, if any.
         answers: by run id.
         searched: whether a search chose the settings.
+        equal_seconds: whether techniques have different numbers of epochs because they have equal seconds.
     """
     findings: list[Finding] = []
     for row in comparison.rows:
@@ -51,7 +57,9 @@ def checks(
     findings += _unmoved(comparison, answers)
     for message, row in edges(comparison):
         findings += [("edge_of_grid", message, row.label, result.run.seed) for result in row.done]
-    findings += [(code, message, None, 0) for code, message in _of_comparison(comparison, tests, searched)]
+    findings += [
+        (code, message, None, 0) for code, message in _of_comparison(comparison, tests, searched, equal_seconds)
+    ]
     return findings
 
 
@@ -128,12 +136,15 @@ def _unmoved(comparison: Comparison, answers: Mapping[str, Answers | None]) -> I
                 yield "unmoved", message, row.label, result.run.seed
 
 
-def _of_comparison(comparison: Comparison, tests: Pairs | None, searched: bool) -> Iterator[tuple[str, str]]:
+def _of_comparison(
+    comparison: Comparison, tests: Pairs | None, searched: bool, equal_seconds: bool
+) -> Iterator[tuple[str, str]]:
     results = [result for row in comparison.rows for result in row.done]
     untuned = None if searched else untuned_rates(comparison)
     if untuned:
         yield "untuned_rates", untuned
-    unequal = [what for name, what in _BUDGET.items() if len({r.run.training.get(name) for r in results}) > 1]
+    budget = {name: what for name, what in _BUDGET.items() if name != "epochs" or not equal_seconds}
+    unequal = [what for name, what in budget.items() if len({r.run.training.get(name) for r in results}) > 1]
     if unequal:
         yield "unequal_budgets", f"The budgets of the techniques differ in {', '.join(unequal)}."
     codes = {json.dumps(result.environment.get("packages"), sort_keys=True) for result in results}
