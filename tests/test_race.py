@@ -13,6 +13,7 @@ from tests.contracts.runs import TRAINING
 from tests.records import done, write_study
 from tests.test_search import Data
 from tunebench.advise import elimination
+from tunebench.advise import search as searches
 from tunebench.advise.race import Race, Standing
 from tunebench.advise.runner import rungs_of
 from tunebench.advise.search import Searching
@@ -86,6 +87,19 @@ def test_the_deviation_between_seeds_widens_the_error(monkeypatch: pytest.Monkey
     assert wide.error**2 == pytest.approx(gap(None).error ** 2 + 2 * 0.2**2)
     assert gap(None).behind and not careful.behind and not wide.behind
     assert gap(0.01).error < careful.error, "a deviation of final scores narrows nothing"
+
+
+def test_techniques_are_compared_as_their_schedules_will_end() -> None:
+    given = [answers(0.8, 0), answers(0.49, 1)]
+
+    def gap(drift: float) -> elimination.Gap:
+        gaps = elimination.gaps(ACCURACY, GOLD, given, 1, drift=drift)
+        assert gaps is not None
+        return gaps[1]
+
+    assert gap(0.15).error ** 2 == pytest.approx(gap(0.0).error ** 2 + 0.15**2)
+    assert gap(0.0).behind and not gap(0.15).behind, "a slow starter may still catch up"
+    assert "at the end of its schedule" in Race(ACCURACY, drift=lambda share: None).rule
 
 
 def test_lower_is_better_where_the_metric_says_so() -> None:
@@ -222,6 +236,32 @@ def test_a_race_drops_what_is_behind_and_finishes_the_rest(tmp_path: Path) -> No
     assert standings[3].reason == "the loss is nan"
     assert race.leader is not None and race.leader.status == "finished"
     assert race.seconds >= 4 + 1 + 4 + 1, "dropped and failed runs count"
+
+
+def test_without_earlier_results_no_technique_is_dropped_before_half_of_its_epochs(tmp_path: Path) -> None:
+    shares: list[float] = []
+
+    def unknown(share: float) -> None:
+        shares.append(share)
+
+    jobs = jobs_in(tmp_path, "m", rates(2), epochs=8)
+    race = Race(ACCURACY, jobs, drift=unknown)
+    raced(race, Made(jobs, [0.9, 0.2]))
+    dropped = race.standings[1].elimination
+    assert dropped is not None and dropped.epoch == 4
+    assert sorted(set(shares)) == [1 / 8, 2 / 8, 4 / 8]
+
+
+def test_what_differences_still_change_keeps_a_run_in_the_race(tmp_path: Path) -> None:
+    def epoch_of_drop(drift: float, out: Path) -> int | None:
+        jobs = jobs_in(out, "m", rates(2), epochs=8)
+        race = Race(ACCURACY, jobs, drift=lambda share: drift * (1 - share))
+        raced(race, Made(jobs, [0.9, 0.3]))
+        dropped = race.standings[1].elimination
+        return dropped and dropped.epoch
+
+    assert epoch_of_drop(0.0, tmp_path / "still") == 1
+    assert epoch_of_drop(0.25, tmp_path / "moves") == 4
 
 
 def test_equal_runs_all_finish(tmp_path: Path) -> None:
@@ -381,6 +421,20 @@ def test_a_search_that_races_spends_its_trials_on_what_is_not_behind(tmp_path: P
     assert len(search.news()) == len(dropped)
     assert search.news() == []
     assert not [*(tmp_path / "out").rglob("*.safetensors")]
+
+
+def test_a_search_allows_for_the_seeds_luck_of_earlier_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def deviation(evidence: object, metric: str) -> float:
+        asked.append(metric)
+        return 0.9
+
+    monkeypatch.setattr(searches, "seed_deviation", deviation)
+    raced = searched(tmp_path / "out", search_in(tmp_path / "out", "full", trials=9, race=True), MadeByRate())
+    assert {trial.status for trial in raced.techniques[0].trials} == {"finished"}, "seeds differ more than trials do"
+    search_in(tmp_path / "plain", "full", trials=3)
+    assert asked == ["accuracy"], "without a race nobody asks"
 
 
 @pytest.mark.parametrize("jobs", [2, 7, 16])

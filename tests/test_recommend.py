@@ -2,7 +2,9 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -10,15 +12,20 @@ import yaml
 
 from tests.tiny import write_data_root
 from tunebench._util.errors import UserError
+from tunebench.advise import prices
 from tunebench.advise.answer import title
 from tunebench.advise.decide import Belief, decide, eligible, outlooks
+from tunebench.advise.evidence.expect import Expectation
+from tunebench.advise.jobs import set_aside
 from tunebench.advise.limits import Limits, size
 from tunebench.advise.look import look
 from tunebench.advise.prices import ForecastCost
-from tunebench.advise.recommend import Candidate, entrants
+from tunebench.advise.recommend import Candidate, Known, entrants, promising
 from tunebench.cli import app as cli
+from tunebench.cli import pricing
 from tunebench.cli.own_data import columns_of, study_text
-from tunebench.records import Done, read_recommendation, read_result
+from tunebench.records import Done, Failed, read_recommendation, read_result, write_result
+from tunebench.run.job import Job
 from tunebench.study import Study
 from tunebench.tasks.base import Task
 from tunebench.tasks.load import load
@@ -192,6 +199,77 @@ def test_a_race_has_what_is_cheap_and_then_what_is_promising_as_far_as_the_secon
     rates = [getattr(run.entry, "learning_rate", None) for one, run in entrants([_candidate("full", 10)], 300)]
     assert rates == [1e-3, 3e-3, pytest.approx(3.3e-4)]
     assert entrants([_candidate("full", 100)], 50) == []
+
+
+def test_measuring_stops_at_its_share_of_the_seconds_and_names_what_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    order = ["tfidf", "full", "lora", "llrd"]
+    candidates = [replace(_candidate(name, 1.0), price=None) for name in order]
+    clock = [0.0]
+    begun: list[list[str]] = []
+
+    def measured(out: Path, jobs: list[Any]) -> Any:
+        begun.append([job.run.technique for job in jobs])
+        for job in jobs:
+            clock[0] += 30.0
+            yield job, "the loss is nan" if job.run.technique == "full" else price(seconds=5.0)
+
+    monkeypatch.setattr(prices, "priced", measured)
+    monkeypatch.setattr(pricing.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(pricing, "trial_of", lambda one, run, *_: SimpleNamespace(run=run))
+    cell: Any = SimpleNamespace(data="d", backbone="b")
+
+    def ask(seconds: float) -> dict[str, str | None]:
+        wish = pricing.Wish(seconds, Limits(), 1.0, None, 1)
+        found, _ = pricing.priced(candidates, tmp_path, None, cell, wish)  # type: ignore[arg-type]
+        return {one.label: one.excluded for one in found}
+
+    assert prices.allowed_seconds(240) == 60.0 and prices.allowed_seconds(0) == 60.0
+    found = ask(240)
+    assert found["tfidf"] is None and found["lora"] is None, "two are measured however long it takes"
+    assert found["full"] == "it could not be measured: the loss is nan"
+    assert found["llrd"] == "not measured: the 60 s of measuring were over"
+    said = capsys.readouterr().out
+    assert "in at most 60 s" in said and "Not measured, because the 60 s were over: llrd." in said
+    assert "[1/4] tfidf: about 5 s (about 30" in said
+    ask(1000)
+    assert begun == [order, ["full", "llrd"]], "more seconds measure what is missing"
+
+
+def test_what_is_promising_is_measured_first_and_then_what_trains_the_least() -> None:
+    sizes = {"full": 100, "lora": 5, "ia3": 1}
+
+    class Counted:
+        def __init__(self, name: str):
+            self._name = name
+
+        def count(self, labels: list[str]) -> Any:
+            return SimpleNamespace(trainable=sizes[self._name])
+
+    names = ["full", "lora", "ia3", "llrd", "tfidf"]
+    candidates = [replace(_candidate(name, 1.0), price=None, cell=Counted(name)) for name in names]  # type: ignore[arg-type]
+    likely = Expectation(mean=1.0, deviation=1.0, datasets=3)
+    known = Known([], None, {candidates[3].variant: likely})  # type: ignore[arg-type]
+    assert [one.label for one in promising(candidates, known, [])] == ["llrd", "tfidf", "ia3", "lora", "full"]
+
+
+def test_a_failed_result_is_set_aside_once(tmp_path: Path) -> None:
+    job = Job(run=_candidate("full", 1.0).run, family="bert", folder=str(tmp_path), cache=str(tmp_path))
+    assert not set_aside(job), "there is none"
+    failed = Failed(reason="the loss is nan", run=job.run.info("bert"), environment={})
+    write_result(tmp_path, failed)
+    assert set_aside(job) and read_result(tmp_path) is None
+    write_result(tmp_path, failed)
+    assert not set_aside(job) and read_result(tmp_path) == failed
+
+
+def test_a_finalist_measures_what_the_study_asks_for_and_a_trial_does_not() -> None:
+    experiment = {"model": "m", "task": "emotion", "techniques": ["full", "tfidf"]}
+    study = Study.model_validate({"name": "x", "measure": ["forgetting"], "experiments": [experiment]})
+    runs = [one.run for one in study.searched()]
+    assert [run.measure for run in runs] == [(), ()]
+    assert [study.measuring(run).measure for run in runs] == [("forgetting",), ()]
 
 
 # The command ----------------------------------------------------------------------------------------------------------

@@ -155,6 +155,10 @@ def _changes(conclusion: Conclusion) -> Iterator[str]:
             f"If every point counts, use {title(conclusion.named(least))}: its expected regret is the smallest, "
             f"{conclusion.outlook[least].regret:.1f} points."
         )
+    unmeasured = [title(one) for one in conclusion.excluded if one.unmeasured]
+    if unmeasured:
+        more = [f"{len(unmeasured) - 5} more"] if len(unmeasured) > 5 else []
+        yield f"Not measured and so not compared: {_listed([*unmeasured[:5], *more])}. More --seconds measure more."
     limited = [one for one in conclusion.excluded if one.price is not None and one.excluded]
     for one in limited[:3]:
         yield f"Left out by a limit: {title(one)}, as {one.excluded}."

@@ -4,11 +4,13 @@ The test is two-sided, by t = difference / standard error, where
 
     standard error^2 = variance over validation examples of the difference, by the jackknife (`evaluation/variances.py`)
                        + the variance between seeds of either run
+                       + the square of what the difference still changes until the end (between techniques)
 
 Single runs differ by the luck of their seeds, too, most of all in early epochs: without the second part equal
-techniques would be dropped far too often. The level of .05 is divided by the number of looks and of competitors
-(Bonferroni), so that the best run is dropped in at most 5 % of races. docs/decisions/0024-race.md has the measured
-shares.
+techniques would be dropped far too often. Without the third a slow starter would be dropped for what it has not learned
+yet: techniques are compared as their schedules will end. The level of .05 is divided by the number of looks and of
+competitors (Bonferroni), so that the best run is dropped in at most 5 % of races. docs/decisions/0024-race.md has the
+measured shares.
 """
 
 from collections.abc import Sequence
@@ -43,15 +45,19 @@ class Gap:
     behind: bool
 
 
-def rule(metric: Metric) -> str:
-    """How runs are dropped, in words."""
+def rule(metric: Metric, at_the_end: bool = False) -> str:
+    """How runs are dropped, in words; `at_the_end`: by what the difference will be when all epochs are trained."""
     if metric.statistics is None:
         return (
             f"no run is dropped, because {metric.title} has no paired test: it is not computed from sums over examples"
         )
+    still = (
+        ", and would be at the end of its schedule, by how much such differences still changed in earlier results; "
+        "without such results none is dropped before half of its epochs"
+    )
     return (
         "a run is dropped when a paired test on validation answers says that it is behind the leader after the same "
-        "epoch, at a level of .05 divided by the number of looks and of competitors"
+        f"epoch{still * at_the_end}, at a level of .05 divided by the number of looks and of competitors"
     )
 
 
@@ -68,6 +74,7 @@ def gaps(
     seed_deviation: float | None = None,
     competitors: int | None = None,
     progress: float = 0.0,
+    drift: float = 0.0,
 ) -> list[Gap] | None:
     """Of each run, in the order given; None where the metric has no paired test, or no score is defined.
 
@@ -80,6 +87,7 @@ def gaps(
             assumed; that of final scores is too small for early epochs.
         competitors: of each run; None: all others that are given.
         progress: the share of the planned epochs that is trained.
+        drift: the standard deviation of what a difference still changes until all epochs are trained.
     """
     if metric.statistics is None:
         return None
@@ -95,7 +103,7 @@ def gaps(
         assumed = (EARLY_SHARE if progress < 0.5 else LATE_SHARE) ** 2 * len(gold) * variances.of_means()[0] ** 2
         by_seed = np.fmax(assumed, (seed_deviation or 0.0) ** 2)
         differences = scores[leader] - scores
-        errors = np.sqrt(by_examples**2 + by_seed + by_seed[leader])
+        errors = np.sqrt(by_examples**2 + by_seed + by_seed[leader] + drift**2)
         ps = np.where(differences == 0, 1.0, 2 * stdtr(freedom, -differences / errors))
     least = level(looks, len(answers) - 1 if competitors is None else competitors)
     figures = zip(differences, errors, ps, strict=True)

@@ -48,6 +48,17 @@ class Prices(Record):
     costs: dict[str, ForecastCost] = {}
 
 
+SHARE, WITHOUT_RACE = 0.25, 60.0
+"""What measuring may take: a share of the seconds, and so many seconds where there is no race."""
+FEWEST = 2
+"""Techniques that are measured however long it takes."""
+
+
+def allowed_seconds(seconds: float) -> float:
+    """What measuring may take of so many seconds; nothing is begun after it."""
+    return SHARE * seconds if seconds > 0 else WITHOUT_RACE
+
+
 def priced(out: Path, jobs: Sequence[Job]) -> Iterator[tuple[Job, ForecastCost | str]]:
     """The price of each job, or why it has none, as they are measured.
 

@@ -4,7 +4,7 @@ Every run's learning rates are planned for all of its epochs, and a run that is 
 race costs no epoch twice. Nothing is dropped for its rank alone (`elimination.py`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -58,6 +58,9 @@ class Race:
         planned: how many runs the race will have, if more are added than are given.
         rungs: epochs after which runs pause and are compared, where they lie before a run's end; None: 1, 2, 4, ...;
             empty: every run is trained to its end at once, and none is dropped.
+        drift: share of the planned epochs -> standard deviation of what the difference of two runs still changes until
+            their ends, None where it is unknown: then none is dropped before half of the epochs. Left out: runs are
+            compared as they stand after an epoch, as those of one technique are.
     """
 
     def __init__(
@@ -68,8 +71,10 @@ class Race:
         seed_deviation: float | None = None,
         planned: int = 0,
         rungs: Sequence[int] | None = None,
+        drift: Callable[[float], float | None] | None = None,
     ):
         self._metric, self._seconds, self._deviation, self._planned = metric, seconds, seed_deviation, planned
+        self._drift = drift
         self._rungs = None if rungs is None else tuple(rungs)
         self._runners: dict[str, Runner] = {}
         self._tested = True
@@ -91,7 +96,7 @@ class Race:
     @property
     def rule(self) -> str:
         """How runs are dropped, in words."""
-        return elimination.rule(self._metric)
+        return elimination.rule(self._metric, self._drift is not None)
 
     @property
     def seconds(self) -> float:
@@ -194,6 +199,10 @@ class Race:
         compared = [r for r in self._runners.values() if epoch in r.answers and epoch < r.rungs[-1] and not r.failed]
         if len(compared) < 2:
             return
+        progress = epoch / max(runner.rungs[-1] for runner in compared)
+        changes = self._drift(progress) if self._drift else 0.0
+        if changes is None and progress < 0.5:
+            return
         gold = compared[0].answers[epoch][1]
         looks, competitors = max(len(r.rungs) for r in compared) - 1, max(self._planned, len(self._runners)) - 1
         gaps = elimination.gaps(
@@ -203,7 +212,8 @@ class Race:
             looks,
             self._deviation,
             competitors,
-            progress=epoch / max(runner.rungs[-1] for runner in compared),
+            progress=progress,
+            drift=changes or 0.0,
         )
         if gaps is None:
             return

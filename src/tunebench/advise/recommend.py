@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from tunebench._util.errors import UserError
 from tunebench.advise.decide import Belief
 from tunebench.advise.evidence.base import Evidence
 from tunebench.advise.evidence.expect import PRIOR_DEVIATION, UNKNOWN, Expectation, behind, expectations
@@ -41,6 +42,7 @@ class Candidate:
         excluded: why it may not be recommended.
         expected: its regret on similar data; None: no data.
         rate: that its runs begin with; None where it has none.
+        unmeasured: whether the seconds of measuring were over before its turn came.
     """
 
     searched: Searched
@@ -49,6 +51,7 @@ class Candidate:
     excluded: str | None = None
     expected: Expectation | None = None
     rate: float | None = None
+    unmeasured: bool = False
 
     @property
     def run(self) -> Run:
@@ -87,6 +90,21 @@ class Known:
         """What the evidence of other data says; the same data would be no evidence, but the answer."""
         others = [one for one in evidence if one.cell.data != cell.data]
         return cls(others, cell, expectations(others, cell))
+
+
+def promising(candidates: Sequence[Candidate], known: Known, labels: Sequence[str]) -> list[Candidate]:
+    """The order in which candidates are measured: the smallest expected regret first, then what trains the least."""
+    expected = [replace(one, expected=known.expected.get(one.variant)) for one in candidates]
+    return sorted(expected, key=lambda one: (-prior(one).mean, 0 if one.expected else _trainable(one, labels)))
+
+
+def _trainable(one: Candidate, labels: Sequence[str]) -> float:
+    if one.excluded is not None or not isinstance(one.searched.run.entry, Trained):
+        return 0
+    try:
+        return one.cell.count(labels).trainable
+    except UserError:  # which measuring will say
+        return math.inf
 
 
 def ranked(candidates: Sequence[Candidate], known: Known) -> list[Candidate]:

@@ -10,6 +10,8 @@ from optuna.storages import JournalStorage
 
 from tunebench._util.files import write_json
 from tunebench._util.ranges import Range
+from tunebench.advise.evidence.base import evidence
+from tunebench.advise.evidence.spread import seed_deviation
 from tunebench.advise.jobs import Jobs, content_of
 from tunebench.advise.proposals import Proposals, journal_in
 from tunebench.advise.trials import Trials, in_words
@@ -60,7 +62,7 @@ class Searching:
             if space:
                 jobs = Jobs(out, places, track, cell.family.name, content.of(cell))
                 proposals = self._proposals(one, space, journal, jobs.content)
-                techniques.append(Trials(one, budget, space, proposals, jobs))
+                techniques.append(Trials(one, budget, space, proposals, jobs, self._seed_deviation(one.run)))
         self._techniques: list[Trials] = techniques
         self._chosen = [one for one in techniques if only is None or one.searched.run in only]
         self._at_work: dict[str, Trials] = {}
@@ -137,6 +139,10 @@ class Searching:
     def news(self) -> list[str]:
         """What was dropped since this was asked last, a sentence each."""
         return [line for one in self._techniques for line in one.news()]
+
+    def _seed_deviation(self, run: Run) -> float | None:
+        """What a race must allow for: a seed's luck, where earlier results show it."""
+        return seed_deviation(evidence(), run.task.metrics[0]) if self._budget.races else None
 
     def _proposals(
         self, searched: Searched, space: Mapping[str, Range], journal: JournalStorage, content: str

@@ -35,15 +35,23 @@ class Trials:
         space: setting -> where it is drawn from.
         proposals: its part of the journal.
         jobs: makes its jobs.
+        seed_deviation: of the metric between seeds in earlier results; None: unknown.
     """
 
     def __init__(
-        self, searched: Searched, budget: Search, space: Mapping[str, Range], proposals: Proposals, jobs: Jobs
+        self,
+        searched: Searched,
+        budget: Search,
+        space: Mapping[str, Range],
+        proposals: Proposals,
+        jobs: Jobs,
+        seed_deviation: float | None = None,
     ):
         self.searched, self.space = searched, space
         self._budget, self._proposals, self._jobs = budget, proposals, jobs
         self._metric = METRICS[searched.run.task.metrics[0]]
-        self._race = Race(self._metric, planned=budget.trials or 0, rungs=None if budget.races else ())
+        rungs = None if budget.races else ()
+        self._race = Race(self._metric, seed_deviation=seed_deviation, planned=budget.trials or 0, rungs=rungs)
         self._numbers: dict[str, int] = {}
         self._repeated, self._exhausted = 0, False
         self._news: list[str] = []

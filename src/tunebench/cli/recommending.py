@@ -3,49 +3,23 @@
 import shutil
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tunebench._util.errors import UserError
-from tunebench._util.files import write_json
-from tunebench._util.words import plural
 from tunebench.cli.options import OpenedStudy
+from tunebench.cli.pricing import Wish, priced
 from tunebench.cli.printing import say
-from tunebench.records.base import read_record
+from tunebench.cli.racing import raced
 
 if TYPE_CHECKING:
     from tunebench.advise.answer import Conclusion
-    from tunebench.advise.limits import Limits
     from tunebench.advise.look import Look
-    from tunebench.advise.prices import Prices
-    from tunebench.advise.race import Race, Standing
+    from tunebench.advise.race import Standing
     from tunebench.advise.recommend import Candidate, Known
-    from tunebench.engine.events import Event
-    from tunebench.evaluation.metrics import Metric
-    from tunebench.records import Choice, EvidenceCell, Recommendation
-    from tunebench.run.job import Job
+    from tunebench.records import Choice, Recommendation
     from tunebench.study import Run
-
-PRICES = "prices.json"
-"""What was measured of each technique, so that a command that is repeated does not measure it again."""
-
-
-@dataclass(frozen=True)
-class Wish:
-    """What the user asks for.
-
-    Attributes:
-        seconds: of measuring and of the race; 0: no race.
-        accepted: points of expected regret that a cheaper technique may have.
-        price_per_hour: of this machine, in any currency.
-    """
-
-    seconds: float
-    limits: "Limits"
-    accepted: float
-    price_per_hour: float | None
-    workers: int
 
 
 def recommended(opened: OpenedStudy, out: Path, wish: Wish) -> "tuple[Recommendation, dict[str, Run]]":
@@ -60,7 +34,7 @@ def recommended(opened: OpenedStudy, out: Path, wish: Wish) -> "tuple[Recommenda
     from tunebench.advise.evidence.base import evidence
     from tunebench.advise.evidence.record import cell_of
     from tunebench.advise.look import look
-    from tunebench.advise.recommend import Known, beliefs, ranked
+    from tunebench.advise.recommend import Known, beliefs, promising, ranked
     from tunebench.tasks.load import load
 
     start = time.monotonic()
@@ -71,7 +45,7 @@ def recommended(opened: OpenedStudy, out: Path, wish: Wish) -> "tuple[Recommenda
     candidates = _candidates(opened)
     cell = cell_of(candidates[0].cell, data)
     known = Known.of(evidence(), cell)
-    measured, spent = _priced(candidates, out, opened, cell, wish)
+    measured, spent = priced(promising(candidates, known, data.labels), out, opened, cell, wish)
     usable = [one for one in measured if one.excluded is None]
     if not usable:
         raise UserError(_nothing_left(measured))
@@ -81,7 +55,7 @@ def recommended(opened: OpenedStudy, out: Path, wish: Wish) -> "tuple[Recommenda
     left = wish.seconds - spent  # of this command or an earlier one, so that a repeated command races the same runs
     if wish.seconds > 0 and left <= 0:
         say(f"No race: measuring took all of the {wish.seconds:g} seconds. Give more with --seconds.")
-    race, standings = _raced(usable, out, opened, known, left, wish.workers)
+    race, standings = raced(usable, out, opened, known, left, wish.workers)
     outlook = outlooks(beliefs(usable, race, standings, known))
     costs = {one.label: wish.limits.cost(one.price) for one in usable if one.price}
     conclusion = _conclusion(usable, measured, outlook, standings, decide(outlook, costs, wish.accepted), wish, known)
@@ -117,113 +91,9 @@ def _candidates(opened: OpenedStudy) -> "list[Candidate]":
     return sorted(found, key=lambda one: not one.searched.run.entry.reads_model)  # the first says what the model is
 
 
-def _priced(
-    candidates: "Sequence[Candidate]", out: Path, opened: OpenedStudy, cell: "EvidenceCell", wish: Wish
-) -> "tuple[list[Candidate], float]":
-    """The candidates with their prices, or why they are excluded; and the seconds that measuring took in all."""
-    from tunebench.advise.prices import Prices, priced
-
-    content = f"{cell.data} {cell.backbone}"
-    stored = read_record(out / PRICES, Prices)
-    known = stored if stored is not None and stored.of == content else Prices(of=content)
-    jobs = [
-        _trial(one, one.searched.run, out, opened, cell)
-        for one in candidates
-        if one.excluded is None and one.searched.run.id not in known.costs
-    ]
-    if jobs:
-        say(f"Measuring what {plural(len(jobs), 'technique')} cost here, 20 steps each ...")
-    failed: dict[str, str] = {}
-    start = time.monotonic()
-    for number, (job, price) in enumerate(priced(out, jobs) if jobs else (), 1):
-        words = f"left out: {price}" if isinstance(price, str) else f"about {price.seconds:.3g} s"
-        say(f"[{number}/{len(jobs)}] {job.run.label}: {words}")
-        if isinstance(price, str):
-            failed[job.run.id] = price
-            continue
-        spent = known.seconds + time.monotonic() - start
-        start = time.monotonic()
-        known = Prices(of=content, seconds=spent, costs={**known.costs, job.run.id: price})
-        write_json(out / PRICES, known.model_dump(mode="json"))
-    return [_with_price(one, known, failed, wish) for one in candidates], known.seconds
-
-
-def _trial(one: "Candidate", run: "Run", out: Path, opened: OpenedStudy, cell: "EvidenceCell") -> "Job":
-    from tunebench.advise.jobs import Jobs, content_of
-
-    content = content_of(cell.data, cell.backbone if run.entry.reads_model else None)
-    return Jobs(out, opened.places, None, one.cell.family.name, content).trial(run)
-
-
-def _with_price(one: "Candidate", known: "Prices", failed: Mapping[str, str], wish: Wish) -> "Candidate":
-    if one.excluded is not None:
-        return one
-    price = known.costs.get(one.searched.run.id)
-    if price is None:
-        return replace(one, excluded=f"it could not be measured: {failed[one.searched.run.id]}")
-    return replace(one, price=price, excluded=wish.limits.broken_by(price))
-
-
 def _nothing_left(candidates: "Sequence[Candidate]") -> str:
     lines = [f"{one.label}: {one.excluded}" for one in candidates]
     return "\n".join(["recommend: no technique is left. Relax a limit, or choose other techniques.", *lines])
-
-
-def _raced(
-    candidates: "Sequence[Candidate]", out: Path, opened: OpenedStudy, known: "Known", seconds: float, workers: int
-) -> "tuple[Race | None, Mapping[str, Standing]]":
-    """The race within what is left of the seconds."""
-    from tunebench.advise.evidence.spread import seed_deviation
-    from tunebench.advise.race import Race
-    from tunebench.advise.recommend import RUNGS, best_standings, entrants
-    from tunebench.evaluation.metrics import METRICS
-    from tunebench.run.executors.local import Local
-
-    if seconds <= 0:
-        return None, {}
-    metric = METRICS[known.cell.metric]
-    chosen = entrants(candidates, seconds)
-    if not chosen:
-        cheapest = min(one.price.seconds for one in candidates if one.price)
-        say(f"No race: {seconds:.0f} s are left, and the cheapest run would take about {cheapest:.0f} s.")
-        return None, {}
-    jobs = [_trial(one, run, out, opened, known.cell) for one, run in chosen]
-    race = Race(metric, jobs, seconds, seed_deviation(known.evidence, metric.name), rungs=RUNGS)
-    say(f"Racing {plural(len(jobs), 'run')} of {plural(len({one.label for one, _ in chosen}), 'technique')} ...")
-    say(f"  The rule: {race.rule}.")
-    with Local(out, len(jobs), workers) as executor:
-        _drive(race, executor)
-    return race, best_standings(race, chosen)
-
-
-def _drive(race: "Race", executor: Any) -> None:
-    from tunebench.engine.events import ResultWritten
-    from tunebench.run.drive import drive
-
-    def show(job: "Job", event: "Event") -> None:
-        if isinstance(event, ResultWritten):
-            say(f"  {_named(job)}: {_progress(job, race.metric)}")
-
-    drive(race, executor, show)
-    for standing in race.standings:
-        if standing.reason:
-            say(f"  {_named(standing.job)}: {standing.status}: {standing.reason}")
-
-
-def _named(job: "Job") -> str:
-    rate = getattr(job.run.entry, "learning_rate", None)
-    return job.run.label if rate is None else f"{job.run.label} at {rate:g}"
-
-
-def _progress(job: "Job", metric: "Metric") -> str:
-    from tunebench.records import Paused, read_result
-
-    result = read_result(Path(job.folder))
-    if not isinstance(result, Paused):
-        return "failed" if result is None else f"failed: {result.reason}"
-    score = result.history[-1].validation.get(metric.name) if result.history else None
-    shown = "undefined" if score is None else f"{score:.3f}"
-    return f"epoch {result.epoch}, {metric.title} on validation {shown}, {result.cost.total_seconds:.0f} s so far"
 
 
 def _conclusion(
@@ -312,7 +182,7 @@ def finished(
 ) -> "Recommendation":
     """Train the recommended technique and the second choice to their ends, if the race had them, and report on them.
 
-    They go on where the race left them. Only they read the test split.
+    They go on where the race left them. Only they read the test split, and measure what the study asks for.
 
     Args:
         opened: the study.
@@ -332,24 +202,25 @@ def finished(
     if made.chosen not in runs:
         return made
     going_on = {choice.label for choice in made.choices if choice.status in ("finished", "alive", "out of time")}
-    finalists = [runs[label] for label in (made.chosen, made.second) if label in runs and label in going_on]
-    for run in finalists:
-        _go_on_from_the_race(out, run)
+    raced_runs = [runs[label] for label in (made.chosen, made.second) if label in runs and label in going_on]
+    finalists = [opened.study.measuring(run) for run in raced_runs]
+    for run, final in zip(raced_runs, finalists, strict=True):
+        _go_on_from_the_race(out, run, final)
     if make_pending(replace(opened, runs=finalists), TaskData(opened.places), out, None, workers, None):
         raise KeyboardInterrupt
     say(f"Report: {report.build(out)}")
-    winner = out / "runs" / runs[made.chosen].id
+    winner = out / "runs" / opened.study.measuring(runs[made.chosen]).id
     done = read_result(winner)
     if not isinstance(done, Done):
         return made
     return made.model_copy(update={"run": str(winner), "test": done.main_metric.value})
 
 
-def _go_on_from_the_race(out: Path, run: "Run") -> None:
-    """Copy what the race made of a run to its place among the study's runs, once."""
+def _go_on_from_the_race(out: Path, run: "Run", final: "Run") -> None:
+    """Copy what the race made of a run to the place of the final run, once."""
     from tunebench.advise.jobs import FOLDER
 
-    target = out / "runs" / run.id
-    for raced in (out / FOLDER).glob(f"*/{run.id}"):
+    target = out / "runs" / final.id
+    for folder in (out / FOLDER).glob(f"*/{run.id}"):
         if not target.exists():
-            shutil.copytree(raced, target)
+            shutil.copytree(folder, target)

@@ -204,6 +204,10 @@ class Study(Strict):
         files = {task.name: task.data for task in self._tasks() if task.data not in (None, EMBEDDED)}
         return Places(models=folders, data_root=data_root, files=files)
 
+    def measuring(self, run: Run) -> Run:
+        """A trial's run with what the study measures of its final runs."""
+        return run.model_copy(update={"measure": self._measured(run.entry)})
+
     def searched(self) -> list[Searched]:
         """Each technique of each experiment, as its first trial."""
         return [

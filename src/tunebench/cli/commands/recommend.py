@@ -55,8 +55,10 @@ def recommend(
     Example: tunebench recommend --model pocket-bert --data reviews.csv --columns text=review,label=stars --seconds 300
     """
     from tunebench.advise.limits import Limits
-    from tunebench.cli.recommending import Wish, finished, recommended
+    from tunebench.cli.pricing import Wish
+    from tunebench.cli.recommending import finished, recommended
     from tunebench.cli.settling import settled
+    from tunebench.engine.energy import require_codecarbon
     from tunebench.records import RECOMMENDATION
     from tunebench.run.folder import locked
 
@@ -71,8 +73,11 @@ def recommend(
         many_tasks=many_tasks,
         keep_knowledge=keep_knowledge,
     )
-    wish = Wish(seconds, limits, accept, price_per_hour, workers)
     opened, target = _opened(study, model, data, columns, objective, out, data_root)
+    if "energy" in opened.study.measure:
+        require_codecarbon()
+    price = opened.study.price_per_hour if price_per_hour is None else price_per_hour
+    wish = Wish(seconds, limits, accept, price, workers)
     # For programs, standard output is the answer alone.
     with redirect_stdout(sys.stderr) if json_ else nullcontext(), locked(target):
         opened = settled(opened, target)
