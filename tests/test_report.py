@@ -259,8 +259,8 @@ def test_a_family_has_one_table_of_techniques_by_task(study: Write) -> None:
     out = study(done("full", 0.9), done("head", 0.8), done("full", 0.6, task="ner"), done("head", 0.7, task="ner"))
     assert page(out).tables[0] == [
         ["Technique", "emotion Accuracy", "ner Accuracy"],
-        ["full", "★ best: 0.9000", "0.6000"],
-        ["head", "0.8000", "★ best: 0.7000"],
+        ["full", "0.9000 ✔", "0.6000"],
+        ["head", "0.8000", "0.7000 ✔"],
     ]
 
 

@@ -38,11 +38,10 @@ from tunebench.report.stats.verdicts import (
     BEST_UNSHOWN,
     CLEARLY,
     EQUIVALENT,
-    IN_THIS_RUN,
     TIED,
     UNSHOWN,
     WORSE,
-    verdict,
+    judge,
 )
 
 
@@ -177,11 +176,7 @@ def answered(folder: Path, technique: str, right: int, seed: int = 0, shift: int
 def judged(out: Path, margin: float = 0.01) -> dict[str, str | None]:
     (comparison,) = comparisons(read_study(out))
     tests = paired(comparison, answers_in(out), options=Options(margin))
-    return {row.label: verdict(comparison, row, tests) for row in comparison.rows}
-
-
-def in_this_run(verdicts: dict[str, str]) -> dict[str, str]:
-    return {label: f"{words}{IN_THIS_RUN}" for label, words in verdicts.items()}
+    return {row.label: judge(comparison, row, tests) for row in comparison.rows}
 
 
 def test_verdicts_on_one_seed_follow_the_written_rule_and_are_about_these_runs(study: Write, tmp_path: Path) -> None:
@@ -193,10 +188,16 @@ def test_verdicts_on_one_seed_follow_the_written_rule_and_are_about_these_runs(s
         answered(tmp_path, "ia3", 200),
         answered(tmp_path, "untuned", 200, trainable=0),
     )
-    assert judged(out) == in_this_run(
-        {"full": BEST, "lora": TIED, "dora": TIED, "freeze": CLEARLY, "ia3": UNSHOWN, "untuned": CLEARLY}
-    )
+    assert judged(out) == {
+        "full": BEST,
+        "lora": TIED,
+        "dora": TIED,
+        "freeze": CLEARLY,
+        "ia3": UNSHOWN,
+        "untuned": CLEARLY,
+    }
     written = (out / "report.md").read_text()
+    assert "| Verdict (in this run)" in written
     assert (
         "Statistically tied with full in this run: lora (4,614 parameters in 13.8 s), dora (4,614 parameters in 13.8 s)"
         in written
@@ -208,7 +209,7 @@ def test_verdicts_on_one_seed_follow_the_written_rule_and_are_about_these_runs(s
 
 def test_a_best_score_that_is_not_shown_to_beat_the_untuned_model_is_not_the_best(study: Write, tmp_path: Path) -> None:
     out = study(answered(tmp_path, "full", 203), answered(tmp_path, "untuned", 200, trainable=0))
-    assert judged(out) == in_this_run({"full": BEST_UNSHOWN, "untuned": TIED})
+    assert judged(out) == {"full": BEST_UNSHOWN, "untuned": TIED}
     written = (out / "report.md").read_text()
     assert "Best score in this run: full" in written and "- Best: " not in written and "★ **" not in written
     assert "Trained, but not shown to beat the untuned model in this run: full." in written
@@ -218,9 +219,9 @@ def test_a_small_difference_that_is_real_is_worse_and_within_the_margin_it_is_eq
     study: Write, tmp_path: Path
 ) -> None:
     out = study(answered(tmp_path, "full", 400), answered(tmp_path, "lora", 392))
-    assert judged(out) == in_this_run({"full": BEST, "lora": WORSE})
-    assert judged(out, margin=0.05) == in_this_run({"full": BEST, "lora": EQUIVALENT})
-    assert judged(out, margin=0.005) == in_this_run({"full": BEST, "lora": CLEARLY})
+    assert judged(out) == {"full": BEST, "lora": WORSE}
+    assert judged(out, margin=0.05) == {"full": BEST, "lora": EQUIVALENT}
+    assert judged(out, margin=0.005) == {"full": BEST, "lora": CLEARLY}
     build(out, Options(margin=0.05))
     assert "Equivalent to full in this run (within 0.0500): lora (4,614" in (out / "report.md").read_text()
 
@@ -235,8 +236,8 @@ def test_of_a_perplexity_the_margin_is_a_share_of_the_best(study: Write, tmp_pat
         likelihoods = [{"response_nll": 10 * (math.log(20) + factor) + n % 2, "response_tokens": 10} for n in range(50)]
         answers[result.run.id] = [{"prediction": given, "reference": ""} for given in likelihoods]
     out = study(*runs, answers=answers)
-    assert judged(out)["lora"] == f"{CLEARLY}{IN_THIS_RUN}"
-    assert judged(out, margin=0.03)["lora"] == f"{EQUIVALENT}{IN_THIS_RUN}"
+    assert judged(out)["lora"] == CLEARLY
+    assert judged(out, margin=0.03)["lora"] == EQUIVALENT
 
 
 def seeded(folder: Path, technique: str, rights: list[int], spread: int = 37, **options: Any) -> list[Any]:
@@ -273,7 +274,7 @@ def test_seeds_of_one_technique_that_differ_are_no_difference_between_techniques
     for seed in (1, 2):
         for name in ("full", "lora"):
             (tmp_path / "runs" / f"tiny--emotion--{name}--s{seed}" / "result.json").unlink()
-    assert judged(out)["lora"] == f"{CLEARLY}{IN_THIS_RUN}"
+    assert judged(out)["lora"] == CLEARLY
 
 
 def test_a_missing_seed_never_turns_a_verdict_against_the_better_technique(study: Write, tmp_path: Path) -> None:
@@ -285,15 +286,15 @@ def test_a_missing_seed_never_turns_a_verdict_against_the_better_technique(study
     assert tests is not None and tests.seeds == (0, 1)
     (difference,) = tests.differences
     assert (difference.first, difference.value) == ("lora", pytest.approx(30 / 400))
-    assert verdict(comparison, comparison.ranked[0], tests) == BEST
+    assert judge(comparison, comparison.ranked[0], tests) == BEST
     assert "Techniques are ranked and tested on seeds 0, 1, which all of them have." in (out / "report.md").read_text()
 
 
 def test_forty_techniques_can_be_told_apart(study: Write, tmp_path: Path) -> None:
     rows = [answered(tmp_path, f"t{n:02}", 390 - 4 * n) for n in range(39)]
     verdicts = judged(study(*rows, answered(tmp_path, "untuned", 100, trainable=0)))
-    assert verdicts["t00"] == f"{BEST}{IN_THIS_RUN}"
-    assert verdicts["t38"] == verdicts["untuned"] == f"{CLEARLY}{IN_THIS_RUN}"
+    assert verdicts["t00"] == BEST
+    assert verdicts["t38"] == verdicts["untuned"] == CLEARLY
     assert not any("untuned" in words for words in verdicts.values() if words)
 
 
@@ -336,9 +337,9 @@ def test_all_pairs_change_no_verdict_and_letters_agree_with_them(study: Write, t
     assert some is not None and every is not None
     assert (len(some.differences), len(every.differences), some.groups) == (4, 10, {})
     for row in comparison.rows:
-        words = verdict(comparison, row, every)
-        assert words == verdict(comparison, row, some)
-        assert (words in (f"{BEST}{IN_THIS_RUN}", f"{TIED}{IN_THIS_RUN}")) == ("a" in every.groups[row.label])
+        words = judge(comparison, row, every)
+        assert words == judge(comparison, row, some)
+        assert (words in (BEST, TIED)) == ("a" in every.groups[row.label])
     build(out, Options(pairs=True))
     assert "every pair" in (out / "report.md").read_text()
 

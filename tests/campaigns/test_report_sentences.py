@@ -31,6 +31,7 @@ from tunebench.report.stats import paired
 from tunebench.report.stats.checks import checks
 from tunebench.report.stats.corrections import LEVEL
 from tunebench.report.stats.paired import Difference, Pairs
+from tunebench.report.stats.verdicts import SHORT
 
 TRIALS = 400
 NAMES = ("alder", "birch", "cedar", "elm", "fir", "hazel", "juniper", "larch", "maple", "oak")
@@ -205,8 +206,7 @@ def verdicts(one: Drawn) -> tuple[dict[str, str], set[str]]:
     assert isinstance(table, Table) and isinstance(note, Text)
     titles = [column.title for column in table.columns]
     stars = {row[0].text for row in table.rows if len(row) > 1 and row[1].best}
-    overview = across.family_table([(one.comparison, one.tests)])
-    assert {row[0].text for row in overview.rows if row[1].best} == stars
+    overview = across.family_table([(one.comparison, one.tests, card(one.comparison, one.tests, ACCEPTED))])
     assert ("★" in note.text) == (bool(stars) or not one.comparison.best)
     if "Verdict" not in titles:
         return {}, stars
@@ -214,7 +214,9 @@ def verdicts(one: Drawn) -> tuple[dict[str, str], set[str]]:
     judged = {row[0].text: row[at].text for row in table.rows if len(row) > at}
     for row in overview.rows:
         if judged.get(row[0].text, "-") not in ("-", "not tested"):
-            assert row[1].note.startswith(judged[row[0].text])
+            assert row[1].note.partition(",")[0] == SHORT[judged[row[0].text]].partition(",")[0]
+    about = table.columns[at].note == "in this run"
+    assert one.tests is not None and about == one.tests.one_run == ("these runs" in overview.caption)
     return judged, stars
 
 
@@ -256,10 +258,10 @@ def _card(one: Drawn, oracle: Oracle, judged: dict[str, str]) -> None:
         assert not oracle.best or unshown, "a card without a recommendation"
         return
     name = made.choice.label
-    verdict = bare(judged.get(name, "-"))
+    verdict = judged.get(name, "-")
     assert "not shown to beat" not in verdict and verdict != "worse than the untuned model"
     assert verdict not in ("worse", "clearly worse") or name == oracle.untuned
-    usable = {n for n in oracle.means if bare(judged.get(n, "-")) in FINE} or oracle.best
+    usable = {n for n in oracle.means if judged.get(n, "-") in FINE} or oracle.best
     point = 0.01 * (oracle.means[next(iter(oracle.best))] if one.lower else 1)
     assert oracle.behind(name, min(usable, key=lambda n: oracle.behind(n, name))) <= point * (1 + 1e-6)
     spent = {row.label: row.train_seconds or 0 for row in one.comparison.rows}
@@ -314,13 +316,8 @@ def _marks(oracle: Oracle, stars: set[str], judged: dict[str, str]) -> None:
     assert stars <= oracle.best
     for name in oracle.best:
         untested = all(judged.get(other) in (None, "not tested") for other in oracle.best)
-        assert (name in stars) == (bare(judged.get(name, "")) == "best" or untested)
-    assert all(bare(judged.get(name, "best")) in ("best", "not tested", "-") for name in stars)
-
-
-def bare(words: str) -> str:
-    """A verdict without what it is about."""
-    return words.removesuffix(" in this run")
+        assert (name in stars) == (judged.get(name, "") == "best" or untested)
+    assert all(judged.get(name, "best") in ("best", "not tested", "-") for name in stars)
 
 
 def _verdict(oracle: Oracle, name: str, words: str) -> None:
@@ -333,7 +330,6 @@ def _verdict(oracle: Oracle, name: str, words: str) -> None:
         assert name not in oracle.tested or not against
         return
     assert oracle.decidable()
-    assert words.endswith(" in this run") == oracle.once
     untuned = oracle.of_untuned.get(name)
     assert (untuned is None) == (oracle.untuned not in oracle.tested or not oracle.one.trained[name])
     leads = name in oracle.best
@@ -348,7 +344,7 @@ def _verdict(oracle: Oracle, name: str, words: str) -> None:
     else:
         order = ("equivalent to the best", "statistically tied with the best", "worse", "clearly worse")
         expected = min(against, key=order.index)
-    assert bare(words) == expected
+    assert words == expected
 
 
 def _named(oracle: Oracle, summary: list[str], concluded: list[str], judged: dict[str, str]) -> None:
@@ -365,7 +361,7 @@ def _named(oracle: Oracle, summary: list[str], concluded: list[str], judged: dic
         lines = [line for line in concluded if line.startswith(beginning)]
         assert all((" in this run" in line.partition(": ")[0]) == oracle.once for line in lines)
         found = {name for line in lines for name in re.findall("|".join(NAMES), line.partition(": ")[2])}
-        assert found == {name for name, verdict in judged.items() if bare(verdict) in verdicts_of}, beginning
+        assert found == {name for name, verdict in judged.items() if verdict in verdicts_of}, beginning
     if judged and oracle.decidable():
         assert oracle.once == any("about these runs, not about the techniques" in line for line in concluded)
         assert oracle.once == any("all of this is about these runs" in line for line in summary)

@@ -18,7 +18,7 @@ def print_leaderboards(leaderboards: "Sequence[Leaderboard]") -> None:
     for board in begun:
         say(f"\n{board.title}")
         if len(begun) <= _TABLES:
-            numbers = {at for at, name in enumerate(board.header) if at > 0 and name != "Verdict"}
+            numbers = {at for at, name in enumerate(board.header) if at > 0 and not name.startswith("Verdict")}
             print_table("", board.header, board.rows, numbers if all(map(all, board.rows)) else ())
         say(board.conclusion)
     say("")

@@ -1,6 +1,6 @@
 """Assembles a report: examines comparisons in parallel and puts the sections in order."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,8 +14,8 @@ from tunebench.report.read.comparisons import comparisons
 from tunebench.report.read.predictions import read_all
 from tunebench.report.read.study import StudyResults
 from tunebench.report.sections import OF_COMPARISON, OF_STUDY
-from tunebench.report.sections.base import Case, Examined, Whole
-from tunebench.report.sections.cards import card
+from tunebench.report.sections.base import Case, Examined, Whole, anchors
+from tunebench.report.sections.cards import drawn_card
 from tunebench.report.stats.checks import Finding, checks
 from tunebench.report.stats.kept import Kept
 from tunebench.report.stats.notices import notices
@@ -39,6 +39,8 @@ def assemble(study: StudyResults, kept: Kept, options: Options) -> Report:
     if any(row.done for comparison in compared for row in comparison.rows):
         vega.begin()
 
+    places = anchors(compared)
+
     def examine(number: int) -> _Examination:
         comparison = compared[number]
         known = seed_deviation(compared, comparison.main[0]) if comparison.main else None
@@ -53,6 +55,7 @@ def assemble(study: StudyResults, kept: Kept, options: Options) -> Report:
             given.inputs,
             look,
             100 * options.margin,
+            places[number],
             searched,
             study.budget,
             study.settled(comparison.model, comparison.task),
@@ -63,9 +66,8 @@ def assemble(study: StudyResults, kept: Kept, options: Options) -> Report:
     for one in processes.each(examine, len(compared), len(study.runs)):
         kept.used |= one.outcomes
         findings.append(one.findings)
-        blocks = tuple(_drawn(one.examined, drawn))
-        drawn += sum(len(block.pictures) for block in blocks if isinstance(block, Pictures))
-        examined.append(replace(one.examined, blocks=blocks))
+        examined.append(_drawn(one.examined, drawn))
+        drawn += sum(len(shown.pictures) for shown in _pictures(examined[-1]))
     whole = Whole(study, tuple(examined), tuple(notices(compared, findings)), _undrawn(examined), 100 * options.margin)
     sections = [section for of_study in OF_STUDY for section in of_study(whole)]
     return Report(study.plan.study, study.progress, tuple(sections))
@@ -77,22 +79,31 @@ def _examination(case: Case, outcomes: dict[str, Any]) -> _Examination:
     findings = checks(
         case.comparison, case.tests, case.answers, searched=bool(case.searched), equal_seconds=bool(case.epochs)
     )
-    shown = Examined(case.comparison, case.tests, tuple(blocks), card(case.comparison, case.tests, case.accepted))
+    shown = Examined(case.comparison, case.tests, tuple(blocks), drawn_card(case))
     return _Examination(shown, outcomes, findings)
 
 
-def _drawn(examined: Examined, before: int) -> Iterator[Block]:
-    """The blocks, their charts drawn in the background from now on; only this process draws."""
+def _drawn(examined: Examined, before: int) -> Examined:
+    """With its charts drawn in the background from now on; only this process draws."""
     where = f"{examined.comparison.model}-{examined.comparison.task}"
-    for block in examined.blocks:
-        if isinstance(block, Charts):
-            drawn = pictures(block.charts, where, before)
-            before += len(drawn)
-            yield Pictures(drawn)
-        else:
-            yield block
+
+    def drawn(block: Block) -> Block:
+        nonlocal before
+        if not isinstance(block, Charts):
+            return block
+        made = Pictures(pictures(block.charts, where, before))
+        before += len(made.pictures)
+        return made
+
+    card = replace(examined.card, picture=drawn(examined.card.picture))
+    return replace(examined, card=card, blocks=tuple(map(drawn, examined.blocks)))
+
+
+def _pictures(examined: Examined) -> list[Pictures]:
+    """Its card's picture, and those of its sections."""
+    return [block for block in (examined.card.picture, *examined.blocks) if isinstance(block, Pictures)]
 
 
 def _undrawn(examined: Sequence[Examined]) -> int:
-    shown = [block for one in examined for block in one.blocks if isinstance(block, Pictures)]
-    return sum(picture.drawn is None for block in shown for picture in block.pictures)
+    shown = [pictures for one in examined for pictures in _pictures(one)]
+    return sum(picture.drawn is None for pictures in shown for picture in pictures.pictures)

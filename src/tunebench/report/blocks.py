@@ -4,14 +4,16 @@ A new kind of block is a class here, a macro of its name in `templates/blocks.ht
 `formats/markdown.py`.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from tunebench.evaluation.choice import Option
 from tunebench.report.charts.base import Chart
 from tunebench.report.charts.pictures import Picture
 
 BEST = "★"
+USED = "✔"
 Style = Literal["plain", "fine", "warning"]
 
 
@@ -26,9 +28,17 @@ class Column:
 
 @dataclass(frozen=True)
 class TableEntry:
-    """One field: a text, a smaller note, a mark if it is the best, and the number of columns that it spans.
+    """One field.
 
-    `order` is its sort key if the text is not a bare number; `shade` (0 to 1) colours it.
+    Attributes:
+        text: what it says.
+        note: in smaller print.
+        best: whether it is marked as the best.
+        span: the number of columns that it spans.
+        order: its sort key, if the text is not a bare number.
+        shade: 0 to 1: colours it.
+        use: whether its technique is recommended; None: it stands for no technique.
+        choice: the anchor of a card, and the label of the technique in it.
     """
 
     text: str
@@ -37,6 +47,8 @@ class TableEntry:
     span: int = 1
     order: float | None = None
     shade: float | None = None
+    use: bool | None = None
+    choice: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -113,12 +125,19 @@ class Pictures:
 
 @dataclass(frozen=True)
 class Choice:
-    """A technique as a card recommends it: "Use", its title, and what follows the colon."""
+    """A technique as a card recommends it: "Use", its title, and what follows the colon.
+
+    Attributes:
+        option: what the rule of the card asks.
+        costs: by what a reader may want to save.
+    """
 
     label: str
     title: str
     lead: str
     rest: str
+    option: Option
+    costs: Mapping[str, float | None] = field(default_factory=dict)
 
     @property
     def text(self) -> str:
@@ -135,14 +154,18 @@ class Card:
         choices: the techniques that could be recommended, best first.
         chosen: the number of the one that is; None: none is, and `doubt` says why.
         doubt: how sure that is.
+        noises: by cost, the relative difference that means nothing.
         anchor: of the section on this comparison.
+        picture: quality against cost; none without a score.
     """
 
     where: str
     choices: tuple[Choice, ...]
     chosen: int | None
     doubt: str = ""
+    noises: Mapping[str, float] = field(default_factory=dict)
     anchor: str = ""
+    picture: "Block" = Charts(())
 
     @property
     def choice(self) -> Choice | None:
@@ -231,6 +254,8 @@ def walk(blocks: Sequence[Block]) -> Iterator[Block]:
         elif isinstance(block, Columns):
             for part in block.parts:
                 yield from walk(part)
+        elif isinstance(block, Cards):
+            yield from (card.picture for card in block.cards)
 
 
 def table(

@@ -1,5 +1,6 @@
-"""Quality against each cost, with intervals and the Pareto front."""
+"""Quality against each cost, with intervals, seeds, baselines as lines, and the recommended technique marked."""
 
+import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -10,7 +11,6 @@ from tunebench.report.charts.base import (
     GREY,
     PICK,
     SINGLED_OUT,
-    ZOOM,
     Chart,
     Looks,
     Spec,
@@ -18,16 +18,31 @@ from tunebench.report.charts.base import (
     shape_of,
     where,
 )
-from tunebench.report.read.comparisons import Comparison, Row
+from tunebench.report.read.comparisons import Comparison, Interval, Row
 from tunebench.report.read.costs import PRICES, Price, fronts
 
 _SHORT = "datum.value < 1 ? format(datum.value, '.3~g') : format(datum.value, '~s')"  # 0.1, 20k, 5M
 _TEXT: Mapping[str, Callable[[Any], str]] = {"count": text.count, "seconds": text.latency, "bytes": text.megabytes}
 _FIRST = "tuning"
+_WIDE, _HIGH = 0.45, 0.06
+"""Shares of a chart's width and height that the name of a technique takes."""
+Rows = Sequence[Mapping[str, Any]]
 
 
-def cost_chart(comparison: Comparison, look: Looks) -> Chart | None:
-    """One point per technique with its interval; a technique at no cost, which a log axis cannot show, is a line."""
+def cost_chart(
+    comparison: Comparison, look: Looks, chosen: str | None = None, expected: Mapping[str, Interval] | None = None
+) -> Chart | None:
+    """One point per technique with its interval and its seeds.
+
+    The untuned model and techniques without a backbone are lines, too, and so is a technique at no cost, which a log
+    axis cannot show.
+
+    Args:
+        comparison: one model on one task.
+        look: of each technique.
+        chosen: the label of the recommended technique, which is marked.
+        expected: intervals over seeds and test examples, by label, where they are known.
+    """
     assert comparison.main is not None
     name, _, split = comparison.main
     unbeaten = fronts(comparison)
@@ -36,15 +51,19 @@ def cost_chart(comparison: Comparison, look: Looks) -> Chart | None:
         score = comparison.main_score(row)
         if score.mean is None:
             continue
-        low, high = score.interval or (None, None)
-        interval = text.interval(score.interval) if score.interval else "none"
+        bounds = (expected or {}).get(row.label) or score.interval
+        low, high = bounds or (None, None)
         rows.append(
             {
                 FIELD: row.label,
+                "title": row.title,
+                "chosen": row.label == chosen,
+                "line": row.baseline or row.without_backbone,
                 "value": score.mean,
                 "low": low,
                 "high": high,
-                "interval": interval,
+                "interval": text.interval(bounds) if bounds else "none",
+                "seeds": list(score.values) if len(score.values) > 1 else [],
                 **_prices(comparison, row, unbeaten[row.label]),
             }
         )
@@ -52,7 +71,7 @@ def cost_chart(comparison: Comparison, look: Looks) -> Chart | None:
     prices = [price for price in PRICES if any((row[price.name] or 0) > 0 for row in rows)]
     prices.sort(key=lambda price: price.name != _FIRST)
     title = f"{text.metric_title(name)} against cost: {where(comparison)}"
-    views = {price.title.lower(): _cost_view(price, prices, y, rows, look) for price in prices}
+    views = {price.title.lower(): _CostView(price, prices, y, rows, look).spec() for price in prices}
     return Chart("cost", title, views, rows, choice="Against") if views else None
 
 
@@ -69,50 +88,118 @@ def _prices(comparison: Comparison, row: Row, unbeaten: Sequence[str]) -> dict[s
     return fields
 
 
-def _cost_view(price: Price, prices: Sequence[Price], y: str, rows: Sequence[Mapping[str, Any]], look: Looks) -> Spec:
-    cost = price.name
-    labels = [row[FIELD] for row in rows if row[cost] is not None]
-    color, shape = color_of(labels, look), shape_of(labels, look)
-    x = _axis(price, rows)
-    height = {"type": "quantitative", "title": y, "scale": {"zero": False}}
-    costly = {"filter": f"datum['{cost}'] > 0"}
-    shown = {"color": color, "opacity": SINGLED_OUT, "tooltip": _tooltip(y, prices)}
-    value = {"y": {"field": "value", **height}}
-    # A layer is added only if it has marks: without any, Vega warns of an infinite scale.
-    layers: list[Spec] = []
-    if sum(f"{cost}, front" in row and row[cost] > 0 for row in rows) > 1:
-        layers.append(
-            {
-                "transform": [costly, {"filter": f"datum['{cost}, front']"}],
-                "mark": {"type": "line", "interpolate": "step-after", "strokeWidth": 1, "color": GREY, "aria": False},
-                "encoding": {"x": x, **value, "order": {"field": cost}},
-            }
-        )
-    if any(row["low"] is not None and (row[cost] or 0) > 0 for row in rows):
-        layers.append(
+class _CostView:
+    """The layers of one cost. A layer is added only if it has marks: without any, Vega warns of an infinite scale."""
+
+    def __init__(self, price: Price, prices: Sequence[Price], y: str, rows: Rows, look: Looks):
+        self.cost, self.rows = price.name, rows
+        labels = [row[FIELD] for row in rows if row[price.name] is not None]
+        self.named = _named(rows, price.name)
+        self.legend = len(self.named) + sum(row["line"] for row in rows) < len(labels)
+        legend = {} if self.legend else {"legend": None}
+        self.color, self.shape = color_of(labels, look) | legend, shape_of(labels, look) | legend
+        self.x = _axis(price, rows)
+        self.height = {"type": "quantitative", "title": y, "scale": {"zero": False}}
+        self.value = {"y": {"field": "value", **self.height}}
+        self.costly = {"filter": f"datum['{price.name}'] > 0"}
+        self.line = f"datum.line && isValid(datum['{price.name}']) || datum['{price.name}'] === 0"
+        self.lines = {"filter": self.line}
+        opacity = {"opacity": SINGLED_OUT} if self.legend else {}
+        self.shown = {"color": self.color, **opacity, "tooltip": _tooltip(y, prices)}
+
+    def spec(self) -> Spec:
+        """The whole view."""
+        points = any((row[self.cost] or 0) > 0 for row in self.rows)
+        return {"layer": [*self._lines(), *(self._points() if points else [])]}
+
+    def _lines(self) -> list[Spec]:
+        """Techniques that are a level to reach rather than a point."""
+        if not any(row[self.cost] is not None and (row["line"] or row[self.cost] <= 0) for row in self.rows):
+            return []
+        rule = {"type": "rule", "strokeDash": [5, 3], "strokeWidth": 1.5}
+        at = {**self.value, "x": {"value": 0}, "text": {"field": "name", "type": "nominal"}, "size": _SIZE}
+        name = {**_NAME, "align": "left", "dx": 3, "dy": -6}
+        return [
+            {"transform": [self.lines], "mark": rule, "encoding": {**self.value, **self.shown}},
+            {"transform": [self.lines, _STARRED], "mark": name, "encoding": at},
+        ]
+
+    def _points(self) -> list[Spec]:
+        """The front, intervals, seeds, points, the ring of the recommended one, and names."""
+        costly, x, rows = self.costly, {"x": self.x}, self.rows
+        layers: list[Spec] = []
+        if sum(f"{self.cost}, front" in row and row[self.cost] > 0 for row in rows) > 1:
+            line = {"type": "line", "interpolate": "step-after", "strokeWidth": 1, "color": GREY, "aria": False}
+            front = [costly, {"filter": f"datum['{self.cost}, front']"}]
+            along = {**x, **self.value, "order": {"field": self.cost}}
+            layers.append({"transform": front, "mark": line, "encoding": along})
+        if any(row["low"] is not None and (row[self.cost] or 0) > 0 for row in rows):
+            ends = {"y": {"field": "low", **self.height}, "y2": {"field": "high"}, "color": self.color}
+            bar = {"type": "rule", "strokeWidth": 1.5, "aria": False}
+            layers.append({"transform": [costly], "mark": bar, "encoding": {**x, **ends}})
+        if any(row["seeds"] and (row[self.cost] or 0) > 0 for row in rows):
+            dot = {"type": "point", "filled": False, "size": 18, "opacity": 0.7, "aria": False}
+            each = {**x, "y": {"field": "seeds", **self.height}, "color": self.color}
+            layers.append({"transform": [costly, {"flatten": ["seeds"]}], "mark": dot, "encoding": each})
+        only = {"condition": {"test": "datum.chosen", "value": 300}, "value": 0}
+        ring = {"type": "point", "filled": False, "stroke": "currentColor", "strokeWidth": 2, "aria": False}
+        return [
+            *layers,
             {
                 "transform": [costly],
-                "mark": {"type": "rule", "strokeWidth": 1.5, "aria": False},
-                "encoding": {"x": x, "y": {"field": "low", **height}, "y2": {"field": "high"}, "color": color},
-            }
-        )
-    layers.append(
-        {
-            "transform": [costly],
-            "mark": {"type": "point", "filled": True, "size": 80},
-            "encoding": {"x": x, **value, **shown, "shape": shape},
-            "params": [PICK, ZOOM],
-        }
-    )
-    if any(row[cost] is not None and row[cost] <= 0 for row in rows):
-        layers.append(
-            {
-                "transform": [{"filter": f"datum['{cost}'] === 0"}],
-                "mark": {"type": "rule", "strokeDash": [2, 3], "strokeWidth": 2},
-                "encoding": {**value, **shown},
-            }
-        )
-    return {"layer": layers}
+                "mark": {"type": "point", "filled": True, "size": 80},
+                "encoding": {**x, **self.value, **self.shown, "shape": self.shape},
+                **({"params": [PICK]} if self.legend else {}),
+            },
+            {"transform": [costly], "mark": ring, "encoding": {**x, **self.value, "size": only}},
+            *self._names(),
+        ]
+
+    def _names(self) -> list[Spec]:
+        """Beside each point, towards the middle; that of the recommended technique is larger."""
+        points = [row for row in self.rows if (row[self.cost] or 0) > 0 and not row["line"]]
+        right = _right(self.rows, self.cost)
+        only = f"datum.chosen || indexof({json.dumps(self.named)}, datum.{FIELD}) >= 0"
+        layers = []
+        for side, mark in ((True, {"align": "right", "dx": -9}), (False, {"align": "left", "dx": 9})):
+            labels = [row[FIELD] for row in points if (row[FIELD] in right) is side]
+            if labels:
+                beside = {"filter": f"indexof({json.dumps(labels)}, datum.{FIELD}) >= 0"}
+                at = {"x": self.x, **self.value, "text": _if(only), "size": _SIZE}
+                layers.append({"transform": [beside, _STARRED], "mark": {**_NAME, **mark}, "encoding": at})
+        return layers
+
+
+_NAME: Spec = {"type": "text", "limit": 170, "aria": False, "color": "currentColor"}
+_SIZE: Spec = {"condition": {"test": "datum.chosen", "value": 14}, "value": 11}
+_STARRED: Spec = {"calculate": "(datum.chosen ? '★ ' : '') + datum.title", "as": "name"}
+
+
+def _if(test: str) -> Spec:
+    return {"condition": {"test": test, "field": "name", "type": "nominal"}, "value": ""}
+
+
+def _right(rows: Rows, cost: str) -> set[str]:
+    """The techniques in the right half of the axis."""
+    xs = {row[FIELD]: math.log10(row[cost]) for row in rows if (row[cost] or 0) > 0}
+    return {label for label, x in xs.items() if x > (min(xs.values()) + max(xs.values())) / 2}
+
+
+def _named(rows: Rows, cost: str) -> list[str]:
+    """The techniques whose names have room beside that of the recommended one, and those of better ones."""
+    xs = {row[FIELD]: math.log10(row[cost]) for row in rows if (row[cost] or 0) > 0}
+    ys = {row[FIELD]: row["value"] for row in rows}
+    values = [end for row in rows for end in (row["low"], row["value"], row["high"]) if end is not None]
+    wide = _WIDE * ((max(xs.values(), default=0.0) - min(xs.values(), default=0.0)) or 1.0)
+    high = _HIGH * ((max(values) - min(values)) or 1.0)
+    named: list[str] = []
+    for row in sorted(rows, key=lambda row: not row["chosen"]):
+        label = row[FIELD]
+        if row["line"] or label not in xs:
+            continue
+        if all(abs(xs[label] - xs[other]) > wide or abs(ys[label] - ys[other]) > high for other in named):
+            named.append(label)
+    return named
 
 
 def _axis(price: Price, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -120,7 +207,7 @@ def _axis(price: Price, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "field": price.name,
         "type": "quantitative",
         "title": f"{price.title} ({price.unit}, log scale)",
-        "scale": {"type": "log", "nice": False, "padding": 12},
+        "scale": {"type": "log", "nice": False, "padding": 14},
         "axis": {"labelExpr": _SHORT, "labelOverlap": True, "values": _ticks([row[price.name] or 0 for row in rows])},
     }
 

@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from tunebench._util.visible import escaped
-from tunebench.report.blocks import BEST, Block, Report, Table
+from tunebench.report.blocks import BEST, USED, Block, Report, Table
 
 
 def html(report: Report, vega_embed: str | None) -> str:
@@ -40,7 +40,7 @@ def environment() -> Environment:
         undefined=StrictUndefined,
         finalize=_visible,
     )
-    made.globals |= {"show": show, "runs": _runs, "best": BEST}
+    made.globals |= {"show": show, "runs": _runs, "best": BEST, "used": USED}
     return made
 
 

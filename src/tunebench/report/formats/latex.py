@@ -9,6 +9,7 @@ from tunebench.report.blocks import Card, Cards, Report, Table, TableEntry, walk
 _SPECIAL = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
+    "★": r"$\star$", "≈": r"$\approx$", "▽": r"$\bigtriangledown$", "▼": r"$\bigtriangledown$", "○": r"$\circ$",
     "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}",
 }  # fmt: skip
 _SPECIALS = re.compile("[" + re.escape("".join(_SPECIAL)) + "]")
@@ -55,7 +56,7 @@ def _fields(row: Sequence[TableEntry]) -> list[str]:
     fields = []
     for entry in row:
         shown = escaped(entry.text)
-        shown = rf"\textbf{{{shown}}}" if entry.best else shown
+        shown = rf"\textbf{{{shown}}}" if entry.best or entry.use else shown
         shown += rf" {{\footnotesize {escaped(entry.note)}}}" if entry.note else ""
         fields.append(rf"\multicolumn{{{entry.span}}}{{l}}{{{shown}}}" if entry.span > 1 else shown)
     return fields

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from tunebench.report.blocks import Block, Cards, Report, Section, Table, TableEntry, walk
+from tunebench.report.blocks import Block, Cards, Column, Report, Section, Table, TableEntry, walk
 
 _COSTS = ("Verdict", "Trainable parameters", "Train")
 
@@ -38,9 +38,12 @@ def _boards(blocks: tuple[Block, ...], conclusions: Mapping[str, str]) -> Iterat
             table = next(block for block in section.blocks if isinstance(block, Table))
             shown = [0, 1, *(at for at, column in enumerate(table.columns) if column.title in _COSTS)]
             rows = [[_cell(row, at) for at in shown] for row in table.rows]
-            yield Leaderboard(
-                section.title, [table.columns[at].title for at in shown], rows, conclusions[section.anchor]
-            )
+            header = [_title(table.columns[at]) for at in shown]
+            yield Leaderboard(section.title, header, rows, conclusions[section.anchor])
+
+
+def _title(column: Column) -> str:
+    return f"{column.title} {column.note}".strip()
 
 
 def _cell(row: tuple[TableEntry, ...], at: int) -> str:

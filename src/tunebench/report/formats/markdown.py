@@ -6,9 +6,11 @@ from typing import Any
 from tunebench.report import text
 from tunebench.report.blocks import (
     BEST,
+    USED,
     Block,
     Card,
     Cards,
+    Charts,
     Code,
     Columns,
     Details,
@@ -51,12 +53,15 @@ def _block(block: Block, level: int) -> Iterator[str]:
             yield table(block)
         case Code():
             yield text.fenced(block.text, block.language)
+        case Charts():
+            pass  # not drawn
         case Pictures():
             for picture in block.pictures:
                 if picture.svg:
                     yield f"![{text.markdown(picture.chart.title)}](figures/{picture.file})"
         case Cards():
             yield "\n".join(f"- {_card(card)}" for card in block.cards)
+            yield from _paragraphs([card.picture for card in block.cards], level)
             yield text.markdown(block.rule)
         case Columns():
             for part in block.parts:
@@ -113,7 +118,7 @@ def _fields(row: tuple[Any, ...]) -> list[str]:
     """A row's fields; what spans the rest of a row stands in the last column."""
     fields = []
     for entry in row:
-        shown = text.markdown(entry.text)
+        shown = text.markdown(f"{entry.text} {USED}" if entry.use else entry.text)
         if entry.note:
             note = text.markdown(entry.note)
             shown += f" {note}" if note.startswith("[") else f" ({note})"

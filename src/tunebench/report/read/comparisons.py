@@ -67,6 +67,14 @@ class Row:
         words = inside(self.cell.title)
         return words if self.label == self.cell.technique else f"{words} ({self._settings(self.cell.technique)})"
 
+    @property
+    def name(self) -> str:
+        """The title at the beginning of a line: Full fine-tuning."""
+        if self.cell is None or not self.cell.title:
+            return self.label
+        settings = self._settings(self.cell.technique)
+        return self.cell.title if self.label == self.cell.technique else f"{self.cell.title} ({settings})"
+
     def _settings(self, technique: str) -> str:
         return self.label.removeprefix(f"{technique} ")
 

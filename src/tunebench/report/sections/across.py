@@ -1,22 +1,42 @@
-"""Techniques by tasks: the main metric and verdict of each, family by family."""
+"""Techniques by tasks: the main metric and verdict of each, as a heat map, family by family."""
 
 from collections.abc import Sequence
 
 from tunebench.report import text
-from tunebench.report.blocks import BEST, Column, Columns, Heading, Section, Table, TableEntry, Text, for_paper, table
+from tunebench.report.blocks import (
+    USED,
+    Card,
+    Choice,
+    Column,
+    Columns,
+    Heading,
+    Section,
+    Table,
+    TableEntry,
+    Text,
+    for_paper,
+    table,
+)
 from tunebench.report.read.comparisons import Comparison
 from tunebench.report.sections.base import Whole
 from tunebench.report.stats.paired import Pairs
-from tunebench.report.stats.verdicts import verdict, winners
+from tunebench.report.stats.verdicts import SHORT, judge
+
+_PALE = 10.0
+"""Points below the best from which on a field has no colour."""
+Cell = tuple[Comparison, Pairs | None, Card]
 
 
 def sections(whole: Whole) -> list[Section]:
     """One table per family, side by side if the page is wide enough."""
     parts = tuple(
-        (Heading(family), for_paper(family_table([(one.comparison, one.tests) for one in group])))
+        (Heading(family), for_paper(family_table([(one.comparison, one.tests, one.card) for one in group])))
         for family, group in whole.families.items()
     )
-    note = f"{BEST} best of its column. The verdicts follow a fixed rule: see"
+    note = (
+        f"{USED} recommended. Verdicts: {', '.join(SHORT.values())}. The darker, the closer to the best score; from "
+        f"{_PALE:g} points below it on there is no colour. See"
+    )
     return [
         Section(
             "across", "Across tasks", (Columns(parts), Text(note, "fine", link=("reading", "How to read the figures")))
@@ -24,26 +44,43 @@ def sections(whole: Whole) -> list[Section]:
     ]
 
 
-def family_table(group: Sequence[tuple[Comparison, Pairs | None]]) -> Table:
-    """Technique by task: the main metric of each with its verdict, the best of each column marked."""
-    several = len({comparison.model for comparison, _ in group}) > 1
+def family_table(group: Sequence[Cell]) -> Table:
+    """Technique by task: the main metric of each with its verdict, and which technique is recommended."""
+    several = len({comparison.model for comparison, _, _ in group}) > 1
     columns = [Column("Technique", numeric=False)]
-    for comparison, _ in group:
+    for comparison, _, _ in group:
         title = f"{comparison.task}, {comparison.model}" if several else comparison.task
         columns.append(Column(title, note=text.metric_title(comparison.main[0]) if comparison.main else ""))
-    labels = dict.fromkeys(row.label for comparison, _ in group for row in comparison.rows)
-    rows = [[label, *(_verdict(comparison, label, tests) for comparison, tests in group)] for label in labels]
-    return table("Main metric and verdict of each technique on each task", columns, rows)
+    names = {row.label: row.name for comparison, _, _ in group for row in comparison.rows}
+    rows = [[name, *(_field(cell, label) for cell in group)] for label, name in names.items()]
+    once = any(tests is not None and tests.one_run for _, tests, _ in group)
+    about = "; verdicts are about these runs" if once else ""
+    return table(f"Main metric and verdict of each technique on each task{about}", columns, rows)
 
 
-def _verdict(comparison: Comparison, label: str, tests: Pairs | None) -> TableEntry:
+def _field(cell: Cell, label: str) -> TableEntry:
+    comparison, tests, card = cell
     row = next((row for row in comparison.rows if row.label == label), None)
     if row is None:
         return TableEntry(text.ABSENT)
     if not row.done:
         statuses = dict.fromkeys(run.status.replace("_", " ") for run in row.runs)
         return TableEntry(", ".join(statuses) or row.troubles[0].partition(":")[0])
-    notes = [verdict(comparison, row, tests) or ""]
+    notes = [SHORT.get(judge(comparison, row, tests) or "", "")]
     notes += [f"{len(row.done)} of {len(row.runs)} seeds"] if len(row.done) < len(row.runs) else []
-    mean = comparison.main_score(row).mean
-    return TableEntry(text.score(mean), ", ".join(filter(None, notes)), row in winners(comparison, tests), order=mean)
+    mean, words = comparison.main_score(row).mean, ", ".join(filter(None, notes))
+    choice = next((choice for choice in card.choices if choice.label == label), None)
+    if choice is None:
+        return TableEntry(text.score(mean), words, order=mean)
+    return TableEntry(
+        text.score(mean),
+        words,
+        order=mean,
+        shade=_shade(choice),
+        use=choice is card.choice,
+        choice=(card.anchor, label),
+    )
+
+
+def _shade(choice: Choice) -> float:
+    return max(0.0, 1 - choice.option.loss / _PALE)

@@ -4,6 +4,7 @@ A section is one file of this package and one line of an ordered list in `sectio
 comparison run in a process of their own (`processes.py`), so that what they return must be picklable data.
 """
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -29,6 +30,7 @@ class Case:
         inputs: one text per test example; None if no file has them.
         looks: colour, shape and dash of each technique.
         accepted: points that a recommended technique may lose.
+        anchor: of the section on it.
         searched: the techniques whose settings were searched, and the budget of each in words.
         epochs: how those of each technique were settled, where the study says `epochs: auto`.
     """
@@ -40,6 +42,7 @@ class Case:
     inputs: Sequence[str] | None
     looks: Looks
     accepted: float = ACCEPTED
+    anchor: str = ""
     searched: tuple[SearchedTechnique, ...] = ()
     budget: str = ""
     epochs: tuple[SettledEpochs, ...] = ()
@@ -76,21 +79,24 @@ class Whole:
         return [one.comparison for one in self.examined]
 
     @property
-    def anchors(self) -> dict[tuple[str, str], str]:
-        """The anchor of each comparison's section, by model and task."""
-        return {
-            (one.comparison.model, one.comparison.task): f"comparison-{family}-{number}"
-            for family, group in enumerate(self.families.values(), 1)
-            for number, one in enumerate(group, 1)
-        }
-
-    @property
     def families(self) -> dict[str, list[Examined]]:
         """The comparisons by family, in the order of the plan."""
         groups: dict[str, list[Examined]] = {}
         for one in self.examined:
             groups.setdefault(one.comparison.family, []).append(one)
         return groups
+
+
+def anchors(compared: Sequence[Comparison]) -> list[str]:
+    """The anchor of each comparison's section: by family, then by its place in it."""
+    families: dict[str, int] = {}
+    places: Counter[str] = Counter()
+    found = []
+    for comparison in compared:
+        family = families.setdefault(comparison.family, len(families) + 1)
+        places[comparison.family] += 1
+        found.append(f"comparison-{family}-{places[comparison.family]}")
+    return found
 
 
 OfComparison = Callable[[Case], Sequence[Block]]

@@ -1,12 +1,16 @@
 """The card of a comparison: which technique to use, how good it is, what it costs, and how sure that is."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
+from tunebench.evaluation.choice import Option
 from tunebench.report import text
-from tunebench.report.blocks import Card, Choice
+from tunebench.report.blocks import Card, Charts, Choice
+from tunebench.report.charts.cost import cost_chart
 from tunebench.report.read.comparisons import Comparison, Row
+from tunebench.report.sections.base import Case
 from tunebench.report.stats import enough
-from tunebench.report.stats.decision import decision, scored, told_apart
+from tunebench.report.stats.decision import decision, noises, scored, spared, told_apart
 from tunebench.report.stats.paired import Pairs
 from tunebench.report.stats.verdicts import (
     BEST_UNSHOWN,
@@ -22,18 +26,28 @@ from tunebench.report.stats.verdicts import (
 )
 
 
+def drawn_card(case: Case) -> Card:
+    """A comparison's card with its picture."""
+    made = replace(card(case.comparison, case.tests, case.accepted), anchor=case.anchor)
+    if case.comparison.main is None:
+        return made
+    expected = case.tests.expected if case.tests else {}
+    chart = cost_chart(case.comparison, case.looks, made.choice.label if made.choice else None, expected)
+    return replace(made, picture=Charts((chart,))) if chart else made
+
+
 def card(comparison: Comparison, tests: Pairs | None, accepted: float) -> Card:
     """What to use on one task with one model."""
     where = f"{comparison.task} with {comparison.model}"
     if not comparison.best or comparison.main is None:
         return Card(where, (), None, "No technique has a score yet.")
     made = decision(comparison, tests, accepted)
-    choices = tuple(_choice(comparison, row, tests) for row in scored(comparison))
+    choices = tuple(_choice(comparison, row, tests, made.options[row.label]) for row in scored(comparison))
     number = next((n for n, one in enumerate(choices) if one.label == made.chosen), None)
     doubt = " ".join(_doubt(comparison, tests))
     if number is None:
-        return Card(where, choices, None, f"No technique is recommended: {_none(comparison)}. {doubt}".rstrip())
-    return Card(where, choices, number, doubt)
+        doubt = f"No technique is recommended: {_none(comparison)}. {doubt}".rstrip()
+    return Card(where, choices, number, doubt, noises(comparison))
 
 
 def _none(comparison: Comparison) -> str:
@@ -41,7 +55,7 @@ def _none(comparison: Comparison) -> str:
     return f"the best score, that of {comparison.best[0].title}, is not shown to beat the untuned model"
 
 
-def _choice(comparison: Comparison, row: Row, tests: Pairs | None) -> Choice:
+def _choice(comparison: Comparison, row: Row, tests: Pairs | None, option: Option) -> Choice:
     """A technique as the card recommends it, if it does."""
     undecided = tests is not None and len(scored(comparison)) > 1 and not told_apart(comparison, tests)
     lead = "Nothing can be told apart; the cheapest by the rule is" if undecided else "Use"
@@ -51,7 +65,8 @@ def _choice(comparison: Comparison, row: Row, tests: Pairs | None) -> Choice:
         parts.append("the only score")
     elif rival is not None:
         parts += [_standing(comparison, row, rival, tests), *_costs(row, rival)]
-    return Choice(row.label, row.title, lead, f"{', '.join(filter(None, parts))}.")
+    words = f"{', '.join(filter(None, parts))}."
+    return Choice(row.label, row.title, lead, words, option, spared(comparison, row))
 
 
 def _score(comparison: Comparison, row: Row, tests: Pairs | None) -> str:

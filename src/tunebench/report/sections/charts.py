@@ -1,7 +1,6 @@
-"""The charts of a comparison: quality against cost, learning curves, predicted scores."""
+"""The charts of a comparison: learning curves, predicted scores."""
 
 from tunebench.report.blocks import Block, Charts
-from tunebench.report.charts.cost import cost_chart
 from tunebench.report.charts.curves import curve_chart
 from tunebench.report.charts.scatter import scatter_chart
 from tunebench.report.sections.base import Case
@@ -13,7 +12,6 @@ def blocks(case: Case) -> list[Block]:
     if comparison.main is None:
         return []
     charts = (
-        cost_chart(comparison, looks),
         curve_chart(comparison, looks),
         scatter_chart(comparison, looks, case.answers),
     )

@@ -23,7 +23,7 @@ READING = (
     "Significance: each technique is compared with the best one and with the untuned model, on the same test examples. "
     "With several seeds a test covers the variation between seeds and between examples (a t test, and approximate "
     "randomisation; the larger p counts): it is about the techniques. With one seed it covers examples alone: it is "
-    "about these runs, and every verdict says so. P-values and intervals are corrected: for the choice of the best by "
+    "about these runs, and the tables say so. P-values and intervals are corrected: for the choice of the best by "
     "the same scores (Tukey, Games and Howell), and for the number of comparisons with the untuned model (Bonferroni). "
     "Differences with a corrected p below 0.05 are significant.",
     "Verdicts follow from the interval of the difference from the best, and a margin of differences that do not matter "
@@ -53,9 +53,10 @@ READING = (
     "cheaper and better (significance is not considered). Memory that differs by at most "
     f"{100 * NOISE:g} % counts as equal, and so do times within the spread over seeds or rounds.",
     "Learning curves: one line per run. A ring marks the best epoch; a dotted line marks a technique without epochs. "
-    "Quality against cost: bars are 95 % intervals (several seeds: from the lowest bound to the highest); a dotted "
-    "line marks a technique at no cost; the stepped line is the Pareto front. Click a name in a legend to highlight "
-    "it. Hold Shift to zoom with the wheel or to drag; double-click to reset.",
+    "Quality against cost: bars are 95 % intervals, small rings are seeds, and ★ with a large ring is recommended. A "
+    "dashed line is the score of the untuned model, of a technique without a backbone, or of one at no cost; the "
+    "stepped line is the Pareto front. Click a name in a legend to highlight it. In learning curves hold Shift to zoom "
+    "with the wheel or to drag; double-click to reset.",
     "Test examples on which techniques differ: those whose scores (the main metric of one example) vary most between "
     "techniques. The untuned model is excluded; the first seed that all techniques share is shown.",
     "Generated answers: greedy takes the most likely token at each step; sampled draws from the most likely tokens "

@@ -11,7 +11,7 @@ from tunebench.report.read.costs import TARGET, fronts, latencies, money, second
 from tunebench.report.read.timing import Clock
 from tunebench.report.sections.base import Case
 from tunebench.report.stats.paired import Pairs
-from tunebench.report.stats.verdicts import verdict, winners
+from tunebench.report.stats.verdicts import IN_THIS_RUN, judge, winners
 
 
 def blocks(case: Case) -> list[Block]:
@@ -62,7 +62,7 @@ def comparison_table(comparison: Comparison, tests: Pairs | None = None) -> Tabl
     columns = [
         Column("Technique", numeric=False),
         *metrics,
-        *([Column("Verdict", numeric=False)] if tests else []),
+        *([Column("Verdict", numeric=False, note=_about(tests))] if tests else []),
         *([Column("Group", numeric=False)] if tests and tests.groups else []),
         Column("Trainable parameters"),
         Column("Share"),
@@ -96,7 +96,8 @@ def _name(row: Row, comparison: Comparison) -> TableEntry:
         notes.append("other setting")
     if 0 < len(row.done) < len(row.runs):
         notes.append(f"only {len(row.done)} of {len(row.runs)} seeds")
-    return TableEntry(row.label, ", ".join(notes))
+    notes = [row.label, *notes] if row.name != row.label else notes
+    return TableEntry(row.name, ", ".join(notes))
 
 
 def _parameters(row: Row) -> list[TableEntry]:
@@ -240,11 +241,16 @@ def _outcome(
     return [*entries, TableEntry(troubles or "done")] if troubled else entries
 
 
+def _about(tests: Pairs) -> str:
+    """What verdicts are about."""
+    return IN_THIS_RUN.strip() if tests.one_run else ""
+
+
 def _judged(row: Row, comparison: Comparison, tests: Pairs) -> list[TableEntry]:
     if row.label not in tests.tested:
         judged = TableEntry("not tested", tests.left_out.get(row.label, ""))
     else:
-        judged = TableEntry(verdict(comparison, row, tests) or text.ABSENT)
+        judged = TableEntry(judge(comparison, row, tests) or text.ABSENT)
     return [judged, *([TableEntry(tests.groups.get(row.label, text.ABSENT))] if tests.groups else [])]
 
 

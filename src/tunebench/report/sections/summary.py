@@ -1,7 +1,6 @@
 """The summary: what to use on each task, and what limits that."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 from tunebench.report.blocks import Block, Cards, Section, items
 from tunebench.report.read.comparisons import Comparison
@@ -30,10 +29,7 @@ Judged = Sequence[tuple[Comparison, Pairs | None]]
 
 def sections(whole: Whole) -> list[Section]:
     """The report's first section."""
-    anchors = whole.anchors
-    cards = tuple(
-        replace(one.card, anchor=anchors[one.comparison.model, one.comparison.task]) for one in whole.examined
-    )
+    cards = tuple(one.card for one in whole.examined)
     said = list(limits([(one.comparison, one.tests) for one in whole.examined if one.comparison.best], whole.notices))
     blocks: list[Block] = [Cards(cards, rule(whole.accepted)), *([items(said, "fine")] if said else [])]
     return [Section("summary", "Summary", tuple(blocks))]

@@ -6,7 +6,7 @@ from math import inf
 
 from tunebench.evaluation.choice import Option, acceptable, choose
 from tunebench.report.read.comparisons import Comparison, Row
-from tunebench.report.read.costs import TIME, Price
+from tunebench.report.read.costs import SPARED, TIME, Price
 from tunebench.report.stats.paired import Pairs
 from tunebench.report.stats.verdicts import (
     BELOW,
@@ -45,6 +45,16 @@ def decision(comparison: Comparison, tests: Pairs | None, accepted: float, price
     options = {row.label: _option(comparison, row, tests, price) for row in scored(comparison)}
     chosen = choose(options, accepted, price.noise(comparison))
     return Decision(options, chosen, tuple(acceptable(options, accepted)))
+
+
+def spared(comparison: Comparison, row: Row) -> dict[str, float | None]:
+    """Each cost that a reader may want to save."""
+    return {name: price.of(comparison, row) for name, price in SPARED.items()}
+
+
+def noises(comparison: Comparison) -> dict[str, float]:
+    """Of each of these, the relative difference that means nothing."""
+    return {name: price.noise(comparison) for name, price in SPARED.items()}
 
 
 def scored(comparison: Comparison) -> list[Row]:

@@ -16,13 +16,18 @@ UNDECIDABLE = "no verdict possible"
 IN_THIS_RUN = " in this run"
 """Ends every verdict on techniques with one common seed: it is about these runs, not about the techniques."""
 
-
-def verdict(comparison: Comparison, row: Row, tests: Pairs | None) -> str | None:
-    """The verdict in words: that of `judge`, and whether it is about one run of each technique."""
-    outcome = judge(comparison, row, tests)
-    if tests is None or outcome in (None, UNDECIDABLE) or not tests.one_run:
-        return outcome
-    return f"{outcome}{IN_THIS_RUN}"
+SHORT = {
+    BEST: "★ best",
+    EQUIVALENT: "≈ equivalent",
+    TIED: "= tied",
+    WORSE: "▽ worse",
+    CLEARLY: "▼ clearly worse",
+    UNSHOWN: "○ no gain shown",
+    BEST_UNSHOWN: "○ best score, no gain shown",
+    BELOW: "▼ worse than untuned",
+    UNDECIDABLE: "? no verdict",
+}
+"""Each verdict in a small field, to be read without colours."""
 
 
 def judge(comparison: Comparison, row: Row, tests: Pairs | None) -> str | None:
