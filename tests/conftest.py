@@ -1,9 +1,12 @@
 """Tiny backbones and data, made once a session, without a network."""
 
 import gc
+import json
 import os
 from collections.abc import Iterator
+from concurrent.futures import Future
 from pathlib import Path
+from typing import Any
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -45,6 +48,33 @@ def brief_latency() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("tunebench.engine.latency._SECONDS", 0.0)
         yield
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Charts are empty pictures: `test_report.py`, `test_page.py` and others test what Vega makes of them."""
+
+    def answered(text: str) -> "Future[str]":
+        answer: Future[str] = Future()
+        answer.set_result(text)
+        return answer
+
+    def svg(spec: dict[str, Any]) -> "Future[str]":
+        json.dumps(spec)
+        return answered('<svg class="marks"></svg>')
+
+    monkeypatch.setattr("tunebench._util.drawing.svg", svg)
+    monkeypatch.setattr("tunebench._util.drawing.javascript", lambda snippet: answered(snippet))
+
+
+@pytest.fixture
+def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands make runs and take times in this process: `test_run.py`, `test_time.py` and others start workers."""
+    from tests.in_process import Here, turns_here
+
+    monkeypatch.setattr("tunebench.run.executors.local.Local", Here)
+    monkeypatch.setattr("tunebench.advise.prices.turns_of", turns_here)
+    monkeypatch.setattr("tunebench.run.pace._LOOK", 0.01)
 
 
 @pytest.fixture(scope="session")

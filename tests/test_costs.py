@@ -30,6 +30,8 @@ from tunebench.run.load import LoadWatch
 from tunebench.run.pause import paused
 from tunebench.run.record import _cost
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 BY_NAME = {price.name: price for price in PRICES}
 
 

@@ -20,6 +20,8 @@ from tunebench.study import Places, Run, Study
 from tunebench.tasks import load as data
 from tunebench.zoo import checkpoints
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 CONTENT: dict[str, Any] = {
     "name": "tiny",
     "training": {"epochs": 1, "precision": "float32"},
@@ -165,6 +167,7 @@ def test_a_run_that_is_made_again_leaves_no_old_figures_if_it_is_stopped_and_say
 # Whole studies --------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("in_process")
 def test_a_moved_study_goes_on_without_a_run_made_again(places: Places, tmp_path: Path) -> None:
     study = tmp_path / "study.yaml"
     study.write_text(yaml.safe_dump(CONTENT))

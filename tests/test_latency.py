@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from tests.contracts.runs import make, make_run
-from tests.contracts.test_techniques import choice
+from tests.contracts.test_techniques import choice, on_kinds
 from tunebench._util.errors import UserError
 from tunebench.engine import latency
 from tunebench.run import execute as executing
@@ -22,8 +22,7 @@ def test_every_technique_is_known_to_merge_or_not() -> None:
     assert set(techniques()) >= MERGES
 
 
-@pytest.mark.parametrize("kind", ["bert", "fresh_pooler", "gpt2", "t5"])
-@pytest.mark.parametrize("name", sorted(MERGES))
+@pytest.mark.parametrize(("name", "kind"), on_kinds(sorted(MERGES), "bert", ("bert", "fresh_pooler", "gpt2", "t5")))
 def test_a_merged_model_gives_the_same_logits(
     name: str, kind: str, backbones: dict[str, Path], data_root: Path, tmp_path: Path
 ) -> None:

@@ -20,6 +20,8 @@ from tunebench.records import Cost, Done, Paused
 from tunebench.report import Options, build, results
 from tunebench.report.read.costs import money
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 MISSING = r"measure: energy: CodeCarbon is not installed\. Run: pip install 'tunebench\[energy\]'\."
 
 

@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 
 from tests.contracts.runs import make, make_run
+from tunebench.tasks import tasks
 from tunebench.tasks.examples import PromptExample, TextExample
 from tunebench.tasks.leakage import Overlap, overlap
-from tunebench.tasks.load import Data
+from tunebench.tasks.load import Data, load
 from tunebench.tasks.problems import problems
 
 LABELS = ("bad", "good")
@@ -80,10 +81,12 @@ def test_a_run_is_scored_with_and_without_them(backbones: dict[str, Path], tmp_p
 
 
 @pytest.mark.real
-def test_the_known_overlaps_of_real_data_are_found(real_data: Path) -> None:
-    from tunebench.tasks import load as sources
-    from tunebench.tasks import tasks
+def test_the_known_contradictions_of_real_data_are_found(real_data: Path) -> None:
+    assert overlap(tasks()["emotion"], load(tasks()["emotion"], real_data)).contradictory == 60
 
-    leaks = overlap(tasks()["sentiment"], sources.load(tasks()["sentiment"], real_data))
+
+@pytest.mark.real
+@pytest.mark.full
+def test_the_known_overlaps_of_real_data_are_found(real_data: Path) -> None:
+    leaks = overlap(tasks()["sentiment"], load(tasks()["sentiment"], real_data))
     assert 100 <= len(leaks.exact) <= 123  # of 123 in train, some are carved out of it for validation
-    assert overlap(tasks()["emotion"], sources.load(tasks()["emotion"], real_data)).contradictory == 60

@@ -31,6 +31,8 @@ from tunebench.tasks.base import Task
 from tunebench.tasks.load import load
 from tunebench.techniques import techniques
 
+pytestmark = pytest.mark.usefixtures("undrawn", "in_process")
+
 # The look -------------------------------------------------------------------------------------------------------------
 
 

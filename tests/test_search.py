@@ -31,6 +31,8 @@ from tunebench.study import Study
 from tunebench.tasks.base import Task
 from tunebench.techniques import techniques
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 RATE = Range(5e-4, 5e-5, 5e-3, log=True)
 SPACE = {
     "learning_rate": RATE,
@@ -334,6 +336,7 @@ def code() -> Any:
 # The command ----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("in_process")
 def test_a_study_is_searched_then_its_choices_are_trained_with_fresh_seeds(
     tmp_path: Path, backbones: dict[str, Path], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -44,6 +44,8 @@ from tunebench.report.stats.verdicts import (
     judge,
 )
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 
 def classes(rng: np.random.Generator, accuracy: float, gold: list[str]) -> list[str]:
     return [label if rng.random() < accuracy else str(rng.choice(["joy", "fear", "love"])) for label in gold]

@@ -12,6 +12,8 @@ from tunebench._util.errors import UserError
 from tunebench.cli.study_folder import chosen, runs_in
 from tunebench.records import Done, write_result
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 
 def scored(technique: str, validation: float | None, higher: bool = True, **changes: Any) -> Done:
     """A run with a validation score; its test score is the opposite, which must not choose."""

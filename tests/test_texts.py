@@ -20,6 +20,8 @@ from tunebench.report import build_with_leaderboards
 from tunebench.tasks.base import Task
 from tunebench.tasks.punctuation import Punctuation
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 BREAKS = "a\u2028b\x85c\x0cd\x1ee\u2029f"
 """One text that `str.splitlines` would take for six."""
 

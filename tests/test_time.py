@@ -27,6 +27,8 @@ from tunebench.run.timing import Turn, measured
 from tunebench.tasks import load as data
 from tunebench.techniques.base import Trained
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 
 def prepared_of(run: LocatedRun, folder: Path) -> Prepared:
     job = job_of(run, folder)

@@ -131,9 +131,22 @@ def applicable(names: list[str]) -> list[tuple[str, str, str]]:
     return [(name, task, kind) for name in names for kind, task in CELLS if reason(name, kind, task) is None]
 
 
+ALIKE = ("dora", "ia3", "llrd", "p_tuning_v2", "peft", "prompt_tuning")
+"""Techniques whose weights are kept, cut and trained as another one's are: `make test-all` runs what they share."""
+
+
 def one_cell(name: str, task: str, kind: str) -> bool:
-    """Every technique on one cell, and one technique on every cell."""
-    return (kind, task) == ("bert", "emotion") or name == "lora"
+    """Every kind of weights on one cell, and one technique on a cell of every objective and family."""
+    if name == "lora":
+        return (kind, task) not in (("gpt2", "ner"), ("gpt2", "similarity"), ("t5", "emotion"))
+    return (kind, task) == ("bert", "emotion") and name not in ALIKE
+
+
+def some_kinds(name: str, task: str, kind: str) -> bool:
+    """What is computed once, what trains, what keeps more than weights; and one cell of each shape of model."""
+    if name == "lora":
+        return (kind, task) in (("bert", "emotion"), ("gpt2", "instruction"), ("t5", "summarization"))
+    return (kind, task) == ("bert", "emotion") and name in ("adalora", "classifier_head", "freeze", "full")
 
 
 def one_task(name: str, task: str, kind: str) -> bool:
@@ -153,10 +166,14 @@ def with_representatives(
     return [pytest.param(*cell, marks=[] if representative(*cell) else [pytest.mark.full]) for cell in cells]
 
 
-def on_kinds(names: Sequence[str], first: str, kinds: Sequence[str], everywhere: str = "lora") -> list[Any]:
-    """Every technique on the first kind, and one on all kinds; the rest runs in `make test-all` only."""
+def on_kinds(
+    names: Sequence[str], first: str, kinds: Sequence[str], everywhere: str = "lora", rest: Sequence[str] = ()
+) -> list[Any]:
+    """Every technique on the first kind, and one on all kinds; other cells and `rest` run in `make test-all` only."""
     return [
-        pytest.param(name, kind, marks=[] if kind == first or name == everywhere else [pytest.mark.full])
+        pytest.param(
+            name, kind, marks=[] if name == everywhere or (kind == first and name not in rest) else [pytest.mark.full]
+        )
         for name in names
         for kind in kinds
     ]
@@ -309,7 +326,7 @@ def test_a_killed_run_resumes_to_the_same_bits_and_answers_as_it_did(
     answers_as_it_did(resumed, tmp_path / "killed", data_root / str(run.task.folder) / "test.parquet")
 
 
-@pytest.mark.parametrize(("name", "task", "kind"), with_representatives(applicable(TRAINED)))
+@pytest.mark.parametrize(("name", "task", "kind"), with_representatives(applicable(TRAINED), some_kinds))
 def test_a_paused_run_goes_on_as_if_it_had_never_paused(
     name: str, task: str, kind: str, interrupted: Interrupted, uncut: Uncut, tmp_path: Path
 ) -> None:
@@ -425,7 +442,7 @@ def by_heart(folder: Path, rows: list[tuple[str, str]]) -> dict[str, Any]:
     return {"objective": "sequence_classification", "data": files, "metrics": ["accuracy"]}
 
 
-@pytest.mark.parametrize(("name", "kind"), on_kinds(TRAINED, "bert", ("bert", "gpt2")))
+@pytest.mark.parametrize(("name", "kind"), on_kinds(TRAINED, "bert", ("bert", "gpt2"), rest=(*ALIKE, "from_scratch")))
 def test_a_technique_can_learn_eight_examples_by_heart(
     name: str, kind: str, backbones: dict[str, Path], tmp_path: Path
 ) -> None:
@@ -446,7 +463,7 @@ DEAF = ("bottleneck_adapter", "prefix_tuning", "prompt_tuning")
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param(name, marks=[] if name in ("full", "lora", "prompt_tuning") else [pytest.mark.full])
+        pytest.param(name, marks=[] if name in ("full", "lora") else [pytest.mark.full])
         for name in TRAINED
         if name != "classifier_head"
     ],
@@ -463,7 +480,9 @@ def test_a_technique_can_learn_to_write_eight_answers(name: str, backbones: dict
     assert name in DEAF or done.metrics.test["accuracy"] == 1.0
 
 
-@pytest.mark.parametrize(("name", "kind"), on_kinds([*TRAINED, "untuned"], "bert", ("bert", "fresh_pooler")))
+@pytest.mark.parametrize(
+    ("name", "kind"), on_kinds([*TRAINED, "untuned"], "bert", ("bert", "fresh_pooler"), rest=ALIKE)
+)
 def test_bf16_keeps_trained_weights_and_scores_in_float32(
     name: str, kind: str, backbones: dict[str, Path], data_root: Path, tmp_path: Path
 ) -> None:
@@ -552,21 +571,20 @@ VIRTUAL_TOKENS = ("prefix_tuning", "p_tuning_v2", "prompt_tuning")
     ],
 )
 def test_an_adapter_that_peft_knows_has_the_same_logits_in_plain_peft(
-    name: str, kind: str, backbones: dict[str, Path], data_root: Path, tmp_path: Path
+    name: str, kind: str, backbones: dict[str, Path], uncut: Uncut
 ) -> None:
     import transformers
     from peft import PeftModel
 
-    run = make_run(backbones[kind], data_root, "emotion", choice(name), epochs=1)
-    make(run, tmp_path)
-    if not (tmp_path / "adapter").exists():  # PEFT counts positions from the prefix on, also in an encoder
+    _, folder = uncut(name, "emotion", kind)
+    if not (folder / "adapter").exists():  # PEFT counts positions from the prefix on, also in an encoder
         assert kind in ("bert", "t5", "transformer")
         assert name in VIRTUAL_TOKENS
         return
-    ours, tokenizer = load_finetuned(tmp_path)
+    ours, tokenizer = load_finetuned(folder)
     auto = getattr(transformers, families()[kind].auto_classes[posed(kind, "emotion")])
     base = auto.from_pretrained(backbones[kind], num_labels=base_of(ours).config.num_labels)
-    plain = PeftModel.from_pretrained(base, tmp_path / "adapter").eval()
+    plain = PeftModel.from_pretrained(base, folder / "adapter").eval()
     batch = tokenizer("i feel so happy today", return_tensors="pt")
     if posed(kind, "emotion") == "text_to_text":
         batch["labels"] = batch["input_ids"]
@@ -601,12 +619,9 @@ def test_what_adalora_keeps_goes_on_where_its_weights_are(backbones: dict[str, P
 @pytest.mark.parametrize(
     ("name", "kind"), on_kinds([*VIRTUAL_TOKENS, "bottleneck_adapter"], "bert", FAMILIES, "bottleneck_adapter")
 )
-def test_what_no_weight_can_hold_is_not_exported(
-    name: str, kind: str, backbones: dict[str, Path], data_root: Path, tmp_path: Path
-) -> None:
-    make(make_run(backbones[kind], data_root, "emotion", choice(name), epochs=1), tmp_path / "run")
+def test_what_no_weight_can_hold_is_not_exported(name: str, kind: str, uncut: Uncut, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="cannot be merged into the weights"):
-        export(tmp_path / "run", tmp_path / "model")
+        export(uncut(name, "emotion", kind)[1], tmp_path / "model")
     assert not (tmp_path / "model").exists()
 
 

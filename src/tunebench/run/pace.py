@@ -12,6 +12,7 @@ import queue
 import sys
 import tempfile
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -135,21 +136,26 @@ def main() -> None:
     lines: queue.Queue[bytes] = queue.Queue()
     threading.Thread(target=_listen, args=(lines,), daemon=True).start()
     gc.enable()
-    request = Request.model_validate_json(lines.get())
+    for measured in taken(Request.model_validate_json(lines.get())):
+        border.write(measured.model_dump_json() + "\n")
+    os._exit(0)  # the other thread still listens
+
+
+def taken(request: Request) -> Iterator[Turn]:
+    """The turns of a request; a run that fails once is skipped in the rounds after that."""
     with tempfile.TemporaryDirectory() as folder:
         for jobs in request.comparisons:
             known: dict[str, Data] = {}
             failed: set[str] = set()
-            for _ in range(request.rounds):
-                for job in jobs:
-                    here = job.model_copy(update={"folder": folder})
-                    known_to_fail = job.run.id in failed
-                    measured = None if known_to_fail else turn(here, _examples(job, known), request.priced)
-                    gc.collect()
-                    if measured is not None and measured.reason is not None:
-                        failed.add(job.run.id)
-                    border.write((measured or Turn(run=job.run.id, skipped=True)).model_dump_json() + "\n")
-    os._exit(0)  # the other thread still listens
+            for job in list(jobs) * request.rounds:
+                if job.run.id in failed:
+                    yield Turn(run=job.run.id, skipped=True)
+                    continue
+                measured = turn(job.model_copy(update={"folder": folder}), _examples(job, known), request.priced)
+                gc.collect()
+                if measured.reason is not None:
+                    failed.add(job.run.id)
+                yield measured
 
 
 def _examples(job: Job, known: dict[str, Data]) -> Data:
