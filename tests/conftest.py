@@ -21,9 +21,15 @@ ENCODER_DECODERS = ("t5", "transformer")
 KINDS = ("bert", "fresh_pooler", "roberta", "electra", "distilbert", "modernbert", "gpt2", "llama", "qwen3", "gpt_neox")
 
 
+def pytest_collection() -> None:
+    """Imports make no garbage: looking for some takes seconds."""
+    gc.disable()
+
+
 def pytest_collection_finish() -> None:
     """What is imported is no garbage: every run collects that first, 0.4 s each time, and there are hundreds."""
     gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ import torch
 import transformers
 
 from tests.contracts.runs import CELLS, make, make_run, posed
-from tests.contracts.test_techniques import choice
+from tests.contracts.test_techniques import ALIKE, choice
 from tunebench import load_finetuned
 from tunebench._util.errors import UserError
 from tunebench.families import families
@@ -59,7 +59,9 @@ def test_an_adapter_on_tied_embeddings_is_exported_with_the_logits_of_the_run(
     torch.testing.assert_close(plain_logits(tmp_path / "model", kind, posed(kind, task), ids), ours, rtol=0, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", HOLD_ALL)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.full] if name in ALIKE else []) for name in HOLD_ALL]
+)
 def test_every_technique_that_weights_can_hold_is_exported(
     name: str, backbones: dict[str, Path], data_root: Path, tmp_path: Path
 ) -> None:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from tests.contracts.runs import LocatedRun, make, make_run
-from tests.contracts.test_techniques import choice
+from tests.contracts.test_techniques import choice, on_kinds
 from tests.records import Write, done
 from tunebench.engine import forgetting
 from tunebench.engine.forgetting import Probe
@@ -24,6 +24,9 @@ from tunebench.zoo.pretraining.objectives.span_corruption import SpanCorruption
 
 POCKET_BERT = embedded.backbones()["pocket-bert"]
 FEW = {"name": "emotion", "rows": {"train": 32, "validation": 12, "test": 12}}
+
+
+ASKED = ("bert", "gpt2", "modernbert")
 
 
 @pytest.fixture(autouse=True)
@@ -49,8 +52,9 @@ def test_the_passages_are_two_hundred_different_ones_of_thirty_to_sixty_words() 
     assert len("".join(passages()).encode()) < 100_000
 
 
-@pytest.mark.parametrize("technique", ["classifier_head", "untuned"])
-@pytest.mark.parametrize("kind", ["bert", "gpt2", "modernbert"])
+@pytest.mark.parametrize(
+    ("technique", "kind"), on_kinds(["classifier_head", "untuned"], "bert", ASKED, "classifier_head")
+)
 def test_a_frozen_backbone_forgets_exactly_nothing(
     kind: str, technique: str, backbones: dict[str, Path], data_root: Path, tmp_path: Path
 ) -> None:
@@ -71,8 +75,7 @@ def test_a_masked_language_model_is_measured_under_its_own_head(data_root: Path,
     assert nats is not None and nats > 0.1 and drift is None
 
 
-@pytest.mark.parametrize("technique", ["full", "lora", "prompt_tuning"])
-@pytest.mark.parametrize("kind", ["bert", "modernbert", "gpt2"])
+@pytest.mark.parametrize(("technique", "kind"), on_kinds(["full", "lora", "prompt_tuning"], "gpt2", ASKED, "full"))
 def test_what_changes_a_backbone_is_seen(
     kind: str, technique: str, backbones: dict[str, Path], data_root: Path, tmp_path: Path
 ) -> None:

@@ -19,6 +19,7 @@ import sklearn.metrics
 from nltk.stem.porter import PorterStemmer
 from rouge_score.tokenize import tokenize
 
+from tests.campaigns import doses
 from tunebench.engine.evaluate import score
 from tunebench.evaluation import rouge
 from tunebench.evaluation.bootstrap import Sums
@@ -28,7 +29,7 @@ from tunebench.evaluation.rouge import sentences_on_lines
 from tunebench.evaluation.unreadable import NO_LABEL
 from tunebench.zoo.embedded import summarization
 
-CASES = 200
+FEW, MANY = 50, 200
 LABELS = ("sadness", "joy", "love", "anger")
 TAGS = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC")
 
@@ -197,7 +198,7 @@ KINDS: dict[str, tuple[Callable[[random.Random], Case], Callable[[Any, Any], flo
 }
 
 
-def cases_of(name: str, count: int = CASES) -> list[Case]:
+def cases_of(name: str, count: int = FEW) -> list[Case]:
     rng = random.Random(name)
     return [KINDS[name][0](rng) for _ in range(count)]
 
@@ -217,19 +218,21 @@ def test_every_metric_is_tested_here() -> None:
 
 
 @pytest.mark.parametrize("name", METRICS)
+@doses(FEW, MANY)
 @pytest.mark.filterwarnings("ignore")
-def test_a_metric_equals_its_reference_library(name: str) -> None:
+def test_a_metric_equals_its_reference_library(name: str, dose: int) -> None:
     values = []
-    for predictions, references in cases_of(name):
+    for predictions, references in cases_of(name, dose):
         value = METRICS[name].compute(predictions, references)
         assert value == pytest.approx(KINDS[name][1](predictions, references), abs=1e-12)
         values.append(value)
-    assert len({round(value, 3) for value in values}) > CASES / 10, "the cases are all alike"
+    assert len({round(value, 3) for value in values}) > dose / 10, "the cases are all alike"
 
 
 @pytest.mark.parametrize("name", METRICS)
-def test_sums_of_statistics_give_the_same_value_as_the_library(name: str) -> None:
-    for predictions, references in cases_of(name):
+@doses(FEW, MANY)
+def test_sums_of_statistics_give_the_same_value_as_the_library(name: str, dose: int) -> None:
+    for predictions, references in cases_of(name, dose):
         expected = METRICS[name].compute(predictions, references)
         assert additive(METRICS[name], predictions, references) == pytest.approx(expected, abs=1e-9)
 

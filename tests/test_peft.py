@@ -29,7 +29,13 @@ def refusal(**settings: Any) -> str:
     return message
 
 
-@pytest.mark.parametrize("kind", ["LORA", "LOHA", "LOKR", "OFT", "VERA", "BOFT", "HRA", "FOURIERFT", "WAVEFT"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "LORA", "LOKR", "OFT", "VERA",
+        *(pytest.param(kind, marks=pytest.mark.full) for kind in ("LOHA", "BOFT", "HRA", "FOURIERFT", "WAVEFT")),
+    ],
+)  # fmt: skip
 def test_layers_to_transform_restricts_roles_in_every_method_that_has_it(kind: str) -> None:
     each = trained(type=kind, target_modules=ROLES, layers_to_transform=3)
     assert trained(type=kind, target_modules=ROLES, layers_to_transform=[1, 2]) == 2 * each

@@ -260,7 +260,13 @@ def test_virtual_tokens_are_no_part_of_the_mean(backbones: dict[str, Path]) -> N
     torch.testing.assert_close(pooled[0], seen[0][0, :tokens].mean(0))
 
 
-@pytest.mark.parametrize("name", ["full", "lora", "freeze", "prompt_tuning", "p_tuning_v2", "bottleneck_adapter"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "full", "lora", "freeze", "prompt_tuning",
+        *(pytest.param(name, marks=pytest.mark.full) for name in ("p_tuning_v2", "bottleneck_adapter")),
+    ],
+)  # fmt: skip
 def test_every_technique_answers_as_it_did_under_a_mean(
     name: str, encoder: Path, data_root: Path, tmp_path: Path
 ) -> None:

@@ -183,6 +183,7 @@ def test_a_frozen_run_uses_the_shared_cache(finished: Finished) -> None:
     assert list((finished.out / "cache").glob("*.safetensors"))
 
 
+@pytest.mark.usefixtures("in_process")
 def test_the_same_command_makes_only_what_failed_or_is_damaged(finished: Finished) -> None:
     damaged = finished.run_dir("emotion", "tfidf") / "result.json"
     whole = damaged.read_bytes()

@@ -5,6 +5,7 @@ backbone is an ordinary transformers folder, made by `tunebench pretrain` and th
 weights is a shape and a tokenizer, to be trained from scratch.
 """
 
+import functools
 import importlib
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,12 @@ DATA = tuple(sorted(path.stem for path in _HERE.glob("*.py") if not path.stem.st
 """Names of the data sets: those of the tasks."""
 
 
+@functools.cache
 def rows(name: str) -> dict[str, list[dict[str, Any]]]:
-    """A data set's rows by split: train, validation, test; in the columns of the hub's data set of the task."""
+    """A data set's rows by split: train, validation, test; in the columns of the hub's data set of the task.
+
+    They are generated once per process, and not to be changed.
+    """
     return importlib.import_module(f"{__name__}.{name}").rows()
 
 
