@@ -14,6 +14,7 @@ import torch
 
 from tests.contracts.runs import make, make_run
 from tests.records import Write, done, run_info
+from tunebench._util.files import read_json, write_json
 from tunebench.engine import measure, train
 from tunebench.engine.cut import Cut, TrunkCosts
 from tunebench.engine.events import Testing
@@ -21,6 +22,8 @@ from tunebench.engine.frozen_trunk import KeptStates
 from tunebench.engine.measure import Spent
 from tunebench.records import Cost, Done, Epoch, Retimed, RetimedCell, write_result, write_retimed
 from tunebench.report import build
+from tunebench.report.charts.base import looks
+from tunebench.report.charts.cost import cost_chart
 from tunebench.report.read.comparisons import Comparison, comparisons
 from tunebench.report.read.costs import PRICES, front, fronts, seconds_to_target, target, time_noise
 from tunebench.report.read.study import read_study
@@ -143,6 +146,45 @@ def test_a_cost_or_a_score_that_is_missing_has_no_place_on_a_front(study: Write)
     comparison = only(study, run("full", 0.9, [0.9]), done("lora", None))
     assert front(comparison, BY_NAME["latency"]) == []
     assert [row.label for row in front(comparison, BY_NAME["tuning"])] == ["full"]
+
+
+def test_what_a_study_asks_for_is_a_cost_where_it_was_measured(study: Write) -> None:
+    def comparison(out: Path) -> Comparison:
+        (found,) = comparisons(read_study(out))
+        return found
+
+    asked = ("price", "energy", "forgetting", "drift")
+    plain = only(study, run("full", 0.9, [0.9]), run("lora", 0.8, [0.8]))
+    assert not {name for names in fronts(plain).values() for name in names} & {*asked}
+
+    out = study(
+        run("full", 0.9, [0.9], forgetting_nats=3.4, energy_kwh=0.2),
+        run("lora", 0.8, [0.8], forgetting_nats=0.02, energy_kwh=0.1),
+        run("ia3", 0.7, [0.7], forgetting_nats=0.1, energy_kwh=0.3),
+        run("prefix_tuning", 0.6, [0.6], forgetting_nats=-0.007),
+    )
+    found = {label: {*names} & {*asked} for label, names in fronts(comparison(out)).items()}
+    assert found == {
+        "full": {"forgetting", "energy"},
+        "lora": {"forgetting", "energy"},
+        "ia3": set(),
+        "prefix_tuning": {"forgetting"},  # which forgets less than nothing
+    }
+    chart = cost_chart(comparison(out), looks(["full", "lora", "ia3", "prefix_tuning"]))
+    assert chart is not None and {"energy", "forgetting"} <= {*chart.views}
+    forgotten = {row["technique"]: row["forgetting, text"] for row in chart.rows}
+    assert forgotten["full"] == "+3.4" and forgotten["prefix_tuning"] == "-0.007"
+    write_json(out / "plan.json", {**(read_json(out / "plan.json") or {}), "price_per_hour": 2.0})
+    assert all("price" in names for label, names in fronts(comparison(out)).items() if label == "full")
+    assert "forgetting" in (build(out).with_suffix(".md")).read_text("utf-8")
+
+
+def test_a_cost_that_one_seed_lacks_is_none_of_the_technique(study: Write) -> None:
+    half = done("full", 0.9, 1)
+    measured = half.model_copy(update={"cost": half.cost.model_copy(update={"forgetting_nats": 1.0})})
+    comparison = only(study, done("full", 0.9), measured)
+    price = next(price for price in PRICES if price.name == "forgetting")
+    assert price.of(comparison, comparison.rows[0]) is None
 
 
 def test_latency_is_that_of_the_merged_model_where_there_is_one(study: Write) -> None:

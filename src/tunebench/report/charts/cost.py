@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tunebench.report import text
@@ -19,10 +19,9 @@ from tunebench.report.charts.base import (
     where,
 )
 from tunebench.report.read.comparisons import Comparison, Interval, Row
-from tunebench.report.read.costs import PRICES, Price, fronts
+from tunebench.report.read.costs import PRICES, TEXT, Price, fronts
 
 _SHORT = "datum.value < 1 ? format(datum.value, '.3~g') : format(datum.value, '~s')"  # 0.1, 20k, 5M
-_TEXT: Mapping[str, Callable[[Any], str]] = {"count": text.count, "seconds": text.latency, "bytes": text.megabytes}
 _FIRST = "tuning"
 _WIDE, _HIGH = 0.45, 0.06
 """Shares of a chart's width and height that the name of a technique takes."""
@@ -34,8 +33,8 @@ def cost_chart(
 ) -> Chart | None:
     """One point per technique with its interval and its seeds.
 
-    The untuned model and techniques without a backbone are lines, too, and so is a technique at no cost, which a log
-    axis cannot show.
+    The untuned model and techniques without a backbone are lines, too, and so is a technique at no cost or below,
+    which a log axis cannot show.
 
     Args:
         comparison: one model on one task.
@@ -82,7 +81,7 @@ def _prices(comparison: Comparison, row: Row, unbeaten: Sequence[str]) -> dict[s
         cost = price.of(comparison, row)
         fields[price.name] = cost
         if cost is not None:
-            fields[f"{price.name}, text"] = _TEXT[price.unit](cost)
+            fields[f"{price.name}, text"] = TEXT[price.unit](cost)
         if price.name in unbeaten:
             fields[f"{price.name}, front"] = True
     return fields
@@ -102,7 +101,7 @@ class _CostView:
         self.height = {"type": "quantitative", "title": y, "scale": {"zero": False}}
         self.value = {"y": {"field": "value", **self.height}}
         self.costly = {"filter": f"datum['{price.name}'] > 0"}
-        self.line = f"datum.line && isValid(datum['{price.name}']) || datum['{price.name}'] === 0"
+        self.line = f"isValid(datum['{price.name}']) && (datum.line || datum['{price.name}'] <= 0)"
         self.lines = {"filter": self.line}
         opacity = {"opacity": SINGLED_OUT} if self.legend else {}
         self.shown = {"color": self.color, **opacity, "tooltip": _tooltip(y, prices)}

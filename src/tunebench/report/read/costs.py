@@ -1,17 +1,29 @@
 """Costs of techniques, and their Pareto fronts against quality (docs/statistics.md)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, median
+from typing import Any
 
 from tunebench.records import Cost, Done
+from tunebench.report import text
 from tunebench.report.read.comparisons import Comparison, Row
 from tunebench.report.read.timing import Clock
 
 TARGET = 0.95
 """Share of the best technique's validation score that counts as reached."""
 NOISE = 0.05
-"""Relative difference between two memories that means nothing, and between two times at least."""
+"""Relative difference between two memories or energies that means nothing, and between two times at least."""
+TEXT: Mapping[str, Callable[[Any], str]] = {
+    "count": text.count,
+    "seconds": text.latency,
+    "bytes": text.megabytes,
+    "money": text.price,
+    "kWh": text.watt_hours,
+    "nats per token": text.change,
+    "share of the variance": text.change,
+}
+"""Unit of a cost -> how it is written."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +33,7 @@ class Price:
     Attributes:
         name: one word, for a list.
         title: for an axis.
-        unit: count, seconds or bytes.
+        unit: what it is counted in; `TEXT` writes it.
         of: a row's cost over its seeds; None if it was not measured, or the target was not reached.
         noise: the relative difference up to which two costs of a comparison count as equal.
     """
@@ -31,6 +43,35 @@ class Price:
     unit: str
     of: Callable[[Comparison, Row], float | None]
     noise: Callable[[Comparison], float] = lambda comparison: 0.0
+
+
+@dataclass(frozen=True)
+class OnRequest:
+    """A cost that only a study's `price_per_hour` or `measure` asks for.
+
+    Attributes:
+        name: one word, for a list.
+        title: of a column, and of an axis.
+        unit: what it is counted in; `TEXT` writes it.
+        of: that of one run; None if it was not measured.
+        noise: as of a `Price`.
+    """
+
+    name: str
+    title: str
+    unit: str
+    of: Callable[[Comparison, Cost], float | None]
+    noise: Callable[[Comparison], float] = lambda comparison: 0.0
+
+    def mean(self, comparison: Comparison, row: Row) -> float | None:
+        """Over a technique's seeds; None unless all have it."""
+        known = [value for result in row.done if (value := self.of(comparison, result.cost)) is not None]
+        return fmean(known) if known and len(known) == len(row.done) else None
+
+    @property
+    def price(self) -> Price:
+        """As one kind of cost."""
+        return Price(self.name, self.title, self.unit, self.mean, self.noise)
 
 
 def time_noise(comparison: Comparison) -> float:
@@ -152,6 +193,10 @@ def money(cost: Cost, per_hour: float) -> float:
     return (cost.trunk_seconds + cost.train_seconds) / 3600 * per_hour
 
 
+def _money(comparison: Comparison, cost: Cost) -> float | None:
+    return None if comparison.price_per_hour is None else money(cost, comparison.price_per_hour)
+
+
 def latencies(results: Sequence[Done], merged: bool) -> float | None:
     """Mean seconds per answer, as trained or merged; None if a run has none."""
     of = [r.cost.merged_latency_seconds if merged else r.cost.latency_seconds for r in results]
@@ -179,6 +224,12 @@ def _most(of: Callable[[Cost], int | None]) -> Callable[[Comparison, Row], float
 
 
 TIME = Price("tuning", "Tuning time", "seconds", lambda comparison, row: row.train_seconds, time_noise)
+ON_REQUEST = (
+    OnRequest("price", "Price", "money", lambda comparison, cost: _money(comparison, cost), time_noise),
+    OnRequest("energy", "Energy", "kWh", lambda comparison, cost: cost.energy_kwh, lambda comparison: NOISE),
+    OnRequest("forgetting", "Forgetting", "nats per token", lambda comparison, cost: cost.forgetting_nats),
+    OnRequest("drift", "Feature drift", "share of the variance", lambda comparison, cost: cost.feature_drift),
+)
 PRICES = (
     Price("parameters", "Trainable parameters", "count",
           lambda comparison, row: row.parameters.trainable if row.parameters else None),
@@ -188,6 +239,7 @@ PRICES = (
     Price("GPU memory", "Peak GPU memory", "bytes", _most(lambda cost: cost.peak_gpu_memory_bytes)),
     Price("saved", "Saved", "bytes", _most(lambda cost: cost.saved_bytes)),
     Price("latency", "Latency per answer", "seconds", _latency, time_noise),
+    *(one.price for one in ON_REQUEST),
 )  # fmt: skip
 _NAMED = {price.name: price for price in PRICES}
 SPARED = {

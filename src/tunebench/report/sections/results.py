@@ -7,7 +7,7 @@ from tunebench.records import Cost, Done
 from tunebench.report import text
 from tunebench.report.blocks import BEST, Block, Column, Table, TableEntry, Text, for_paper, items, table
 from tunebench.report.read.comparisons import Comparison, Interval, Row, Score
-from tunebench.report.read.costs import TARGET, fronts, latencies, money, seconds_to_target
+from tunebench.report.read.costs import ON_REQUEST, TARGET, TEXT, OnRequest, fronts, latencies, seconds_to_target
 from tunebench.report.read.timing import Clock
 from tunebench.report.sections.base import Case
 from tunebench.report.stats.paired import Pairs
@@ -157,11 +157,11 @@ def _cost_columns(comparison: Comparison) -> list[CostColumn]:
 def _asked_for(comparison: Comparison) -> list[CostColumn]:
     """The costs that only a study's `price_per_hour` or `measure` asks for, where a run has them."""
 
-    def mean(
-        of: Callable[[Cost], float | None], words: Callable[[float], str]
-    ) -> Callable[[Sequence[Done]], TableEntry]:
+    def shown_by(one: OnRequest) -> Callable[[Sequence[Done]], TableEntry]:
+        words = TEXT[one.unit]
+
         def shown(done: Sequence[Done]) -> TableEntry:
-            known = [value for result in done if (value := of(result.cost)) is not None]
+            known = [value for result in done if (value := one.of(comparison, result.cost)) is not None]
             if len(known) < len(done):
                 return TableEntry(text.ABSENT)
             note = f"{words(min(known))}..{words(max(known))}" if min(known) < max(known) else ""
@@ -169,19 +169,13 @@ def _asked_for(comparison: Comparison) -> list[CostColumn]:
 
         return shown
 
-    per_hour = comparison.price_per_hour
-    known: list[tuple[Column, Callable[[Cost], float | None], Callable[[float], str]]] = [
-        (
-            Column("Price", note=f"{per_hour or 0:g} per hour"),
-            lambda cost: None if per_hour is None else money(cost, per_hour),
-            text.price,
-        ),
-        (Column("Energy"), lambda cost: cost.energy_kwh, text.watt_hours),
-        (Column("Forgetting", note="nats per token"), lambda cost: cost.forgetting_nats, text.change),
-        (Column("Feature drift"), lambda cost: cost.feature_drift, text.change),
-    ]
+    notes = {"price": f"{comparison.price_per_hour or 0:g} per hour", "forgetting": "nats per token"}
     costs = [result.cost for row in comparison.rows for result in row.done]
-    return [(column, mean(of, words)) for column, of, words in known if any(of(cost) is not None for cost in costs)]
+    return [
+        (Column(one.title, note=notes.get(one.name, "")), shown_by(one))
+        for one in ON_REQUEST
+        if any(one.of(comparison, cost) is not None for cost in costs)
+    ]
 
 
 def _compared_times(comparison: Comparison) -> list[CostColumn]:
