@@ -56,8 +56,8 @@ def test_a_look_names_what_weakens_a_conclusion(tmp_path: Path) -> None:
     )
     seen = look(task, load(task))
     text = " ".join(seen.findings)
-    assert seen.rows["train"] == 91 and seen.labels == 2
-    assert seen.largest == pytest.approx(87 / 91)
+    assert seen.facts.rows["train"] == 91 and seen.facts.labels == 2
+    assert seen.facts.largest == pytest.approx(87 / 91)
     assert "1 of 2 test inputs also occur in the training split" in text
     assert "91 training rows: differences between techniques are mostly chance" in text
     assert "1 label with fewer than 8 training rows: rare" in text

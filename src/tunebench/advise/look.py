@@ -1,9 +1,9 @@
 """What there is to say of a task's data before anything is trained on them."""
 
-from collections import Counter
 from dataclasses import dataclass
 
 from tunebench._util.words import plural
+from tunebench.advise.facts import Facts, facts
 from tunebench.evaluation.power import smallest_difference
 from tunebench.tasks.base import Task
 from tunebench.tasks.leakage import overlap
@@ -18,42 +18,30 @@ class Look:
     """A task's data at a glance.
 
     Attributes:
-        rows: examples of each split.
-        labels: how many; 0 where an answer is no label.
-        largest: share of the commonest label among training examples; None where an answer is not one label.
-        letters: mean per training text.
+        facts: what was counted.
         findings: what is wrong, or weakens a conclusion, the worst first.
     """
 
-    rows: dict[str, int]
-    labels: int
-    largest: float | None
-    letters: float
+    facts: Facts
     findings: tuple[str, ...]
 
     @property
     def summary(self) -> str:
         """In one line."""
-        rows = ", ".join(f"{split} {count:,}" for split, count in self.rows.items())
-        labels = f"; {plural(self.labels, 'label')}" if self.labels else ""
-        share = f", the commonest {self.largest:.0%}" if self.largest is not None else ""
-        return f"{rows} rows{labels}{share}; {self.letters:.0f} letters per text"
+        known = self.facts
+        rows = ", ".join(f"{split} {count:,}" for split, count in known.rows.items())
+        labels = f"; {plural(known.labels, 'label')}" if known.labels else ""
+        share = f", the commonest {known.largest:.0%}" if known.largest is not None else ""
+        return f"{rows} rows{labels}{share}; {known.letters:.0f} letters per text"
 
 
 def look(task: Task, data: Data) -> Look:
     """Look at a task's data."""
-    train = data.splits["train"]
-    texts = [task.input_of(example) for example in train]
-    counts = Counter(label for one in train if isinstance(label := getattr(one, "label", None), int))
+    texts = [task.input_of(example) for example in data.splits["train"]]
+    known = facts(task, data)
     findings = [text for _, text in overlap(task, data).sentences(len(data.splits["test"]))]
-    findings += _small(task, data) + _unbalanced(data, counts) + _repeated(texts) + _long(task, texts)
-    return Look(
-        rows={split: len(examples) for split, examples in data.splits.items()},
-        labels=len(data.labels),
-        largest=max(counts.values()) / len(train) if counts else None,
-        letters=sum(map(len, texts)) / len(texts),
-        findings=(*findings, *data.notes),
-    )
+    findings += _small(task, data) + _unbalanced(data, known) + _repeated(texts) + _long(task, texts)
+    return Look(known, (*findings, *data.notes))
 
 
 def _small(task: Task, data: Data) -> list[str]:
@@ -70,16 +58,16 @@ def _small(task: Task, data: Data) -> list[str]:
     return found
 
 
-def _unbalanced(data: Data, counts: Counter[int]) -> list[str]:
-    if not counts:
+def _unbalanced(data: Data, known: Facts) -> list[str]:
+    if known.largest is None:
         return []
-    rare = [data.labels[label] for label in range(len(data.labels)) if counts[label] < FEW_OF_A_LABEL]
+    rare = [name for label, name in enumerate(data.labels) if known.counts.get(label, 0) < FEW_OF_A_LABEL]
     found = []
     if rare:
         named = ", ".join(rare[:5]) + (", ..." if len(rare) > 5 else "")
         found.append(f"{plural(len(rare), 'label')} with fewer than {FEW_OF_A_LABEL} training rows: {named}.")
-    if max(counts.values()) > MOST * sum(counts.values()):
-        found.append(f"{max(counts.values()) / sum(counts.values()):.0%} of the training rows have one label.")
+    if known.largest > MOST:
+        found.append(f"{known.largest:.0%} of the training rows have one label.")
     return found
 
 

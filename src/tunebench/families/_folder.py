@@ -48,13 +48,9 @@ def read_weights(family: Family, folder: Path, objective: str, head: Mapping[str
 
     seeded = torch.get_rng_state()
     try:
-        model, info = family.auto_class(objective).from_pretrained(
+        model, info = _model_in(
             folder,
-            dtype=torch.float32,
-            use_safetensors=True,
-            output_loading_info=True,
-            local_files_only=True,
-            trust_remote_code=False,
+            family.auto_class(objective),
             ignore_mismatched_sizes=True,  # a head for other labels; in the backbone it is refused below
             **({"device_map": "meta"} if shapes_only else {}),
             **head,
@@ -80,18 +76,25 @@ def read_language_model(folder: Path, auto_class: str) -> Any | None:
 
     The backbone has been read before, so that its weights are known to be those that config.json describes.
     """
-    import torch
     import transformers
 
-    model, info = getattr(transformers, auto_class).from_pretrained(
+    model, info = _model_in(folder, getattr(transformers, auto_class))
+    return None if info["missing_keys"] else model
+
+
+def _model_in(folder: Path, auto_class: Any, **options: Any) -> tuple[Any, Mapping[str, Any]]:
+    """A folder's model in float32, from safetensors and without a network; and which keys were missing or left."""
+    import torch
+
+    return auto_class.from_pretrained(
         folder,
         dtype=torch.float32,
         use_safetensors=True,
         output_loading_info=True,
         local_files_only=True,
         trust_remote_code=False,
+        **options,
     )
-    return None if info["missing_keys"] else model
 
 
 def _refuse_gaps(folder: Path, model: Any, info: Mapping[str, Any], prefix: str, fresh: tuple[str, ...]) -> None:

@@ -1,8 +1,8 @@
 """A finished run as evidence."""
 
-from collections import Counter
 from typing import Any
 
+from tunebench.advise.facts import facts
 from tunebench.evaluation.metrics import METRICS
 from tunebench.records import Done, EvidenceCell, EvidenceRun, Failed
 from tunebench.run.cell import Cell
@@ -19,8 +19,7 @@ def cell_of(cell: Cell, data: Data, related: str | None = None) -> EvidenceCell:
     """
     run = cell.run
     config = cell.family.config(cell.checkpoint.config)
-    train = data.splits["train"]
-    labels = Counter(label for one in train if isinstance(label := getattr(one, "label", None), int))
+    known = facts(run.task, data)
     metric = METRICS[run.task.metrics[0]]
     return EvidenceCell(
         dataset=run.task.name,
@@ -28,10 +27,10 @@ def cell_of(cell: Cell, data: Data, related: str | None = None) -> EvidenceCell:
         objective=cell.posed or run.task.objective,
         metric=metric.name,
         higher_is_better=metric.higher_is_better,
-        rows={split: len(examples) for split, examples in data.splits.items()},
-        labels=len(data.labels),
-        largest=max(labels.values()) / len(train) if labels else None,
-        letters=sum(len(run.task.input_of(example)) for example in train) / len(train),
+        rows=known.rows,
+        labels=known.labels,
+        largest=known.largest,
+        letters=known.letters,
         data=data.fingerprint(),
         model=run.model,
         family=cell.family.name,
