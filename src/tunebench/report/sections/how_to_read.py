@@ -54,9 +54,9 @@ READING = (
     f"{100 * NOISE:g} % counts as equal, and so do times within the spread over seeds or rounds.",
     "Learning curves: one line per run. A ring marks the best epoch; a dotted line marks a technique without epochs. "
     "Quality against cost: bars are 95 % intervals, small rings are seeds, and ★ with a large ring is recommended. A "
-    "dashed line is the score of the untuned model, of a technique without a backbone, or of one at no cost or below; the "
-    "stepped line is the Pareto front. Click a name in a legend to highlight it. In learning curves hold Shift to zoom "
-    "with the wheel or to drag; double-click to reset.",
+    "dashed line is the score of the untuned model, of a technique without a backbone, or of one at no cost or below; "
+    "the stepped line is the Pareto front. Click a name in a legend to highlight it. In learning curves hold Shift to "
+    "zoom with the wheel or to drag; double-click to reset.",
     "Test examples on which techniques differ: those whose scores (the main metric of one example) vary most between "
     "techniques. The untuned model is excluded; the first seed that all techniques share is shown.",
     "Generated answers: greedy takes the most likely token at each step; sampled draws from the most likely tokens "
