@@ -1,16 +1,21 @@
 """The report in a real browser: drawn, sorted, filtered, printed, and deaf to what texts in it say."""
 
 import os
+import random
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from math import inf
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.records import done, failed, write_study
+from tunebench.evaluation.choice import Option, choose
 from tunebench.records import DataInfo, Done
+from tunebench.report.blocks import Card, Cards, Choice, Report, Section
+from tunebench.report.formats.html import html
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
@@ -186,13 +191,76 @@ def test_a_filter_keeps_the_rows_with_all_its_words_and_says_how_many(opened: Op
     assert len(rows_of(section)) == 9
 
 
-def test_quality_is_shown_against_the_cost_that_is_chosen(opened: Opened) -> None:
-    chart = opened.page.locator("figure.chart").first
-    chart.scroll_into_view_if_needed()
-    chart.locator(".live svg.marks", has_text="Tuning time (seconds, log scale)").wait_for()
-    chart.get_by_role("combobox").select_option("trainable parameters")
-    chart.locator(".live svg.marks", has_text="Trainable parameters (count, log scale)").wait_for()
-    assert chart.locator(".live svg.marks", has_text="Tuning time").count() == 0
+def accept(page: Any, points: float, spared: str) -> None:
+    page.get_by_label("I accept losing up to").fill(str(points))
+    page.get_by_label("points to save").select_option(spared)
+
+
+def test_what_a_reader_accepts_changes_the_card_the_picture_and_the_heat_map(chromium: Any, tmp_path: Path) -> None:
+    (full, right), (lora, wrong) = labelled("full", 0), labelled("lora", 1)  # 40 and 37 of 40
+    full = full.model_copy(update={"cost": full.cost.model_copy(update={"train_seconds": 100.0})})
+    answers = {full.run.id: right, lora.run.id: wrong}
+    opened = Opened(chromium.new_page(viewport={"width": 1280, "height": 900}))
+    page, card = opened.page, opened.page.locator(".card")
+    page.on("console", lambda message: message.type in ("error", "warning") and opened.troubles.append(message.text))
+    page.goto((write_study(tmp_path, full, lora, answers=answers) / "report.html").as_uri())
+    page.locator(".live svg.marks", has_text="★ full").first.wait_for()
+    accept(page, 8, "training time")
+    assert card.locator(".decision strong").inner_text() == "lora"
+    card.locator(".live svg.marks", has_text="★ lora").wait_for()
+    assert [mark.strip() for mark in page.locator(".use").all_inner_texts()] == ["", "✔"]
+    assert "in training time of those that score at most 8 points below" in page.locator(".rule").inner_text()
+    said = page.locator(".control").get_by_role("status")
+    assert said.inner_text() == "1 of 1 recommendations differ from the report's."
+    accept(page, 8, "trainable parameters")
+    card.locator(".live svg.marks", has_text="Trainable parameters (count, log scale)").wait_for()
+    card.locator(".live svg.marks", has_text="★ full").wait_for()
+    assert card.locator(".decision strong").inner_text() == "full"
+    assert opened.troubles == []
+    page.close()
+
+
+SPARING = ("training time", "trainable parameters", "memory", "saved bytes", "latency", "forgetting")
+
+
+def random_card(rng: random.Random, number: int) -> Card:
+    """Ties in loss and cost, costs that were not measured, techniques that no rule allows."""
+
+    def choice(place: int) -> Choice:
+        loss = rng.choice([0.0, 0.0, 0.1, 0.4, 1.0, 1.5, 3.0, rng.uniform(0, 12)])
+        most = rng.choice([inf, loss, loss + 0.6, loss + rng.uniform(0, 4)])
+        costs = {name: rng.choice([None, 0.0, 1.0, 1.03, 1.06, rng.uniform(0, 9)]) for name in SPARING}
+        return Choice(f"t{place}", f"{place} {TAG}", "Use", "well.", Option(loss, rng.random() < 0.5, most), costs)
+
+    choices = tuple(choice(place) for place in range(rng.randint(1, 6)))
+    noises = {name: rng.choice([0.0, 0.05]) for name in SPARING}
+    options = {one.label: replace(one.option, cost=one.costs[SPARING[0]]) for one in choices}
+    labels = [one.label for one in choices]
+    label = choose(options, 1.0, noises[SPARING[0]])
+    chosen = None if label is None else labels.index(label)
+    return Card(f"task {number}", choices, chosen, "None.", "", noises, f"comparison-1-{number}")
+
+
+def test_the_script_chooses_as_the_rule_on_a_hundred_random_studies(chromium: Any, tmp_path: Path) -> None:
+    rng = random.Random(0)
+    cards = tuple(random_card(rng, number) for number in range(100))
+    decisions = Cards(cards, "{spared} {points}", SPARING[0], 1.0)
+    path = tmp_path / "report.html"
+    path.write_text(html(Report("random", "", (Section("summary", "Summary", (decisions,)),)), None))
+    page = chromium.new_page()
+    page.goto(path.as_uri())
+    none = 0
+    for spared in SPARING:
+        for points in (0, 0.5, 1, 2.5, 10):
+            accept(page, points, spared)
+            said = page.locator(".decision").all_inner_texts()
+            for card, words in zip(cards, said, strict=True):
+                options = {one.label: replace(one.option, cost=one.costs[spared]) for one in card.choices}
+                label = choose(options, points, card.noises[spared])
+                none += label is None
+                assert words == next((one.text for one in card.choices if one.label == label), "None.")
+    assert 0 < none < 3_000
+    page.close()
 
 
 def test_a_name_in_the_legend_singles_out_its_technique(opened: Opened) -> None:

@@ -152,7 +152,8 @@ class Card:
     Attributes:
         where: task and model.
         choices: the techniques that could be recommended, best first.
-        chosen: the number of the one that is; None: none is, and `doubt` says why.
+        chosen: the number of the one that is; None: none is.
+        none: what is said where none is.
         doubt: how sure that is.
         noises: by cost, the relative difference that means nothing.
         anchor: of the section on this comparison.
@@ -162,6 +163,7 @@ class Card:
     where: str
     choices: tuple[Choice, ...]
     chosen: int | None
+    none: str
     doubt: str = ""
     noises: Mapping[str, float] = field(default_factory=dict)
     anchor: str = ""
@@ -175,15 +177,29 @@ class Card:
     @property
     def text(self) -> str:
         """The recommendation, or why there is none."""
-        return self.choice.text if self.choice else self.doubt
+        return self.choice.text if self.choice else self.none
 
 
 @dataclass(frozen=True)
 class Cards:
-    """The decisions of a study, and their rule."""
+    """The decisions of a study.
+
+    Attributes:
+        rule: with {spared} and {points} for what a reader wants to save, and may lose for that.
+        spared: what it is without his word.
+        accepted: points.
+    """
 
     cards: tuple[Card, ...]
     rule: str
+    spared: str
+    accepted: float
+
+    @property
+    def text(self) -> str:
+        """The rule."""
+        points = f"{self.accepted:g} point{'' if self.accepted == 1 else 's'}"
+        return self.rule.format(spared=self.spared, points=points)
 
 
 @dataclass(frozen=True)

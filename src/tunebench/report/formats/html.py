@@ -6,13 +6,15 @@ import hashlib
 import itertools
 from collections.abc import Iterator, Sequence
 from importlib import resources
+from math import isfinite
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from tunebench._util.visible import escaped
-from tunebench.report.blocks import BEST, USED, Block, Report, Table
+from tunebench._util.visible import as_json, escaped, escaped_within
+from tunebench.report.blocks import BEST, USED, Block, Card, Report, Table
+from tunebench.report.read.costs import SPARED
 
 
 def html(report: Report, vega_embed: str | None) -> str:
@@ -40,7 +42,7 @@ def environment() -> Environment:
         undefined=StrictUndefined,
         finalize=_visible,
     )
-    made.globals |= {"show": show, "runs": _runs, "best": BEST, "used": USED}
+    made.globals |= {"show": show, "runs": _runs, "best": BEST, "used": USED, "options": _options}
     return made
 
 
@@ -63,6 +65,26 @@ def _runs(blocks: Sequence[Block]) -> Iterator[tuple[bool, list[Block]]]:
     """Groups of blocks in order; consecutive tables form one group, shown side by side."""
     for tables, run in itertools.groupby(blocks, key=lambda block: isinstance(block, Table)):
         yield tables, list(run)
+
+
+def _options(card: Card) -> Markup:
+    """What the page's script asks the rule, as JSON that cannot close its script element."""
+    choices = [
+        {
+            "label": one.label,
+            "lead": one.lead,
+            "title": one.title,
+            "rest": one.rest,
+            "loss": one.option.loss,
+            "tied": one.option.tied,
+            "most": one.option.most if isfinite(one.option.most) else None,
+            "costs": one.costs,
+        }
+        for one in card.choices
+    ]
+    views = {name: price.title.lower() for name, price in SPARED.items()}
+    content = {"choices": choices, "noises": card.noises, "views": views, "none": card.none}
+    return Markup(as_json(escaped_within(content)).replace("<", "\\u003c"))
 
 
 def _policy(scripts: list[str]) -> str:

@@ -62,7 +62,7 @@ def _block(block: Block, level: int) -> Iterator[str]:
         case Cards():
             yield "\n".join(f"- {_card(card)}" for card in block.cards)
             yield from _paragraphs([card.picture for card in block.cards], level)
-            yield text.markdown(block.rule)
+            yield text.markdown(block.text)
         case Columns():
             for part in block.parts:
                 yield from _paragraphs(part, level)
@@ -85,6 +85,8 @@ def _card(card: Card) -> str:
     if card.choice:
         lead, title, rest = map(text.markdown, (card.choice.lead, card.choice.title, card.choice.rest))
         words.append(f"{lead} **{title}**: {rest}")
+    else:
+        words.append(text.markdown(card.none))
     return " ".join([*words, text.markdown(card.doubt)] if card.doubt else words)
 
 

@@ -45,14 +45,8 @@ def card(comparison: Comparison, tests: Pairs | None, accepted: float) -> Card:
     choices = tuple(_choice(comparison, row, tests, made.options[row.label]) for row in scored(comparison))
     number = next((n for n, one in enumerate(choices) if one.label == made.chosen), None)
     doubt = " ".join(_doubt(comparison, tests))
-    if number is None:
-        doubt = f"No technique is recommended: {_none(comparison)}. {doubt}".rstrip()
-    return Card(where, choices, number, doubt, noises(comparison))
-
-
-def _none(comparison: Comparison) -> str:
-    """Why no technique may be recommended."""
-    return f"the best score, that of {comparison.best[0].title}, is not shown to beat the untuned model"
+    none = "No technique is recommended: none keeps to the rule."
+    return Card(where, choices, number, none, doubt, noises(comparison))
 
 
 def _choice(comparison: Comparison, row: Row, tests: Pairs | None, option: Option) -> Choice:

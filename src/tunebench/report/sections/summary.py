@@ -4,8 +4,9 @@ from collections.abc import Iterator, Sequence
 
 from tunebench.report.blocks import Block, Cards, Section, items
 from tunebench.report.read.comparisons import Comparison
+from tunebench.report.read.costs import SPARED
 from tunebench.report.sections.base import Whole
-from tunebench.report.stats.decision import rule
+from tunebench.report.stats.decision import RULE
 from tunebench.report.stats.notices import Group
 from tunebench.report.stats.paired import Pairs
 
@@ -31,7 +32,10 @@ def sections(whole: Whole) -> list[Section]:
     """The report's first section."""
     cards = tuple(one.card for one in whole.examined)
     said = list(limits([(one.comparison, one.tests) for one in whole.examined if one.comparison.best], whole.notices))
-    blocks: list[Block] = [Cards(cards, rule(whole.accepted)), *([items(said, "fine")] if said else [])]
+    blocks: list[Block] = [
+        Cards(cards, RULE, next(iter(SPARED)), whole.accepted),
+        *([items(said, "fine")] if said else []),
+    ]
     return [Section("summary", "Summary", tuple(blocks))]
 
 

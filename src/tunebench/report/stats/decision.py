@@ -21,6 +21,12 @@ from tunebench.report.stats.verdicts import (
     whole,
 )
 
+RULE = (
+    "Rule: the cheapest technique in {spared} of those that score at most {points} below the best (a point is 0.01, of "
+    "a perplexity 1 %) and are statistically tied with it, or shown to lose no more. What trained and is not shown to "
+    "beat the untuned model is not recommended."
+)
+
 
 @dataclass(frozen=True)
 class Decision:
@@ -109,17 +115,3 @@ def told_apart(comparison: Comparison, tests: Pairs) -> bool:
         return False
     shown = any(against_best(comparison, row, tests) == EQUIVALENT for row in scored(comparison))
     return shown or any(difference.significant for difference in (*tests.differences, *tests.untuned))
-
-
-def rule(accepted: float) -> str:
-    """The rule of all cards."""
-    return (
-        f"Rule: the cheapest technique in training time of those that score at most {points(accepted)} below the best "
-        "and are statistically tied with it, or shown to lose no more. What trained and is not shown to beat the "
-        "untuned model is not recommended."
-    )
-
-
-def points(accepted: float) -> str:
-    """So many points in words."""
-    return f"{accepted:g} point{'' if accepted == 1 else 's'} (a point is 0.01, of a perplexity 1 %)"

@@ -86,6 +86,9 @@
     return { ...view, columns };
   }
 
+  const wanted = new Map(); // figure -> the technique to mark, and the view
+  const drawings = new Map(); // figure -> how it is drawn again
+
   function chart(figure) {
     const { views, rows } = JSON.parse(figure.querySelector("script").textContent);
     const live = figure.querySelector(".live");
@@ -94,12 +97,15 @@
     let width = 0;
 
     async function draw() {
+      const { label, view } = wanted.get(figure) ?? {};
+      const shown = names.includes(view) ? view : chosen;
+      const values = label === undefined ? rows : rows.map((row) => ({ ...row, chosen: row.technique === label }));
       width = Math.min(figure.querySelector(".plot").clientWidth, 640);
       const place = document.createElement("div");
       live.replaceChildren(place);
       figure.classList.add("drawn");
       try {
-        await vegaEmbed(place, { ...fitted(views[chosen], width), data: { values: rows } }, {
+        await vegaEmbed(place, { ...fitted(views[shown], width), data: { values } }, {
           ast: true, renderer: "svg", tooltip: { theme: dark.matches ? "dark" : "light" },
           actions: { export: true, source: false, compiled: false, editor: false },
           downloadFileName: figure.dataset.file,
@@ -112,7 +118,8 @@
       }
     }
 
-    if (names.length > 1) {
+    drawings.set(figure, draw);
+    if (names.length > 1 && !figure.closest(".card")) {
       const label = document.createElement("label");
       const select = document.createElement("select");
       select.append(...names.map((name) => new Option(name, name)));
@@ -138,6 +145,81 @@
     }
   }, { rootMargin: "600px" });
   document.querySelectorAll("figure.chart").forEach((figure) => seen.observe(figure));
+
+  // Decisions ---------------------------------------------------------------------------------------------------------
+
+  // The rule of tunebench/evaluation/choice.py: the number of the option that is chosen; -1: none is.
+  function choose(options, accepted, noise) {
+    const limit = Math.min(...options.map((one) => one.loss)) + accepted + 1e-9;
+    const good = options.filter((one) => one.loss <= limit && (one.tied || (one.most ?? Infinity) <= limit));
+    const cost = (one) => one.cost ?? Infinity;
+    const least = Math.min(...good.map(cost));
+    const cheap = good.filter((one) => cost(one) === least || cost(one) <= least + noise * Math.abs(least));
+    cheap.sort((a, b) => a.loss - b.loss || (cost(a) === cost(b) ? 0 : cost(a) - cost(b)));
+    return cheap.length ? options.indexOf(cheap[0]) : -1;
+  }
+
+  function decisions(section) {
+    const cards = [...section.querySelectorAll(".card")].map((node) => ({
+      node, ...JSON.parse(node.querySelector(":scope > script").textContent),
+    }));
+    const marks = new Map();
+    document.querySelectorAll(".use").forEach((mark) => {
+      const { card, label } = mark.dataset;
+      marks.set(card, [...(marks.get(card) ?? []), [label, mark]]);
+    });
+    const any = cards.find(({ choices }) => choices.length);
+    if (!any) return;
+    const measured = (name) => cards.some(({ choices }) => choices.some((one) => one.costs[name] !== null));
+    const points = document.createElement("input");
+    const saved = document.createElement("select");
+    const said = document.createElement("span");
+    const [line, before, between] = ["p", "label", "label"].map((name) => document.createElement(name));
+    Object.assign(points, { type: "number", min: 0, step: 0.5, value: section.dataset.accepted, autocomplete: "off" });
+    saved.append(...Object.keys(any.views).filter(measured).map((name) => new Option(name, name)));
+    said.setAttribute("role", "status");
+    line.className = "control";
+    before.append("I accept losing up to ", points);
+    between.append(" points to save ", saved);
+    line.append(before, between, " ", said);
+    section.prepend(line);
+    function show(card, number) {
+      const one = card.choices[number];
+      const strong = document.createElement("strong");
+      strong.textContent = one?.title ?? "";
+      const words = one ? [one.lead + " ", strong, ": " + one.rest] : [card.none];
+      card.node.querySelector(".decision").replaceChildren(...words);
+      (marks.get(card.node.dataset.anchor) ?? []).forEach(([label, mark]) => {
+        mark.textContent = label === one?.label ? " \u2714" : "";
+      });
+    }
+
+    function decide(redraw) {
+      const accepted = points.valueAsNumber;
+      if (!(accepted >= 0)) return;
+      const name = saved.value;
+      const shown = cards.map(({ choices, noises }) =>
+        choose(choices.map((one) => ({ ...one, cost: one.costs[name] })), accepted, noises[name] ?? 0));
+      if (!redraw) return shown;
+      cards.forEach((card, place) => {
+        show(card, shown[place]);
+        card.node.querySelectorAll("figure.chart").forEach((figure) => {
+          wanted.set(figure, { label: card.choices[shown[place]]?.label ?? null, view: card.views[name] });
+          drawings.get(figure)?.();
+        });
+      });
+      const changed = shown.filter((number, place) => number !== first[place]).length;
+      said.textContent = `${changed} of ${cards.length} recommendations differ from the report's.`;
+      section.querySelector(".rule").textContent = section.dataset.rule
+        .replace("{spared}", name).replace("{points}", `${accepted} point${accepted === 1 ? "" : "s"}`);
+    }
+
+    const first = decide(false); // what the page says already
+    points.addEventListener("change", () => decide(true));
+    saved.addEventListener("change", () => decide(true));
+  }
+
+  document.querySelectorAll(".decisions").forEach(decisions);
 
   // Print: what is folded is opened -------------------------------------------------------------------------------------
 
