@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.contracts.runs import make, make_run
+from tests.contracts.runs import make, make_run, published
 from tunebench._util.errors import UserError
 from tunebench.engine.evaluate import predict
 from tunebench.engine.precision import make_accelerator
@@ -16,8 +16,6 @@ from tunebench.families import families
 from tunebench.objectives import objectives
 from tunebench.objectives.base import IGNORED
 from tunebench.objectives.text_to_text import TextToText
-from tunebench.run.plan import plan
-from tunebench.study import read_study
 from tunebench.tasks import load as data
 from tunebench.tasks import tasks
 from tunebench.tasks.examples import PromptExample, TextExample
@@ -109,7 +107,7 @@ def test_dropout_in_training_touches_no_frozen_stage(model: Any, backbones: dict
 
 
 def test_the_published_t5_counts_are_the_closed_form_ones() -> None:
-    cells = [cell for cell in plan(read_study("published")[0].runs()) if cell.family == "t5"]
+    cells = published("t5")
     counted = {(cell.task, cell.technique): cell.parameters.trainable for cell in cells if cell.parameters}
     embeddings, attention, feed_forward = 32128 * 512, 4 * 512 * 512, 2 * 512 * 2048
     encoder = 6 * (attention + feed_forward + 2 * 512) + 32 * 8 + 512

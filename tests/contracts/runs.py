@@ -6,10 +6,11 @@ from typing import Any
 from pydantic import PrivateAttr
 
 from tunebench.families import families
-from tunebench.records import Done, NotApplicable, Paused, write_result
+from tunebench.records import Done, NotApplicable, Paused, PlannedCell, write_result
 from tunebench.run.execute import execute
 from tunebench.run.job import Job
-from tunebench.study import Places, Run, Study, write_run
+from tunebench.run.plan import plan
+from tunebench.study import Places, Run, Study, read_study, write_run
 from tunebench.tasks import tasks
 
 TASKS = ("emotion", "ner", "similarity")
@@ -34,6 +35,12 @@ def posed(kind: str, task: str) -> str:
     objective = tasks()[task].objective_of(families()[kind].auto_classes)
     assert objective is not None
     return objective
+
+
+def published(family: str) -> tuple[PlannedCell, ...]:
+    """The plan of one family's cells of the study of published results."""
+    study, _ = read_study("published")
+    return plan([run for run in study.runs() if run.model.startswith(family)])
 
 
 TRAINING = {"epochs": 2, "batch_size": 8, "precision": "float32", "patience": 9}

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from tests.conftest import ENCODER_DECODERS, KINDS
+from tests.contracts.runs import published
 from tunebench import families as package
 from tunebench._util.registry import subclasses_in
 from tunebench.engine.measure import count_parameters
@@ -145,13 +146,13 @@ PUBLISHED_GPT2 = {
 
 
 def test_the_plan_of_the_published_gpt2_cells_has_the_closed_form_counts() -> None:
-    cells = [cell for cell in plan(read_study("published")[0].runs()) if cell.family == "gpt2"]
+    cells = published("gpt2")
     counted = {(cell.task, cell.technique): cell.parameters for cell in cells if cell.parameters}
     assert {key: counts.trainable for key, counts in counted.items() if key[1] != "untuned"} == PUBLISHED_GPT2
 
 
 def test_the_plan_of_the_published_cells_has_the_closed_form_counts() -> None:
-    cells = [cell for cell in plan(read_study("published")[0].runs()) if cell.family == "bert"]
+    cells = published("bert")
     counted = {
         (cell.task, cell.technique): (cell.parameters.total, cell.parameters.trainable)
         for cell in cells
