@@ -40,7 +40,7 @@ def posed(kind: str, task: str) -> str:
 def published(family: str) -> tuple[PlannedCell, ...]:
     """The plan of one family's cells of the study of published results."""
     study, _ = read_study("published")
-    return plan([run for run in study.runs() if run.model.startswith(family)])
+    return plan([run for run in study.runs() if family in run.model])
 
 
 TRAINING = {"epochs": 2, "batch_size": 8, "precision": "float32", "patience": 9}
