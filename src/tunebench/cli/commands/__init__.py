@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from tunebench.cli.commands import (
     attention,
+    compare,
     env,
     evidence,
     export,
@@ -29,6 +30,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "plan": plan.plan,
     "recommend": recommend.recommend,
     "report": report.report,
+    "compare": compare.compare,
     "runs": runs.runs,
     "time": time.time,
     "list": listing.list_,

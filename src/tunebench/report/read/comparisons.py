@@ -179,6 +179,11 @@ class Comparison:
     each_setting: bool = False
     price_per_hour: float | None = None
 
+    @property
+    def key(self) -> tuple[str, str]:
+        """Model and task, which no other comparison of the study has."""
+        return self.model, self.task
+
     @cached_property
     def main(self) -> tuple[str, bool, str] | None:
         """Name, direction (True: higher is better) and split of the metric that ranks; None while nothing is done."""

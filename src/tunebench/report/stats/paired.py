@@ -174,6 +174,17 @@ def paired(
     )
 
 
+def difference_between(
+    metric: Metric, answers: Sequence[Sequence[Answers]], groups: Sequence[int] | None, family: Correction
+) -> Difference:
+    """How much better the first of two is, whose answers to the same test examples these are, one per seed of each."""
+    if groups is not None and len(groups) != len(answers[0][0][1]):
+        groups = None
+    pair = [(0, 1)]
+    outcome = trials.outcome(metric, _grouped(_statistics(metric, answers), groups), pair, TRIALS)
+    return _differences(metric, ["first", "second"], pair, outcome, pair, family)[0]
+
+
 def _testable(
     comparison: Comparison, metric: Metric, answers: Mapping[str, Answers | None]
 ) -> tuple[list[Row], dict[str, str]]:
