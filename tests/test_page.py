@@ -174,6 +174,32 @@ def test_a_column_sorts_by_its_numbers_by_mouse_and_keyboard(opened: Opened) -> 
     assert rows_of(table) == planned
 
 
+def test_a_table_has_few_columns_and_a_reader_chooses_others(opened: Opened) -> None:
+    section = opened.page.locator("#comparison-1-1 .table").first
+    section.scroll_into_view_if_needed()
+    shown = section.locator("thead th:visible")
+    names = [name.splitlines()[0].strip(" \u2060↕") for name in shown.all_inner_texts()]
+    assert names == ["Technique", "Accuracy", "Verdict", "Trainable parameters", "Train", "Saved"]
+    section.locator("summary").click()
+    section.get_by_label("Epochs").check()
+    assert shown.count() == 7
+    assert rows_of(section, section.locator("thead th").all_inner_texts().index(shown.nth(5).inner_text()))
+    section.get_by_label("Verdict").uncheck()
+    assert shown.count() == 6
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_no_usual_column_is_cut_and_headers_stay_in_sight(opened: Opened, width: int) -> None:
+    opened.page.set_viewport_size({"width": width, "height": 740})
+    table = opened.page.locator("#comparison-1-1 table").first
+    table.scroll_into_view_if_needed()
+    opened.page.locator("#comparison-1-1 .scroll.fits").first.wait_for()
+    assert table.evaluate("table => table.offsetWidth <= table.closest('.scroll').clientWidth")
+    table.locator("tbody tr").last.evaluate("row => row.scrollIntoView({ block: 'start' })")
+    top = table.locator("thead th").first.evaluate("head => head.getBoundingClientRect().top")
+    assert -1 <= top <= table.evaluate("table => table.getBoundingClientRect().bottom")
+
+
 def test_rows_without_a_figure_stay_last_whichever_way_a_column_is_sorted(opened: Opened) -> None:
     overview = opened.page.locator("#across table").first
     header = overview.locator("th").nth(2)  # similarity: two techniques have figures

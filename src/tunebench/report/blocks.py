@@ -19,11 +19,12 @@ Style = Literal["plain", "fine", "warning"]
 
 @dataclass(frozen=True)
 class Column:
-    """A column; numeric ones are right aligned."""
+    """A column; numeric ones are right aligned. A page shows those that are not usual when a reader asks for them."""
 
     title: str
     numeric: bool = True
     note: str = ""
+    usual: bool = True
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class TableEntry:
         order: its sort key, if the text is not a bare number.
         shade: 0 to 1: colours it.
         use: whether its technique is recommended; None: it stands for no technique.
-        choice: the anchor of a card, and the label of the technique in it.
+        choice: the anchor of a card, and the number of the technique in it.
     """
 
     text: str
@@ -48,7 +49,7 @@ class TableEntry:
     order: float | None = None
     shade: float | None = None
     use: bool | None = None
-    choice: tuple[str, str] | None = None
+    choice: tuple[str, int] | None = None
 
 
 @dataclass(frozen=True)

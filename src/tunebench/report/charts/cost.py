@@ -5,6 +5,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tunebench._util.visible import escaped_within
 from tunebench.report import text
 from tunebench.report.charts.base import (
     FIELD,
@@ -158,12 +159,12 @@ class _CostView:
         """Beside each point, towards the middle; that of the recommended technique is larger."""
         points = [row for row in self.rows if (row[self.cost] or 0) > 0 and not row["line"]]
         right = _right(self.rows, self.cost)
-        only = f"datum.chosen || indexof({json.dumps(self.named)}, datum.{FIELD}) >= 0"
+        only = f"datum.chosen || indexof({_listed(self.named)}, datum.{FIELD}) >= 0"
         layers = []
         for side, mark in ((True, {"align": "right", "dx": -9}), (False, {"align": "left", "dx": 9})):
             labels = [row[FIELD] for row in points if (row[FIELD] in right) is side]
             if labels:
-                beside = {"filter": f"indexof({json.dumps(labels)}, datum.{FIELD}) >= 0"}
+                beside = {"filter": f"indexof({_listed(labels)}, datum.{FIELD}) >= 0"}
                 at = {"x": self.x, **self.value, "text": _if(only), "size": _SIZE}
                 layers.append({"transform": [beside, _STARRED], "mark": {**_NAME, **mark}, "encoding": at})
         return layers
@@ -176,6 +177,11 @@ _STARRED: Spec = {"calculate": "(datum.chosen ? '★ ' : '') + datum.title", "as
 
 def _if(test: str) -> Spec:
     return {"condition": {"test": test, "field": "name", "type": "nominal"}, "value": ""}
+
+
+def _listed(labels: Sequence[str]) -> str:
+    """As an array of Vega's expressions, of labels as the chart's data has them."""
+    return json.dumps(escaped_within(list(labels)))
 
 
 def _right(rows: Rows, cost: str) -> set[str]:

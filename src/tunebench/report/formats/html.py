@@ -4,7 +4,7 @@ import base64
 import functools
 import hashlib
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import resources
 from math import isfinite
 from typing import Any
@@ -42,7 +42,7 @@ def environment() -> Environment:
         undefined=StrictUndefined,
         finalize=_visible,
     )
-    made.globals |= {"show": show, "runs": _runs, "best": BEST, "used": USED, "options": _options}
+    made.globals |= {"show": show, "runs": _runs, "best": BEST, "used": USED, "options": _options, "classes": _classes}
     return made
 
 
@@ -65,6 +65,12 @@ def _runs(blocks: Sequence[Block]) -> Iterator[tuple[bool, list[Block]]]:
     """Groups of blocks in order; consecutive tables form one group, shown side by side."""
     for tables, run in itertools.groupby(blocks, key=lambda block: isinstance(block, Table)):
         yield tables, list(run)
+
+
+def _classes(names: Mapping[str, bool]) -> Markup:
+    """An attribute of those that apply."""
+    wanted = " ".join(name for name, applies in names.items() if applies)
+    return Markup(f' class="{wanted}"' if wanted else "")
 
 
 def _options(card: Card) -> Markup:

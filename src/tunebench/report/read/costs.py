@@ -210,12 +210,6 @@ def _latency(comparison: Comparison, row: Row) -> float | None:
     return latencies(row.done, merged=False) if merged is None else merged
 
 
-def _forgetting(comparison: Comparison, row: Row) -> float | None:
-    """What forgot something, or nothing; a technique that models the text better than before forgot nothing."""
-    known = [nats for result in row.done if (nats := result.cost.forgetting_nats) is not None]
-    return max(fmean(known), 0.0) if known and len(known) == len(row.done) else None
-
-
 def _most(of: Callable[[Cost], int | None]) -> Callable[[Comparison, Row], float | None]:
     def largest(comparison: Comparison, row: Row) -> float | None:
         return max((size for result in row.done if (size := of(result.cost)) is not None), default=None)
@@ -248,6 +242,6 @@ SPARED = {
     "memory": _NAMED["memory"],
     "saved bytes": _NAMED["saved"],
     "latency": _NAMED["latency"],
-    "forgetting": Price("forgetting", "Forgetting", "nats per token", _forgetting),
+    "forgetting": _NAMED["forgetting"],
 }
 """What a reader may want to save, in words: the first unless he says otherwise."""

@@ -69,17 +69,11 @@ def _field(cell: Cell, label: str) -> TableEntry:
     notes = [SHORT.get(judge(comparison, row, tests) or "", "")]
     notes += [f"{len(row.done)} of {len(row.runs)} seeds"] if len(row.done) < len(row.runs) else []
     mean, words = comparison.main_score(row).mean, ", ".join(filter(None, notes))
-    choice = next((choice for choice in card.choices if choice.label == label), None)
-    if choice is None:
+    number = next((number for number, choice in enumerate(card.choices) if choice.label == label), None)
+    if number is None:
         return TableEntry(text.score(mean), words, order=mean)
-    return TableEntry(
-        text.score(mean),
-        words,
-        order=mean,
-        shade=_shade(choice),
-        use=choice is card.choice,
-        choice=(card.anchor, label),
-    )
+    shade, use = _shade(card.choices[number]), number == card.chosen
+    return TableEntry(text.score(mean), words, order=mean, shade=shade, use=use, choice=(card.anchor, number))
 
 
 def _shade(choice: Choice) -> float:

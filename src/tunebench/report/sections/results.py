@@ -56,7 +56,7 @@ def _on_costs(comparison: Comparison) -> list[str]:
 
 def comparison_table(comparison: Comparison, tests: Pairs | None = None) -> Table:
     """Quality, verdict, cost and outcome of every technique on one model and task, best first."""
-    metrics = [Column(text.metric_title(name)) for name in comparison.metrics]
+    metrics = [Column(text.metric_title(name), usual=place == 0) for place, name in enumerate(comparison.metrics)]
     costs, unbeaten = _cost_columns(comparison), fronts(comparison)
     troubled = any(row.troubles for row in comparison.rows)
     columns = [
@@ -65,10 +65,10 @@ def comparison_table(comparison: Comparison, tests: Pairs | None = None) -> Tabl
         *([Column("Verdict", numeric=False, note=_about(tests))] if tests else []),
         *([Column("Group", numeric=False)] if tests and tests.groups else []),
         Column("Trainable parameters"),
-        Column("Share"),
+        Column("Share", usual=False),
         *(column for column, _ in costs),
-        Column("Pareto front", numeric=False),
-        Column("Seeds"),
+        Column("Pareto front", numeric=False, usual=False),
+        Column("Seeds", usual=False),
         *([Column("Outcome", numeric=False)] if troubled else []),
     ]
     rows = [
@@ -129,20 +129,21 @@ def _cost_columns(comparison: Comparison) -> list[CostColumn]:
         return shown
 
     load = "unequal load" if comparison.unequal_load else ""
-    goal = f"{100 * TARGET:g} % of the best"
+    goal = f"{100 * TARGET:g} % of the best{'; ' * bool(load)}{load}"
+    by_wall = comparison.clock is Clock.WALL
     columns: list[CostColumn] = [
         *_compared_times(comparison),
-        (Column("Trunk", note=load), mean_seconds(lambda cost: cost.trunk_seconds)),
-        (Column("Train", note=load), mean_seconds(lambda cost: cost.train_seconds)),
-        (Column("To target", note=f"{goal}; {load}" if load else goal), lambda done: _to_target(comparison, done)),
-        (Column("Whole run", note=load), mean_seconds(lambda cost: cost.total_seconds)),
-        (Column("Epochs"), lambda done: _span([result.cost.epochs for result in done])),
-        (Column("Best epoch"), _best_epoch),
-        (Column("Peak memory"), most(lambda cost: cost.peak_memory_bytes)),
-        (Column("Peak GPU memory"), most(lambda cost: cost.peak_gpu_memory_bytes)),
+        (Column("Trunk", note=load, usual=False), mean_seconds(lambda cost: cost.trunk_seconds)),
+        (Column("Train", note=load, usual=by_wall), mean_seconds(lambda cost: cost.train_seconds)),
+        (Column("To target", note=goal, usual=False), lambda done: _to_target(comparison, done)),
+        (Column("Whole run", note=load, usual=False), mean_seconds(lambda cost: cost.total_seconds)),
+        (Column("Epochs", usual=False), lambda done: _span([result.cost.epochs for result in done])),
+        (Column("Best epoch", usual=False), _best_epoch),
+        (Column("Peak memory", usual=False), most(lambda cost: cost.peak_memory_bytes)),
+        (Column("Peak GPU memory", usual=False), most(lambda cost: cost.peak_gpu_memory_bytes)),
         (Column("Saved"), most(lambda cost: cost.saved_bytes)),
-        (Column("Latency"), lambda done: _latency(latencies(done, merged=False))),
-        (Column("Latency, merged"), lambda done: _latency(latencies(done, merged=True))),
+        (Column("Latency", usual=False), lambda done: _latency(latencies(done, merged=False))),
+        (Column("Latency, merged", usual=False), lambda done: _latency(latencies(done, merged=True))),
         *_asked_for(comparison),
     ]
     results = [result for row in comparison.rows for result in row.done]

@@ -11,7 +11,7 @@
     return shown !== "" && isFinite(shown) ? Number(shown) : text(cell);
   };
   const missing = (cell) =>
-    !cell || cell.colSpan > 1 || ["", "-"].includes(text(cell)) ||
+    !cell || cell.colSpan > 1 || cell.dataset.wide || ["", "-"].includes(text(cell)) ||
     (cell.classList.contains("n") && typeof key(cell) === "string"); // pending, undefined, not reached
   const compare = (a, b) =>
     typeof a === "number" && typeof b === "number" ? a - b : String(a).localeCompare(String(b), undefined, { numeric: true });
@@ -67,7 +67,60 @@
     });
   }
 
-  document.querySelectorAll("table:not(.fixed)").forEach((table) => {
+  // Which columns a table shows: at first the usual ones that have room.
+  function choosable(table) {
+    const heads = [...table.tHead.rows[0].cells];
+    const rows = [table.tHead.rows[0], ...table.tBodies[0].rows];
+    const box = table.closest(".scroll");
+    const chooser = document.createElement("details");
+    const summary = document.createElement("summary");
+    const fields = heads.map((head) => {
+      const field = document.createElement("input");
+      field.type = "checkbox";
+      field.checked = !head.classList.contains("more");
+      return field;
+    });
+    summary.textContent = "Columns";
+    chooser.className = "columns";
+    chooser.append(summary, ...heads.slice(1).map((head, place) => {
+      const label = document.createElement("label");
+      label.append(fields[place + 1], " " + text(head).replace(/\s+/g, " "));
+      return label;
+    }));
+
+    function show() {
+      const shown = fields.filter((field) => field.checked).length;
+      rows.forEach((row) => [...row.cells].forEach((cell, place) => {
+        if (cell.dataset.wide || cell.colSpan > 1) {
+          cell.dataset.wide = "yes";
+          cell.colSpan = Math.max(shown - 1, 1);
+        } else cell.classList.toggle("more", !fields[place].checked);
+      }));
+      box.classList.toggle("fits", table.offsetWidth <= box.clientWidth);
+    }
+
+    function fit() {
+      show();
+      for (let place = heads.length - 1; place > 2 && table.offsetWidth > box.clientWidth; place--) {
+        if (!fields[place].checked) continue;
+        fields[place].checked = false;
+        show();
+      }
+    }
+
+    table.classList.add("few");
+    fields.forEach((field) => field.addEventListener("change", show));
+    box.before(chooser);
+    new IntersectionObserver((entries, observer) => {
+      if (!entries.some((entry) => entry.isIntersecting)) return;
+      observer.disconnect();
+      fit();
+    }, { rootMargin: "900px" }).observe(box);
+  }
+
+  document.querySelectorAll("table").forEach((table) => {
+    if (table.querySelector("thead .more")) choosable(table);
+    if (table.classList.contains("fixed")) return;
     const rows = table.tBodies[0].rows.length;
     if (rows > 1) sortable(table);
     if (rows > 7) filterable(table);
@@ -165,8 +218,8 @@
     }));
     const marks = new Map();
     document.querySelectorAll(".use").forEach((mark) => {
-      const { card, label } = mark.dataset;
-      marks.set(card, [...(marks.get(card) ?? []), [label, mark]]);
+      const { card, choice } = mark.dataset;
+      marks.set(card, [...(marks.get(card) ?? []), [Number(choice), mark]]);
     });
     const any = cards.find(({ choices }) => choices.length);
     if (!any) return;
@@ -189,8 +242,8 @@
       strong.textContent = one?.title ?? "";
       const words = one ? [one.lead + " ", strong, ": " + one.rest] : [card.none];
       card.node.querySelector(".decision").replaceChildren(...words);
-      (marks.get(card.node.dataset.anchor) ?? []).forEach(([label, mark]) => {
-        mark.textContent = label === one?.label ? " \u2714" : "";
+      (marks.get(card.node.dataset.anchor) ?? []).forEach(([choice, mark]) => {
+        mark.textContent = choice === number ? " \u2714" : "";
       });
     }
 
