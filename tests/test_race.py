@@ -17,10 +17,12 @@ from tunebench.advise import search as searches
 from tunebench.advise.race import Race, Standing
 from tunebench.advise.runner import rungs_of
 from tunebench.advise.search import Searching
+from tunebench.engine.events import Event, Step
 from tunebench.evaluation.metrics import METRICS
 from tunebench.records import (
     DROPPED,
     SEARCH,
+    Done,
     Epoch,
     Failed,
     Paused,
@@ -351,6 +353,11 @@ def test_paused_runs_of_a_model_continue_bit_for_bit(tmp_path: Path, backbones: 
         last = (Path(one.folder) / VALIDATION).read_bytes()
         assert last == (Path(other.folder) / VALIDATION).read_bytes(), name
         assert not (Path(one.folder) / "predictions.jsonl").exists(), "no test split is read"
+    events: list[Event] = []
+    done = execute(folders("whole")[0], events.append)
+    assert isinstance(done, Done) and not [event for event in events if isinstance(event, Step)]
+    whole = execute(folders("at once")[0], lambda event: None)
+    assert isinstance(whole, Done) and done.metrics == whole.metrics, "a finalist of a race trains no epoch again"
     kept = sorted(path.name for path in Path(folders("whole")[0].folder).glob("validation-*"))
     assert kept == ["validation-1.jsonl", "validation-2.jsonl", "validation-3.jsonl"]
     assert last

@@ -127,7 +127,8 @@ def fit(
         seed: determines the order of the examples and dropout.
         resume: the run's checkpoints.
         observe: called with each event.
-        until_epoch: pause at the end of this epoch, with a checkpoint from which training resumes bit for bit.
+        until_epoch: pause at the end of this epoch, with a checkpoint from which training resumes bit for bit; also
+            where it is the last one, so that a run that goes on from there trains no epoch again.
 
     Returns:
         The final state; `on_best` has kept the weights of `best_epoch`. Training paused unless `is_over`.
@@ -139,7 +140,7 @@ def fit(
     while not is_over(loop.state, budget) and (until_epoch is None or loop.state.epoch < until_epoch):
         loop.train_epoch()
         loop.end_epoch()
-    if not is_over(loop.state, budget):
+    if until_epoch is not None or not is_over(loop.state, budget):
         loop.save()
     return loop.state
 
