@@ -1,6 +1,7 @@
 """The runs' answers on the test split."""
 
 import hashlib
+import itertools
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,8 +49,10 @@ def _inputs(rows: list[Any] | None) -> list[str] | None:
 
 
 def _groups(rows: list[Any] | None) -> list[int] | None:
-    groups = [row["group"] for row in rows or () if isinstance(row, dict) and type(row.get("group")) is int]
-    return groups if groups and len(groups) == len(rows or ()) else None
+    if not rows or type(rows[0].get("group")) is not int:
+        return None
+    groups = [row["group"] for row in rows if type(row.get("group")) is int]
+    return groups if len(groups) == len(rows) else None
 
 
 def _rows(folder: Path, run: str, digest: str | None) -> list[Any] | None:
@@ -65,10 +68,17 @@ def _rows(folder: Path, run: str, digest: str | None) -> list[Any] | None:
 
 def _uniform(column: list[Any]) -> bool:
     """Whether all answers are texts, or all numbers, or all lists of one of these, or all likelihoods by name."""
-    kinds = {float if isinstance(value, int) else type(value) for value in column}
+    kinds = {*map(type, column)}
     if kinds == {dict}:
         return all(value.keys() == column[0].keys() and _uniform([*value.values()]) for value in column)
-    return kinds in ({str}, {float}) or (kinds == {list} and all(_uniform(value) for value in column if value))
+    if kinds == {list}:
+        within = {*map(type, itertools.chain.from_iterable(column))}
+        return _one_kind(within) or all(_uniform(value) for value in column if value)
+    return _one_kind(kinds)
+
+
+def _one_kind(types: set[type]) -> bool:
+    return types == {str} or (bool(types) and types <= {bool, int, float})
 
 
 def recorded_digest(done: Done) -> str | None:
@@ -96,7 +106,8 @@ def read_all(folder: Path, comparison: Comparison) -> Given:
     answers: dict[str, Answers | None] = {}
     inputs, groups = None, None
     for done in (result for row in comparison.rows for result in row.done):
-        given, texts, numbers = read_predictions(folder, done.run.id, recorded_digest(done))
-        answers[done.run.id] = given
-        inputs, groups = inputs or texts, groups or numbers
+        rows = _rows(folder, done.run.id, recorded_digest(done))
+        answers[done.run.id] = _answers(rows)
+        if answers[done.run.id] is not None:
+            inputs, groups = inputs or _inputs(rows), groups or _groups(rows)
     return Given(answers, inputs, groups)

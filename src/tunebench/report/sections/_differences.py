@@ -25,7 +25,8 @@ def differences(caption: str, records: Iterable[tuple[str, Mapping[str, Any]]]) 
 
 def _whose(having: Sequence[str], owners: Sequence[str]) -> str:
     """All, or the shorter of two lists: those that have the value, or those that do not."""
-    others = [owner for owner in owners if owner not in having]
+    theirs = set(having)
+    others = [owner for owner in owners if owner not in theirs]
     if not others:
         return "all"
     return f"all but {', '.join(others)}" if len(others) < len(having) else ", ".join(having)
