@@ -197,7 +197,7 @@ def test_a_card_says_what_to_use_how_good_it_is_and_what_it_costs(study: Write) 
     assert (made.where, made.chosen) == ("emotion with tiny", 0)
     assert made.text == (
         "Use full: Accuracy 0.9000 [0.8900, 0.9100], statistically tied with lora (0.8950) in this run, at 10 times "
-        "its trainable parameters, 100 % of its training time, 0.02 MB instead of 0.02 MB saved."
+        "its trainable parameters, 100 % of its training time."
     )
 
 
@@ -213,14 +213,23 @@ def test_a_cheaper_technique_that_is_tied_is_recommended_and_compared_with_the_b
     made = card(comparison, paired(comparison, given), ACCEPTED)
     assert made.text == (
         "Nothing can be told apart; the cheapest by the rule is lora: Accuracy 0.8950 [0.8850, 0.9050], statistically "
-        "tied with full (0.9000) in this run, at 1 % of its trainable parameters, 58.6 % of its training time, 0.02 MB "
-        "instead of 0.02 MB saved."
+        "tied with full (0.9000) in this run, at 1 % of its trainable parameters, 58.6 % of its training time."
     )
     assert made.doubt == "The difference of 0.0050 between full and lora is too small to matter."
 
 
 def _right(gold: list[str], count: int) -> list[str]:
     return gold[:count] + ["other"] * (len(gold) - count)
+
+
+def test_a_technique_alone_is_not_compared_and_has_no_rule(study: Write) -> None:
+    out = study(done("full", 0.9))
+    written = (out / "report.md").read_text()
+    assert (
+        "- emotion with tiny: Measured alone: **full**: Accuracy 0.9000 [0.8900, 0.9100], 4,614 parameters in 13.8 s. "
+        "Nothing is compared." in written
+    )
+    assert "Rule: " not in written and "cost.svg" not in written
 
 
 def test_the_summary_names_one_seed_and_notices_that_cast_doubt(study: Write) -> None:
@@ -273,7 +282,8 @@ def test_figures_are_files_that_the_markdown_shows_and_old_ones_go(study: Write)
 
 def test_a_large_study_says_how_many_charts_only_a_browser_draws(study: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tunebench.report.charts.pictures.MOST", 3)
-    out = study(done("full", 0.9), done("full", 0.8, task="ner"))
+    of = [done(name, 0.9, task=task) for task in ("emotion", "ner") for name in ("full", "lora")]
+    out = study(*of)
     note = "Only the first 3 charts are also drawn as pictures, to keep reports of large studies fast: 1 chart of"
     assert note in (out / "report.html").read_text()
     assert len(list((out / "figures").iterdir())) == 3

@@ -249,7 +249,7 @@ def _card(one: Drawn, oracle: Oracle, judged: dict[str, str]) -> None:
     assert set(oracle.means) == {choice.label for choice in made.choices}
     for choice in made.choices:
         _standing(oracle, choice)
-    words = [choice.lead for choice in made.choices if choice.lead != "Use"]
+    words = [choice.lead for choice in made.choices if choice.lead.startswith("Nothing")]
     differences = [*oracle.of_best.values(), *oracle.of_untuned.values()]
     if words:
         assert not any(d.adjusted < LEVEL for d in differences) and len(made.choices) > 1

@@ -197,6 +197,11 @@ class Cards:
     accepted: float
 
     @property
+    def chosen(self) -> bool:
+        """Whether any card has a choice between techniques."""
+        return any(len(card.choices) > 1 for card in self.cards)
+
+    @property
     def text(self) -> str:
         """The rule."""
         points = f"{self.accepted:g} point{'' if self.accepted == 1 else 's'}"

@@ -24,15 +24,15 @@ from tunebench.report.read.costs import PRICES, TEXT, Price, fronts
 
 _SHORT = "datum.value < 1 ? format(datum.value, '.3~g') : format(datum.value, '~s')"  # 0.1, 20k, 5M
 _FIRST = "tuning"
-_WIDE, _HIGH = 0.45, 0.06
-"""Shares of a chart's width and height that the name of a technique takes."""
+_LETTER, _GAP, _HIGH = 0.018, 0.04, 0.06
+"""Shares of a chart's width that a letter of a name and a point take, and of its height that a name takes."""
 Rows = Sequence[Mapping[str, Any]]
 
 
 def cost_chart(
     comparison: Comparison, look: Looks, chosen: str | None = None, expected: Mapping[str, Interval] | None = None
 ) -> Chart | None:
-    """One point per technique with its interval and its seeds.
+    """One point per technique with its interval and its seeds; None for a single technique.
 
     The untuned model and techniques without a backbone are lines, too, and so is a technique at no cost or below,
     which a log axis cannot show.
@@ -72,7 +72,7 @@ def cost_chart(
     prices.sort(key=lambda price: price.name != _FIRST)
     title = f"{text.metric_title(name)} against cost: {where(comparison)}"
     views = {price.title.lower(): _CostView(price, prices, y, rows, look).spec() for price in prices}
-    return Chart("cost", title, views, rows, choice="Against") if views else None
+    return Chart("cost", title, views, rows, choice="Against") if views and len(rows) > 1 else None
 
 
 def _prices(comparison: Comparison, row: Row, unbeaten: Sequence[str]) -> dict[str, Any]:
@@ -192,19 +192,36 @@ def _right(rows: Rows, cost: str) -> set[str]:
 
 def _named(rows: Rows, cost: str) -> list[str]:
     """The techniques whose names have room beside that of the recommended one, and those of better ones."""
-    xs = {row[FIELD]: math.log10(row[cost]) for row in rows if (row[cost] or 0) > 0}
+    spans = _spans(rows, cost)
     ys = {row[FIELD]: row["value"] for row in rows}
     values = [end for row in rows for end in (row["low"], row["value"], row["high"]) if end is not None]
-    wide = _WIDE * ((max(xs.values(), default=0.0) - min(xs.values(), default=0.0)) or 1.0)
     high = _HIGH * ((max(values) - min(values)) or 1.0)
     named: list[str] = []
     for row in sorted(rows, key=lambda row: not row["chosen"]):
         label = row[FIELD]
-        if row["line"] or label not in xs:
-            continue
-        if all(abs(xs[label] - xs[other]) > wide or abs(ys[label] - ys[other]) > high for other in named):
+        if label in spans and not any(
+            abs(ys[label] - ys[other]) < high and _overlap(spans[label], spans[other]) for other in named
+        ):
             named.append(label)
     return named
+
+
+def _spans(rows: Rows, cost: str) -> dict[str, Interval]:
+    """From where to where a point with its name reaches, in shares of the width; lines have no such name."""
+    xs = {row[FIELD]: math.log10(row[cost]) for row in rows if (row[cost] or 0) > 0}
+    least, right = min(xs.values(), default=0.0), _right(rows, cost)
+    wide = (max(xs.values(), default=0.0) - least) or 1.0
+    spans = {}
+    for row in rows:
+        if row["line"] or row[FIELD] not in xs:
+            continue
+        at, name = (xs[row[FIELD]] - least) / wide, _LETTER * len(row["title"])
+        spans[row[FIELD]] = (at - name, at) if row[FIELD] in right else (at, at + name)
+    return spans
+
+
+def _overlap(one: Interval, other: Interval) -> bool:
+    return one[0] <= other[1] + _GAP and other[0] <= one[1] + _GAP
 
 
 def _axis(price: Price, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -62,7 +62,8 @@ def _block(block: Block, level: int) -> Iterator[str]:
         case Cards():
             yield "\n".join(f"- {_card(card)}" for card in block.cards)
             yield from _paragraphs([card.picture for card in block.cards], level)
-            yield text.markdown(block.text)
+            if block.chosen:
+                yield text.markdown(block.text)
         case Columns():
             for part in block.parts:
                 yield from _paragraphs(part, level)

@@ -53,10 +53,11 @@ def _choice(comparison: Comparison, row: Row, tests: Pairs | None, option: Optio
     """A technique as the card recommends it, if it does."""
     undecided = tests is not None and len(scored(comparison)) > 1 and not told_apart(comparison, tests)
     lead = "Nothing can be told apart; the cheapest by the rule is" if undecided else "Use"
+    lead = "Measured alone:" if comparison.alone else lead
     rival = _rival(comparison, row, tests)
     parts = [_score(comparison, row, tests)]
     if comparison.alone:
-        parts.append("the only score")
+        parts.append(row.price)
     elif rival is not None:
         parts += [_standing(comparison, row, rival, tests), *_costs(row, rival)]
     words = f"{', '.join(filter(None, parts))}."
@@ -116,7 +117,8 @@ def _costs(row: Row, rival: Row) -> Iterator[str]:
         yield f"at {', '.join(shares)}"
     elif row.baseline:
         yield "with no trained weights"
-    yield f"{_size(row)} instead of {_size(rival)} saved"
+    if _size(row) != _size(rival):
+        yield f"{_size(row)} instead of {_size(rival)} saved"
 
 
 def _times(part: float, of: float) -> str:

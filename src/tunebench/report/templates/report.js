@@ -221,7 +221,7 @@
       const { card, choice } = mark.dataset;
       marks.set(card, [...(marks.get(card) ?? []), [Number(choice), mark]]);
     });
-    const any = cards.find(({ choices }) => choices.length);
+    const any = cards.find(({ choices }) => choices.length > 1);
     if (!any) return;
     const measured = (name) => cards.some(({ choices }) => choices.some((one) => one.costs[name] !== null));
     const points = document.createElement("input");
