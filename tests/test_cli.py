@@ -236,10 +236,27 @@ def test_a_model_whose_files_are_missing_is_one_error_before_any_run(
 
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
-    study.write_text(study.read_text().replace("tiny-bert", "distilbert-base-uncased"))  # its shape is known
+    of_known_shape = study.read_text().replace("tiny-bert", "distilbert-base-uncased")
+    study.write_text(of_known_shape.replace("task: emotion", "task: {name: emotion, data: embedded}"))
 
     assert shell.refusal("run", study, "--out", tmp_path / "out").startswith(
         "model 'distilbert-base-uncased': it is not on this machine, and the hub cannot be reached."
+    )
+    assert not (tmp_path / "out" / "runs").exists()
+
+
+def test_data_that_are_unavailable_are_one_error_before_any_run(
+    shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import huggingface_hub.constants
+
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    path = tmp_path / "study.yaml"
+    path.write_text("name: a\nexperiments: [{model: pocket-bert, task: emotion, techniques: [full, lora, tfidf]}]\n")
+
+    assert shell.refusal("run", path, "--out", tmp_path / "out").startswith(
+        "task 'emotion': the data set dair-ai/emotion is not on this machine, and the hub cannot be reached."
     )
     assert not (tmp_path / "out" / "runs").exists()
 

@@ -37,7 +37,7 @@ def make_pending(
         from tunebench.run.survey import models_here, survey
 
         chosen = [one.run for one in pending]
-        surveyed = survey(chosen, data, earlier.data if earlier else ())
+        surveyed = survey(chosen, data, earlier.data if earlier else (), download=True)
         cells = plan(runs, places, earlier.cells if earlier else (), surveyed)
         models_here(chosen, places, cells)
         write_plan(target, opened.text, plan_of(opened, cells, surveyed.records))

@@ -35,23 +35,27 @@ class Survey:
         return known and known.labels
 
 
-def survey(runs: Sequence[Run], data: TaskData, earlier: Sequence[PlannedData] = ()) -> Survey:
-    """Look at the data of each task. A task whose data are not here yet is left out.
+def survey(
+    runs: Sequence[Run], data: TaskData, earlier: Sequence[PlannedData] = (), *, download: bool = False
+) -> Survey:
+    """Look at the data of each task.
 
     Args:
         runs: those whose data are read.
         data: reads them.
         earlier: what an earlier plan says of tasks that these runs do not have.
+        download: what is not on this machine is downloaded, as every run would; without it such a task is left out.
 
     Raises:
-        UserError: data cannot be read as their task describes them.
+        UserError: data cannot be read as their task describes them, or cannot be downloaded.
     """
     by_task: dict[str, SeenData] = {}
     for key, task in {run.task.model_dump_json(): run.task for run in runs}.items():
         try:
-            by_task[key] = data.of(task)
+            by_task[key] = data.of(task, download=download)
         except UnavailableError:
-            continue
+            if download:
+                raise
     names = {run.task.name for run in runs}
     others = (record for record in earlier if record.task not in names)
     return Survey((*(seen.record for seen in by_task.values()), *others), by_task)

@@ -9,7 +9,7 @@ from tunebench.records import PlannedData
 from tunebench.study import Places
 from tunebench.tasks.base import Task
 from tunebench.tasks.examples import Example, PromptExample
-from tunebench.tasks.load import SPLITS, load
+from tunebench.tasks.load import SPLITS, UnavailableError, load
 
 _LETTERS = 4  # of a token, about
 
@@ -30,22 +30,22 @@ class SeenData:
 
 
 class TaskData:
-    """Reads tasks' data where they lie and keeps what they are, or why they cannot be read. Nothing is downloaded."""
+    """Reads tasks' data where they lie and keeps what they are, or why they cannot be read."""
 
     def __init__(self, places: Places):
         self._places = places
         self._seen: dict[str, SeenData | UserError] = {}
 
-    def of(self, task: Task) -> SeenData:
-        """What a task's data are.
+    def of(self, task: Task, *, download: bool = False) -> SeenData:
+        """What a task's data are; with `download` also where they are not on this machine yet.
 
         Raises:
             UserError: they are unavailable (`UnavailableError`), or cannot be read as their task describes them.
         """
         key = task.model_dump_json()
-        if key not in self._seen:
+        if key not in self._seen or (download and isinstance(self._seen[key], UnavailableError)):
             try:
-                self._seen[key] = self._read(self._places.located(task))
+                self._seen[key] = self._read(self._places.located(task), download)
             except UserError as error:
                 self._seen[key] = error
         seen = self._seen[key]
@@ -53,8 +53,8 @@ class TaskData:
             raise seen
         return seen
 
-    def _read(self, task: Task) -> SeenData:
-        data = load(task, self._places.data_root, download=False)
+    def _read(self, task: Task, download: bool) -> SeenData:
+        data = load(task, self._places.data_root, download)
         rows = {split: len(data.splits[split]) for split in SPLITS}
         record = PlannedData(
             task=task.name,

@@ -92,7 +92,7 @@ def _check(opened: OpenedStudy, data: "TaskData", target: Path) -> None:
     from tunebench.run.survey import models_here, survey
 
     earlier = planned_in(target)
-    surveyed = survey(opened.runs, data, earlier.data if earlier else ())
+    surveyed = survey(opened.runs, data, earlier.data if earlier else (), download=True)
     cells = plan(opened.runs, opened.places, earlier.cells if earlier else (), surveyed)
     models_here(opened.runs, opened.places, cells)
     if earlier is None:
