@@ -14,7 +14,7 @@ import pytest
 from tests.records import done, failed, write_study
 from tunebench.evaluation.choice import Option, choose
 from tunebench.records import DataInfo, Done
-from tunebench.report.blocks import Card, Cards, Choice, Report, Section
+from tunebench.report.blocks import Card, CardChoice, Cards, Report, Section
 from tunebench.report.formats.html import html
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -252,11 +252,11 @@ SPARING = ("training time", "trainable parameters", "memory", "saved bytes", "la
 def random_card(rng: random.Random, number: int) -> Card:
     """Ties in loss and cost, costs that were not measured, techniques that no rule allows."""
 
-    def choice(place: int) -> Choice:
+    def choice(place: int) -> CardChoice:
         loss = rng.choice([0.0, 0.0, 0.1, 0.4, 1.0, 1.5, 3.0, rng.uniform(0, 12)])
         most = rng.choice([inf, loss, loss + 0.6, loss + rng.uniform(0, 4)])
         costs = {name: rng.choice([None, 0.0, 1.0, 1.03, 1.06, rng.uniform(0, 9)]) for name in SPARING}
-        return Choice(f"t{place}", f"{place} {TAG}", "Use", "well.", Option(loss, rng.random() < 0.5, most), costs)
+        return CardChoice(f"t{place}", f"{place} {TAG}", "Use", "well.", Option(loss, rng.random() < 0.5, most), costs)
 
     choices = tuple(choice(place) for place in range(rng.randint(1, 6)))
     noises = {name: rng.choice([0.0, 0.05]) for name in SPARING}

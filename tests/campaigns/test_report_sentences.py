@@ -20,7 +20,7 @@ from tests.records import done, failed
 from tunebench.evaluation.choice import ACCEPTED
 from tunebench.records import Done, Plan, PlannedCell, PlannedRun, Result, Scores
 from tunebench.report import text
-from tunebench.report.blocks import Choice, Table, Text
+from tunebench.report.blocks import CardChoice, Table, Text
 from tunebench.report.read.comparisons import Comparison, comparisons
 from tunebench.report.read.predictions import Answers
 from tunebench.report.read.study import RunResult, StudyResults
@@ -281,7 +281,7 @@ STANDINGS = {
 }
 
 
-def _standing(oracle: Oracle, choice: Choice) -> None:
+def _standing(oracle: Oracle, choice: CardChoice) -> None:
     """What a card says of a technique and its rival."""
     value = oracle.one.comparison.main_score(
         next(row for row in oracle.one.comparison.rows if row.label == choice.label)

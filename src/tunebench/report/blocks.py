@@ -125,7 +125,7 @@ class Pictures:
 
 
 @dataclass(frozen=True)
-class Choice:
+class CardChoice:
     """A technique as a card recommends it: "Use", its title, and what follows the colon.
 
     Attributes:
@@ -162,7 +162,7 @@ class Card:
     """
 
     where: str
-    choices: tuple[Choice, ...]
+    choices: tuple[CardChoice, ...]
     chosen: int | None
     none: str
     doubt: str = ""
@@ -171,7 +171,7 @@ class Card:
     picture: "Block" = Charts(())
 
     @property
-    def choice(self) -> Choice | None:
+    def choice(self) -> CardChoice | None:
         """What is recommended."""
         return None if self.chosen is None else self.choices[self.chosen]
 

@@ -6,7 +6,7 @@ from tunebench.report import text
 from tunebench.report.blocks import (
     USED,
     Card,
-    Choice,
+    CardChoice,
     Column,
     Columns,
     Heading,
@@ -76,5 +76,5 @@ def _field(cell: Cell, label: str) -> TableEntry:
     return TableEntry(text.score(mean), words, order=mean, shade=shade, use=use, choice=(card.anchor, number))
 
 
-def _shade(choice: Choice) -> float:
+def _shade(choice: CardChoice) -> float:
     return max(0.0, 1 - choice.option.loss / _PALE)

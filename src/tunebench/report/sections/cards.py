@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from tunebench.evaluation.choice import Option
 from tunebench.report import text
-from tunebench.report.blocks import Card, Charts, Choice
+from tunebench.report.blocks import Card, CardChoice, Charts
 from tunebench.report.charts.cost import cost_chart
 from tunebench.report.read.comparisons import Comparison, Row
 from tunebench.report.sections.base import Case
@@ -49,7 +49,7 @@ def card(comparison: Comparison, tests: Pairs | None, accepted: float) -> Card:
     return Card(where, choices, number, none, doubt, noises(comparison))
 
 
-def _choice(comparison: Comparison, row: Row, tests: Pairs | None, option: Option) -> Choice:
+def _choice(comparison: Comparison, row: Row, tests: Pairs | None, option: Option) -> CardChoice:
     """A technique as the card recommends it, if it does."""
     undecided = tests is not None and len(scored(comparison)) > 1 and not told_apart(comparison, tests)
     lead = "Nothing can be told apart; the cheapest by the rule is" if undecided else "Use"
@@ -61,7 +61,7 @@ def _choice(comparison: Comparison, row: Row, tests: Pairs | None, option: Optio
     elif rival is not None:
         parts += [_standing(comparison, row, rival, tests), *_costs(row, rival)]
     words = f"{', '.join(filter(None, parts))}."
-    return Choice(row.label, row.title, lead, words, option, spared(comparison, row))
+    return CardChoice(row.label, row.title, lead, words, option, spared(comparison, row))
 
 
 def _score(comparison: Comparison, row: Row, tests: Pairs | None) -> str:
