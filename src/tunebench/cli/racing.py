@@ -71,14 +71,14 @@ def _drive(race: "Race", executor: "Executor", seconds: float, workers: int) -> 
     from tunebench.engine.events import ResultWritten
     from tunebench.run.drive import drive
 
-    class Left(Forecast):
+    class RaceForecast(Forecast):
         """The seconds that are left to the race; it may end before them."""
 
         @property
         def left(self) -> float | None:
             return max(0.0, seconds - race.seconds) / workers
 
-    with display_on(Console(), None, Left(0, workers)) as display:
+    with display_on(Console(), None, RaceForecast(0, workers)) as display:
 
         def show(job: "Job", event: "Event") -> None:
             display.show(job.run.id, _named(job), event)

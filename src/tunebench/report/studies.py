@@ -23,14 +23,14 @@ from tunebench.report.stats.improvements import improvements
 
 
 @dataclass(frozen=True)
-class Answer:
+class ComparedStudies:
     """What a comparison of studies says: for each but the first its name and the sentences on it, and the page."""
 
     sentences: tuple[tuple[str, tuple[str, ...]], ...]
     page: Path
 
 
-def compare(outs: Sequence[Path], folder: Path, margin: float = 0.01) -> Answer:
+def compare(outs: Sequence[Path], folder: Path, margin: float = 0.01) -> ComparedStudies:
     """Compare studies with the first of them; write `comparison.html`, `comparison.md` and `figures/` into a folder.
 
     Techniques are matched by model, task and label. Each is tested on the seeds and the test examples of both studies.
@@ -62,7 +62,7 @@ def compare(outs: Sequence[Path], folder: Path, margin: float = 0.01) -> Answer:
     parts = [part for number, step in enumerate(steps, 1) for part in sections(step, number)]
     progress = " ".join(f"{name}: {study.progress}" for name, study in zip(names, studies, strict=True))
     page = _write(Report(" → ".join(names), progress, tuple(parts)), folder)
-    return Answer(tuple((step.second, tuple(sentences(step))) for step in steps), page)
+    return ComparedStudies(tuple((step.second, tuple(sentences(step))) for step in steps), page)
 
 
 def _names(outs: Sequence[Path]) -> list[str]:

@@ -13,7 +13,7 @@ _SHOWN = 12
 
 
 @dataclass(frozen=True)
-class Change:
+class StudyChange:
     """One field with its values in two studies, and the techniques that it is true of: "LoRA on emotion with tiny"."""
 
     field: str
@@ -22,7 +22,7 @@ class Change:
     rows: tuple[str, ...]
 
 
-def changes(matched: Sequence[Match]) -> list[Change]:
+def changes(matched: Sequence[Match]) -> list[StudyChange]:
     """Every field that differs between matched results, each pair of values once."""
     rows: dict[tuple[str, str, str], list[str]] = {}
     for match in matched:
@@ -33,7 +33,7 @@ def changes(matched: Sequence[Match]) -> list[Change]:
             values = was.get(field, text.ABSENT), now.get(field, text.ABSENT)
             if values[0] != values[1]:
                 rows.setdefault((field, *values), []).append(f"{match.title} on {match.where}")
-    return [Change(*key, tuple(names)) for key, names in rows.items()]
+    return [StudyChange(*key, tuple(names)) for key, names in rows.items()]
 
 
 def _facts(results: Sequence[Done]) -> Iterator[tuple[str, str]]:

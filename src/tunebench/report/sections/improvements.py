@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from tunebench.report import text
 from tunebench.report.blocks import Block, Column, Pictures, Section, TableEntry, Text, items, table
-from tunebench.report.read.changes import Change
+from tunebench.report.read.changes import StudyChange
 from tunebench.report.read.matches import Lone
 from tunebench.report.stats.improvements import (
     BETTER,
@@ -42,7 +42,7 @@ class Progress:
     first: str
     second: str
     improvements: Sequence[Improvement]
-    changes: Sequence[Change]
+    changes: Sequence[StudyChange]
     lone: Sequence[Lone]
     pictures: Pictures
     margin: float
