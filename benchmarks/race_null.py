@@ -22,6 +22,8 @@ import numpy as np
 import pandas as pd
 
 from tunebench.advise import elimination
+from tunebench.advise.evidence.base import evidence, shipped_folder
+from tunebench.advise.evidence.spread import drift
 from tunebench.evaluation.metrics import METRICS, Metric
 from tunebench.evaluation.variances import Variances
 from tunebench.records import Paused, read_result
@@ -157,8 +159,13 @@ def race(out: Path) -> None:
             print(f"  {size} runs, {rows} texts, races with a drop (runs dropped): {words}", flush=True)
     for name, rung in itertools.product(METRIC_NAMES, LOOKS):
         full, lora = (deviations(METRICS[name], given)[rung][0] for given in recorded(out).values())
-        shares = ", ".join(f"{rows} texts {noticed(METRICS[name], out, rung, rows):.3f}" for rows in (100, 250, 545))
-        print(f"{name} after epoch {rung}: full {full:.3f}, lora {lora:.3f}; lora is dropped: {shares}", flush=True)
+        changes = drift(evidence([shipped_folder()]), name, rung / EPOCHS)
+        for what, still in {"as they stand": 0.0, "at the end of their schedules": changes}.items():
+            if still is None:
+                continue
+            shares = [f"{rows} texts {noticed(METRICS[name], out, rung, rows, still):.3f}" for rows in (100, 250, 545)]
+            words = f"{name} after epoch {rung}: full {full:.3f}, lora {lora:.3f}; lora is dropped, compared {what}"
+            print(f"{words} (drift {still:.3f}): {', '.join(shares)}", flush=True)
 
 
 def _rules(last: float) -> dict[str, tuple[float, float]]:
@@ -170,8 +177,11 @@ def _rules(last: float) -> dict[str, tuple[float, float]]:
     }
 
 
-def noticed(metric: Metric, out: Path, rung: int, rows: int) -> float:
-    """The share of pairs of runs in which LoRA is behind full fine-tuning at this rung."""
+def noticed(metric: Metric, out: Path, rung: int, rows: int, still: float) -> float:
+    """The share of pairs of runs in which LoRA is behind full fine-tuning at this rung.
+
+    `still` is what the differences of techniques still change after it, as `elimination.gaps` has it.
+    """
     rng, full, lora = np.random.default_rng(0), *recorded(out).values()
     count = 0
     for _ in range(RACES):
@@ -179,7 +189,8 @@ def noticed(metric: Metric, out: Path, rung: int, rows: int) -> float:
         answers = [
             given.answers[rung][rng.integers(len(given.answers[rung]))][texts].tolist() for given in (full, lora)
         ]
-        gaps = elimination.gaps(metric, full.gold[texts].tolist(), answers, len(LOOKS), progress=rung / EPOCHS)
+        gold, progress = full.gold[texts].tolist(), rung / EPOCHS
+        gaps = elimination.gaps(metric, gold, answers, len(LOOKS), progress=progress, drift=still)
         count += gaps is not None and gaps[1].behind
     return count / RACES
 

@@ -262,8 +262,8 @@ def test_what_differences_still_change_keeps_a_run_in_the_race(tmp_path: Path) -
         dropped = race.standings[1].elimination
         return dropped and dropped.epoch
 
-    assert epoch_of_drop(0.0, tmp_path / "still") == 1
-    assert epoch_of_drop(0.25, tmp_path / "moves") == 4
+    assert epoch_of_drop(0.0, tmp_path / "still") == 4, "epochs 1 and 2 are less than a third of 8"
+    assert epoch_of_drop(1.0, tmp_path / "moves") is None
 
 
 def test_equal_runs_all_finish(tmp_path: Path) -> None:

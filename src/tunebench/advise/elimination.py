@@ -28,6 +28,10 @@ EARLY_SHARE, LATE_SHARE = 0.15, 0.1
 epochs, and from there on. Measured: up to .13 and .07 (decision 0024)."""
 
 
+FIRST, FIRST_UNKNOWN = 1 / 3, 1 / 2
+"""Shares of the planned epochs before which no technique is dropped: with earlier results, and without."""
+
+
 @dataclass(frozen=True)
 class Gap:
     """How far a run is behind the leader, which has the best score of all.
@@ -53,7 +57,7 @@ def rule(metric: Metric, at_the_end: bool = False) -> str:
         )
     still = (
         ", and would be at the end of its schedule, by how much such differences still changed in earlier results; "
-        "without such results none is dropped before half of its epochs"
+        "none is dropped before a third of its epochs, and without such results before half of them"
     )
     return (
         "a run is dropped when a paired test on validation answers says that it is behind the leader after the same "

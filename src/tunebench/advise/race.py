@@ -59,8 +59,8 @@ class Race:
         rungs: epochs after which runs pause and are compared, where they lie before a run's end; None: 1, 2, 4, ...;
             empty: every run is trained to its end at once, and none is dropped.
         drift: share of the planned epochs -> standard deviation of what the difference of two runs still changes until
-            their ends, None where it is unknown: then none is dropped before half of the epochs. Left out: runs are
-            compared as they stand after an epoch, as those of one technique are.
+            their ends, None where it is unknown. No run is dropped before a third of its epochs, or before half of
+            them where it is unknown. Left out: runs are compared as they stand, as those of one technique are.
     """
 
     def __init__(
@@ -201,7 +201,8 @@ class Race:
             return
         progress = epoch / max(runner.rungs[-1] for runner in compared)
         changes = self._drift(progress) if self._drift else 0.0
-        if changes is None and progress < 0.5:
+        first = elimination.FIRST_UNKNOWN if changes is None else elimination.FIRST
+        if self._drift and progress < first:
             return
         gold = compared[0].answers[epoch][1]
         looks, competitors = max(len(r.rungs) for r in compared) - 1, max(self._planned, len(self._runners)) - 1
