@@ -1,6 +1,6 @@
 """How often one technique differs from itself: splits of its seeds into two groups, which are then tested.
 
-    tunebench run STUDY --seeds 12 --out OUT
+    tunebench run STUDY --seeds 12 --out OUT          # or: python benchmarks/race_null.py record OUT ...
     python benchmarks/real_null.py OUT
 
 The runs of each row of a finished study are split at random into two groups of three seeds, as if they were two
@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from scipy.special import stdtr
 
+from race_null import METRIC_NAMES, recorded
 from tunebench.evaluation.metrics import METRICS
 from tunebench.report.read.comparisons import Row, comparisons
 from tunebench.report.read.predictions import read_answers
@@ -46,24 +47,47 @@ def found(metric: str, statistics: np.ndarray, size: int, splits: int) -> float:
     return count / splits
 
 
+def print_row(name: str, metric: str, statistics: np.ndarray, splits: int) -> None:
+    """One line: scores of the seeds, and the shares of splits that differ significantly."""
+    scores = METRICS[metric].combine(statistics.sum(axis=1))
+    print(
+        f"{name} {metric} {len(statistics)} | {scores.mean():.4f}, {scores.std(ddof=1):.4f} | "
+        f"{found(metric, statistics, 3, splits):.3f} | {found(metric, statistics, 1, splits):.3f}",
+        flush=True,
+    )
+
+
+def print_study(out: Path, splits: int) -> None:
+    """The rows of a study with at least six seeds, by their answers to the test examples."""
+    for comparison in comparisons(read_study(out)):
+        for row in comparison.rows:
+            if len(row.done) >= 6 and comparison.main:
+                name = f"{comparison.model} {comparison.task} {row.label}"
+                print_row(name, comparison.main[0], statistics_of(out, row, comparison.main[0]), splits)
+
+
+def print_recorded(out: Path, splits: int) -> None:
+    """The runs that `race_null.py` recorded, by their answers to the validation examples at the last pause."""
+    for technique, given in recorded(out).items():
+        answers = given.answers[max(given.answers)]
+        for metric in METRIC_NAMES:
+            statistics = METRICS[metric].statistics
+            assert statistics is not None
+            flat = statistics(answers.ravel().tolist(), given.gold.tolist() * len(answers)).astype(float)
+            print_row(technique, metric, flat.reshape(*answers.shape, -1), splits)
+
+
 def main() -> None:
     """Print the share of each row, and the spread of its seeds."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("out", type=Path, help="a study's output folder, with at least six seeds per technique")
     parser.add_argument("--splits", type=int, default=300)
     given = parser.parse_args()
-    print("model task technique seeds | mean, deviation | 3 against 3 | 1 against 1 (in this run)")
-    for comparison in comparisons(read_study(given.out)):
-        for row in comparison.rows:
-            if len(row.done) >= 6 and comparison.main:
-                metric = comparison.main[0]
-                statistics = statistics_of(given.out, row, metric)
-                scores = np.array([result.main_metric.value for result in row.done], dtype=float)
-                print(
-                    f"{comparison.model} {comparison.task} {row.label} {len(row.done)} | {scores.mean():.4f}, "
-                    f"{scores.std(ddof=1):.4f} | {found(metric, statistics, 3, given.splits):.3f} | "
-                    f"{found(metric, statistics, 1, given.splits):.3f}"
-                )
+    print("row metric seeds | mean, deviation | 3 against 3 | 1 against 1 (in this run)")
+    if (given.out / "answers.json").is_file():
+        print_recorded(given.out, given.splits)
+    else:
+        print_study(given.out, given.splits)
 
 
 if __name__ == "__main__":
