@@ -45,6 +45,7 @@ def take(browser: Browser, report: Path, target: Path, scheme: str, width: int, 
         page.wait_for_function("figure => figure.dataset.state === 'drawn'", arg=figure.element_handle())
     comparison = page.locator("section section").first
     comparison.screenshot(path=f"{target}-comparison.png")
+    page.add_style_tag(content="thead th { position: static !important }")  # which stay in sight elsewhere
     top, charts = comparison.bounding_box(), comparison.locator(".figures").first.bounding_box()
     if top and charts:
         down = page.evaluate("window.scrollY")

@@ -96,7 +96,8 @@ class _CostView:
         labels = [row[FIELD] for row in rows if row[price.name] is not None]
         self.named = _named(rows, price.name)
         self.legend = len(self.named) + sum(row["line"] for row in rows) < len(labels)
-        legend = {} if self.legend else {"legend": None}
+        names, titles = _listed([row[FIELD] for row in rows]), _listed([row["title"] for row in rows])
+        legend = {"legend": {"labelExpr": f"{titles}[indexof({names}, datum.label)]"} if self.legend else None}
         self.color, self.shape = color_of(labels, look) | legend, shape_of(labels, look) | legend
         self.x = _axis(price, rows)
         self.height = {"type": "quantitative", "title": y, "scale": {"zero": False}}
@@ -114,15 +115,31 @@ class _CostView:
 
     def _lines(self) -> list[Spec]:
         """Techniques that are a level to reach rather than a point."""
-        if not any(row[self.cost] is not None and (row["line"] or row[self.cost] <= 0) for row in self.rows):
+        if not self._lines_named():
             return []
         rule = {"type": "rule", "strokeDash": [5, 3], "strokeWidth": 1.5}
-        at = {**self.value, "x": {"value": 0}, "text": {"field": "name", "type": "nominal"}, "size": _SIZE}
-        name = {**_NAME, "align": "left", "dx": 3, "dy": -6}
-        return [
-            {"transform": [self.lines], "mark": rule, "encoding": {**self.value, **self.shown}},
-            {"transform": [self.lines, _STARRED], "mark": name, "encoding": at},
-        ]
+        layers: list[Spec] = [{"transform": [self.lines], "mark": rule, "encoding": {**self.value, **self.shown}}]
+        beside = self._at_left()
+        for labels, at, dx in ((beside, self.x, 13), (self._lines_named() - beside, {"value": 0}, 3)):
+            if labels:
+                only = {"filter": f"indexof({_listed(sorted(labels))}, datum.{FIELD}) >= 0"}
+                text_of = {"text": {"field": "name", "type": "nominal"}, "size": _SIZE}
+                name = {**_NAME, "align": "left", "dx": dx, "dy": -7}
+                layers.append(
+                    {"transform": [only, _STARRED], "mark": name, "encoding": {**self.value, "x": at, **text_of}}
+                )
+        return layers
+
+    def _lines_named(self) -> set[str]:
+        """The labels of lines."""
+        return {row[FIELD] for row in self.rows if row[self.cost] is not None and (row["line"] or row[self.cost] <= 0)}
+
+    def _at_left(self) -> set[str]:
+        """Those whose points lie where the name of a line begins, so that it begins beside them."""
+        right = _right(self.rows, self.cost)
+        return {label for label in self._lines_named() if label not in right} & {
+            row[FIELD] for row in self.rows if (row[self.cost] or 0) > 0
+        }
 
     def _points(self) -> list[Spec]:
         """The front, intervals, seeds, points, the ring of the recommended one, and names."""
@@ -179,9 +196,9 @@ def _if(test: str) -> Spec:
     return {"condition": {"test": test, "field": "name", "type": "nominal"}, "value": ""}
 
 
-def _listed(labels: Sequence[str]) -> str:
-    """As an array of Vega's expressions, of labels as the chart's data has them."""
-    return json.dumps(escaped_within(list(labels)))
+def _listed(texts: Sequence[str]) -> str:
+    """As an array of Vega's expressions, escaped as the chart's data is."""
+    return json.dumps(escaped_within(list(texts)))
 
 
 def _right(rows: Rows, cost: str) -> set[str]:
