@@ -109,9 +109,10 @@ def test_positions_that_begin_before_the_prefix_ends_are_caught(
 ) -> None:
     original = virtual_tokens.shifted
     monkeypatch.setattr(virtual_tokens, "shifted", lambda args, kwargs, shift: original(args, kwargs, 0))
+    made = make(make_run(backbones["gpt2"], data_root, "emotion", contract.choice("prefix_tuning"), epochs=1), tmp_path)
     with pytest.raises(AssertionError):
         contract.test_an_adapter_that_peft_knows_has_the_same_logits_in_plain_peft(
-            "prefix_tuning", "gpt2", backbones, data_root, tmp_path
+            "prefix_tuning", "gpt2", backbones, lambda *cell: (made, tmp_path)
         )
 
 
