@@ -18,7 +18,7 @@ from tunebench.report.read.comparisons import comparisons
 from tunebench.report.read.matches import matches
 from tunebench.report.read.predictions import read_all
 from tunebench.report.read.study import read_study
-from tunebench.report.sections.improvements import Progress, sections, sentences
+from tunebench.report.sections.improvements import Progress, sections, sentences, shifts
 from tunebench.report.stats.improvements import improvements
 
 
@@ -55,7 +55,7 @@ def compare(outs: Sequence[Path], folder: Path, margin: float = 0.01) -> Compare
     for number in range(1, len(outs)):
         matched, lone = matches(compared[0], compared[number])
         tested = improvements(matched, read[0], read[number], margin)
-        chart = improvements_chart(names[0], names[number], tested)
+        chart = improvements_chart(names[0], names[number], list(shifts(tested)))
         shown = Pictures(pictures([chart] if chart else [], names[number], drawn))
         drawn += len(shown.pictures)
         steps.append(Progress(names[0], names[number], tested, changes(matched), lone, shown, margin))

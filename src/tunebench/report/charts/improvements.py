@@ -1,37 +1,45 @@
 """Differences between two studies, each with its interval, around a line where nothing changed."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from tunebench.report import text
 from tunebench.report.charts.base import GREY, Chart, Spec
-from tunebench.report.stats.improvements import Improvement
 
 _COLOURS = {"better": "#0072B2", "worse": "#D55E00", "neither": GREY}
 _SHAPES = {"better": "triangle-right", "worse": "triangle-left", "neither": "circle"}
 
 
-def improvements_chart(first: str, second: str, improvements: Sequence[Improvement]) -> Chart | None:
+@dataclass(frozen=True)
+class Shift:
+    """How far a technique moved in a metric: positive is better."""
+
+    row: str
+    metric: str
+    difference: float
+    low: float
+    high: float
+    significant: bool
+    verdict: str
+
+
+def improvements_chart(first: str, second: str, shifts: Sequence[Shift]) -> Chart | None:
     """One line per technique, a view per metric; None where nothing was tested."""
-    rows, views = [], {}
-    for one in improvements:
-        if one.difference is None or one.match.now.main is None or one.difference.interval is None:
-            continue
-        metric = one.match.now.main[0]
-        low, high = one.difference.interval
-        rows.append(
-            {
-                "row": f"{one.match.after.label} · {one.match.where}",
-                "metric": metric,
-                "difference": one.difference.value,
-                "low": low,
-                "high": high,
-                "way": "neither" if not one.difference.significant else "better" if low > 0 else "worse",
-                "verdict": one.verdict,
-            }
-        )
-        views.setdefault(text.metric_title(metric), _view(metric))
-    if not rows:
+    if not shifts:
         return None
+    rows = [
+        {
+            "row": one.row,
+            "metric": one.metric,
+            "difference": one.difference,
+            "low": one.low,
+            "high": one.high,
+            "way": "neither" if not one.significant else "better" if one.difference > 0 else "worse",
+            "verdict": one.verdict,
+        }
+        for one in shifts
+    ]
+    views = {text.metric_title(metric): _view(metric) for metric in dict.fromkeys(one.metric for one in shifts)}
     title = f"From {first} to {second}: difference in the main metric, with 95 % intervals"
     note = "Right of the line: better. A triangle: significant. A disc: not significant."
     return Chart("improvements", title, views, rows, note, choice="Metric")

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from tunebench.report import text
 from tunebench.report.blocks import Block, Column, Pictures, Section, TableEntry, Text, items, table
+from tunebench.report.charts.improvements import Shift
 from tunebench.report.read.changes import StudyChange
 from tunebench.report.read.matches import Lone
 from tunebench.report.stats.improvements import (
@@ -53,6 +54,20 @@ def sections(progress: Progress, number: int) -> Iterator[Section]:
     title = f"Is {progress.second} better than {progress.first}?"
     yield Section(f"better-{number}", title, tuple(_answer(progress)), progress.second)
     yield Section(f"changes-{number}", f"What {progress.second} did differently", tuple(_changed(progress)))
+
+
+def shifts(improvements: Sequence[Improvement]) -> Iterator[Shift]:
+    """The tested differences, to be drawn."""
+    for one in improvements:
+        if one.difference is not None and one.difference.interval is not None and one.match.now.main is not None:
+            yield Shift(
+                f"{one.match.after.label} · {one.match.where}",
+                one.match.now.main[0],
+                one.difference.value,
+                *one.difference.interval,
+                one.difference.significant,
+                one.verdict,
+            )
 
 
 def sentences(progress: Progress) -> list[str]:
