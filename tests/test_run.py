@@ -118,7 +118,7 @@ def finished(backbones: dict[str, Path], data_root: Path, tmp_path_factory: pyte
     (folder / "scores.csv").write_text("text,label\n" + "i feel happy,1e30\n" * 40)
     command = Finished(folder, STUDY, backbones["bert"], data_root)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tunebench.run.survey.survey", lambda *_: Survey())
+        patch.setattr("tunebench.run.survey.survey", lambda *_, **__: Survey())
         command.code, command.printed, command.complaints = command()
     return command
 
