@@ -173,7 +173,9 @@ def test_each_study_is_compared_with_the_first(tmp_path: Path) -> None:
 def test_studies_without_a_technique_in_common_say_so(tmp_path: Path) -> None:
     outs = [write_study(tmp_path / task, pending=(run_info("full", task=task),)) for task in ("emotion", "ner")]
     answer = compare(outs, tmp_path / "out")
-    assert answer.sentences == (("ner", ("emotion and ner have no technique on the same task in common.",)),)
+    assert answer.sentences == (
+        ("ner", ("emotion and ner have no technique and task in common: compare studies of the same tasks.",)),
+    )
     assert "Only in ner" in answer.page.read_text()
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from tunebench._util.words import inside
+from tunebench._util.words import inside, listed
 from tunebench.advise.decide import Outlook, eligible
 from tunebench.advise.limits import Limits, size
 from tunebench.advise.race import Standing
@@ -132,7 +132,7 @@ def _more_time(conclusion: Conclusion) -> str:
     likeliest = sorted(others, key=lambda name: -others[name])[:3]
     return (
         f"{MINUTES} more minutes would buy at most {regret:.1f} points on average, by settling first what "
-        f"{_listed(likeliest)} {'is' if len(likeliest) == 1 else 'are'} worth."
+        f"{listed(likeliest)} {'is' if len(likeliest) == 1 else 'are'} worth."
     )
 
 
@@ -158,7 +158,7 @@ def _changes(conclusion: Conclusion) -> Iterator[str]:
     unmeasured = [title(one) for one in conclusion.excluded if one.unmeasured]
     if unmeasured:
         more = [f"{len(unmeasured) - 5} more"] if len(unmeasured) > 5 else []
-        yield f"Not measured and so not compared: {_listed([*unmeasured[:5], *more])}. More --seconds measure more."
+        yield f"Not measured and so not compared: {listed([*unmeasured[:5], *more])}. More --seconds measure more."
     limited = [one for one in conclusion.excluded if one.price is not None and one.excluded]
     for one in limited[:3]:
         yield f"Left out by a limit: {title(one)}, as {one.excluded}."
@@ -166,7 +166,3 @@ def _changes(conclusion: Conclusion) -> Iterator[str]:
 
 def _seconds(value: float) -> str:
     return f"{value:.3g} s" if value >= 0.01 else "less than 0.01 s"
-
-
-def _listed(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

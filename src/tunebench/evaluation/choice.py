@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import inf
 
+from tunebench.evaluation.metrics.base import Metric
+
 ACCEPTED = 1.0
 """Points that a cheaper technique may lose."""
 _EQUAL = 1e-9  # points: decimal fractions are not exact
@@ -31,6 +33,11 @@ class Option:
     tied: bool
     most: float = inf
     cost: float | None = None
+
+
+def whole(metric: Metric | None, best: float) -> float:
+    """100 points in the metric's unit: 1, or the best score where that has no upper end."""
+    return 1.0 if metric is not None and metric.scale in ("fraction", "correlation") else abs(best)
 
 
 def acceptable(options: Mapping[str, Option], accepted: float = ACCEPTED) -> list[str]:

@@ -8,6 +8,7 @@ from statistics import fmean
 from typing import Any
 
 from tunebench.advise.evidence.base import Evidence
+from tunebench.evaluation.choice import whole
 from tunebench.evaluation.metrics import METRICS, Metric
 from tunebench.records import EvidenceRun
 
@@ -86,7 +87,7 @@ def regrets(evidence: Evidence) -> dict[Variant, float]:
 
 def unit(metric: Metric, best: float) -> float:
     """One point in the metric's unit: a hundredth; of a metric without an upper end, a hundredth of the best score."""
-    return 0.01 if metric.scale in ("fraction", "correlation") else 0.01 * max(abs(best), 1e-9)
+    return 0.01 * max(whole(metric, best), 1e-9)
 
 
 def _mean(values: Sequence[float | None], sign: int) -> float:

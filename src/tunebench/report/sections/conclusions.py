@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from tunebench._util.words import listed
 from tunebench.report import text
 from tunebench.report.blocks import Block, Text, items
 from tunebench.report.read.comparisons import Comparison, Interval, Row
@@ -199,7 +200,7 @@ def _one_run(tests: Pairs) -> list[str]:
         return [f"{about} Nothing is known of the variation between seeds: three seeds or more are needed."]
     spread = (
         f"The standard deviation between seeds is {text.score(known.value)} (pooled over "
-        f"{text.plural(known.rows, 'technique')} of {_listed(known.cells)})"
+        f"{text.plural(known.rows, 'technique')} of {listed(known.cells)})"
     )
     if lead is None or lead.value <= 0 or not lead.error > 0:
         return [f"{about} {spread}: three seeds or more are needed."]
@@ -247,10 +248,6 @@ def _without_rank(comparison: Comparison) -> list[str]:
 
 def _overlap(one: Interval, other: Interval) -> bool:
     return one[0] <= other[1] and other[0] <= one[1]
-
-
-def _listed(words: Sequence[str]) -> str:
-    return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
 
 
 def _names(rows: Sequence[Row]) -> str:

@@ -73,7 +73,10 @@ def shifts(improvements: Sequence[Improvement]) -> Iterator[Shift]:
 def sentences(progress: Progress) -> list[str]:
     """The answer, the most important verdicts first."""
     if not progress.improvements:
-        return [f"{progress.first} and {progress.second} have no technique on the same task in common."]
+        return [
+            f"{progress.first} and {progress.second} have no technique and task in common: "
+            "compare studies of the same tasks."
+        ]
     groups: dict[str, list[Improvement]] = {}
     for one in progress.improvements:
         groups.setdefault(one.verdict, []).append(one)

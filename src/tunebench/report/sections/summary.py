@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from tunebench._util.words import listed
 from tunebench.report.blocks import Block, Cards, Section, items
 from tunebench.report.read.comparisons import Comparison
 from tunebench.report.read.costs import SPARED
@@ -56,7 +57,7 @@ def limits(ranked: Judged, notices: Sequence[Group]) -> Iterator[str]:
         if group.code not in _NO_DOUBT
     ]
     if doubts:
-        lines.append(f"See these notices: {_listed(doubts)}.")
+        lines.append(f"See these notices: {listed(doubts)}.")
     if lines:
         yield " ".join(lines)
 
@@ -64,8 +65,3 @@ def limits(ranked: Judged, notices: Sequence[Group]) -> Iterator[str]:
 def _once(comparison: Comparison, tests: Pairs | None) -> bool:
     """Whether there is one seed of each technique to compare."""
     return tests.one_run if tests else len(comparison.seeds) == 1
-
-
-def _listed(words: Sequence[str]) -> str:
-    """A list in words: one, two and three."""
-    return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]])) if words else "none"

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import inf
 
-from tunebench.evaluation.choice import Option, acceptable, choose
+from tunebench.evaluation.choice import Option, choose, whole
+from tunebench.evaluation.metrics import METRICS
 from tunebench.report.read.comparisons import Comparison, Row
 from tunebench.report.read.costs import SPARED, TIME, Price
 from tunebench.report.stats.paired import Pairs
@@ -18,7 +19,6 @@ from tunebench.report.stats.verdicts import (
     UNSHOWN,
     against_best,
     judge,
-    whole,
 )
 
 RULE = (
@@ -35,12 +35,10 @@ class Decision:
     Attributes:
         options: by label, what is known of each technique that has a score.
         chosen: the label of the recommended one; None: there is none.
-        good: the labels that may be recommended, best first.
     """
 
     options: Mapping[str, Option]
     chosen: str | None
-    good: tuple[str, ...]
 
 
 def decision(comparison: Comparison, tests: Pairs | None, accepted: float, price: Price = TIME) -> Decision:
@@ -50,7 +48,7 @@ def decision(comparison: Comparison, tests: Pairs | None, accepted: float, price
     """
     options = {row.label: _option(comparison, row, tests, price) for row in scored(comparison)}
     chosen = choose(options, accepted, price.noise(comparison))
-    return Decision(options, chosen, tuple(acceptable(options, accepted)))
+    return Decision(options, chosen)
 
 
 def spared(comparison: Comparison, row: Row) -> dict[str, float | None]:
@@ -72,7 +70,7 @@ def _option(comparison: Comparison, row: Row, tests: Pairs | None, price: Price)
     cost = price.of(comparison, row)
     assert comparison.main is not None
     score, best = comparison.rank_score(row) or 0.0, comparison.rank_score(comparison.best[0]) or 0.0
-    point = 0.01 * whole(comparison.main[0], best)
+    point = 0.01 * whole(METRICS.get(comparison.main[0]), best)
     loss = abs(best - score) / point if point else 0.0
     outcome = judge(comparison, row, tests)
     if tests is None or outcome is None:

@@ -3,16 +3,18 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from tunebench.evaluation.choice import whole
 from tunebench.evaluation.metrics import METRICS
 from tunebench.report import text
 from tunebench.report.read.comparisons import Row
 from tunebench.report.read.matches import Match
 from tunebench.report.read.predictions import Answers, Given
+from tunebench.report.stats import verdicts
 from tunebench.report.stats.corrections import Number
 from tunebench.report.stats.paired import Difference, difference_between
-from tunebench.report.stats.verdicts import IN_THIS_RUN, whole
+from tunebench.report.stats.verdicts import IN_THIS_RUN
 
-CLEARLY_BETTER, BETTER, WORSE, CLEARLY_WORSE = "clearly better", "better", "worse", "clearly worse"
+CLEARLY_BETTER, BETTER, WORSE, CLEARLY_WORSE = "clearly better", "better", verdicts.WORSE, verdicts.CLEARLY
 EQUIVALENT, OPEN, SAME = "equivalent", "not significant", "the same answers"
 UNTESTED = "not tested"
 
@@ -64,19 +66,17 @@ def _improvement(match: Match, before: Read, after: Read, margin: float, family:
     difference = difference_between(metric, answers, now.groups or was.groups, family)
     best = max(abs(score) for score in scores if score is not None)
     same = answers[0] == answers[1]
-    verdict = SAME if same else _verdict(difference, margin * whole(metric.name, best))
+    verdict = SAME if same else _verdict(difference, margin * whole(metric, best))
     return replace(bare, difference=difference, verdict=verdict + (IN_THIS_RUN if len(seeds) == 1 and not same else ""))
 
 
 def _verdict(difference: Difference, allowed: float) -> str:
-    low, high = difference.interval or (-float("inf"), float("inf"))
-    if -allowed <= low and high <= allowed:
-        return EQUIVALENT
-    if not difference.significant:
-        return OPEN
+    """Of the second study; the rule speaks of the lower score."""
+    outcome = verdicts.of_difference(difference, allowed)
+    words = {verdicts.EQUIVALENT: EQUIVALENT, verdicts.TIED: OPEN}
     if difference.value > 0:
-        return CLEARLY_BETTER if low > allowed else BETTER
-    return CLEARLY_WORSE if high < -allowed else WORSE
+        words |= {verdicts.WORSE: BETTER, verdicts.CLEARLY: CLEARLY_BETTER}
+    return words.get(outcome, outcome)
 
 
 def _hindrance(match: Match, before: Read, after: Read) -> str:

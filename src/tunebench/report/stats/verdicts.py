@@ -1,5 +1,6 @@
 """A verdict for each technique by a written rule (docs/statistics.md): the one place where verdicts are made."""
 
+from tunebench.evaluation.choice import whole
 from tunebench.evaluation.metrics import METRICS
 from tunebench.report.read.comparisons import Comparison, Row
 from tunebench.report.stats.paired import Difference, Pairs
@@ -66,13 +67,7 @@ def margin(comparison: Comparison, tests: Pairs) -> float:
     """The difference that does not matter, in the main metric's unit."""
     assert comparison.main is not None
     best = comparison.rank_score(comparison.best[0]) or 0.0
-    return tests.margin * whole(comparison.main[0], best)
-
-
-def whole(metric: str, best: float) -> float:
-    """100 points in the metric's unit: 1, or the best score where that has no upper end."""
-    scale = METRICS[metric].scale if metric in METRICS else None
-    return 1.0 if scale in ("fraction", "correlation") else abs(best)
+    return tests.margin * whole(METRICS.get(comparison.main[0]), best)
 
 
 def _against_untuned(row: Row, tests: Pairs) -> str | None:
@@ -97,14 +92,14 @@ def against_best(comparison: Comparison, row: Row, tests: Pairs) -> str | None:
 def against(comparison: Comparison, row: Row, best: Row, tests: Pairs) -> str | None:
     """What the comparison with one of the rows with the best score says."""
     difference = tests.between(row.label, best.label)
-    return None if difference is None else _of_difference(difference, margin(comparison, tests))
+    return None if difference is None else of_difference(difference, margin(comparison, tests))
 
 
-def _of_difference(best_minus_row: Difference, allowed: float) -> str:
-    """What the interval of the difference from the best says; a row is never better than the best."""
-    low, high = best_minus_row.interval or (-float("inf"), float("inf"))
+def of_difference(difference: Difference, allowed: float) -> str:
+    """What an interval says of the one with the lower score; its sign does not matter."""
+    low, high = difference.interval or (-float("inf"), float("inf"))
     if -allowed <= low and high <= allowed:
         return EQUIVALENT
-    if not best_minus_row.significant:
+    if not difference.significant:
         return TIED
-    return CLEARLY if low > allowed else WORSE
+    return CLEARLY if low > allowed or high < -allowed else WORSE
