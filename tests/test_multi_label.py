@@ -25,6 +25,7 @@ from tunebench.tasks.examples import TextExample
 from tunebench.tasks.load import load
 from tunebench.tasks.problems.multi_label_classification import MultiLabelClassificationTask
 from tunebench.techniques._tfidf import fit_tfidf, load_tfidf
+from tunebench.techniques.base import Question
 
 LABELS = ("anger", "joy", "love")
 SETS = [[label for bit, label in enumerate(LABELS) if number >> bit & 1] for number in range(8)]
@@ -246,7 +247,7 @@ def test_the_classical_baseline_finds_the_labels_words_and_survives_its_file(moo
     made = task(moods)
     data: Any = load(made)
     never = (*data.labels, "never")
-    fitted = fit_tfidf(data.splits["train"], made.form, never, 10.0, 1.0)
+    fitted = fit_tfidf(data.splits["train"], Question(made, never), 10.0, 1.0)
     predictions, probabilities = fitted.predict(data.splits["test"])
     assert METRICS["micro_f1"].compute(predictions, made.references(data.splits["test"], never)) > 0.9
     assert {row[-1] for row in probabilities} == {0.0}

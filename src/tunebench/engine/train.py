@@ -268,7 +268,7 @@ def _step(
     loss = 0.0
     for part, weight in _micro_batches(training, indices, budget.micro_batch_size):
         with training.autocast():
-            part_loss = training.network(**part).loss
+            part_loss = training.objective.loss(training.network, part)
         if weight < 1:
             part_loss = part_loss * weight
         part_loss.backward()

@@ -14,7 +14,7 @@ class TextObjective(Objective):
 
     pooled = True
 
-    def loss_terms(self, labels: Tensor) -> int:
+    def loss_terms(self, labels: Tensor) -> float:
         """One for each text: every number is a score, also the one by which other objectives mark what is ignored."""
         return len(labels)
 

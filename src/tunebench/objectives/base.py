@@ -143,7 +143,19 @@ class Objective(ABC):
         """Take over what a finished run has settled, from its record's summary."""
         assert not self.settles, f"{self.name} must take over what it settled"
 
-    def loss_terms(self, labels: Tensor) -> int:
+    def weigh(self, train: Sequence[Example]) -> None:  # noqa: B027
+        """Take from the training examples what the loss needs to know of them; most losses need nothing."""
+
+    @property
+    def described(self) -> dict[str, Any]:
+        """What a record's summary says of the loss, as JSON."""
+        return {}
+
+    def loss(self, network: Any, batch: dict[str, Tensor]) -> Tensor:
+        """The mean of a batch's terms: the model's own."""
+        return network(**batch).loss
+
+    def loss_terms(self, labels: Tensor) -> float:
         """How many terms the loss of a batch averages over; the weight of a micro-batch."""
         return int((labels != IGNORED).sum())
 

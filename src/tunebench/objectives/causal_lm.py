@@ -72,7 +72,7 @@ class CausalLm(Objective):
         starts = [features.labels[index] if self.loss_on == "response" else 0 for index in indices]
         return _targets(features, indices, width, starts)
 
-    def loss_terms(self, labels: Tensor) -> int:
+    def loss_terms(self, labels: Tensor) -> float:
         """Labels that have a token before them."""
         return super().loss_terms(labels[:, 1:])
 

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from tunebench.evaluation.metrics import METRICS
 from tunebench.objectives._text import TextObjective, class_head
+from tunebench.objectives._weighing import WeighingSeveralClasses
 from tunebench.objectives.base import Features
 from tunebench.tasks.problems.multi_label_classification import labels_from
 
@@ -17,7 +18,7 @@ UNSETTLED = 0.5
 """The threshold until the validation split has settled it."""
 
 
-class MultiLabelClassification(TextObjective):
+class MultiLabelClassification(WeighingSeveralClasses, TextObjective):
     """A sigmoid for each label; binary cross entropy, averaged over texts and labels."""
 
     name = "multi_label_classification"

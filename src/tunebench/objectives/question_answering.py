@@ -89,7 +89,7 @@ class QuestionAnswering(Objective):
         """First and last token, (batch, 2)."""
         return torch.tensor([features.labels[index] for index in indices], dtype=torch.long)
 
-    def loss_terms(self, labels: Tensor) -> int:
+    def loss_terms(self, labels: Tensor) -> float:
         """One per window."""
         return len(labels)
 

@@ -7,10 +7,11 @@ import torch
 from torch import Tensor
 
 from tunebench.objectives._text import TextObjective, class_head
+from tunebench.objectives._weighing import WeighingOneClass
 from tunebench.objectives.base import Features
 
 
-class SequenceClassification(TextObjective):
+class SequenceClassification(WeighingOneClass, TextObjective):
     """A softmax over classes; cross entropy."""
 
     name = "sequence_classification"

@@ -7,14 +7,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tunebench.objectives.base import IGNORED, Features, Objective
+from tunebench.objectives._weighing import WeighingOneClass
+from tunebench.objectives.base import IGNORED, Features
 from tunebench.tasks.examples import Example
 from tunebench.tasks.problems.token_classification import TokensExample
 
 OUTSIDE = "O"
 
 
-class TokenClassification(Objective):
+class TokenClassification(WeighingOneClass):
     """A softmax over tags at each token; cross entropy over labelled tokens.
 
     In the loss a word's tag labels all its sub-words or the first only (`label_subwords`). The prediction is read at

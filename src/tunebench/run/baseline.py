@@ -63,7 +63,11 @@ def fit_baseline(cell: Cell, baseline: Baseline, examples: Data, folder: Path) -
         latency=Latency(seconds=seconds(lambda: predictor.predict(test[index : index + 1]))),
         backbone=asked.info,
         pooling=asked.pooling,
-        notices=[*asked.notices, *(remarks.on_truncated(asked.model) if asked.model else ())],
+        notices=[
+            *asked.notices,
+            *(remarks.on_truncated(asked.model) if asked.model else ()),
+            *remarks.on_loss_of_baseline(cell.run.task, baseline),
+        ],
         summary=predictor.summary,
     )
 

@@ -160,7 +160,7 @@ def evaluate(prepared: Prepared, tuned: Tuned, energy: EnergyMeter, observe: Obs
             *remark,
         ],
         pooling=pooling_of(model),
-        summary=tuned.summary | settled,
+        summary=tuned.summary | settled | objective.described,
         generation=generation,
         forgetting=forgotten,
         apart=watch.spent("measures"),

@@ -59,6 +59,10 @@ def prepare(job: Job, cell: Cell, examples: Data, observe: Observer) -> Prepared
     read: tuple[Split, ...] = ("train", "validation") if job.trial else SPLITS
     features: dict[str, Features] = {split: objective.encode(examples.splits[split]) for split in read}
     features["train"], blank = _without_unlabelled(objective, features)
+    of_loss: list[Notice] = []
+    if isinstance(technique, Trained):
+        objective.weigh(examples.splits["train"])
+        of_loss = remarks.on_loss(objective)
     comparison = _comparison(cell, examples, objective)
     if comparison.split not in features:
         features[comparison.split] = objective.encode(comparison.examples)
@@ -83,7 +87,7 @@ def prepare(job: Job, cell: Cell, examples: Data, observe: Observer) -> Prepared
     )
     cut.source(comparison.split)  # now, so that its trunk is not counted among the seconds of the first evaluation
     pooling = cell.pooling(local)
-    notices = [*blank, *(pooling.notices if pooling else ())]
+    notices = [*blank, *(pooling.notices if pooling else ()), *of_loss]
     return Prepared(
         cell,
         local,

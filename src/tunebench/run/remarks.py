@@ -10,9 +10,13 @@ from tunebench.engine.latency import Latency
 from tunebench.engine.measure import idle_parameters
 from tunebench.engine.pretrained import Pretrained
 from tunebench.families.base import base_of, fresh_of, redrawn_of
+from tunebench.objectives._weighing import WeighingObjective
 from tunebench.objectives.base import Features, Objective
 from tunebench.records import Notice
 from tunebench.run.evaluate import EpochComparison
+from tunebench.tasks.base import Task
+from tunebench.tasks.weighing import WeighingTask
+from tunebench.techniques.base import Baseline
 
 
 def on_features(truncated: Mapping[str, int], limit: int) -> list[Notice]:
@@ -95,6 +99,34 @@ def on_fresh(model: Any) -> list[Notice]:
         f"{' (' + plural(count, 'weight') + ')' if count else ''}."
     )
     return [*notices, Notice(code="fresh_module", message=text)]
+
+
+def on_loss(objective: Objective) -> list[Notice]:
+    """What classes and hard examples count in the loss, where the task says so."""
+    if not isinstance(objective, WeighingObjective):
+        return _ignored_in_loss(objective.task, "a model that writes its answers learns words, not classes")
+    parts = []
+    if objective.weighed:
+        counts = objective.weighed
+        least, most = min(counts, key=counts.__getitem__), max(counts, key=counts.__getitem__)
+        parts.append(f"Classes count from {counts[least]:.3g} ({least}) to {counts[most]:.3g} ({most}) in the loss.")
+    if objective.focal_gamma:
+        parts.append(f"The loss is the focal loss with gamma {objective.focal_gamma:g}.")
+    return [Notice(code="loss", message=" ".join(parts))] if parts else []
+
+
+def on_loss_of_baseline(task: Task, baseline: Baseline) -> list[Notice]:
+    """Which wishes about the loss a baseline ignores."""
+    if task.form in baseline.weighs:
+        return _ignored_in_loss(task, "a linear model has no focal loss here", "focal_gamma")
+    return _ignored_in_loss(task, f"{baseline.title} has no such loss")
+
+
+def _ignored_in_loss(task: Task, why: str, *fields: str) -> list[Notice]:
+    wished = task.changed_loss if isinstance(task, WeighingTask) else {}
+    ignored = [name for name in wished if not fields or name in fields]
+    text = f"{' and '.join(ignored)} {'is' if len(ignored) == 1 else 'are'} ignored: {why}."
+    return [Notice(code="loss", message=text)] if ignored else []
 
 
 def on_training(state: train.State) -> list[Notice]:

@@ -17,6 +17,7 @@ from tunebench.study.run import OWN, Measure, Places, Run
 from tunebench.study.search import FINAL_SEEDS, TRIAL_SEED, Search
 from tunebench.study.training import AutoEpochs, StudyTraining
 from tunebench.tasks.base import EMBEDDED, Task
+from tunebench.tasks.weighing import WeighingTask
 from tunebench.techniques.base import Entry, Technique, Trained
 
 
@@ -253,16 +254,18 @@ class Study(Strict):
                 yield self._run(experiment, choice, label, seed)
 
     def _run(self, experiment: Experiment, choice: TechniqueChoice, label: str, seed: int) -> Run:
-        pooling = experiment.pooling if choice.entry.reads_model else "auto"
+        pooling, task = experiment.pooling if choice.entry.reads_model else "auto", experiment.task
+        apart = {} if pooling == "auto" else {"pooling": pooling}
+        apart |= task.changed_loss if isinstance(task, WeighingTask) else {}
         return Run(
             model=experiment.model.called,
             hub=experiment.model.hub,
             revision=experiment.revision,
             pooling=pooling,
-            task=self._with_data(experiment.task),
+            task=self._with_data(task),
             technique=choice.name,
             entry=choice.entry,
-            label=label if pooling == "auto" else f"{label} pooling={pooling}",
+            label=" ".join([label, *(f"{name}={_in_label(value)}" for name, value in apart.items())]),
             seed=seed,
             training=self.training_of(experiment).of_run(choice.epochs),
             measure=self._measured(choice.entry),
@@ -303,6 +306,12 @@ class Study(Strict):
                     f"study '{self.name}': two tasks named '{task.name}' read different files "
                     f"({_listed(files[task.name])}; {_listed(task.data)}). Give one of them another name (name: NAME)."
                 )
+
+
+def _in_label(value: Any) -> str:
+    if isinstance(value, dict):
+        return "+".join(f"{name}:{number:g}" for name, number in value.items())
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _labelled(experiment: Experiment) -> Iterator[tuple[TechniqueChoice, str]]:

@@ -16,6 +16,7 @@ from tunebench.families import families
 from tunebench.records import SCHEMA, Notice, PlannedRun, RunInfo
 from tunebench.study.training import Training
 from tunebench.tasks.base import Split, Splitting, Task
+from tunebench.tasks.weighing import WeighingTask
 from tunebench.techniques import techniques
 from tunebench.techniques.base import Entry
 
@@ -106,6 +107,8 @@ class Run(Strict):
             del content["hub"]
         if self.task.split == Splitting():
             del content["task"]["split"]
+        for field in _silent(self.task):
+            del content["task"][field]
         for field in ("checkpoint_seconds", "cache_gigabytes"):  # when to save and how much to keep
             del content["training"][field]
         if self.entry.version > 1:
@@ -148,13 +151,18 @@ class Run(Strict):
             task_version=self.task.version,
             task_settings={"objective": posed}
             | self.task.model_dump(mode="json", include={"max_tokens", "rows"})
-            | self.task.particular(posed),
+            | {name: value for name, value in self.task.particular(posed).items() if name not in _silent(self.task)},
             technique=self.technique,
             label=self.label,
             settings=self.entry.model_dump(mode="json"),
             seed=self.seed,
             training=self.training.model_dump(),
         )
+
+
+def _silent(task: Task) -> list[str]:
+    """Fields that leave the loss as it is; runs that are older than they have none."""
+    return [name for name in task.weighing if name not in task.changed_loss] if isinstance(task, WeighingTask) else []
 
 
 RUN_FILE = "run.json"

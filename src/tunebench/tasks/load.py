@@ -18,6 +18,7 @@ from tunebench.tasks.examples import Example
 from tunebench.tasks.files import READERS, packed, read
 from tunebench.tasks.reading import classes_as_written
 from tunebench.tasks.tables import FileTable, table_of
+from tunebench.tasks.weighing import WeighingTask
 from tunebench.zoo import embedded
 
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
@@ -77,6 +78,8 @@ def load(task: Task, data_root: Path | str | None = None, download: bool = True)
     frames, limited = split_rules.limit(task, frames)
     places: dict[Split, str] = {split: f"task '{task.name}': {source}, {split} split" for split in SPLITS}
     labels, classes = _labels(task, converted.labels, frames, places)
+    if isinstance(task, WeighingTask):
+        task.labels_fit(labels)
     splits: dict[Split, list[Example]] = {
         split: [*task.examples(frames[split], classes, places[split])] for split in SPLITS
     }

@@ -10,6 +10,8 @@ from sklearn.linear_model import LogisticRegression, Ridge
 
 from tunebench.tasks.examples import TextExample
 from tunebench.tasks.problems.multi_label_classification import labels_from
+from tunebench.tasks.weighing import WeighingTask
+from tunebench.techniques.base import Question
 
 _NEVER = -1e9
 
@@ -48,28 +50,31 @@ class Linear:
         return [self.labels[best] for best in probabilities.argmax(axis=1)], probabilities.tolist()
 
 
-def fit_linear(
-    features: Any, train: Sequence[TextExample], form: str, labels: Sequence[str], c: float, alpha: float
-) -> Linear:
+def fit_linear(features: Any, train: Sequence[TextExample], question: Question, c: float, alpha: float) -> Linear:
     """Logistic regression for classes, one a label where there may be several; ridge regression for scores.
+
+    Classes count in the loss what the task says.
 
     Args:
         features: (texts, features), dense or sparse.
         train: the texts' examples, whose labels are learned.
-        form: class, classes or score.
-        labels: class names.
+        question: whose answers are a class, classes or a score.
         c: inverse regularisation of logistic regression.
         alpha: regularisation of ridge regression.
     """
+    task, form, labels = question.task, question.task.form, question.labels
+    counts = task.weights(train, labels) if isinstance(task, WeighingTask) else None
     if form == "classes":
-        return Linear(*_one_versus_rest(features, train, len(labels), c), form, labels)
+        several = [None if counts is None else {False: 1.0, True: counts[label]} for label in range(len(labels))]
+        return Linear(*_one_versus_rest(features, train, several, c), form, labels)
     targets = np.array([row.label for row in train])
     if form == "score":
         ridge = Ridge(alpha=alpha).fit(features, targets)
         return Linear(ridge.coef_.reshape(1, -1), np.atleast_1d(ridge.intercept_), form, ())
     weights = np.zeros((len(labels), features.shape[1]))
     bias = np.full(len(labels), _NEVER)  # a class that never occurs in training is never predicted
-    model = LogisticRegression(C=c, max_iter=1000).fit(features, targets)
+    each = None if counts is None else dict(enumerate(counts))
+    model = LogisticRegression(C=c, max_iter=1000, class_weight=each).fit(features, targets)
     coef, intercept = model.coef_, model.intercept_
     if len(model.classes_) == 2:  # scikit-learn keeps one row for two classes; halved, two rows give the same odds
         coef, intercept = np.vstack([-coef, coef]) / 2, np.concatenate([-intercept, intercept]) / 2
@@ -78,15 +83,15 @@ def fit_linear(
 
 
 def _one_versus_rest(
-    features: Any, train: Sequence[TextExample], labels: int, c: float
+    features: Any, train: Sequence[TextExample], counts: Sequence[dict[bool, float] | None], c: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Weights and bias of one logistic regression a label; one that all or no texts have is always or never given."""
-    weights, bias = np.zeros((labels, features.shape[1])), np.zeros(labels)
-    for label in range(labels):
+    weights, bias = np.zeros((len(counts), features.shape[1])), np.zeros(len(counts))
+    for label, count in enumerate(counts):
         targets = np.array([label in row.label for row in train])  # type: ignore[operator]
         if targets.all() or not targets.any():
             bias[label] = -_NEVER if targets.all() else _NEVER
             continue
-        model = LogisticRegression(C=c, max_iter=1000).fit(features, targets)
+        model = LogisticRegression(C=c, max_iter=1000, class_weight=count).fit(features, targets)
         weights[label], bias[label] = model.coef_[0], model.intercept_[0]
     return weights, bias

@@ -12,7 +12,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from tunebench.evaluation.words import pattern
 from tunebench.tasks.examples import Example, TextExample
 from tunebench.techniques._linear import Linear, fit_linear
-from tunebench.techniques.base import Predictor
+from tunebench.techniques.base import Predictor, Question
 
 _TERMS, _WEIGHTS = "terms.json", "tfidf.safetensors"
 
@@ -37,11 +37,11 @@ class TfidfPredictor(Predictor):
         return [folder / _TERMS, folder / _WEIGHTS]
 
 
-def fit_tfidf(train: Sequence[TextExample], form: str, labels: Sequence[str], c: float, alpha: float) -> TfidfPredictor:
+def fit_tfidf(train: Sequence[TextExample], question: Question, c: float, alpha: float) -> TfidfPredictor:
     """Terms and weights of the training texts (see `fit_linear`)."""
     vectorizer = _vectorizer()
     vectorizer.fit([text for row in train for text in (row.text, row.pair) if text is not None])
-    return TfidfPredictor(vectorizer, fit_linear(_features(vectorizer, train), train, form, labels, c, alpha))
+    return TfidfPredictor(vectorizer, fit_linear(_features(vectorizer, train), train, question, c, alpha))
 
 
 def load_tfidf(folder: Path, form: str, labels: Sequence[str]) -> TfidfPredictor:

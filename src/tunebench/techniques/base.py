@@ -203,6 +203,8 @@ class Baseline(Entry):
     """Tunes no model: learns from the examples alone, or from what a pretrained model says of them (`reads_model`)."""
 
     reads_model = reads_weights = False
+    weighs: ClassVar[tuple[str, ...]] = ()
+    """Forms of answers whose classes it weighs as the task's `class_weights` say."""
 
     def not_answerable(self, task: Task) -> str | None:
         """Why it has no answer to a task of an objective that it applies to; None where it has one."""

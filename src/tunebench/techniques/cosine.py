@@ -26,6 +26,7 @@ class Cosine(Baseline):
     title = "Cosine of embeddings"
     paper = "Reimers and Gurevych 2019, Sentence-BERT, https://arxiv.org/abs/1908.10084"
     reads_model = reads_weights = True
+    weighs = ("class", "classes")
 
     def not_applicable(self, family: Family, objective: str) -> str | None:
         """It answers with a class or a score."""
@@ -44,7 +45,7 @@ class Cosine(Baseline):
 
         model = asked(question)
         features = features_of(model, train, "cosine")
-        linear = fit_linear(features, cast(Any, train), question.task.form, question.labels, _C, _ALPHA)
+        linear = fit_linear(features, cast(Any, train), question, _C, _ALPHA)
         return VectorPredictor(model, "cosine", linear, {})
 
     def load(self, folder: Path, question: Question) -> Predictor:

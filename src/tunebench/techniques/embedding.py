@@ -34,6 +34,7 @@ class Embedding(Baseline):
     title = "Linear model on embeddings"
     paper = "Conneau et al. 2017, https://aclanthology.org/D17-1070 (transfer of sentence embeddings)"
     reads_model = reads_weights = True
+    weighs = ("class", "classes")
 
     c: tuple[Annotated[float, Field(gt=0)], ...] = Field(
         (0.1, 1.0, 10.0, 100.0, 1000.0),
@@ -56,9 +57,9 @@ class Embedding(Baseline):
         from tunebench.techniques._linear import fit_linear
         from tunebench.techniques._vectors import VectorPredictor, asked, features_of
 
-        model, form, labels = asked(question), question.task.form, question.labels
+        model = asked(question)
         features, compared = (features_of(model, split, self.pair) for split in (train, validation))
-        fitted = {c: fit_linear(features, cast(Any, train), form, labels, c, 1 / c) for c in sorted(self.c)}
+        fitted = {c: fit_linear(features, cast(Any, train), question, c, 1 / c) for c in sorted(self.c)}
         chosen = max(fitted, key=lambda c: _merit(fitted[c], compared, validation, question))
         return VectorPredictor(model, self.pair, fitted[chosen], {"c": chosen})
 

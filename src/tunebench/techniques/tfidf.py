@@ -26,6 +26,7 @@ class Tfidf(Baseline):
     name = "tfidf"
     title = "TF-IDF/CRF baseline"
     paper = "Spärck Jones 1972; Lafferty et al. 2001, https://repository.upenn.edu/handle/20.500.14332/6188"
+    weighs = ("class", "classes")
 
     c: Annotated[
         float,
@@ -61,7 +62,7 @@ class Tfidf(Baseline):
             return fit_crf(cast(Any, train), question.labels, self.crf_iterations)
         from tunebench.techniques._tfidf import fit_tfidf
 
-        return fit_tfidf(cast(Any, train), question.task.form, question.labels, self.c, self.alpha)
+        return fit_tfidf(cast(Any, train), question, self.c, self.alpha)
 
     def load(self, folder: Path, question: Question) -> Predictor:
         """As it was saved in a run's folder."""

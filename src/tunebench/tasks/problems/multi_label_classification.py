@@ -13,6 +13,7 @@ from tunebench.tasks.base import Converted, Split
 from tunebench.tasks.examples import TextExample
 from tunebench.tasks.problems._texts import TextTask
 from tunebench.tasks.reading import as_list, lookup
+from tunebench.tasks.weighing import WeighingTask
 from tunebench.tasks.written import FROM_SOURCE, label_of
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ NONE = "none"
 """What stands for no label where answers are written."""
 
 
-class MultiLabelClassificationTask(TextTask):
+class MultiLabelClassificationTask(WeighingTask, TextTask):
     """Any number of labels from a list belongs to each text, or to each pair of texts; none is an answer as well.
 
     `labels` is a column of lists, or several columns of 0 and 1 whose names are the labels. An empty field of a column
@@ -43,7 +44,7 @@ class MultiLabelClassificationTask(TextTask):
     gold = "labels"
     form = "classes"
     poses: ClassVar[Mapping[str, tuple[str, ...]]] = {
-        "multi_label_classification": ("threshold",),
+        "multi_label_classification": ("threshold", *WeighingTask.weighing),
         "text_to_text": FROM_SOURCE,
     }
     default_metrics = ("micro_f1", "label_macro_f1", "subset_accuracy")

@@ -12,13 +12,14 @@ from tunebench.evaluation.unreadable import NO_LABEL
 from tunebench.tasks.examples import TextExample
 from tunebench.tasks.problems._texts import TextTask
 from tunebench.tasks.reading import labels_of, lookup
+from tunebench.tasks.weighing import WeighingTask
 from tunebench.tasks.written import FROM_SOURCE, label_of, verbal
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-class SequenceClassificationTask(TextTask):
+class SequenceClassificationTask(WeighingTask, TextTask):
     """Exactly one label from a list belongs to each text, or to each pair of texts.
 
     Attributes:
@@ -33,7 +34,7 @@ class SequenceClassificationTask(TextTask):
 
     form = "class"
     poses: ClassVar[Mapping[str, tuple[str, ...]]] = {
-        "sequence_classification": (),
+        "sequence_classification": WeighingTask.weighing,
         "text_to_text": (*FROM_SOURCE, "verbalizer", "answer"),
     }
     default_metrics = ("macro_f1", "accuracy", "weighted_f1")

@@ -16,6 +16,7 @@ from tunebench.tasks.punctuation import Punctuation, has_attached
 from tunebench.tasks.reading import as_list, classes_as_written, lookup
 from tunebench.tasks.tables import FileTable
 from tunebench.tasks.tagging import PLAIN, labels_in_iob2, scheme_of, to_iob2
+from tunebench.tasks.weighing import WeighingTask
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,7 +30,7 @@ class TokensExample(Example):
     label: tuple[int, ...]
 
 
-class TokenClassificationTask(Task):
+class TokenClassificationTask(WeighingTask):
     """A tag from a list belongs to each word of a sentence.
 
     Sentences are rows of lists, CoNLL files, or rows of one word each: then blank lines separate sentences, or the
@@ -47,7 +48,9 @@ class TokenClassificationTask(Task):
     optional = ("sentence", *Task.optional)
     formats = dict.fromkeys((".conll", ".bio", ".iob", ".iob2", ".txt"), read_conll)
     form = "tags"
-    poses: ClassVar[Mapping[str, tuple[str, ...]]] = {"token_classification": ("label_subwords",)}
+    poses: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "token_classification": ("label_subwords", *WeighingTask.weighing)
+    }
     default_metrics = ("entity_f1", "entity_precision", "entity_recall", "tag_accuracy")
 
     objective: str = "token_classification"
