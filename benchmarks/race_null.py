@@ -66,7 +66,7 @@ def record(out: Path, model: Path, data: Path, seeds: int) -> None:
     for rung in LOOKS:
         jobs = [_job(out, run, study, rung) for run in runs]
         with Local(out, len(jobs), 1) as executor:
-            drive(FixedList(jobs), executor, lambda job, event: None)
+            drive(FixedList(jobs), executor, lambda job, event: None, out)
         for job in jobs:
             result = read_result(Path(job.folder))
             assert isinstance(result, Paused) and result.epoch == rung, result

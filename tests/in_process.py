@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Self
 
 from tunebench.engine.events import Event, read_event
+from tunebench.records import Failed
 from tunebench.run import pace
 from tunebench.run.job import Job
 from tunebench.run.timing import Request, Turn
@@ -35,6 +36,9 @@ class Here:
             self._happened.append((job, read_event(event.model_dump_json())))
 
         make(Job.model_validate_json(job.model_dump_json()), observe)
+
+    def stop(self, job: Job, result: Failed) -> None:
+        """Every job has ended before somebody could stop it."""
 
     def wait(self) -> tuple[Job, Event]:
         return self._happened.popleft()

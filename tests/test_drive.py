@@ -8,7 +8,7 @@ import pytest
 
 from tests.contracts.runs import TRAINING
 from tunebench.engine.events import EpochEnded, Event, ResultWritten, Resumed
-from tunebench.records import Done, NotApplicable, Paused, Result, read_result, write_result
+from tunebench.records import Done, Failed, NotApplicable, Paused, Result, read_result, write_result
 from tunebench.run.drive import drive
 from tunebench.run.executors.local import Local
 from tunebench.run.job import Job
@@ -37,6 +37,7 @@ class InProcess:
     def __init__(self, room: int):
         self.room, self.most, self.released, self.ended = room, 0, False, False
         self._at_work: list[Job] = []
+        self.stopped: dict[str, Failed] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -53,8 +54,15 @@ class InProcess:
     def wait(self) -> tuple[Job, Event]:
         job = self._at_work.pop(0)
         self.room += 1
+        if job.run.id in self.stopped:
+            write_result(Path(job.folder), self.stopped[job.run.id])
+            return job, ResultWritten(status="failed", reason=self.stopped[job.run.id].reason)
         write_result(Path(job.folder), NotApplicable(reason="a toy", run=job.run.info(job.family)))
         return job, ResultWritten(status="not_applicable", reason="a toy")
+
+    def stop(self, job: Job, result: Failed) -> None:
+        """It happens with the next event."""
+        self.stopped[job.run.id] = result
 
     def release(self) -> None:
         self.released = True
@@ -93,7 +101,7 @@ def test_a_fixed_list_is_executed_in_its_order_by_any_executor(tmp_path: Path) -
     jobs = jobs_in(tmp_path, runs_of("m", ["full"], seeds=5), Places())
     seen: list[tuple[str, str]] = []
     with InProcess(room=2) as executor:
-        drive(FixedList(jobs), executor, lambda job, event: seen.append((job.run.id, event.event)))
+        drive(FixedList(jobs), executor, lambda job, event: seen.append((job.run.id, event.event)), tmp_path)
 
     assert seen == [(job.run.id, "result") for job in jobs]
     assert executor.most == 2
@@ -103,7 +111,7 @@ def test_a_fixed_list_is_executed_in_its_order_by_any_executor(tmp_path: Path) -
 
 def test_a_list_without_jobs_ends_at_once(tmp_path: Path) -> None:
     with InProcess(room=2) as executor:
-        drive(FixedList([]), executor, lambda job, event: None)
+        drive(FixedList([]), executor, lambda job, event: None, tmp_path)
     assert executor.most == 0
 
 
@@ -112,7 +120,7 @@ def test_a_scheduler_that_waits_for_nothing_is_a_bug(tmp_path: Path) -> None:
         finished = False  # type: ignore[assignment]
 
     with pytest.raises(RuntimeError, match="no job is running"), InProcess(room=1) as executor:
-        drive(Stuck([]), executor, lambda job, event: None)
+        drive(Stuck([]), executor, lambda job, event: None, tmp_path)
 
 
 def test_a_result_that_was_reported_and_is_not_there_is_a_bug(tmp_path: Path) -> None:
@@ -124,7 +132,7 @@ def test_a_result_that_was_reported_and_is_not_there_is_a_bug(tmp_path: Path) ->
 
     jobs = jobs_in(tmp_path, runs_of("m", ["full"]), Places())
     with pytest.raises(RuntimeError, match="cannot be read"), Liar(room=1) as executor:
-        drive(FixedList(jobs), executor, lambda job, event: None)
+        drive(FixedList(jobs), executor, lambda job, event: None, tmp_path)
 
 
 @pytest.mark.slow
@@ -135,7 +143,7 @@ def test_a_race_pauses_each_run_after_an_epoch_and_ends_the_best_in_other_proces
     slow, fast = jobs = jobs_in(tmp_path, runs_of("tiny-bert", TWO_RATES), places)
     race, events = ToyRace(jobs), list[tuple[str, Event]]()
     with Local(tmp_path, len(jobs), workers=2) as executor:
-        drive(race, executor, lambda job, event: events.append((job.run.id, event)))
+        drive(race, executor, lambda job, event: events.append((job.run.id, event)), tmp_path)
 
     assert [type(result) for result in race.results] == [Paused, Paused, Done]
     assert isinstance(read_result(Path(slow.folder)), Paused)

@@ -20,6 +20,7 @@ from tunebench.run.drive import drive
 from tunebench.run.executors import local
 from tunebench.run.job import Job, job_in
 from tunebench.run.pending import Pending
+from tunebench.run.requests import StopRun
 from tunebench.run.scheduler import FixedList
 from tunebench.study import Places, Study
 
@@ -28,6 +29,7 @@ class FakeWorker:
     """A worker that answers each job as it was told to, in this process."""
 
     answers: queue.Queue[Event]
+    stopped: Failed | None = None
 
     def __init__(self, number: int, workers: int, out: Path, events: Any):
         self.number, self.job, self.ready, self._events = number, None, False, events
@@ -39,6 +41,9 @@ class FakeWorker:
         if isinstance(event, ResultWritten):
             write_result(Path(job.folder), NotApplicable(reason="a test", run=job.run.info("bert")))
         self._events.put((self, event))
+
+    def kill(self) -> None:
+        self._events.put((self, Ended(code=-9)))
 
     def stop(self) -> None:
         self._events.put((self, Ended(code=0)))
@@ -72,7 +77,7 @@ def test_a_worker_that_dies_before_its_run_has_a_folder_is_recorded(fake: Callab
     fake(Ended(code=3), ResultWritten(status="not_applicable", reason="a test"))
     seen: list[tuple[str, Event]] = []
     with local.Local(tmp_path, 2) as executor:
-        drive(FixedList(jobs), executor, lambda job, event: seen.append((job.run.id, event)))
+        drive(FixedList(jobs), executor, lambda job, event: seen.append((job.run.id, event)), tmp_path)
 
     reason = "its process ended with code 3; the worker's log shows its last output."
     result = read_result(Path(jobs[0].folder))
@@ -83,6 +88,29 @@ def test_a_worker_that_dies_before_its_run_has_a_folder_is_recorded(fake: Callab
         (jobs[0].run.id, ResultWritten(status="failed", reason=reason)),
         (jobs[1].run.id, ResultWritten(status="not_applicable", reason="a test")),
     ]
+
+
+@pytest.mark.parametrize("ready", [True, False], ids=["at work", "still importing"])
+def test_a_run_that_is_stopped_has_the_result_that_was_given_and_the_next_one_a_new_worker(
+    ready: bool, fake: Callable[..., None], tmp_path: Path
+) -> None:
+    jobs = some_jobs(2, tmp_path)
+    fake(Ready(), ResultWritten(status="not_applicable", reason="a test"))
+    stopped = StopRun(run=jobs[0].run.id).result(jobs[0])
+    with local.Local(tmp_path, 2) as executor:
+        executor.place(jobs[0])
+        for worker in executor._workers.values():
+            worker.ready = ready
+        executor.stop(jobs[0], stopped)
+        executor.stop(jobs[1], stopped)  # not at work: nothing
+        happened = None
+        while happened is None:
+            happened = executor.wait()
+        assert happened == (jobs[0], ResultWritten(status="failed", reason=stopped.reason))
+        assert read_result(Path(jobs[0].folder)) == stopped
+        assert executor.room == 1
+        drive(FixedList(jobs[1:]), executor, silent, tmp_path)
+    assert FakeWorker.answers.empty(), "the second run was given to a new worker"
 
 
 def starting(monkeypatch: pytest.MonkeyPatch, *deaths: int | None) -> list[FakeWorker]:
@@ -111,7 +139,7 @@ def starting(monkeypatch: pytest.MonkeyPatch, *deaths: int | None) -> list[FakeW
 def outcomes(jobs: list[Job], out: Path, workers: int) -> list[str | None]:
     """The reasons in the jobs' results after a study."""
     with local.Local(out, len(jobs), workers) as executor:
-        drive(FixedList(jobs), executor, silent)
+        drive(FixedList(jobs), executor, silent, out)
     results = [read_result(Path(job.folder)) for job in jobs]
     return [getattr(result, "reason", "missing") for result in results]
 
@@ -143,7 +171,7 @@ def test_a_full_disk_stops_the_study_with_the_way_out(fake: Callable[..., None],
     fake(Unwritable(reason="result.json: No space left on device"))
 
     with pytest.raises(UserError) as caught, local.Local(tmp_path, 2) as executor:
-        drive(FixedList(some_jobs(2, tmp_path)), executor, silent)
+        drive(FixedList(some_jobs(2, tmp_path)), executor, silent, tmp_path)
     assert str(caught.value) == (
         f"--out {tmp_path}: result.json: No space left on device. Correct that and repeat the command: "
         "finished runs are kept, and the interrupted one continues."
@@ -161,7 +189,7 @@ def test_a_worker_that_dies_on_a_full_disk_stops_the_study_with_the_way_out(
     starting(monkeypatch, 1, -9)
     monkeypatch.setattr(local, "write_result", full)
     with pytest.raises(UserError) as caught, local.Local(tmp_path, 2) as executor:
-        drive(FixedList(some_jobs(2, tmp_path)), executor, silent)
+        drive(FixedList(some_jobs(2, tmp_path)), executor, silent, tmp_path)
     assert str(caught.value) == (
         f"--out {tmp_path}: it cannot be written ({os.strerror(number)}). Correct that and repeat the command: "
         "finished runs are kept, and the interrupted one continues."

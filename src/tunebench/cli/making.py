@@ -46,9 +46,8 @@ def make_pending(
             say(remark)
         ordered = pending if workers == 1 else costliest_first(pending, cells)
         jobs = [job_in(target, one, places, track) for one in ordered]
-        return _execute(
-            jobs, executor, _forecast(chosen, cells, surveyed, executor.room), len({r.model for r in runs}) > 1
-        )
+        forecast = _forecast(chosen, cells, surveyed, executor.room)
+        return _execute(jobs, executor, forecast, target)
 
 
 def plan_of(opened: OpenedStudy, cells: "tuple[PlannedCell, ...]", data: "tuple[PlannedData, ...]") -> "Plan":
@@ -80,7 +79,7 @@ def _forecast(runs: "list[Run]", cells: "tuple[PlannedCell, ...]", surveyed: "Su
     return Forecast(len(runs), max(workers, 1), sizes)
 
 
-def _execute(jobs: "list[Job]", executor: "Executor", forecast: "Forecast", several_models: bool) -> bool:
+def _execute(jobs: "list[Job]", executor: "Executor", forecast: "Forecast", out: Path) -> bool:
     """Execute the jobs in their order and show their progress; says whether Ctrl-C came first."""
     from rich.console import Console
 
@@ -88,13 +87,14 @@ def _execute(jobs: "list[Job]", executor: "Executor", forecast: "Forecast", seve
     from tunebench.run.drive import drive
     from tunebench.run.scheduler import FixedList
 
+    several_models = len({job.run.model for job in jobs}) > 1
     try:
         with display_on(Console(), len(jobs), forecast) as display:
 
             def show(job: "Job", event: "Event") -> None:
                 display.show(job.run.id, name_of(job.run, several_models), event)
 
-            drive(FixedList(jobs), executor, show)
+            drive(FixedList(jobs), executor, show, out)
     except KeyboardInterrupt:
         return True
     return False

@@ -50,7 +50,7 @@ def raced(
         say(f"Racing {plural(len(jobs), 'run')} of {plural(len({one.label for one, _ in chosen}), 'technique')} ...")
         say(f"  The rule: {race.rule}.")
         with Local(out, len(jobs), workers) as executor:
-            _drive(race, executor, seconds, workers)
+            _drive(race, executor, seconds, workers, out)
     _say_ends(race)
     return race, best_standings(race, chosen)
 
@@ -63,7 +63,7 @@ def _make_failed_ones_again(jobs: "Sequence[Job]") -> None:
             say(f"  {_named(job)} failed in an earlier command and is made again, once.")
 
 
-def _drive(race: "Race", executor: "Executor", seconds: float, workers: int) -> None:
+def _drive(race: "Race", executor: "Executor", seconds: float, workers: int, out: Path) -> None:
     from rich.console import Console
 
     from tunebench.cli.forecast import Forecast
@@ -85,7 +85,7 @@ def _drive(race: "Race", executor: "Executor", seconds: float, workers: int) -> 
             if isinstance(event, ResultWritten):
                 display.say(f"  {_named(job)}: {_progress(job, race.metric)}")
 
-        drive(race, executor, show)
+        drive(race, executor, show, out)
 
 
 def _say_ends(race: "Race") -> None:

@@ -44,14 +44,14 @@ def searched(
         if study.search.races:
             say(_RACE)
         with Local(out, search.trials or workers or 10_000, workers) as executor:
-            interrupted = _execute(search, executor)
+            interrupted = _execute(search, executor, out)
     for label, settings in search.decisions:
         say(f"{label}: {settings}")
     final = study.chosen(search.chosen)
     return replace(opened, study=final, runs=final.runs()), interrupted
 
 
-def _execute(search: "Searching", executor: "Executor") -> bool:
+def _execute(search: "Searching", executor: "Executor", out: Path) -> bool:
     from rich.console import Console
 
     from tunebench.cli.forecast import Forecast
@@ -78,7 +78,7 @@ def _execute(search: "Searching", executor: "Executor") -> bool:
                     display.say(line)
                 display.show(job.run.id, search.name_of(job), event)
 
-            drive(search, executor, show)
+            drive(search, executor, show, out)
             for line in search.news():
                 display.say(line)
     except KeyboardInterrupt:

@@ -68,6 +68,39 @@ class Generating(Record):
     event: Literal["generation"] = "generation"
 
 
+# A study --------------------------------------------------------------------------------------------------------------
+
+
+class Driving(Record):
+    """A command begins to make runs, at most `workers` at once; `started` is when its process began, in Unix time."""
+
+    event: Literal["driving"] = "driving"
+    host: str
+    process: int
+    started: float
+    workers: int
+
+
+class Placed(Record):
+    """A job was given to the executor; `folder` is that of its run, in the study's folder."""
+
+    event: Literal["placed"] = "placed"
+    folder: str
+    model: str
+    task: str
+    technique: str
+    label: str
+    seed: int
+    until_epoch: int | None = None
+    trial: bool = False
+
+
+class Driven(Record):
+    """No further run is made by this command."""
+
+    event: Literal["driven"] = "driven"
+
+
 # A pretraining --------------------------------------------------------------------------------------------------------
 
 
@@ -139,6 +172,9 @@ Event = (
     | Tokenising
     | Reading
     | Ready
+    | Driving
+    | Placed
+    | Driven
     | ResultWritten
     | Unwritable
     | Ended
@@ -146,7 +182,7 @@ Event = (
 Observer = Callable[[Event], None]
 
 _EVENT: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="event")])
-_OPTIONAL = {"epoch", "tokens"}
+_OPTIONAL = {"epoch", "tokens", "until_epoch"}
 
 
 def read_event(line: str | bytes) -> Event:

@@ -215,13 +215,17 @@ class Done(Record):
 
 
 class Failed(Record):
-    """A run that broke; the traceback is in the run's `error.txt`."""
+    """A run that broke; the traceback is in the run's `error.txt`.
+
+    `by_hand`: nothing broke. Somebody stopped it, or skipped its technique.
+    """
 
     schema_version: Literal[2] = Field(default=SCHEMA, alias="schema")
     status: Literal["failed"] = "failed"
     reason: str
     run: RunInfo
     environment: dict[str, Any]
+    by_hand: Literal["stopped", "skipped"] | None = None
 
 
 class NotApplicable(Record):

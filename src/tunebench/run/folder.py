@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from tunebench._util.errors import UserError
 from tunebench._util.files import read_json, write_atomically, write_json
 from tunebench.records import SCHEMA, Failed, Plan, read_result
+from tunebench.run.requests import REQUESTS
 from tunebench.study import Run
 
 _UNFINISHED = re.compile(r"\..+\.(\d+)")
@@ -45,11 +46,12 @@ def locked(out: Path) -> Iterator[None]:
 def _remove_litter(out: Path) -> None:
     """Remove the unfinished files of processes that were killed while they wrote; nobody else writes under the lock.
 
-    Only `tunebench report` takes none: the study's own files are left alone as long as their process may live.
+    Requests were made of an earlier command. Only `tunebench report` takes no lock: the study's own files are left
+    alone as long as their process may live.
     """
     in_study = [path for path in out.glob(".*") if _writer(path) and not psutil.pid_exists(_writer(path))]
     in_runs = [path for room in ("runs", "trials") for path in out.glob(f"{room}/**/.*") if _writer(path)]
-    for path in (*in_study, *in_runs, *out.glob("runs/*/*.tmp"), *out.glob("cache/*.tmp")):
+    for path in (*in_study, *in_runs, *out.glob("runs/*/*.tmp"), *out.glob("cache/*.tmp"), out / REQUESTS):
         with suppress(OSError):
             path.unlink()
 

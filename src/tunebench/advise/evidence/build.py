@@ -84,7 +84,7 @@ class Build:
 
     def tell(self, job: Job, result: Result) -> None:
         """Keep what is known of it, and remove its folder."""
-        if isinstance(result, Done | Failed):
+        if isinstance(result, Done) or (isinstance(result, Failed) and result.by_hand is None):
             append(self._building.into, self._cells[job.run.task.name], run_of(job.run, result))
         shutil.rmtree(job.folder, ignore_errors=True)
 

@@ -102,13 +102,13 @@ def build(
         schedule = Build(building, seconds)
         if not schedule.finished:
             with Local(work, 1_000_000, workers) as executor:
-                _drive(schedule, executor)
+                _drive(schedule, executor, work)
     for name, reason in schedule.left_out.items():
         say(f"left out: {name}: {reason}")
     say(f"Evidence: {building.into}")
 
 
-def _drive(schedule: "Build", executor: Any) -> None:
+def _drive(schedule: "Build", executor: Any, work: Path) -> None:
     from tunebench.engine.events import ResultWritten
     from tunebench.run.drive import drive
 
@@ -116,4 +116,4 @@ def _drive(schedule: "Build", executor: Any) -> None:
         if isinstance(event, ResultWritten):
             say(f"{job.run.task.name} · {job.run.label} · seed {job.run.seed}: {event.status}")
 
-    drive(schedule, executor, show_one)
+    drive(schedule, executor, show_one, work)

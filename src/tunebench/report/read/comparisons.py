@@ -152,7 +152,9 @@ class Row:
         seeds: dict[str, list[int]] = {}
         for run in self.runs:
             if isinstance(run.result, Failed | NotApplicable | Paused):
-                seeds.setdefault(f"{run.status.replace('_', ' ')}: {run.result.reason}", []).append(run.plan.seed)
+                by_hand = isinstance(run.result, Failed) and run.result.by_hand
+                what = "" if by_hand else f"{run.status.replace('_', ' ')}: "
+                seeds.setdefault(f"{what}{run.result.reason}", []).append(run.plan.seed)
             elif run.result is None:
                 seeds.setdefault("pending: no result yet", []).append(run.plan.seed)
         if not self.runs:

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from tunebench._util.errors import UserError
 from tunebench._util.files import read_json
 from tunebench.records import (
+    Failed,
     Plan,
     PlannedRun,
     Result,
@@ -23,6 +24,8 @@ from tunebench.records import (
 )
 from tunebench.report import text
 
+_STATUSES = ("done", "failed", "stopped", "skipped", "not_applicable", "paused", "pending")
+
 
 @dataclass(frozen=True)
 class RunResult:
@@ -33,8 +36,9 @@ class RunResult:
 
     @property
     def status(self) -> str:
-        """The result's status, or pending."""
-        return self.result.status if self.result else "pending"
+        """The result's status, how it was ended by hand, or pending."""
+        by_hand = self.result.by_hand if isinstance(self.result, Failed) else None
+        return by_hand or (self.result.status if self.result else "pending")
 
     @property
     def name(self) -> str:
@@ -82,7 +86,7 @@ class StudyResults:
     def progress(self) -> str:
         """How many runs the study has, and how they ended."""
         counts = Counter(run.status for run in self.runs)
-        ends = [status for status in ("done", "failed", "not_applicable", "paused", "pending") if counts[status]]
+        ends = [status for status in _STATUSES if counts[status]]
         shown = ", ".join(f"{counts[status]} {status.replace('_', ' ')}" for status in ends)
         return f"{text.plural(len(self.runs), 'run')}: {shown}."
 

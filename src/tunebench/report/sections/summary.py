@@ -21,6 +21,8 @@ _NO_DOUBT = (
     "pending",
     "paused",
     "failed",
+    "stopped",
+    "skipped",
     "not_applicable",
 )
 """Notices that explain a figure, or that the report repeats elsewhere."""

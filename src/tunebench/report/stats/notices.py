@@ -72,7 +72,7 @@ def _of_run(run: RunResult) -> Iterator[tuple[str, str]]:
         yield "pending", "no result yet"
         return
     if not isinstance(result, Done):
-        yield result.status, result.reason
+        yield run.status, result.reason
         return
     for notice in result.notices:
         yield notice.code, notice.message

@@ -3,6 +3,7 @@
 from typing import Protocol, Self
 
 from tunebench.engine.events import Event
+from tunebench.records import Failed
 from tunebench.run.job import Job
 
 
@@ -22,8 +23,12 @@ class Executor(Protocol):
         """Start a job; only if there is room."""
         ...
 
+    def stop(self, job: Job, result: Failed) -> None:
+        """End a job at work, whose result this becomes; nothing where the job has ended meanwhile."""
+        ...
+
     def wait(self) -> tuple[Job, Event] | None:
-        """Wait for the next event of a job at work; None: the room may have changed.
+        """Wait for the next event of a job at work, a second or so; None: nothing happened, or the room has changed.
 
         Raises:
             UserError: no result can be written any more.

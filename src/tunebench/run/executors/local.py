@@ -24,6 +24,7 @@ from tunebench.run.job import Job
 
 _WORKER = "import gc; gc.disable(); from tunebench.run.worker import main; main()"
 """Imports make no garbage: looking for some took 1.5 of their seconds. `main` looks again."""
+_WAIT_SECONDS = 1.0  # for an event
 _KILLED = -9  # by SIGKILL, a name that Windows lacks
 _WORKER_BYTES = 3e9  # what a run on a small backbone may take; `auto` starts no more workers than fit
 
@@ -78,13 +79,23 @@ class Local:
         worker = free[0] if free else self._start(min(set(range(self._count)) - self._workers.keys()))
         worker.start(job)
 
+    def stop(self, job: Job, result: Failed) -> None:
+        """Kill the worker that has the job; its result is written when the worker's end is reported."""
+        for worker in self._workers.values():
+            if worker.job is not None and worker.job.folder == job.folder:
+                worker.stopped = result
+                worker.kill()
+
     def wait(self) -> tuple[Job, Event] | None:
-        """The next event of a job; None where a worker became ready or ended.
+        """The next event of a job; None after a second without one, or where a worker became ready or ended.
 
         Raises:
             UserError: the output folder cannot be written any more.
         """
-        worker, event = self._events.get()
+        try:
+            worker, event = self._events.get(timeout=_WAIT_SECONDS)
+        except queue.Empty:
+            return None
         job = worker.job
         if isinstance(event, Unwritable):
             raise self._unwritable(event.reason)
@@ -116,6 +127,8 @@ class Local:
         del self._workers[worker.number]
         if job is None:
             return None
+        if worker.stopped is not None:
+            return self._written(job, worker.stopped)
         if worker.ready:
             return self._recorded(job, _death(code))
         if job.run.id in self._again:
@@ -131,14 +144,17 @@ class Local:
         Raises:
             UserError: the output folder cannot be written any more.
         """
+        return self._written(job, Failed(reason=reason, run=job.run.info(job.family), environment={}))
+
+    def _written(self, job: Job, result: Failed) -> ResultWritten:
         folder = Path(job.folder)
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            (folder / "error.txt").write_text(reason + "\n", "utf-8")
-            write_result(folder, Failed(reason=reason, run=job.run.info(job.family), environment={}))
+            (folder / "error.txt").write_text(result.reason + "\n", "utf-8")
+            write_result(folder, result)
         except OSError as error:
             raise self._unwritable(f"it cannot be written ({error.strerror})") from error
-        return ResultWritten(status="failed", reason=reason)
+        return ResultWritten(status="failed", reason=result.reason)
 
     def _unwritable(self, reason: str) -> UserError:
         return UserError(
@@ -153,12 +169,14 @@ class Worker:
     Attributes:
         job: what it is at work on.
         ready: whether it listens.
+        stopped: the result of its job, where somebody stopped it.
     """
 
     def __init__(self, number: int, workers: int, out: Path, events: "queue.Queue[tuple[Worker, Event]]"):
         self.number, self._events = number, events
         self.job: Job | None = None
         self.ready = False
+        self.stopped: Failed | None = None
         try:
             log = (out / f"worker-{number}.log").open("ab")
         except OSError as error:
@@ -175,6 +193,10 @@ class Worker:
             self._process.stdin.flush()
         except BrokenPipeError:
             pass  # it has died; its end is reported as an event
+
+    def kill(self) -> None:
+        """End it at once; its end is reported as an event."""
+        self._process.kill()
 
     def stop(self) -> None:
         """End it, at work or not."""
