@@ -16,7 +16,7 @@ from tunebench.run import journal
 from tunebench.run.drive import drive
 from tunebench.run.folder import locked
 from tunebench.run.job import Job
-from tunebench.run.journal import EARLIER, PROGRESS, Entry, Journal, entry_of
+from tunebench.run.journal import EARLIER, PROGRESS, ProgressLine, Journal, progress_line
 from tunebench.run.requests import REQUESTS, SkipTechnique, StopRun, ask
 from tunebench.run.scheduler import FixedList
 from tunebench.study import Places
@@ -24,8 +24,8 @@ from tunebench.study import Places
 STEP = Step(step=1, steps=9, loss=0.5, epoch=1, epochs=1)
 
 
-def entries(path: Path) -> list[Entry]:
-    found = [entry_of(line) for line in path.read_bytes().splitlines() if line]
+def entries(path: Path) -> list[ProgressLine]:
+    found = [progress_line(line) for line in path.read_bytes().splitlines() if line]
     return [entry for entry in found if entry is not None]
 
 
@@ -91,7 +91,7 @@ def test_a_line_that_a_kill_left_unfinished_spoils_no_other(tmp_path: Path, job:
     "line", [b"null", b"7", b'{"time": 1}', b'{"time": "x", "event": "test"}', b"\xff", b"[" * 9999]
 )
 def test_a_line_that_is_none_is_ignored(line: bytes) -> None:
-    assert entry_of(line) is None
+    assert progress_line(line) is None
 
 
 def test_a_full_disk_ends_no_study(tmp_path: Path) -> None:

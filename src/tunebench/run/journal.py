@@ -32,7 +32,7 @@ _AT_ONCE = 10  # steps a second of all runs together
 
 
 @dataclass(frozen=True)
-class Entry:
+class ProgressLine:
     """A line: what happened, when (Unix time in seconds), and in which run; None: in the command."""
 
     time: float
@@ -40,12 +40,12 @@ class Entry:
     event: Event
 
 
-def entry_of(line: bytes) -> Entry | None:
+def progress_line(line: bytes) -> ProgressLine | None:
     """A line's entry; None where it is damaged, or a later version wrote it."""
     try:
         content = json.loads(line)
         when, run = float(content.pop("time")), content.pop("run", None)
-        return Entry(when, None if run is None else str(run), read_event(json.dumps(content)))
+        return ProgressLine(when, None if run is None else str(run), read_event(json.dumps(content)))
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError, ValidationError):
         return None
 
