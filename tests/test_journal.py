@@ -16,7 +16,7 @@ from tunebench.run import journal
 from tunebench.run.drive import drive
 from tunebench.run.folder import locked
 from tunebench.run.job import Job
-from tunebench.run.journal import EARLIER, PROGRESS, ProgressLine, Journal, progress_line
+from tunebench.run.journal import EARLIER, PROGRESS, Journal, ProgressLine, progress_line
 from tunebench.run.requests import REQUESTS, SkipTechnique, StopRun, ask
 from tunebench.run.scheduler import FixedList
 from tunebench.study import Places
