@@ -81,7 +81,7 @@ def _lines(error: ValidationError, root: type[BaseModel], inside: Mapping[str, t
     problems = error.errors()
     # A list whose only item is wrong is also reported as too short: the item's own error says it better.
     places = [problem["loc"] for problem in problems]
-    told = [
+    distinct = [
         problem
         for problem in problems
         if problem["type"] != "too_short" or sum(loc[: len(problem["loc"])] == problem["loc"] for loc in places) == 1
@@ -90,9 +90,9 @@ def _lines(error: ValidationError, root: type[BaseModel], inside: Mapping[str, t
         f"{place(problem['loc'])}: {sentence(problem, _model_at(problem['loc'], root, inside))}"
         if problem["loc"]
         else sentence(problem, root)
-        for problem in told[:_MOST_MISTAKES]
+        for problem in distinct[:_MOST_MISTAKES]
     ]
-    more = len(told) - len(lines)
+    more = len(distinct) - len(lines)
     return [*lines, f"and {more} more mistakes."] if more else lines
 
 

@@ -105,8 +105,8 @@ class _Process:
         """Why it died, where it said so: V8 in the line with "Fatal", Python in the last one."""
         self._complaints.seek(0)
         lines = [line.strip("# ") for line in self._complaints.read().decode("utf-8", "replace").splitlines()]
-        said = [line for line in lines if line]
-        line = next((line for line in said if "Fatal" in line), said[-1] if said else "")
+        written = [line for line in lines if line]
+        line = next((line for line in written if "Fatal" in line), written[-1] if written else "")
         return f" ({shown(line, 120)})" if line else ""
 
     def close(self) -> None:

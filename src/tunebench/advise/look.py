@@ -45,30 +45,30 @@ def look(task: Task, data: Data) -> Look:
 
 
 def _small(task: Task, data: Data) -> list[str]:
-    found = []
+    findings = []
     train, validation = len(data.splits["train"]), len(data.splits["validation"])
     if train < FEW_ROWS:
-        found.append(f"{plural(train, 'training row')}: differences between techniques are mostly chance. Add rows.")
+        findings.append(f"{plural(train, 'training row')}: differences between techniques are mostly chance. Add rows.")
     if task.form == "class":
         difference = smallest_difference(validation)
-        found.append(
+        findings.append(
             f"With {plural(validation, 'validation row')}, a difference below {100 * difference:.1f} points of "
             "accuracy will mostly not be significant."
         )
-    return found
+    return findings
 
 
 def _unbalanced(data: Data, known: Facts) -> list[str]:
     if known.largest is None:
         return []
     rare = [name for label, name in enumerate(data.labels) if known.counts.get(label, 0) < FEW_OF_A_LABEL]
-    found = []
+    findings = []
     if rare:
         named = ", ".join(rare[:5]) + (", ..." if len(rare) > 5 else "")
-        found.append(f"{plural(len(rare), 'label')} with fewer than {FEW_OF_A_LABEL} training rows: {named}.")
+        findings.append(f"{plural(len(rare), 'label')} with fewer than {FEW_OF_A_LABEL} training rows: {named}.")
     if known.largest > MOST:
-        found.append(f"{known.largest:.0%} of the training rows have one label.")
-    return found
+        findings.append(f"{known.largest:.0%} of the training rows have one label.")
+    return findings
 
 
 def _repeated(texts: list[str]) -> list[str]:

@@ -205,8 +205,8 @@ def _is(standing: Standing | None, leader: Standing | None) -> bool:
 
 def _expected(one: Candidate, leader: Candidate, known: Known) -> Belief:
     """The difference of a technique from the leader on data sets that have both."""
-    found = behind(known.evidence, known.cell, leader.variant, one.variant)
-    return Belief(-UNKNOWN, PRIOR_DEVIATION) if found is None else Belief(-found.mean, found.deviation)
+    belief = behind(known.evidence, known.cell, leader.variant, one.variant)
+    return Belief(-UNKNOWN, PRIOR_DEVIATION) if belief is None else Belief(-belief.mean, belief.deviation)
 
 
 def _joined(expected: Belief, measured: Belief | None) -> Belief:

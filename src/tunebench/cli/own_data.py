@@ -71,14 +71,14 @@ def _files(data: Path) -> Any:
     """A file as it is; of a folder the file of each split."""
     if not data.is_dir():
         return str(data.absolute())
-    found = {}
+    by_split = {}
     for split, names in {"train": ("train",), "validation": ("validation", "valid", "dev"), "test": ("test",)}.items():
         files = [path for path in sorted(data.iterdir()) if path.name.split(".")[0] in names]
         if files:
-            found[split] = str(files[0].absolute())
-    if "train" not in found:
+            by_split[split] = str(files[0].absolute())
+    if "train" not in by_split:
         raise UserError(f"--data {data}: the folder holds no train file, such as train.csv. Give a file, or add it.")
-    return found
+    return by_split
 
 
 def _objective(path: Path, columns: Mapping[str, str]) -> str:

@@ -66,11 +66,11 @@ def priced(
             f"in at most {allowed:.0f} s ..."
         )
         known = _measured(jobs, known, out, allowed, failed)
-    found = [_with_price(one, known, failed, wish, allowed) for one in candidates]
-    unmeasured = [one.label for one in found if one.unmeasured]
+    priced = [_with_price(one, known, failed, wish, allowed) for one in candidates]
+    unmeasured = [one.label for one in priced if one.unmeasured]
     if unmeasured:
         say(f"Not measured, because the {allowed:.0f} s were over: {', '.join(unmeasured)}.")
-    return found, known.seconds
+    return priced, known.seconds
 
 
 def trial_of(one: "Candidate", run: "Run", out: Path, opened: OpenedStudy, cell: "EvidenceCell") -> "Job":

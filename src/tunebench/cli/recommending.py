@@ -79,16 +79,16 @@ def _candidates(opened: OpenedStudy) -> "list[Candidate]":
     from tunebench.run.cell import Cell
     from tunebench.techniques.base import Baseline, Trained
 
-    found = []
+    candidates = []
     for one in opened.study.searched():
         cell = Cell.of(one.run, opened.places)
         reason = cell.reason and f"not applicable: {cell.reason}"
         if reason is None and not isinstance(one.run.entry, Trained | Baseline):
             reason = "it trains nothing, so there is nothing to choose"
-        found.append(Candidate(one, cell, excluded=reason))
-    if all(one.excluded for one in found):
-        raise UserError(_nothing_left(found))
-    return sorted(found, key=lambda one: not one.searched.run.entry.reads_model)  # the first says what the model is
+        candidates.append(Candidate(one, cell, excluded=reason))
+    if all(one.excluded for one in candidates):
+        raise UserError(_nothing_left(candidates))
+    return sorted(candidates, key=lambda one: not one.searched.run.entry.reads_model)  # the first names the model
 
 
 def _nothing_left(candidates: "Sequence[Candidate]") -> str:

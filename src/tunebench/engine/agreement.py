@@ -25,7 +25,7 @@ def logits_of(
     """A model's logits on some texts, each alone in its batch, (tokens, outputs) or (outputs,), in evaluation mode."""
     model.eval()
     source = TokenSource(objective, features, next(model.parameters()).device)
-    found = []
+    alone = []
     for index in indices:
         batch = source.batch([index])
         if not model.config.is_encoder_decoder:  # whose decoder reads the labels
@@ -35,8 +35,8 @@ def logits_of(
         logits = getattr(output, "logits", None)
         if logits is None:  # of spans, from a model without the family's hooks
             logits = torch.stack([output.start_logits, output.end_logits], dim=-1)
-        found.append(logits[0].float().cpu())
-    return found
+        alone.append(logits[0].float().cpu())
+    return alone
 
 
 def disagreement(model: Any, one: Sequence[Tensor], other: Sequence[Tensor]) -> float | None:

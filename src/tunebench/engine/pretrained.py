@@ -49,14 +49,14 @@ class Pretrained:
         """A vector of length 1 for each text, (texts, hidden); zeros for a text without tokens."""
         different = list(dict.fromkeys(texts))
         rows = self._tokenized(different, self.max_tokens)
-        found = np.zeros((len(different), self._encoder.config.hidden_size), dtype=np.float32)
+        vectors = np.zeros((len(different), self._encoder.config.hidden_size), dtype=np.float32)
         for indices, batch in self._batches(rows):
             with torch.inference_mode():
                 states = self._encoder(**batch).last_hidden_state
                 pooled = _pooled(states, batch["attention_mask"], self._pooling)
-            found[indices] = functional.normalize(pooled.float(), dim=1).cpu().numpy()
+            vectors[indices] = functional.normalize(pooled.float(), dim=1).cpu().numpy()
         place = {text: number for number, text in enumerate(different)}
-        return found[[place[text] for text in texts]]
+        return vectors[[place[text] for text in texts]]
 
     def likelihoods(self, prompts: Sequence[str], answers: Sequence[str], cue: str) -> np.ndarray:
         """Log-likelihood of each answer after each prompt, (prompts, answers).
@@ -80,22 +80,22 @@ class Pretrained:
                 f"max_tokens is {self.max_tokens}. Raise it, or give the labels shorter words (verbalizer)."
             )
         rows = self._tokenized(prompts, room)
-        found = np.zeros((len(prompts), len(answers)), dtype=np.float32)
+        scores = np.zeros((len(prompts), len(answers)), dtype=np.float32)
         if continued:
             rows = [row if row["input_ids"] else {"input_ids": [self._beginning]} for row in rows]
             for number, ids in enumerate(targets):
-                found[:, number] = self._continued(rows, ids)
-            return found
+                scores[:, number] = self._continued(rows, ids)
+            return scores
         for indices, batch in self._batches(rows):
             with torch.inference_mode():
-                found[indices] = likelihoods(self._writer, batch, targets).cpu().numpy()
-        return found
+                scores[indices] = likelihoods(self._writer, batch, targets).cpu().numpy()
+        return scores
 
     def _continued(self, prompts: list[dict[str, list[int]]], ids: list[int]) -> np.ndarray:
         """Log-likelihood of these tokens after each prompt; logits are computed at their places only."""
         rows = [{"input_ids": row["input_ids"] + ids} for row in prompts]
         ends = [len(row["input_ids"]) for row in rows]
-        found = np.zeros(len(rows), dtype=np.float32)
+        scores = np.zeros(len(rows), dtype=np.float32)
         target = torch.tensor(ids, device=self._device)
         for indices, batch in self._batches(rows):
             first = torch.tensor([ends[index] - len(ids) - 1 for index in indices], device=self._device)
@@ -105,8 +105,8 @@ class Pretrained:
                 gathered = states[torch.arange(len(states), device=self._device)[:, None], places]
                 logits = self._writer.get_output_embeddings()(gathered)
                 loss = functional.cross_entropy(logits.float().mT, target.expand(len(states), -1), reduction="none")
-            found[indices] = -loss.sum(1).cpu().numpy()
-        return found
+            scores[indices] = -loss.sum(1).cpu().numpy()
+        return scores
 
     def _tokenized(self, texts: Sequence[str], limit: int) -> list[dict[str, list[int]]]:
         encoded = self._tokenizer(list(texts), truncation=True, max_length=limit, return_attention_mask=True)

@@ -81,8 +81,8 @@ def _scores(done: Done) -> list[tuple[str, float | None]]:
 
 
 def _interval(done: Done, name: str) -> str:
-    found = done.intervals.get(name)
-    return "unavailable" if found is None else f"{found[0]:.4f} to {found[1]:.4f}"
+    interval = done.intervals.get(name)
+    return "unavailable" if interval is None else f"{interval[0]:.4f} to {interval[1]:.4f}"
 
 
 def _said(value: float | None) -> str:

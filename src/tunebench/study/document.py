@@ -227,8 +227,8 @@ class Study(Strict):
         for index, experiment in enumerate(self.experiments):
             choices: list[TechniqueChoice] = []
             for number, choice in enumerate(experiment.techniques):
-                found = settings.get((index, number), {})
-                entry = type(choice.entry).model_validate({**choice.entry.model_dump(), **found})
+                chosen = settings.get((index, number), {})
+                entry = type(choice.entry).model_validate({**choice.entry.model_dump(), **chosen})
                 one = TechniqueChoice.model_construct(name=choice.name, entry=entry, epochs=choice.epochs)
                 if one not in choices:  # two searches of one technique may end at the same settings
                     choices.append(one)

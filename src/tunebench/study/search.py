@@ -129,12 +129,12 @@ def _range(cls: type[Entry], base: Entry, name: str, one: _Interval) -> Range:
     whole = isinstance(default, int) and not isinstance(default, bool)
     if not isinstance(default, int | float) or isinstance(default, bool):
         raise ValueError(f"{name}: it is no number. Give choices: [...], or default: with a number.")
-    found = Range(default, one.low, one.high, one.log, whole)
-    for point in found.points:
+    space = Range(default, one.low, one.high, one.log, whole)
+    for point in space.points:
         read(point)
     if not (one.low or 0) <= default <= (one.high or 0):
         raise ValueError(_without_default(name, default, f"{one.low:g} to {one.high:g}"))
-    return found
+    return space
 
 
 def _without_default(name: str, default: Any, values: str) -> str:

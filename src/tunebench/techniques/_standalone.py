@@ -65,12 +65,12 @@ class Terms(Answering):
                 yield sum((self.weights[:, at] * value for at, value in u.items()), 0 * self.bias)
                 continue
             v, count = self._vector(pairs[number]), len(self._places)
-            found = self.weights[:, 0] * sum(u[at] * v[at] for at in u.keys() & v.keys())
+            scores = self.weights[:, 0] * sum(u[at] * v[at] for at in u.keys() & v.keys())
             for at in u.keys() | v.keys():
                 one, other = u.get(at, 0.0), v.get(at, 0.0)
-                found = found + self.weights[:, 1 + at] * abs(one - other)
-                found = found + self.weights[:, 1 + count + at] * one * other
-            yield found
+                scores = scores + self.weights[:, 1 + at] * abs(one - other)
+                scores = scores + self.weights[:, 1 + count + at] * one * other
+            yield scores
 
     def _vector(self, text: str) -> dict[int, float]:
         """Place of each term -> its weight; of length 1."""

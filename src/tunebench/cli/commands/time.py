@@ -68,9 +68,9 @@ def _comparisons(out: Path, only: str | None, models: dict[str, str], data_root:
     chosen = {run.plan.id for run in runs_in(out) if only is None or run.matches(only)}
     jobs = []
     for comparison in comparisons(read_study(out)):
-        found = [done for row in comparison.rows if (done := _first(row)) is not None and done.run.id in chosen]
-        if found:
-            jobs.append([_job(out, done, models, data_root) for done in found])
+        finished = [done for row in comparison.rows if (done := _first(row)) is not None and done.run.id in chosen]
+        if finished:
+            jobs.append([_job(out, done, models, data_root) for done in finished])
     if not jobs:
         which = "no technique that trained is finished" if only is None else f"--only '{only}' matches none"
         raise UserError(f"time {out}: {which}. See 'tunebench runs {out}'.")

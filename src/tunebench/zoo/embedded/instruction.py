@@ -271,19 +271,19 @@ def _report(pool: _Pool) -> tuple[str, dict[str, str]]:
     def in_order(**values: str) -> str:
         return ", ".join(sorted((v for k, v in values.items() if f"{{{k}}}" in frame), key=text.index))
 
-    found = {
+    facts = {
         "names": in_order(first=first, second=second),
         "places": in_order(town=town, other=other),
         "numbers": ", ".join(re.findall(r"\d+", text)),
         "day": day,
     }
-    return text, {what: value for what, value in found.items() if value}
+    return text, {what: value for what, value in facts.items() if value}
 
 
 def _extracted(pool: _Pool) -> _Row:
-    text, found = _report(pool)
-    what = pool.rng.choice(tuple(found))
-    return pool.ask(what), text, found[what]
+    text, facts = _report(pool)
+    what = pool.rng.choice(tuple(facts))
+    return pool.ask(what), text, facts[what]
 
 
 def _reading(pool: _Pool) -> _Row:
@@ -307,8 +307,8 @@ def _reading(pool: _Pool) -> _Row:
     question, answer, needed = pool.rng.choice(questions)
     passages = pool.everything("passages")
     optional = [index for index in range(len(passages)) if index > 1 and index != needed]
-    told = sorted({0, 1, needed, *pool.rng.sample(optional, pool.rng.randint(1, 3))})
-    passage = " ".join(passages[index] for index in told)
+    kept = sorted({0, 1, needed, *pool.rng.sample(optional, pool.rng.randint(1, 3))})
+    passage = " ".join(passages[index] for index in kept)
     return pool.ask("question_who"), f"{passage}\nQuestion: {question}".format(**facts), answer.format(**facts)
 
 

@@ -106,9 +106,9 @@ class _SentenceWriter:
         if self._rng.random() < _HEADLINE:
             return self._headline(self._expand(self._frame("headlines")))
         frame = self._frame("frames")
-        told = frame.endswith("~")
-        dateline = told and self._rng.random() < _DATELINE
-        if told:
+        with_source = frame.endswith("~")
+        dateline = with_source and self._rng.random() < _DATELINE
+        if with_source:
             frame = frame[:-1] + (self._produce("tail") if self._rng.random() < _TAIL else ".")
         words = _articles(self._expand(frame))
         if frame[0].islower():  # chat: no capitals at all
@@ -195,9 +195,9 @@ class _SentenceWriter:
         """A name that this row does not have yet, one of four from what training knows too."""
         shared, own = self._names[name].get("shared", []), self._names[name].get(self._part, [])
         names = shared if not own or (shared and self._rng.random() < _COMMON_NAME) else own
-        found = self._rng.choice([name for name in names if name not in self._used] or names)
-        self._used.add(found)
-        return found
+        name = self._rng.choice([name for name in names if name not in self._used] or names)
+        self._used.add(name)
+        return name
 
 
 # Reading the material -------------------------------------------------------------------------------------------------
@@ -215,8 +215,8 @@ def _lines(text: str) -> list[str]:
 def _productions(parts: dict[str, str], part: str) -> tuple[list[str], list[int]]:
     """What an entity may be written as, and how often each."""
     lines = _lines(parts["shared"]) + _lines(parts.get(part, ""))
-    found = [re.fullmatch(r"(?:(\d+): )?(.*)", line) for line in lines]
-    return [line[2] for line in found if line], [int(line[1] or 1) for line in found if line]
+    matches = [re.fullmatch(r"(?:(\d+): )?(.*)", line) for line in lines]
+    return [line[2] for line in matches if line], [int(line[1] or 1) for line in matches if line]
 
 
 # Words ----------------------------------------------------------------------------------------------------------------

@@ -148,10 +148,10 @@ class _PassageWriter:
         shared, own = self._names[kind].get("shared", []), self._names[kind].get(self._part, [])
         while True:
             common = not own or self._rng.random() < _COMMON_NAME
-            found = self._rng.choice(shared if common else own)
-            if found not in used:
-                used.add(found)
-                return found
+            name = self._rng.choice(shared if common else own)
+            if name not in used:
+                used.add(name)
+                return name
 
     def _context(self, lines: list[str], facts: _Facts) -> _Text:
         """The sentences in order, but for those that may change places or be left out."""
@@ -205,9 +205,9 @@ class _PassageWriter:
 
     def _questions(self, asked: str, context: _Text) -> list[tuple[str, list[str]]]:
         """Three or four of the questions that this text answers."""
-        told = {mention.key for mention in context.mentions}
+        answered = {mention.key for mention in context.mentions}
         pairs = [line.split(": ", 1) for line in _lines(asked)]
-        open_ones = [(key, wordings.split(" // ")) for key, wordings in pairs if key in told]
+        open_ones = [(key, wordings.split(" // ")) for key, wordings in pairs if key in answered]
         return self._rng.sample(open_ones, self._rng.choice((3, 4)))
 
     def _answers(self, context: _Text, key: str, facts: _Facts, question: str) -> dict[str, list[Any]]:

@@ -121,7 +121,7 @@ def _report(
     """The article and its highlights."""
     order = rng.choice(_ORDERS)
     facts = story["facts"]
-    told = [int(mark) for mark in order if mark.isdigit() and int(mark) < len(facts)]
+    kept = [int(mark) for mark in order if mark.isdigit() and int(mark) < len(facts)]
     # A long article has all that the order has room for.
     counts = {"O": (1,), "Q": (3,), "B": (3,), "A": (2,)}
     if rng.random() >= _LONG:
@@ -135,11 +135,11 @@ def _report(
     for mark in order:
         if mark in drawn:
             wordings.append(next(drawn[mark], ""))
-        elif int(mark) in told:
+        elif int(mark) in kept:
             wordings.append(rng.choice(facts[int(mark)]["art"]))
     mentioned: set[str] = set()
     article = " ".join(_rendered(wording, details, mentioned, in_full=True) for wording in wordings if wording)
-    return article, _highlights(facts, sorted(told), details, rng)
+    return article, _highlights(facts, sorted(kept), details, rng)
 
 
 def _allowed(wordings: Sequence[str], held_out: bool) -> Sequence[str]:
