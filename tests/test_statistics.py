@@ -24,6 +24,7 @@ from tunebench.evaluation.variances import Variances
 from tunebench.report import build, build_rescored, processes
 from tunebench.report.options import Options
 from tunebench.report.read.comparisons import comparisons
+from tunebench.report.read.costs import PRICES, front
 from tunebench.report.read.predictions import read_answers
 from tunebench.report.read.study import read_study
 from tunebench.report.stats import draws, trials
@@ -290,6 +291,23 @@ def test_a_missing_seed_never_turns_a_verdict_against_the_better_technique(study
     assert (difference.first, difference.value) == ("lora", pytest.approx(30 / 400))
     assert judge(comparison, comparison.ranked[0], tests) == BEST
     assert "Techniques are ranked and tested on seeds 0, 1, which all of them have." in (out / "report.md").read_text()
+
+
+def test_a_row_that_lost_its_seeds_is_not_judged_and_leaves_the_verdicts_of_the_others(
+    study: Write, tmp_path: Path
+) -> None:
+    """LoRA has one seed, which is even the best: judged with it, all verdicts would be about single runs."""
+    others = [*seeded(tmp_path, "full", [380, 381, 379]), *seeded(tmp_path, "freeze", [301, 300, 299])]
+    out = study(*others, *seeded(tmp_path, "lora", [399]))
+    assert judged(out) == {"full": BEST, "freeze": CLEARLY, "lora": None}
+    (comparison,) = comparisons(read_study(out))
+    assert comparison.seeds == (0, 1, 2)
+    assert [row.label for row in comparison.short] == ["lora"]
+    assert comparison.best[0].label == "full"
+    written = (out / "report.md").read_text()
+    assert "Not judged: lora, which has finished 1 of 1 seed" in written
+    assert "in this run" not in written
+    assert "lora" not in {row.label for row in front(comparison, PRICES[0])}
 
 
 def test_forty_techniques_can_be_told_apart(study: Write, tmp_path: Path) -> None:

@@ -220,7 +220,7 @@ class Comparison:
         """Best first, over the seeds that all have, if there are any."""
         assert self.main is not None
         name, higher, _ = self.main
-        common = set.intersection(*({result.run.seed for result in row.done} for row in group)) or None
+        common = _common_seeds(group) or None
         return sorted(group, key=lambda row: (row.validation(name, common) or 0.0) * (-1 if higher else 1))
 
     @cached_property
@@ -230,15 +230,34 @@ class Comparison:
         return [row for row in self.rows if row.label not in others]
 
     @cached_property
+    def short(self) -> list[Row]:
+        """Rows with less than two of the seeds that two or more others share: they are shown, and not judged.
+
+        Common seeds would be one or none with them, and every verdict would be about single runs.
+        """
+        several = [row for row in self._scored if len(row.done) > 1]
+        common = _common_seeds(several)
+        if len(several) < 2 or len(common) < 2:
+            return []
+        return [row for row in self._scored if len(common & _common_seeds([row])) < 2]
+
+    @cached_property
     def seeds(self) -> tuple[int, ...]:
-        """The seeds that every candidate with a defined main metric has: rows are ranked and tested on these."""
-        scored = [{r.run.seed for r in row.done} for row in self.candidates if self.main_score(row).mean is not None]
-        return tuple(sorted(set.intersection(*scored))) if scored else ()
+        """The seeds that every judged row has: rows are ranked and tested on these."""
+        return tuple(sorted(_common_seeds(self._judged)))
 
     @property
     def unequal_seeds(self) -> bool:
-        """Whether a row with a defined main metric has seeds that another one lacks."""
-        return any(len(row.done) > len(self.seeds) for row in self.candidates if self.main_score(row).mean is not None)
+        """Whether a judged row has seeds that another one lacks."""
+        return any(len(row.done) > len(self.seeds) for row in self._judged)
+
+    @property
+    def _scored(self) -> list[Row]:
+        return [row for row in self.candidates if self.main_score(row).mean is not None]
+
+    @property
+    def _judged(self) -> list[Row]:
+        return [row for row in self._scored if row not in self.short]
 
     @property
     def clock(self) -> Clock:
@@ -256,15 +275,15 @@ class Comparison:
         return sum(self.rank_score(row) is not None for row in self.candidates) == 1
 
     def rank_score(self, row: Row) -> float | None:
-        """The mean that ranks: over `seeds`, or over the row's own if no seed is common."""
-        if self.main is None or self.main_score(row).mean is None:
+        """The mean that ranks: over `seeds`, or over the row's own if no seed is common; None if it is not judged."""
+        if self.main is None or self.main_score(row).mean is None or row in self.short:
             return None
         done = [result for result in row.done if result.run.seed in self.seeds] or row.done
         return fmean(value for result in done if (value := _value(result, self.main[0])) is not None)
 
     @cached_property
     def ranked(self) -> list[Row]:
-        """Candidates, best first; then those whose main metric is undefined; then those without figures."""
+        """Candidates, best first; then those without a rank; then those without figures."""
 
         def rank(row: Row) -> tuple[int, float]:
             mean = self.rank_score(row)
@@ -337,6 +356,12 @@ def comparisons(study: StudyResults, each_setting: bool = False) -> list[Compari
         Comparison(model, _family(group), task, tuple(_timed(group, retimed)), each_setting, study.plan.price_per_hour)
         for (model, task), group in rows.items()
     ]
+
+
+def _common_seeds(rows: Iterable[Row]) -> set[int]:
+    """The finished seeds that all of these rows have."""
+    seeds = [{result.run.seed for result in row.done} for row in rows]
+    return set.intersection(*seeds) if seeds else set()
 
 
 def _timed(rows: Sequence[Row], retimed: Mapping[str, RetimedCell]) -> list[Row]:

@@ -104,7 +104,7 @@ def front(comparison: Comparison, price: Price) -> list[Row]:
     known = [
         (cost, sign * mean, row)
         for row in comparison.ranked
-        if (mean := comparison.main_score(row).mean) is not None and (cost := price.of(comparison, row)) is not None
+        if (mean := comparison.rank_score(row)) is not None and (cost := price.of(comparison, row)) is not None
     ]
     known.sort(key=lambda point: (point[0], -point[1]))
 

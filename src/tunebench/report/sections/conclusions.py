@@ -215,7 +215,7 @@ def _one_run(tests: Pairs) -> list[str]:
 
 def _worth_of_pretraining(comparison: Comparison, tests: Pairs | None) -> list[str]:
     """The best technique that tunes all pretrained weights, compared with the best that starts from random ones."""
-    scored = [row for row in comparison.ranked if comparison.main_score(row).mean is not None]
+    scored = [row for row in comparison.ranked if comparison.rank_score(row) is not None]
     tuned = next((row for row in scored if row.all_tuned), None)
     scratch = next((row for row in scored if row.from_scratch), None)
     if tuned is None or scratch is None or comparison.main is None:
@@ -240,7 +240,12 @@ def _worth_of_pretraining(comparison: Comparison, tests: Pairs | None) -> list[s
 def _without_rank(comparison: Comparison) -> list[str]:
     lines = []
     for row in comparison.rows:
-        if row.done and comparison.rank_score(row) is None:
+        if row in comparison.short:
+            lines.append(
+                f"Not judged: {row.title}, which has finished {len(row.done)} of {text.plural(len(row.runs), 'seed')} "
+                "and shares less than two with the others. Judged with it, every verdict would be about single runs."
+            )
+        elif row.done and comparison.rank_score(row) is None:
             lines.append(f"Not ranked: {row.title}, because the main metric is undefined.")
         lines += [f"{row.title}: {text.one_line(trouble).rstrip('.')}." for trouble in row.troubles]
     return lines

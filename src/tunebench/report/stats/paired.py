@@ -194,6 +194,8 @@ def _testable(
             continue
         if comparison.main_score(row).mean is None:
             left_out[row.label] = "its main metric is undefined"
+        elif row in comparison.short:
+            left_out[row.label] = "it lacks seeds that the others have"
         elif metric.statistics is None:
             left_out[row.label] = f"{metric.title} is not computed from sums over examples"
         elif any(answers.get(result.run.id) is None for result in row.done):
