@@ -140,6 +140,10 @@ class Oracle:
     def __post_init__(self) -> None:
         planned = {row.label: {r.run.seed for r in row.done} for row in self.one.comparison.rows if row.done}
         defined = {name: seeds for name, seeds in planned.items() if set(self.one.right.get(name, {})) >= seeds}
+        of_several = [seeds for seeds in defined.values() if len(seeds) > 1]
+        shared = set.intersection(*of_several) if len(of_several) > 1 else set()
+        if len(shared) > 1:  # who lacks these is not judged
+            defined = {name: seeds for name, seeds in defined.items() if len(seeds & shared) > 1}
         common = set.intersection(*defined.values()) if defined else set()
         self.means = {}
         for name, seeds in defined.items():

@@ -190,12 +190,10 @@ def _testable(
 ) -> tuple[list[Row], dict[str, str]]:
     rows, left_out = [], {}
     for row in comparison.ranked:
-        if not row.done:
+        if not row.done or row in comparison.short:
             continue
         if comparison.main_score(row).mean is None:
             left_out[row.label] = "its main metric is undefined"
-        elif row in comparison.short:
-            left_out[row.label] = "it lacks seeds that the others have"
         elif metric.statistics is None:
             left_out[row.label] = f"{metric.title} is not computed from sums over examples"
         elif any(answers.get(result.run.id) is None for result in row.done):
