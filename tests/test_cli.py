@@ -267,7 +267,7 @@ def test_ctrl_c_while_the_report_is_written_says_how_to_have_it(
     def interrupt(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("tunebench.cli.commands.run.make_pending", lambda *_: False)
+    monkeypatch.setattr("tunebench.cli.whole_study.make_pending", lambda *_: False)
     monkeypatch.setattr("tunebench.report.build_with_leaderboards", interrupt)
     code, out, err = shell("run", *known, "--out", tmp_path / "out")
 

@@ -98,6 +98,12 @@ def test_more_labels_than_a_matrix_bears_become_the_most_frequent_confusions(stu
     assert texts(table)[0] == ["label 01", "label 02", "3"]
 
 
+def differing(comparison: Comparison, answers: Any, inputs: Any) -> list[Table]:
+    """The tables of the examples on which techniques differ most."""
+    found = disagreements.differing(comparison, answers, inputs)
+    return disagreements.most(found) if found else []
+
+
 def test_examples_that_divide_techniques_come_first_with_their_input_and_the_untuned_model_is_left_out(
     study: Write,
 ) -> None:
@@ -114,7 +120,7 @@ def test_examples_that_divide_techniques_come_first_with_their_input_and_the_unt
     }
     out = study(*runs, answers=answers)
     comparison, given = one(out)
-    (table,) = disagreements.disagreements(comparison, given, read_predictions(out, runs[0].run.id)[1])
+    (table,) = differing(comparison, given, read_predictions(out, runs[0].run.id)[1])
     assert [column.title for column in table.columns] == ["Test example", "Input", "True", "full", "lora"]
     assert texts(table) == [["1", "text 1", "joy", "✓ joy", "✗ fear"]]
 
@@ -128,9 +134,9 @@ def test_entities_are_shown_with_their_words(study: Write) -> None:
     }
     out = study(*runs, answers=answers)
     comparison, given = one(out)
-    (table,) = disagreements.disagreements(comparison, given, read_predictions(out, runs[0].run.id)[1])
+    (table,) = differing(comparison, given, read_predictions(out, runs[0].run.id)[1])
     assert texts(table) == [["0", "said Ann Lee", "PER: Ann Lee", "✓ PER: Ann Lee", "✗ LOC: Ann"]]
-    (blind,) = disagreements.disagreements(comparison, given, None)
+    (blind,) = differing(comparison, given, None)
     assert texts(blind) == [["0", "PER: 2-3", "✓ PER: 2-3", "✗ LOC: 2"]]
     assert [column.note for column in blind.columns] == ["", "type: word positions", "", ""]
 
@@ -144,7 +150,7 @@ def test_written_texts_stand_beside_their_reference_with_the_score_of_each(study
     }
     out = study(*runs, answers=answers)
     comparison, given = one(out)
-    (differs,) = disagreements.disagreements(comparison, given, None)
+    (differs,) = differing(comparison, given, None)
     assert differs.caption == "Test example 0"
     assert texts(differs) == [
         ["(reference)", "the cat sat", "-"],
@@ -152,6 +158,31 @@ def test_written_texts_stand_beside_their_reference_with_the_score_of_each(study
         ["lora", "the cat", "0.8000"],
     ]
     assert len(disagreements.sample(comparison, given, None)) == 2
+
+
+def test_more_examples_are_one_table_that_a_page_filters_by_label(study: Write) -> None:
+    gold = ["joy", "fear"] * 60
+    runs = [result("full", 1.0, ["joy", "fear"]), result("lora", 0.0, ["joy", "fear"])]
+    answers = {runs[0].run.id: rows_of(gold, gold), runs[1].run.id: rows_of(["love"] * 120, gold)}
+    comparison, given = one(study(*runs, answers=answers))
+    found = disagreements.differing(comparison, given, None)
+    assert found is not None
+    (table,) = disagreements.every(found)
+    assert table.caption == "The 100 of 120 test examples on which techniques differ"
+    assert [row[1].labels for row in table.rows[:2]] == [("joy",), ("fear",)]
+    assert [row[0].text for row in table.rows[:6]] == [row[0] for row in texts(disagreements.most(found)[0])]
+
+
+def test_generated_texts_stand_beside_their_references_in_the_table_of_more_examples(study: Write) -> None:
+    gold = [f"the cat sat {n}" for n in range(8)]
+    runs = [result(name, 0.5, [], "rouge_l") for name in ("full", "lora")]
+    answers = {runs[0].run.id: rows_of(gold, gold), runs[1].run.id: rows_of(["the cat"] * 8, gold)}
+    comparison, given = one(study(*runs, answers=answers))
+    found = disagreements.differing(comparison, given, None)
+    assert found is not None
+    (table,) = disagreements.every(found)
+    assert texts(table)[0] == ["0", "the cat sat 0", "the cat sat 0", "the cat"]
+    assert [entry.note for entry in table.rows[0][2:]] == ["ROUGE-L 1.0000", "ROUGE-L 0.6667"]
 
 
 def test_likelihoods_are_compared_by_their_ratio(study: Write) -> None:
@@ -163,7 +194,7 @@ def test_likelihoods_are_compared_by_their_ratio(study: Write) -> None:
         runs[0].run.id: rows_of(likelihoods(0.1, 7.0), ["a", "b"]),
         runs[1].run.id: rows_of(likelihoods(2.1, 7.5), ["a", "b"]),
     }
-    (table,) = disagreements.disagreements(*one(study(*runs, answers=answers)), None)
+    (table,) = differing(*one(study(*runs, answers=answers)), None)
     assert [row[0] for row in texts(table)] == ["0", "1"]  # e^2 times as unlikely, though the second differs by more
     assert texts(table)[0][2:] == ["1.1052", "8.1662"]
 
@@ -264,7 +295,7 @@ def test_a_study_without_figures_says_so(study: Write) -> None:
 
 def test_a_frame_of_results_shows_techniques_by_tasks_in_a_notebook(study: Write) -> None:
     frame = tunebench.results(study(done("full", 0.9), done("<b>", 0.8)))
-    shown = frame._repr_html_()  # pyright: ignore[reportCallIssue]
+    shown = frame._repr_html_() or ""  # pyright: ignore[reportCallIssue]
     assert "<td" in shown and "0.9000" in shown and "&lt;b&gt;" in shown and "<b>" not in shown
     assert list(frame["main_value"]) == [0.9, 0.8]
     assert "0.9000" not in (frame[frame.main_value > 0.85]._repr_html_() or "")  # pyright: ignore[reportCallIssue]

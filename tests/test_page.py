@@ -217,6 +217,34 @@ def test_a_filter_keeps_the_rows_with_all_its_words_and_says_how_many(opened: Op
     assert len(rows_of(section)) == 9
 
 
+def test_examples_are_filtered_by_label_and_by_words(opened: Opened) -> None:
+    section = opened.page.locator("#comparison-1-1")
+    folded = section.locator("details").filter(has_text="test examples on which techniques differ").first
+    folded.locator("summary").first.click()
+    table = folded.locator("tbody")
+    total = table.locator("tr:visible").count()
+    folded.get_by_label("True label").select_option("fear")
+    of_fear = table.locator("tr:visible").count()
+    assert 0 < of_fear < total
+    assert {row.locator("td").nth(1).inner_text() for row in table.locator("tr:visible").all()} == {"fear"}
+    folded.get_by_label("Filter rows").fill("TEXT 22")
+    assert table.locator("tr:visible").count() == 1
+    assert folded.get_by_role("status").inner_text().endswith(f" of {total} rows")
+
+
+def test_every_heading_has_an_address(opened: Opened) -> None:
+    headings = opened.page.locator("main :is(h2, h3)").filter(has_not=opened.page.locator(".card h3"))
+    for heading in headings.all():
+        if heading.locator("a").count() == 0:  # a family's name above its table
+            continue
+        link = heading.locator("a").first.get_attribute("href")
+        assert link and opened.page.locator(f"[id='{link[1:]}']").count() == 1
+    opened.page.goto(f"{opened.page.url}#again--environment")
+    assert opened.page.locator("[id='again--environment']").evaluate("node => node.getBoundingClientRect().top") < 900
+    ids = opened.page.eval_on_selector_all("[id]", "all => all.map(node => node.id)")
+    assert len(ids) == len(set(ids))
+
+
 def accept(page: Any, points: float, spared: str) -> None:
     page.get_by_label("I accept losing up to").fill(str(points))
     page.get_by_label("points to save").select_option(spared)

@@ -278,6 +278,27 @@ def test_notices_are_grouped_by_code_with_the_runs_that_have_them(study: Write) 
     assert lines[lines.index("### `failed`") + 2] == "- NaN: tiny / emotion: lora (seed 0)"
 
 
+def test_what_can_change_a_decision_most_stands_first_among_the_notices(study: Write) -> None:
+    notices = [Notice(code=code, message="a") for code in ("cached", "a_plugin_s", "diverged", "test_in_train")]
+    written = (study(done("full", 0.9, notices=tuple(notices)), failed("lora", "NaN")) / "report.md").read_text()
+    section = written.partition("## Notices")[2].partition("## Cite")[0]
+    assert re.findall("### `(.*)`", section) == ["test_in_train", "failed", "diverged", "a_plugin_s", "cached"]
+    assert "Techniques without figures:" in section
+
+
+def test_the_report_says_how_to_cite_and_reproduce_it(study: Write) -> None:
+    runs = (done("lora", 0.9), done("full", 0.8))
+    lora = {"model": "tiny", "family": "bert", "task": "emotion", "technique": "lora", "label": "lora"}
+    cells = [{**lora, "title": "LoRA", "paper": "Hu et al. 2021, LoRA, https://arxiv.org/abs/2106.09685"}]
+    written = (study(*runs, cells=cells) / "report.md").read_text()
+    section = written.partition("## Cite and reproduce this study")[2]
+    assert "(study mine, 2 runs, 1 seed)" in section
+    assert "- LoRA: Hu et al. 2021" in section
+    assert "- emotion: data: dair-ai/emotion; Saravia et al. 2018" in section
+    assert "- tiny: model: tiny, commit abc, files weights" in section
+    assert section.index("### Cite") < section.index("### Reproduce") < section.index("name: mine")
+
+
 def test_a_label_with_a_script_tag_stays_text_everywhere(study: Write) -> None:
     out = study(
         done(SCRIPT, 0.9, id="r1", notices=(Notice(code=SCRIPT, message=SCRIPT),), notes=(SCRIPT,)),

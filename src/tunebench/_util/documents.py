@@ -52,13 +52,31 @@ def read(
             raise UserError(f"{kind} '{name}': it cannot be read as UTF-8 text ({error}).") from error
     else:
         raise UserError(f"{kind} '{shown(name)}': no such file and no built-in {kind}. {did_you_mean(name, built_in)}")
+    return of_text(text, source, root, inside, next(iter(built_in))), text
+
+
+def of_text(
+    text: str, source: str, root: type[Document], inside: Mapping[str, type[BaseModel]], example: str
+) -> Document:
+    """The document that a YAML text is.
+
+    Args:
+        text: YAML.
+        source: what messages call it.
+        root: as `read`.
+        inside: as `read`.
+        example: the name of a built-in document.
+
+    Raises:
+        UserError: as `read`.
+    """
     content = _parsed(text, source)
     if not isinstance(content, dict):
         required = " and ".join(name for name, field in root.model_fields.items() if field.is_required())
-        example = next(iter(built_in))
+        kind = root.__name__.lower()
         raise UserError(f"{source}: a {kind} is a mapping with {required}. See 'tunebench show {example}'.")
     try:
-        return root.model_validate(content), text
+        return root.model_validate(content)
     except ValidationError as error:
         raise UserError("\n".join(f"{source}: {line}" for line in _lines(error, root, inside))) from error
 

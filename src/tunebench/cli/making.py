@@ -1,7 +1,5 @@
 """The runs of a study that have no result: planned, made and shown."""
 
-import shlex
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -58,7 +56,7 @@ def plan_of(opened: OpenedStudy, cells: "tuple[PlannedCell, ...]", data: "tuple[
     return Plan(
         schema=SCHEMA,
         study=opened.study.name,
-        command=f"tunebench {shlex.join(sys.argv[1:])}",
+        command=opened.command,
         runs=tuple(run.planned(families[run.model]) for run in opened.runs),
         cells=cells,
         data=data,

@@ -1,6 +1,9 @@
 """Arguments and options that several commands take, and what they mean."""
 
-from dataclasses import dataclass
+import shlex
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -43,12 +46,16 @@ class OpenedStudy:
     """A study as the options change it, with its YAML text, its runs, and where models and data lie.
 
     Where `epochs: auto` is not settled, the runs have the epochs of the reference.
+
+    Attributes:
+        command: what makes the study again.
     """
 
     study: "Study"
     text: str
     runs: "list[Run]"
     places: "Places"
+    command: str = field(default_factory=lambda: f"tunebench {shlex.join(sys.argv[1:])}")
 
 
 def opened_study(
@@ -61,14 +68,29 @@ def opened_study(
     """
     from tunebench.study import read_study
 
-    study, text = read_study(name)
+    return changed_study(*read_study(name), model_folders(models), data_root, data, seeds)
+
+
+def changed_study(
+    study: "Study",
+    text: str,
+    models: Mapping[str, str],
+    data_root: Path | None,
+    data: str | None,
+    seeds: int | None,
+) -> OpenedStudy:
+    """A study that is read, with its text, as the options change it.
+
+    Raises:
+        UserError: an option has a mistake.
+    """
     if seeds is not None:
         study = study.with_seeds(seeds)
     if data is not None and data_root is not None:
         raise UserError("--data embedded and --data-root name two sources of data. Give one of them.")
     study = study.on_embedded_data() if data else study.on_data_root() if data_root else study
     runs = study.settled({}).runs()
-    places = study.places(model_folders(models), _absolute(data_root) if data_root else None)
+    places = study.places(models, _absolute(data_root) if data_root else None)
     return OpenedStudy(study, text, runs, places)
 
 

@@ -1,5 +1,6 @@
 """The progress of a study or a pretraining, from its events: bars on a terminal, plain lines elsewhere."""
 
+import io
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +19,9 @@ from rich.progress import (
 from rich.text import Text
 
 from tunebench._util.visible import escaped
+from tunebench.cli.cell_output import CellOutput, in_cell
 from tunebench.cli.forecast import Forecast
+from tunebench.cli.printing import say
 from tunebench.engine.events import (
     BatchDone,
     CheckpointDamaged,
@@ -44,7 +47,7 @@ def name_of(run: Run, with_model: bool = False) -> str:
 
 @contextmanager
 def display_on(console: Console, runs: int | None = None, forecast: Forecast | None = None) -> "Iterator[Lines | Bars]":
-    """Bars where a person watches, lines where a file or a pipe does.
+    """Bars where a person watches, also in a notebook; lines where a file or a pipe does.
 
     Args:
         console: where.
@@ -52,10 +55,18 @@ def display_on(console: Console, runs: int | None = None, forecast: Forecast | N
         forecast: says how long the study still takes; None: every run as long as any other.
     """
     forecast = forecast or Forecast(runs or 0)
-    if not console.is_terminal:
+    if console.is_jupyter:
+        with in_cell(_progress_on(Console(file=io.StringIO(), record=True, width=110, force_jupyter=False))) as cell:
+            yield BarsInCell(cell, runs, forecast)
+    elif not console.is_terminal:
         yield Lines(console, runs, forecast)
-        return
-    progress = Progress(
+    else:
+        with _progress_on(console) as progress:
+            yield Bars(progress, runs, forecast)
+
+
+def _progress_on(console: Console) -> Progress:
+    return Progress(
         TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
@@ -66,8 +77,6 @@ def display_on(console: Console, runs: int | None = None, forecast: Forecast | N
         console=console,
         speed_estimate_period=300,
     )
-    with progress:
-        yield Bars(progress, runs, forecast)
 
 
 class _TimeLeft(TimeRemainingColumn):
@@ -172,6 +181,23 @@ class Bars:
         if key not in self._bars:
             self._bars[key] = self._progress.add_task(escaped(name), total=None, note="")
         return self._bars[key]
+
+
+class BarsInCell(Bars):
+    """The same as a notebook's output."""
+
+    def __init__(self, cell: CellOutput, runs: int | None, forecast: Forecast):
+        super().__init__(cell.progress, runs, forecast)
+        self._cell = cell
+
+    def show(self, key: str, name: str, event: Event) -> None:
+        """Move the bars; see `Lines.show`."""
+        super().show(key, name, event)
+        self._cell.redraw()
+
+    def say(self, line: str) -> None:
+        """Print a line."""
+        say(line)
 
 
 class _Pace:

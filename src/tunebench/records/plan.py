@@ -24,8 +24,8 @@ class PlannedCell(StudyRecord):
     """One technique on one model and task: whether it applies, and how many parameters it would train.
 
     `parameters` is None where the technique does not apply, and for a baseline, whose size depends on the data.
-    `title` is the technique's name in prose; plans of schema 1 do not have it. `epochs` is how many it may have; None
-    where it trains in none, and where they are not settled.
+    `title` is the technique's name in prose, `paper` its source; earlier plans do not have them. `epochs` is how many
+    it may have; None where it trains in none, and where they are not settled.
     """
 
     model: str
@@ -34,6 +34,7 @@ class PlannedCell(StudyRecord):
     technique: str
     label: str
     title: str = ""
+    paper: str = ""
     settings: dict[str, Any] = {}
     applicable: bool = True
     reason: str | None = None

@@ -4,6 +4,8 @@ A new kind of block is a class here, a macro of its name in `templates/blocks.ht
 `formats/markdown.py`.
 """
 
+import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
@@ -40,6 +42,7 @@ class TableEntry:
         shade: 0 to 1: colours it.
         use: whether its technique is recommended; None: it stands for no technique.
         choice: the anchor of a card, and the number of the technique in it.
+        labels: what a page lets a reader filter rows by.
     """
 
     text: str
@@ -50,6 +53,7 @@ class TableEntry:
     shade: float | None = None
     use: bool | None = None
     choice: tuple[str, int] | None = None
+    labels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,7 @@ class Heading:
 
     text: str
     code: bool = False
+    anchor: str = ""
 
 
 @dataclass(frozen=True)
@@ -247,6 +252,20 @@ class Section:
     def parts(self) -> "list[Section]":
         """The sections inside."""
         return [block for block in self.blocks if isinstance(block, Section)]
+
+    @property
+    def linked(self) -> "tuple[Block, ...]":
+        """Its blocks, with an anchor for each heading."""
+        places: Counter[str] = Counter()
+
+        def anchored(block: Block) -> Block:
+            if not isinstance(block, Heading):
+                return block
+            name = re.sub(r"[^a-z0-9]+", "-", block.text.lower()).strip("-")
+            places[name] += 1
+            return replace(block, anchor=f"{self.anchor}--{name}{places[name] if places[name] > 1 else ''}")
+
+        return tuple(map(anchored, self.blocks))
 
 
 Block = Table | Heading | Text | Items | Code | Charts | Pictures | Cards | Columns | Details | PageOnly | Section

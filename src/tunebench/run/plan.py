@@ -72,6 +72,7 @@ class _Planner:
             technique=run.technique,
             label=run.label,
             title=run.entry.title,
+            paper=run.entry.paper,
             settings=run.entry.model_dump(mode="json"),
             applicable=cell.reason is None,
             reason=cell.reason,

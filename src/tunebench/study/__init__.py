@@ -1,6 +1,6 @@
 """A study: what to compare. Parsing, expansion to runs, identity, places. No torch, no network, no data is read."""
 
-from tunebench.study.document import Searched, Study, Unsettled, built_in_studies, read_study
+from tunebench.study.document import Searched, Study, Unsettled, built_in_studies, read_study, study_of
 from tunebench.study.experiment import Experiment, TechniqueChoice
 from tunebench.study.models import ModelChoice
 from tunebench.study.run import OWN, RUN_FILE, Places, Run, earlier_notices, read_run, write_run
@@ -25,5 +25,6 @@ __all__ = [
     "earlier_notices",
     "read_run",
     "read_study",
+    "study_of",
     "write_run",
 ]

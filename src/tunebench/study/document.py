@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pydantic import Field, NonNegativeInt, ValidationError, model_validator
+from pydantic import BaseModel, Field, NonNegativeInt, ValidationError, model_validator
 
 from tunebench._util import documents
 from tunebench._util.base import Strict
@@ -13,6 +13,7 @@ from tunebench._util.files import absolute
 from tunebench._util.ranges import Range
 from tunebench.study.experiment import Experiment, TechniqueChoice, labels_of
 from tunebench.study.models import ModelChoice
+from tunebench.study.notebook import html_of
 from tunebench.study.run import OWN, Measure, Places, Run
 from tunebench.study.search import FINAL_SEEDS, TRIAL_SEED, Search
 from tunebench.study.training import AutoEpochs, StudyTraining
@@ -155,6 +156,10 @@ class Study(Strict):
             changes = {**experiment.training, "epochs": training.auto_epochs.epochs, "auto_epochs": None}
             experiments.append(experiment.model_copy(update={"techniques": choices, "training": changes}))
         return self.model_copy(update={"experiments": tuple(experiments)})
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        return html_of(self)
 
     def with_seeds(self, count: int) -> "Study":
         """The same study with seeds 0 to count - 1."""
@@ -322,6 +327,17 @@ def _listed(files: Any) -> str:
     return ", ".join(files.values()) if isinstance(files, dict) else str(files)
 
 
+_INSIDE: Mapping[str, type[BaseModel]] = {
+    "experiments": Experiment,
+    "model": ModelChoice,
+    "training": StudyTraining,
+    "auto_epochs": AutoEpochs,
+    "search": Search,
+    "task": Task,
+}
+"""What the fields of a study hold, for messages about mistakes there."""
+
+
 def built_in_studies() -> dict[str, str]:
     """Name -> YAML text of the studies that tunebench ships."""
     return documents.shipped("zoo/studies")
@@ -333,12 +349,17 @@ def read_study(name: str) -> tuple[Study, str]:
     Raises:
         UserError: no such study, no YAML, or a mistake in it, named with its place, its value and the way out.
     """
-    inside = {
-        "experiments": Experiment,
-        "model": ModelChoice,
-        "training": StudyTraining,
-        "auto_epochs": AutoEpochs,
-        "search": Search,
-        "task": Task,
-    }
-    return documents.read(name, Study, inside, built_in_studies())
+    return documents.read(name, Study, _INSIDE, built_in_studies())
+
+
+def study_of(text: str, source: str = "the study") -> Study:
+    """The study that a YAML text is.
+
+    Args:
+        text: YAML.
+        source: what messages call it.
+
+    Raises:
+        UserError: it is no YAML, or it has a mistake.
+    """
+    return documents.of_text(text, source, Study, _INSIDE, next(iter(built_in_studies())))

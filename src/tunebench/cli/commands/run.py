@@ -1,21 +1,16 @@
 """`tunebench run`: make the runs of a study and write its report."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from tunebench._util.errors import UserError, did_you_mean
 from tunebench.cli.leaderboards import print_leaderboards
-from tunebench.cli.making import make_pending, plan_of
-from tunebench.cli.options import Data, DataRoot, Models, OpenedStudy, StudyName, opened_study
+from tunebench.cli.options import Data, DataRoot, Models, StudyName, opened_study
 from tunebench.cli.printing import say
-from tunebench.cli.searching import searched
-from tunebench.cli.settling import settled
 from tunebench.cli.stopping import INTERRUPTED, stoppable
-
-if TYPE_CHECKING:
-    from tunebench.run.task_data import TaskData
+from tunebench.cli.whole_study import make_study
 
 _STOPPED = "Stopped. Finished runs are kept; the same command continues."
 
@@ -49,26 +44,14 @@ def run(
     Example: tunebench run my-study.yaml --workers auto --only 'bert/emotion/*'
     """
     from tunebench import report as reports
-    from tunebench.engine.energy import require_codecarbon
     from tunebench.run.folder import failed_runs, locked
-    from tunebench.run.task_data import TaskData
 
     opened = opened_study(study, model, data_root, data, seeds)
     _check_tracker(track)
-    if "energy" in opened.study.measure:
-        require_codecarbon()
     count = _worker_count(workers)
     target = out or Path("runs") / opened.study.name
-    seen = TaskData(opened.places)
     with locked(target):
-        interrupted = False
-        if opened.study.unsettled:
-            _check(opened, seen, target)
-            opened = settled(opened, target)
-        if opened.study.search is not None:
-            _check(opened, seen, target)
-            opened, interrupted = searched(opened, seen, target, only, count, track)
-        interrupted = interrupted or make_pending(opened, seen, target, only, count, track)
+        opened, interrupted = make_study(opened, target, only, count, track)
         say("Writing the report ...")
         with stoppable(f"Stopped. All finished runs are kept; 'tunebench report {target}' writes the report."):
             page, leaderboards = reports.build_with_leaderboards(target)
@@ -83,20 +66,6 @@ def run(
     if failed:
         say("The same command makes failed runs again; each run's error.txt has the details.")
         raise typer.Exit(1)
-
-
-def _check(opened: OpenedStudy, data: "TaskData", target: Path) -> None:
-    """Write the plan of the techniques with their default settings: a mistake is known before the search begins."""
-    from tunebench.run.folder import planned_in, write_plan
-    from tunebench.run.plan import plan
-    from tunebench.run.survey import models_here, survey
-
-    earlier = planned_in(target)
-    surveyed = survey(opened.runs, data, earlier.data if earlier else (), download=True)
-    cells = plan(opened.runs, opened.places, earlier.cells if earlier else (), surveyed)
-    models_here(opened.runs, opened.places, cells)
-    if earlier is None:
-        write_plan(target, opened.text, plan_of(opened, cells, surveyed.records))
 
 
 def _worker_count(value: str) -> int | None:

@@ -43,6 +43,7 @@ def environment() -> Environment:
         finalize=_visible,
     )
     made.globals |= {"show": show, "runs": _runs, "best": BEST, "used": USED, "options": _options, "classes": _classes}
+    made.globals["labels"] = lambda entry: as_json(entry.labels)
     return made
 
 

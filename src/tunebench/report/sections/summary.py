@@ -8,25 +8,8 @@ from tunebench.report.read.comparisons import Comparison
 from tunebench.report.read.costs import SPARED
 from tunebench.report.sections.base import Whole
 from tunebench.report.stats.decision import RULE
-from tunebench.report.stats.notices import Group
+from tunebench.report.stats.notices import Group, Weight
 from tunebench.report.stats.paired import Pairs
-
-_NO_DOUBT = (
-    "cached",
-    "uncached",
-    "fresh_module",
-    "truncated",
-    "comparison",
-    "not_merged",
-    "pending",
-    "paused",
-    "failed",
-    "stopped",
-    "skipped",
-    "not_applicable",
-)
-"""Notices that explain a figure, or that the report repeats elsewhere."""
-
 
 Judged = Sequence[tuple[Comparison, Pairs | None]]
 
@@ -56,7 +39,7 @@ def limits(ranked: Judged, notices: Sequence[Group]) -> Iterator[str]:
     doubts = [
         f"“{group.code.replace('_', ' ')}” ({sum(len(runs) for _, runs in group.messages)})"
         for group in notices
-        if group.code not in _NO_DOUBT
+        if group.weight in (Weight.WRONG, Weight.DOUBT)  # the others explain a figure, or stand elsewhere
     ]
     if doubts:
         lines.append(f"See these notices: {listed(doubts)}.")

@@ -1,7 +1,8 @@
-"""The notices of a report by code, each with the runs that it concerns."""
+"""The notices of a report by code, each with the runs that it concerns; what can change a decision most comes first."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum
 
 from tunebench.records import Done
 from tunebench.report import text
@@ -10,12 +11,62 @@ from tunebench.report.read.study import RunResult
 from tunebench.report.stats.checks import Finding
 
 
+class Weight(Enum):
+    """What notices mean for a decision, and their codes: the weightiest first."""
+
+    WRONG = "Figures that may be wrong or not comparable"
+    MISSING = "Techniques without figures"
+    DOUBT = "Techniques that may be better or worse than they look"
+    MINOR = "How figures came about"
+
+
+_CODES: dict[Weight, tuple[str, ...]] = {
+    Weight.WRONG: (
+        "not_comparable",
+        "padded_positions",
+        "test_in_train",
+        "label_in_input",
+        "unequal_budgets",
+        "mixed_versions",
+        "undefined",
+    ),
+    Weight.MISSING: ("failed", "stopped", "skipped", "not_applicable", "paused", "pending"),
+    Weight.DOUBT: (
+        "diverged",
+        "constant_answer",
+        "unmoved",
+        "underfitted",
+        "edge_of_grid",
+        "untuned_rates",
+        "stopped_in_warmup",
+        "too_few_examples",
+        "contradictory",
+        "unreadable",
+        "blank",
+        "unseen_words",
+    ),
+    Weight.MINOR: ("truncated", "comparison", "fresh_module", "not_merged", "uncached", "cached"),
+}
+
+
 @dataclass(frozen=True)
 class Group:
     """All notices of one code: each message with the runs or comparisons that it concerns."""
 
     code: str
     messages: tuple[tuple[str, tuple[str, ...]], ...]
+
+    @property
+    def weight(self) -> Weight:
+        """What it means for a decision; a code that is not listed casts doubt."""
+        return next((weight for weight, codes in _CODES.items() if self.code in codes), Weight.DOUBT)
+
+    @property
+    def place(self) -> tuple[int, int, str]:
+        """Among other notices: the weightiest first."""
+        codes = _CODES[self.weight]
+        known = codes.index(self.code) if self.code in codes else len(codes)
+        return [*Weight].index(self.weight), known, self.code
 
 
 def notices(comparisons: Sequence[Comparison], checked: Sequence[Sequence[Finding]] = ()) -> list[Group]:
@@ -39,10 +90,11 @@ def notices(comparisons: Sequence[Comparison], checked: Sequence[Sequence[Findin
                 seeds.setdefault((code, message), {}).setdefault(label, []).append(seed)
         for (code, message), labels in seeds.items():
             codes.setdefault(code, {}).setdefault(message, []).append(f"{where}: {_who(comparison, labels)}")
-    return [
+    groups = [
         Group(code, tuple((message, tuple(abouts)) for message, abouts in messages.items()))
-        for code, messages in sorted(codes.items())
+        for code, messages in codes.items()
     ]
+    return sorted(groups, key=lambda group: group.place)
 
 
 def _who(comparison: Comparison, labels: Mapping[str, Sequence[int]]) -> str:

@@ -45,6 +45,7 @@
     });
   }
 
+  // By words in a row, and by its label where the table's entries have labels.
   function filterable(table) {
     const rows = [...table.tBodies[0].rows];
     const line = document.createElement("p");
@@ -59,12 +60,27 @@
     line.append(label, " ", count);
     table.closest(".table").prepend(line);
     const contents = rows.map((row) => text(row).toLowerCase());
-    field.addEventListener("input", () => {
+    const labels = rows.map((row) => JSON.parse(row.querySelector("[data-labels]")?.dataset.labels ?? "[]"));
+    const select = document.createElement("select");
+    const names = [...new Set(labels.flat())].sort();
+    if (names.length > 1) {
+      const which = document.createElement("label");
+      select.append(new Option("any"), ...names.map((name) => new Option(name)));
+      which.append("True label: ", select);
+      label.after(" ", which);
+    }
+    function filter() {
       const words = field.value.toLowerCase().split(/\s+/).filter(Boolean);
-      rows.forEach((row, index) => (row.hidden = !words.every((word) => contents[index].includes(word))));
+      const name = names[select.selectedIndex - 1];
+      rows.forEach((row, index) => {
+        row.hidden = !words.every((word) => contents[index].includes(word)) ||
+          (name !== undefined && !labels[index].includes(name));
+      });
       const shown = rows.filter((row) => !row.hidden).length;
-      count.textContent = words.length ? `${shown} of ${rows.length} rows` : "";
-    });
+      count.textContent = words.length || name !== undefined ? `${shown} of ${rows.length} rows` : "";
+    }
+    field.addEventListener("input", filter);
+    select.addEventListener("change", filter);
   }
 
   // Which columns a table shows: at first the usual ones that have room.
