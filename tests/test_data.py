@@ -364,7 +364,8 @@ def test_an_unknown_ending_is_reported_with_the_known_ones(tmp_path: Path) -> No
     path.write_text("x")
 
     assert refusal(own(path)) == (
-        f"task 'own': {path} is not in a supported format. Use one of .csv, .tsv, .jsonl, .json, .parquet."
+        f"task 'own': {path} is not in a supported format. Use one of .csv, .tsv, .jsonl, .json, .parquet, .arrow, "
+        ".feather."
     )
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from tunebench._util.errors import UserError, did_you_mean
 from tunebench.tasks.files import READERS, content_of, decoded, ending_of, parsed
 from tunebench.tasks.tables import FileTable
+from tunebench.tasks.templates import fields_of, filled_in
 
 if TYPE_CHECKING:
     from tunebench.tasks.base import Task
@@ -71,8 +72,10 @@ class TextInput:
         if self.ending == ".text":
             return self._from_lines(task)
         first, second = task.columns_of(next(iter(task.roles)))[0], task.second_column
-        wanted = [column for column in (first, second) if column is not None]
-        table = task.assembled(parsed(self.content, self.ending, self.place, wanted, {}), self.place)
+        columns = [column for column in (first, second) if column is not None]
+        wanted = [name for column in columns for name in fields_of(column) or [column]]
+        table = filled_in(parsed(self.content, self.ending, self.place, wanted, {}), columns, f"--file {self.place}")
+        table = task.assembled(table, self.place)
         if not len(table):
             raise UserError(f"--file {self.place}: it contains no text.")
         texts = self._column(table, first, task, optional=False)

@@ -7,7 +7,7 @@ from tunebench.records import PlannedCell, PlannedData
 from tunebench.run.task_data import SeenData, TaskData
 from tunebench.study import Places, Run
 from tunebench.tasks.base import Task
-from tunebench.tasks.load import UnavailableError
+from tunebench.tasks.origin import UnavailableError
 from tunebench.techniques.base import Baseline
 from tunebench.zoo import checkpoints
 

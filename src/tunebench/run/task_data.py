@@ -9,7 +9,8 @@ from tunebench.records import PlannedData
 from tunebench.study import Places
 from tunebench.tasks.base import Task
 from tunebench.tasks.examples import Example, PromptExample
-from tunebench.tasks.load import SPLITS, UnavailableError, load
+from tunebench.tasks.load import SPLITS, load
+from tunebench.tasks.origin import UnavailableError
 
 _LETTERS = 4  # of a token, about
 

@@ -18,6 +18,7 @@ from tunebench.study.run import OWN, Measure, Places, Run
 from tunebench.study.search import FINAL_SEEDS, TRIAL_SEED, Search
 from tunebench.study.training import AutoEpochs, StudyTraining
 from tunebench.tasks.base import EMBEDDED, Task
+from tunebench.tasks.origin import written
 from tunebench.tasks.weighing import WeighingTask
 from tunebench.techniques.base import Entry, Technique, Trained
 
@@ -324,7 +325,7 @@ def _labelled(experiment: Experiment) -> Iterator[tuple[TechniqueChoice, str]]:
 
 
 def _listed(files: Any) -> str:
-    return ", ".join(files.values()) if isinstance(files, dict) else str(files)
+    return ", ".join(map(written, files.values())) if isinstance(files, dict) else written(files)
 
 
 _INSIDE: Mapping[str, type[BaseModel]] = {

@@ -1,5 +1,6 @@
 """An experiment of a study: one model on one task with several techniques."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -69,6 +70,8 @@ class Experiment(Strict):
     def _task_by_name(cls, value: Any) -> Any:
         if isinstance(value, str):
             return _built_in(value)
+        if isinstance(value, dict) and value.get("hub") and value.get("data") is None and "objective" in value:
+            return {**value, "name": value.get("name") or _name_of(value["hub"])}
         if isinstance(value, dict) and value.get("data") in (None, EMBEDDED):
             base = _built_in(value.get("name"))
             kept = base.model_dump(exclude={"metrics"} if "objective" in value else set())
@@ -76,10 +79,18 @@ class Experiment(Strict):
             return {**{name: field for name, field in kept.items() if name in known}, **value}
         if isinstance(value, dict) and "name" not in value:
             data = value["data"]
-            if isinstance(data, dict) and not isinstance(data.get("train"), str):
+            files = data.get("train") if isinstance(data, dict) else data
+            first = files[0] if isinstance(files, list | tuple) and files else files
+            if isinstance(data, dict) and not isinstance(first, str):
                 raise ValueError("data names no train file. Give data: FILE, or data: {train: FILE, ...}.")
-            return {**value, "name": Path(data["train"] if isinstance(data, dict) else str(data)).stem}
+            return {**value, "name": _name_of(first)}
         return value
+
+
+def _name_of(source: Any) -> str:
+    """A task's name by its hub id, or by its file, pattern or folder."""
+    path = Path(str(source.get("id") if isinstance(source, dict) else source))
+    return re.sub(r"[*?\[\]]+", "", path.stem).strip("-_. ") or path.parent.name
 
 
 def _built_in(name: Any) -> Task:

@@ -15,7 +15,7 @@ from tunebench._util.files import read_json, write_json
 from tunebench.families import families
 from tunebench.records import SCHEMA, Notice, PlannedRun, RunInfo
 from tunebench.study.training import Training
-from tunebench.tasks.base import Split, Splitting, Task
+from tunebench.tasks.base import Files, Split, Splitting, Task
 from tunebench.tasks.weighing import WeighingTask
 from tunebench.techniques import techniques
 from tunebench.techniques.base import Entry
@@ -35,7 +35,7 @@ class Places(Strict):
 
     models: dict[str, str] = {}
     data_root: str | None = None
-    files: dict[str, str | dict[Split, str]] = {}
+    files: dict[str, Files | dict[Split, Files]] = {}
 
     def of(self, run: "Run") -> "Places":
         """Those that a run needs."""
@@ -107,6 +107,10 @@ class Run(Strict):
             del content["hub"]
         if self.task.split == Splitting():
             del content["task"]["split"]
+        elif self.task.split.column is None:
+            del content["task"]["split"]["column"], content["task"]["split"]["values"]
+        if self.task.hub is not None and self.task.hub.config is None:
+            del content["task"]["hub"]["config"]
         for field in _silent(self.task):
             del content["task"][field]
         for field in ("checkpoint_seconds", "cache_gigabytes"):  # when to save and how much to keep

@@ -7,11 +7,12 @@ names its problem type, and `Task.model_validate` gives an instance of that clas
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, get_args
 
-from pydantic import Field, ModelWrapValidatorHandler, ValidationError, model_validator
+from pydantic import Field, ModelWrapValidatorHandler, ValidationError, field_validator, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from tunebench._util.base import Strict
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 Split = Literal["train", "validation", "test"]
 SPLITS = get_args(Split)
 
+Files = str | tuple[str, ...]
+"""A file, a pattern such as `part-*.csv`, a folder that the library datasets saved, or a list of them."""
+
 EMBEDDED = "embedded"
 """`data` of a built-in task on the small data set that tunebench ships for it."""
 
@@ -38,19 +42,45 @@ CARVING_SEED = 0
 
 
 class HubData(Strict):
-    """Parquet files of a hub data set.
+    """Parquet files of a hub data set; `hub: ID` is short for its id alone.
 
     Script data sets can no longer be loaded, so a mirror's revision may be named.
 
     Attributes:
         id: of the data set.
         revision: branch, tag or commit.
-        files: path of a split's parquet files, with {split}.
+        config: of a data set that has several; null: `default`.
+        files: path of a split's parquet files, with {split}; null: those that the hub keeps of every public data set,
+            whatever its own format is.
     """
 
     id: str
     revision: str = "main"
-    files: str
+    config: str | None = None
+    files: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_id(cls, value: Any) -> Any:
+        return {"id": value} if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _files_have_a_split(self) -> Self:
+        if self.files is not None and self.config is not None:
+            raise ValueError("config and files exclude each other. Write the configuration into files.")
+        if self.files is not None and "{split}" not in self.files:
+            raise ValueError(f"files: {self.files} has no {{split}}. Write it where a path names the split.")
+        return self
+
+    @property
+    def commit(self) -> str:
+        """The revision that holds the files."""
+        return "refs/convert/parquet" if self.files is None and self.revision == "main" else self.revision
+
+    @property
+    def configuration(self) -> str:
+        """The configuration's name."""
+        return self.config or "default"
 
 
 class Splitting(Strict):
@@ -63,6 +93,9 @@ class Splitting(Strict):
         folds: so many equal parts of the rows, for cross-validation; one task for each `fold`.
         fold: the part that is the test split, from 1 to `folds`; a validation file stays the validation split.
         by: a column, such as author or document: rows with the same value stay in one split.
+        column: a column that names the split of each row, as train, validation (valid, val, dev) or test.
+        values: the values of `column` that mean a split, such as `{validation: [8], test: [9]}`; rows with others are
+            train, or not read where `train` has its own.
     """
 
     validation: float = Field(default=CARVED, gt=0, lt=1)
@@ -71,9 +104,24 @@ class Splitting(Strict):
     folds: int | None = Field(default=None, ge=2)
     fold: int | None = Field(default=None, ge=1)
     by: str | None = None
+    column: str | None = None
+    values: dict[Split, tuple[str, ...]] = {}
+
+    @field_validator("values", mode="before")
+    @classmethod
+    def _as_written(cls, given: Any) -> Any:
+        if not isinstance(given, Mapping):
+            return given
+        listed = {split: one if isinstance(one, list | tuple) else [one] for split, one in given.items()}
+        return {split: tuple(as_written(value) for value in values) for split, values in listed.items()}
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
+        if self.values and self.column is None:
+            raise ValueError("values says what the values of a column mean. Name it: split: {column: NAME, ...}.")
+        twice = [value for value, count in Counter(sum(self.values.values(), ())).items() if count > 1]
+        if twice:
+            raise ValueError(f"values: '{twice[0]}' means two splits. Remove one.")
         if (self.folds is None) != (self.fold is None):
             raise ValueError("folds and fold belong together. Write folds: 5, fold: 1.")
         if self.folds is not None and self.fold is not None and self.fold > self.folds:
@@ -81,6 +129,11 @@ class Splitting(Strict):
         if self.folds is None and self.validation + self.test >= 1:
             raise ValueError(f"validation {self.validation} and test {self.test} leave no row for train.")
         return self
+
+
+def as_written(value: Any) -> str:
+    """A value of YAML as data files write it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 @dataclass(frozen=True)
@@ -100,10 +153,12 @@ class Task(Strict, ABC):
         title: its name in prose.
         version: raised when the definition changes, so that old results are not mixed with new ones.
         objective: the problem type; of a built-in task it is known.
-        hub: the data set on the hub, for a built-in task.
+        hub: the data set on the hub, of a built-in task or your own.
         folder: the data set's folder under `--data-root`, one `<split>.parquet` each.
-        data: the user's own file, or one file per split; `embedded`: the data set that tunebench ships for the task.
-        columns: role -> the column that plays it, or several where the problem type allows it; null: no such column.
+        data: the user's own file, or a file per split; a list or a pattern (`part-*.csv`) stands for several, and a
+            folder may be one that the library datasets saved; `embedded`: the data set that tunebench ships.
+        columns: role -> the column that plays it, or several where the problem type allows it; null: no such column. A
+            template joins columns: `{text: "{title}. {body}"}`.
         labels: class or tag names in the order of their indices; empty: inferred from the training split.
         split: how missing splits are carved from train.
         hidden_label: the value that stands where a split's labels are withheld.
@@ -144,7 +199,7 @@ class Task(Strict, ABC):
     objective: str
     hub: HubData | None = None
     folder: str | None = None
-    data: str | dict[Split, str] | None = None
+    data: Files | dict[Split, Files] | None = None
     columns: dict[str, str | tuple[str, ...] | None] = {}
     labels: tuple[str, ...] = ()
     split: Splitting = Splitting()
@@ -190,6 +245,8 @@ class Task(Strict, ABC):
                 known = did_you_mean(str(metric), cls.allowed_metrics())
                 raise ValueError(f"{objective} has no metric '{metric}'. {known}")
         data = values.get("data")
+        if any(files in ([], ()) for files in (data.values() if isinstance(data, dict) else [data])):
+            raise ValueError("data: the list names no file. Give at least one.")
         for split in data if isinstance(data, dict) else ():
             if split not in SPLITS:
                 raise ValueError(f"data: there is no split '{split}'. {did_you_mean(str(split), SPLITS)}")

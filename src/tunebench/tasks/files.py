@@ -10,17 +10,22 @@ import bz2
 import codecs
 import gzip
 import io
+import json
 import lzma
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from tunebench._util.errors import UserError, shown
 from tunebench._util.files import is_file
 from tunebench.tasks.json_rows import json_rows
 from tunebench.tasks.separated import separated
 from tunebench.tasks.tables import FileTable, as_cell
+
+if TYPE_CHECKING:
+    import pyarrow
 
 _PACKED: dict[str, Callable[[bytes], bytes]] = {
     ".gz": gzip.decompress,
@@ -48,7 +53,7 @@ def packed(ending: str) -> tuple[str, ...]:
 
 
 def read(path: Path, wanted: Sequence[str], others: Mapping[str, Callable[[str, str], FileTable]]) -> FileTable:
-    """The rows of a csv, tsv, json, jsonl or parquet file, compressed by gzip, bzip2 or xz or not.
+    """The rows of a csv, tsv, json, jsonl, parquet or Arrow file, compressed by gzip, bzip2 or xz or not.
 
     Args:
         path: the file.
@@ -88,8 +93,8 @@ def parsed(
     others: Mapping[str, Callable[[str, str], FileTable]],
 ) -> FileTable:
     """The rows of a file's content, as `read`; `place` begins messages."""
-    if ending == ".parquet":
-        return _parquet(content, place)
+    if ending in _COLUMNAR:
+        return _columnar(content, ending, place)
     text, notes = decoded(content, place)
     if ending in others:
         table = others[ending](text, place)
@@ -100,7 +105,8 @@ def parsed(
     return replace(table, notes=(*notes, *table.notes))
 
 
-READERS = (".csv", ".tsv", ".jsonl", ".json", ".parquet")
+_COLUMNAR = (".parquet", ".arrow", ".feather")
+READERS = (".csv", ".tsv", ".jsonl", ".json", *_COLUMNAR)
 
 
 def decoded(content: bytes, place: str) -> tuple[str, list[str]]:
@@ -138,16 +144,16 @@ def _other_encoding(content: bytes, place: str, at: int) -> str:
     )
 
 
-def _parquet(content: bytes, place: str) -> FileTable:
+def _columnar(content: bytes, ending: str, place: str) -> FileTable:
     import pyarrow
     import pyarrow.parquet
 
     try:
-        table = pyarrow.parquet.ParquetFile(io.BytesIO(content)).read()
+        table = pyarrow.parquet.ParquetFile(io.BytesIO(content)).read() if ending == ".parquet" else _arrow(content)
         cells = [column.to_pylist() for column in table.columns]
     except (pyarrow.ArrowException, OSError, ValueError) as error:
         first = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UserError(f"{place} cannot be read as parquet ({first}). Write it again.") from error
+        raise UserError(f"{place} cannot be read as {ending[1:]} ({first}). Write it again.") from error
     columns = {}
     for name, values in zip(table.column_names, cells, strict=True):
         if name in columns:
@@ -156,4 +162,37 @@ def _parquet(content: bytes, place: str) -> FileTable:
             columns[name] = [as_cell(value) for value in values]
         except ValueError as error:
             raise UserError(f"{place}, column '{name}': {error}.") from None
-    return FileTable(columns)
+    return FileTable(columns, names=_class_names(table.schema.metadata))
+
+
+def _arrow(content: bytes) -> pyarrow.Table:
+    """A file of Arrow's format, or a stream, as the library datasets saves it."""
+    import pyarrow
+    import pyarrow.ipc
+
+    buffer = pyarrow.py_buffer(content)
+    try:
+        return pyarrow.ipc.open_file(buffer).read_all()
+    except pyarrow.ArrowInvalid:
+        return pyarrow.ipc.open_stream(buffer).read_all()
+
+
+def _class_names(metadata: Mapping[bytes, bytes] | None) -> dict[str, tuple[str, ...]]:
+    """Column -> names of its classes, where the library datasets wrote them into the file."""
+    try:
+        features = json.loads((metadata or {})[b"huggingface"])["info"]["features"]
+    except (KeyError, TypeError, ValueError):
+        return {}
+    found = {str(column): _names_in(feature) for column, feature in features.items()}
+    return {column: names for column, names in found.items() if names}
+
+
+def _names_in(feature: Any) -> tuple[str, ...]:
+    """Those of a class label, or of a list of them."""
+    if isinstance(feature, list) and feature:
+        return _names_in(feature[0])
+    if not isinstance(feature, dict):
+        return ()
+    if feature.get("_type") == "ClassLabel":
+        return tuple(map(str, feature.get("names") or ()))
+    return _names_in(feature.get("feature"))

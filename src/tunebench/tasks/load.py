@@ -4,6 +4,7 @@ Missing splits are carved by the rule above `CARVED` in `tasks/base.py`.
 """
 
 import hashlib
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,18 +16,13 @@ from tunebench._util.words import plural
 from tunebench.tasks import splits as split_rules
 from tunebench.tasks.base import EMBEDDED, Split, Task
 from tunebench.tasks.examples import Example
-from tunebench.tasks.files import READERS, packed, read
+from tunebench.tasks.files import read
+from tunebench.tasks.origin import SPLITS, origin_of
 from tunebench.tasks.reading import classes_as_written
 from tunebench.tasks.tables import FileTable, table_of
+from tunebench.tasks.templates import fields_of, filled_in
 from tunebench.tasks.weighing import WeighingTask
 from tunebench.zoo import embedded
-
-SPLITS: tuple[Split, ...] = ("train", "validation", "test")
-_ALIASES = {"validation": ("validation", "valid", "val", "dev")}
-
-
-class UnavailableError(UserError):
-    """Data of the hub that are not on this machine."""
 
 
 @dataclass(frozen=True)
@@ -65,13 +61,13 @@ def load(task: Task, data_root: Path | str | None = None, download: bool = True)
     Raises:
         UserError: a file, column or split is missing, empty or malformed, or a label is outside the list.
     """
-    tables, source = _tables(task, data_root, download)
-    frames: dict[Split, pd.DataFrame] = {}
-    for split, rows in tables.by_split.items():
-        if not len(rows):
-            raise UserError(f"task '{task.name}': the {split} split of {source} is empty. Give at least one row.")
-        _require_columns(task, rows, f"{source}, {split} split")
-        frames[split] = _frame(rows)
+    rows = _rows(task, data_root, download)
+    source = rows.source
+    task, named = _with_names(task, rows)
+    frames: dict[Split, pd.DataFrame] = {
+        split: _frame(table, rows.numbers[split]) for split, table in rows.tables.items()
+    }
+    frames, divided = split_rules.by_column(task, frames, f"task '{task.name}': {source}")
     frames, hidden = split_rules.without_hidden_labels(task, frames)
     converted = task.converted(frames, f"task '{task.name}': {source}")
     frames, carved = split_rules.carve(task, dict(converted.frames), f"task '{task.name}': {source}, train split")
@@ -83,10 +79,11 @@ def load(task: Task, data_root: Path | str | None = None, download: bool = True)
     splits: dict[Split, list[Example]] = {
         split: [*task.examples(frames[split], classes, places[split])] for split in SPLITS
     }
-    read_notes = [note for table in tables.by_split.values() for note in table.notes]
-    notes = [*dict.fromkeys(read_notes), *hidden, *converted.notes, *carved, *limited]
+    read_notes = [*rows.notes, *(note for table in rows.tables.values() for note in table.notes)]
+    notes = [*dict.fromkeys(read_notes), *named, *divided, *hidden, *converted.notes, *carved, *limited]
+    notes += split_rules.on_shared_groups(task, frames)
     groups = task.groups_of(frames["test"])
-    return Data(splits, labels, source, (*notes, *_on_groups(groups)), tables.files, groups)
+    return Data(splits, labels, source, (*notes, *_on_groups(groups)), rows.files, groups)
 
 
 def _on_groups(groups: Sequence[int] | None) -> list[str]:
@@ -97,10 +94,24 @@ def _on_groups(groups: Sequence[int] | None) -> list[str]:
     return [f"The {len(groups):,} test examples form {plural(count, 'group')}: intervals are over groups."]
 
 
-def _frame(table: FileTable) -> pd.DataFrame:
-    """Cells as they are; rows are numbered from 1, as messages count them."""
-    index = range(1, len(table) + 1)
-    return pd.DataFrame({name: pd.Series(cells, index, dtype=object) for name, cells in table.columns.items()})
+def _frame(table: FileTable, numbers: Sequence[int] | Sequence[str]) -> pd.DataFrame:
+    """Cells as they are; rows are numbered from 1 in their file, as messages count them."""
+    return pd.DataFrame({name: pd.Series(cells, numbers, dtype=object) for name, cells in table.columns.items()})
+
+
+def _with_names(task: Task, rows: "_Rows") -> tuple[Task, list[str]]:
+    """The task with the class names that its files state, unless it has its own, and a note."""
+    column = task.columns.get(task.gold)
+    if task.labels or not task.has_classes or not isinstance(column, str):
+        return task, []
+    stated = {table.names[column] for table in rows.tables.values() if column in table.names}
+    if len(stated) > 1:
+        raise UserError(
+            f"task '{task.name}': {rows.source}: the splits name the classes of column '{column}' differently. Name "
+            "them in their order with labels: [...]."
+        )
+    note = f"The files name the {len(names)} classes of column '{column}'." if (names := next(iter(stated), ())) else ""
+    return (task.model_copy(update={"labels": names}), [note]) if names else (task, [])
 
 
 def _labels(
@@ -121,134 +132,101 @@ def _labels(
 
 
 @dataclass(frozen=True)
-class _Tables:
-    """Rows of each split, and how many rows each file holds."""
+class _Rows:
+    """All rows of all files.
 
-    by_split: dict[Split, FileTable]
-    files: dict[str, int] = field(default_factory=dict)
+    Attributes:
+        tables: of each split, none empty.
+        numbers: of each split's rows, as messages name them.
+        source: where they lie.
+        files: how many rows each file holds.
+        notes: what was left out.
+    """
+
+    tables: Mapping[Split, FileTable]
+    numbers: Mapping[Split, Sequence[int] | Sequence[str]]
+    source: str
+    files: Mapping[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
-def _tables(task: Task, data_root: Path | str | None, download: bool) -> tuple[_Tables, str]:
+def _rows(task: Task, data_root: Path | str | None, download: bool) -> _Rows:
     if task.data == EMBEDDED:
         return _embedded(task)
-    if task.data is not None:
-        files, source = _own_files(task)
-    elif data_root is not None:
-        files, source = _data_root(task, Path(data_root))
-    else:
-        files, source = _hub(task, download)
+    origin = origin_of(task, data_root, download)
+    names = _names([path for paths in origin.files.values() for path in paths])
     tables: dict[Split, FileTable] = {}
+    numbers: dict[Split, Sequence[int] | Sequence[str]] = {}
     counts: dict[str, int] = {}
-    for split, paths in files.items():
-        parts = {path: _read(path, task) for path in paths}
-        counts |= {path.name: len(table) for path, table in parts.items()}
-        tables[split] = _joined([*parts.values()])
-    return _Tables(tables, counts), source
+    for split, paths in origin.files.items():
+        parts = {names[path]: _read(path, task) for path in paths}
+        if not any(len(table) for table in parts.values()):
+            raise UserError(
+                f"task '{task.name}': the {split} split of {origin.source} is empty. Give at least one row."
+            )
+        for name, table in parts.items():
+            place = f"{origin.source}, {split} split" + (f", {name}" if len(parts) > 1 else "")
+            _require_columns(task, table, place, split)
+        counts |= {name: len(table) for name, table in parts.items()}
+        tables[split], numbers[split] = _joined(parts)
+    return _Rows(tables, numbers, origin.source, counts, origin.notes)
 
 
-def _embedded(task: Task) -> tuple[_Tables, str]:
+def _names(paths: Sequence[Path]) -> dict[Path, str]:
+    """Short names of files: their own, unless two have the same one; then from the folder that holds all."""
+    if len({path.name for path in paths}) == len(set(paths)):
+        return {path: path.name for path in paths}
+    above = os.path.commonpath([path.parent for path in paths])
+    return {path: Path(os.path.relpath(path, above)).as_posix() for path in paths}
+
+
+def _embedded(task: Task) -> _Rows:
     if task.name not in embedded.DATA:
         raise UserError(
             f"task '{task.name}': tunebench ships no data set for it. {did_you_mean(task.name, embedded.DATA)} "
             "Name the task after one, or give its own data."
         )
     rows = embedded.rows(task.name)
-    return _Tables({split: table_of(rows[split]) for split in SPLITS}), f"embedded {task.name}"
-
-
-def _own_files(task: Task) -> tuple[dict[Split, list[Path]], str]:
-    if isinstance(task.data, dict):
-        if "train" not in task.data:
-            raise UserError(f"task '{task.name}': data has no train file. Give data: {{train: FILE, ...}}.")
-        return {split: [Path(path)] for split, path in task.data.items()}, ", ".join(task.data.values())
-    path = Path(str(task.data)).expanduser()
-    if not path.is_dir():
-        return {"train": [path]}, str(path)
-    files: dict[Split, list[Path]] = {
-        split: [file] for split in SPLITS for file in _split_files(path, split, [*READERS, *task.formats])
-    }
-    if "train" not in files:
-        raise UserError(f"task '{task.name}': folder {path} contains no train file (train.csv, train.parquet, ...).")
-    return files, str(path)
-
-
-def _split_files(folder: Path, split: str, endings: Sequence[str]) -> list[Path]:
-    names = _ALIASES.get(split, (split,))
-    files = (folder / f"{name}{end}" for name in names for ending in endings for end in packed(ending))
-    return [file for file in files if file.is_file()][:1]
-
-
-def _data_root(task: Task, root: Path) -> tuple[dict[Split, list[Path]], str]:
-    folder = root / (task.folder or task.name)
-    if not folder.is_dir():
-        raise UserError(
-            f"task '{task.name}': the data root has no folder {folder}. Put {task.folder}/train.parquet there, "
-            "or omit --data-root to load the data from the hub."
-        )
-    files: dict[Split, list[Path]] = {
-        split: [folder / f"{split}.parquet"] for split in SPLITS if (folder / f"{split}.parquet").is_file()
-    }
-    if "train" not in files:
-        raise UserError(f"task '{task.name}': {folder} contains no train.parquet.")
-    return files, f"{root.name}/{folder.name}"
-
-
-def _hub(task: Task, download: bool) -> tuple[dict[Split, list[Path]], str]:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-
-    assert task.hub is not None, "a task without own data names its hub data set"
-    patterns = [task.hub.files.format(split=split) for split in SPLITS]
-    try:
-        snapshot = snapshot_download(
-            task.hub.id,
-            repo_type="dataset",
-            revision=task.hub.revision,
-            allow_patterns=patterns,
-            local_files_only=not download,
-        )
-        folder = Path(snapshot)
-    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
-        raise UnavailableError(
-            f"task '{task.name}': the data set {task.hub.id} is not on this machine, and the hub cannot be reached. "
-            f"Give --data-root DIR with DIR/{task.folder}/<split>.parquet, or run once with network access."
-        ) from error
-    files: dict[Split, list[Path]] = {}
-    for split, pattern in zip(SPLITS, patterns, strict=True):
-        if parts := sorted(folder.glob(pattern)):
-            files[split] = parts
-    if "train" not in files:
-        raise UserError(f"task '{task.name}': {task.hub.id} has no files {patterns[0]} at {task.hub.revision}.")
-    return files, f"{task.hub.id}@{folder.name}"  # the cache names a snapshot's folder by its commit
+    tables: dict[Split, FileTable] = {split: table_of(rows[split]) for split in SPLITS}
+    numbers: dict[Split, range] = {split: range(1, len(table) + 1) for split, table in tables.items()}
+    for split, table in tables.items():
+        _require_columns(task, table, f"embedded {task.name}, {split} split", split)
+    return _Rows(tables, numbers, f"embedded {task.name}")
 
 
 def _read(path: Path, task: Task) -> FileTable:
-    path = path.expanduser()
     columns = [column for role in task.columns for column in task.columns_of(role)]
+    wanted = [name for column in columns for name in fields_of(column) or [column]]
     try:
-        return task.assembled(read(path, columns, task.formats), str(path))
+        table = read(path.expanduser(), wanted, task.formats)
+        return task.assembled(filled_in(table, columns, str(path)), str(path))
     except UserError as error:
         raise UserError(f"task '{task.name}': {error}") from error
 
 
-def _joined(tables: Sequence[FileTable]) -> FileTable:
-    """One table of a split's parts; where a part lacks a column, its cells are empty."""
+def _joined(parts: Mapping[str, FileTable]) -> tuple[FileTable, Sequence[int] | Sequence[str]]:
+    """One table of a split's parts, and how messages number its rows; columns that a part lacks are empty there."""
+    tables = [*parts.values()]
     if len(tables) == 1:
-        return tables[0]
-    names = dict.fromkeys(name for table in tables for name in table.columns)
-    return FileTable(
-        {name: [cell for table in tables for cell in table.columns.get(name, [None] * len(table))] for name in names},
+        return tables[0], range(1, len(tables[0]) + 1)
+    columns = dict.fromkeys(name for table in tables for name in table.columns)
+    joined = FileTable(
+        {name: [cell for table in tables for cell in table.columns.get(name, [None] * len(table))] for name in columns},
         notes=tuple(note for table in tables for note in table.notes),
+        names=tables[0].names,
     )
+    return joined, [f"{at} of {name}" for name, table in parts.items() for at in range(1, len(table) + 1)]
 
 
-def _require_columns(task: Task, table: FileTable, place: str) -> None:
-    if place.endswith("train split") and task.split.by is not None and task.split.by not in table.columns:
-        raise UserError(
-            f"task '{task.name}': {place} has no column '{task.split.by}' (for split.by). "
-            f"{did_you_mean(task.split.by, table.columns)}"
-        )
-    for role in task.columns:
+def _require_columns(task: Task, table: FileTable, place: str, split: Split) -> None:
+    for rule in ("by", "column"):
+        column = getattr(task.split, rule)
+        if split == "train" and column is not None and len(table) and column not in table.columns:
+            raise UserError(
+                f"task '{task.name}': {place} has no column '{column}' (for split.{rule}). "
+                f"{did_you_mean(column, table.columns)}"
+            )
+    for role in task.columns if len(table) else ():
         for column in task.columns_of(role):
             if column not in table.columns:
                 raise UserError(

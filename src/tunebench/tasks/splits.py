@@ -2,13 +2,15 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 
 from tunebench._util.errors import UserError
 from tunebench._util.words import plural
-from tunebench.tasks.base import CARVING_SEED, Split, Splitting, Task
+from tunebench.tasks.base import CARVING_SEED, SPLITS, Split, Splitting, Task
+from tunebench.tasks.origin import ALIASES
 
 Frames = dict[Split, pd.DataFrame]
 
@@ -28,6 +30,62 @@ def _is(hidden: int, cell: object) -> bool:
         return float(str(cell)) == hidden
     except ValueError:
         return False
+
+
+def by_column(task: Task, frames: Frames, place: str) -> tuple[Frames, list[str]]:
+    """The splits that a column names, and what became of the rows; without such a column, the frames.
+
+    Raises:
+        UserError: a value names no split, no row is train, or there are files of several splits.
+    """
+    column = task.split.column
+    if column is None:
+        return frames, []
+    if len(frames) > 1:
+        raise UserError(f"{place}: split.column: {' and '.join(frames)} have files of their own. Remove one of both.")
+    rows = frames["train"]
+    where = [_split_of(cell, task.split) for cell in rows[column]]
+    if unknown := Counter(str(cell) for cell, split in zip(rows[column], where, strict=True) if split == ""):
+        value, count = unknown.most_common(1)[0]
+        raise UserError(
+            f"{place}: column '{column}' has {value!r} in {plural(count, 'row')}, which names no split. Say what its "
+            f"values mean: split: {{column: {column}, values: {{validation: [...], test: [...]}}}}."
+        )
+    parts = {split: rows.iloc[[at for at, one in enumerate(where) if one == split]] for split in SPLITS}
+    if parts["train"].empty:
+        raise UserError(f"{place}: column '{column}' makes no row train. Correct split.values.")
+    counts = ", ".join(f"{len(part):,} {split}" for split, part in parts.items() if len(part))
+    notes = [f"Column '{column}' names the split of each row: {counts}."]
+    if left := where.count(None):
+        notes.append(f"{plural(left, 'row')} with other values of '{column}' left out.")
+    return {split: part for split, part in parts.items() if len(part)}, notes
+
+
+def _split_of(cell: object, rule: Splitting) -> Split | Literal[""] | None:
+    """The split that a cell names; "": none; None: its row is left out."""
+    if not rule.values:
+        for split, names in ALIASES.items():
+            if str(cell).strip().lower() in names:
+                return split
+        return ""
+    for split, values in rule.values.items():
+        if str(cell) in values:
+            return split
+    return None if "train" in rule.values else "train"
+
+
+def on_shared_groups(task: Task, frames: Frames) -> list[str]:
+    """That groups stand in train and in another split, which carving never does, but files and columns may."""
+    by, notes = task.split.by, []
+    known = set(frames["train"][by]) if by in frames["train"].columns else set()
+    for split in ("validation", "test"):
+        shared = known & set(frames[split][by]) if by in frames[split].columns else set()
+        if shared:
+            notes.append(
+                f"{plural(len(shared), 'group')} of '{by}' {'stands' if len(shared) == 1 else 'stand'} in train and in "
+                f"{split}, as the data divide them."
+            )
+    return notes
 
 
 def carve(task: Task, frames: Frames, place: str) -> tuple[Frames, list[str]]:

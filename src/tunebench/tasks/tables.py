@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 
@@ -15,11 +15,13 @@ class FileTable:
         columns: name -> one cell for each row: a text, None where it is empty, or a list or dict of texts.
         blocks: for each row of a csv or tsv file how many blank lines stand before it; empty for other formats.
         notes: what the reader did that a user should know.
+        names: column -> the names of the classes whose indices it holds, where the file says so.
     """
 
     columns: dict[str, list[Any]]
     blocks: tuple[int, ...] = ()
     notes: tuple[str, ...] = ()
+    names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(next(iter(self.columns.values()), ()))

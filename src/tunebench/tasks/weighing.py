@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field, field_validator
 
 from tunebench._util.errors import UserError, did_you_mean, shown
-from tunebench.tasks.base import Task
+from tunebench.tasks.base import Task, as_written
 
 BALANCED = "balanced"
 
@@ -39,7 +39,7 @@ class WeighingTask(Task):
             return given
         if not isinstance(given, Mapping) or not given:
             raise ValueError(f"{shown(repr(given))} gives no class a weight. Write balanced, or {{LABEL: NUMBER}}.")
-        weights = {_as_written(label): weight for label, weight in given.items()}
+        weights = {as_written(label): weight for label, weight in given.items()}
         for label, weight in weights.items():
             if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 < weight < math.inf:
                 raise ValueError(
@@ -77,11 +77,6 @@ class WeighingTask(Task):
     def changed_loss(self) -> dict[str, Any]:
         """Which of the fields say anything."""
         return {name: value for name in self.weighing if (value := getattr(self, name))}
-
-
-def _as_written(label: Any) -> str:
-    """A key of a YAML mapping as data files write it."""
-    return str(label).lower() if isinstance(label, bool) else str(label)
 
 
 def _classes(label: Any) -> Sequence[int]:

@@ -76,7 +76,7 @@ class TokenClassificationTask(WeighingTask):
             columns[name] = [[] for _ in numbers]
             for block, cell in zip(blocks, cells, strict=True):
                 columns[name][numbers[block]].append(cell)
-        for name in {self.column("group"), self.split.by}:
+        for name in {self.column("group"), self.split.by, self.split.column}:
             if name in columns:  # one value per sentence
                 columns[name] = [cells[0] for cells in columns[name]]
         note = f"{Path(place).name}: {plural(len(table), 'word')}, one per row, in {plural(len(numbers), 'sentence')}."
