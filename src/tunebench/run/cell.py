@@ -12,14 +12,15 @@ from tunebench._util.errors import UserError
 from tunebench._util.words import counted, plural
 from tunebench.engine.measure import count_parameters
 from tunebench.engine.pretrained import Pretrained
+from tunebench.engine.recompute import attend, recompute
 from tunebench.engine.seeds import HEAD, seed_of
-from tunebench.families.base import Family
+from tunebench.families.base import Family, base_of
 from tunebench.objectives import objectives
 from tunebench.objectives.base import Objective
 from tunebench.records import Parameters
 from tunebench.run.pooling import ChosenPooling, choose
 from tunebench.study import Places, Run
-from tunebench.techniques.base import Baseline, Technique
+from tunebench.techniques.base import Baseline, Technique, Trained
 from tunebench.zoo import checkpoints
 
 transformers.logging.set_verbosity_error()
@@ -135,8 +136,12 @@ class Cell:
         return model
 
     def build(self, folder: Path, objective: Objective, steps: int) -> Any:
-        """The backbone with the technique applied; `steps` are the optimizer steps of the whole run."""
-        return self.technique.apply(self.backbone(folder, objective), self.family, steps)
+        """The backbone with the technique applied; `steps` are the optimizer steps of the whole run.
+
+        Raises:
+            UserError: it cannot be trained as the study asks.
+        """
+        return self._applied(self.backbone(folder, objective), steps)
 
     def count(self, labels: Sequence[str]) -> Parameters:
         """The parameters of the model with the technique applied, counted on the meta device.
@@ -149,10 +154,25 @@ class Cell:
         model = self.family.skeleton(self.checkpoint.config, posed, objectives()[posed].head(labels), local)
         self._pool(model, self.checkpoint.folder)
         try:
-            model = self.technique.apply(model, self.family, total_steps=1000)
+            model = self._applied(model, steps=1000)
         except UserError as error:
             raise UserError(f"{run.model} x {run.task.name}: {error}") from None
         return count_parameters(model, self.family)
+
+    def _applied(self, model: Any, steps: int) -> Any:
+        """The model with its technique, and with attention and activations computed as the study asks."""
+        training = self.run.training
+        if training.attention != "auto":
+            attend(model, training.attention)
+        model = self.technique.apply(model, self.family, steps)
+        if training.attention != "auto" and base_of(model).config._attn_implementation != training.attention:
+            raise UserError(
+                f"training.attention: {training.attention} is unavailable with {self.run.technique}, which computes "
+                "attention in its own way. Leave it out."
+            )
+        if training.gradient_checkpointing and isinstance(self.technique, Trained):
+            recompute(model)
+        return model
 
     def _pool(self, model: Any, folder: Path | None) -> None:
         pooling = self.pooling(folder)

@@ -58,7 +58,10 @@ def survey(
                 raise
     names = {run.task.name for run in runs}
     others = (record for record in earlier if record.task not in names)
-    return Survey((*(seen.record for seen in by_task.values()), *others), by_task)
+    records: list[PlannedData] = []
+    for seen in by_task.values():  # tasks that differ in their loss alone have the same data
+        records += [] if seen.record in records else [seen.record]
+    return Survey((*records, *others), by_task)
 
 
 def models_here(runs: Sequence[Run], places: Places, cells: Sequence[PlannedCell]) -> None:

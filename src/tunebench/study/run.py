@@ -113,7 +113,8 @@ class Run(Strict):
             del content["task"]["hub"]["config"]
         for field in _silent(self.task):
             del content["task"][field]
-        for field in ("checkpoint_seconds", "cache_gigabytes"):  # when to save and how much to keep
+        unsaid = ("checkpoint_seconds", "cache_gigabytes")  # when to save and how much to keep
+        for field in (*unsaid, *self.training.silent):
             del content["training"][field]
         if self.entry.version > 1:
             content["version"] = self.entry.version
@@ -160,7 +161,7 @@ class Run(Strict):
             label=self.label,
             settings=self.entry.model_dump(mode="json"),
             seed=self.seed,
-            training=self.training.model_dump(),
+            training=self.training.model_dump(exclude={*self.training.silent}),
         )
 
 

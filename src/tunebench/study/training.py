@@ -22,6 +22,12 @@ class Training(Strict):
     micro_batch_size: int | None = Field(
         default=None, ge=1, description="examples at once in memory; gradients accumulate; null: all of a batch"
     )
+    gradient_checkpointing: bool = Field(
+        default=False, description="compute activations again in the backward pass: less memory, slower steps"
+    )
+    attention: Literal["auto", "eager", "sdpa"] = Field(
+        default="auto", description="implementation of attention in transformers; auto: sdpa where a model has it"
+    )
     patience: int = Field(default=3, ge=1, description="stop after so many epochs without a better validation score")
     warmup_fraction: float = Field(
         default=0.06, ge=0, lt=1, description="share of all steps with a rising learning rate"
@@ -50,6 +56,14 @@ class Training(Strict):
         default=4.0, ge=0, description="budget for kept outputs of frozen stages; 0 keeps none"
     )
     checkpoint_seconds: float = Field(default=60.0, ge=0, description="time between checkpoints to resume from")
+
+    @property
+    def silent(self) -> tuple[str, ...]:
+        """Fields that say nothing, which older runs do not have."""
+        return tuple(name for name in _YOUNGER if getattr(self, name) == type(self).model_fields[name].default)
+
+
+_YOUNGER = ("gradient_checkpointing", "attention")
 
 
 class AutoEpochs(Strict):
