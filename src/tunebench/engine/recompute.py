@@ -6,6 +6,7 @@ same masks again, so that weights and scores stay the same. Layers below a cut r
 """
 
 from functools import partial
+from typing import Any
 
 from torch import nn
 from torch.utils.checkpoint import checkpoint
@@ -35,7 +36,7 @@ def recompute(model: nn.Module) -> None:
     Raises:
         UserError: transformers cannot do so with this model.
     """
-    layers = [module for module in model.modules() if isinstance(module, GradientCheckpointingLayer)]
+    layers: list[Any] = [module for module in model.modules() if isinstance(module, GradientCheckpointingLayer)]
     if not layers:
         raise UserError(
             "training.gradient_checkpointing: the layers of this model cannot compute their activations again. Leave "
