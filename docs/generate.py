@@ -228,7 +228,11 @@ def family_page(name: str, family: Family) -> str:
         _NOTE,
         _doc(type(family)),
         f"{'A' if family.architecture == 'decoder' else 'An'} {family.architecture} family. "
-        "It loads checkpoints whose `model_type` is " + ", ".join(f"`{kind}`" for kind in family.model_types) + ".",
+        + (
+            "It loads checkpoints whose `model_type` is " + ", ".join(f"`{kind}`" for kind in family.model_types) + "."
+            if family.model_types
+            else "It loads checkpoints of every `model_type` of this shape that no other family names."
+        ),
         "## Tasks",
         _table(["task", "posed as", "class of transformers"], _posed(family)),
         "## Techniques that do not apply",

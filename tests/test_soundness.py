@@ -17,8 +17,7 @@ TASK = {"encoder": "emotion", "decoder": "instruction", "encoder-decoder": "summ
 
 
 def planned(folder: Path, data_root: Path, technique: str = "full") -> None:
-    kind = json.loads((folder / "config.json").read_text())["model_type"]
-    family = family_of(kind)
+    family = family_of(json.loads((folder / "config.json").read_text()))
     assert family is not None
     run = make_run(folder, data_root, TASK[family.architecture], technique)
     plan([run], run._places)

@@ -21,13 +21,18 @@ from tunebench.zoo.checkpoints import find
 FOLDER = sorted(subclasses_in(package, Family))  # without what plugins add
 
 
+NAMED = ["bert", "distilbert", "gpt2", "gpt_neox", "llama", "modernbert", "t5", "transformer"]
+BY_STRUCTURE = ["decoder", "encoder", "encoder_decoder"]
+
+
 def test_the_folder_holds_the_families_that_are_promised() -> None:
-    assert FOLDER == ["bert", "distilbert", "gpt2", "gpt_neox", "llama", "modernbert", "t5", "transformer"]
+    assert [name for name in FOLDER if name not in BY_STRUCTURE] == NAMED
+    assert set(BY_STRUCTURE) < set(FOLDER)
 
 
 def test_every_family_is_held_to_these_contracts(backbones: dict[str, Path]) -> None:
     tried = {find(str(backbones[kind])).family.name for kind in (*KINDS, *ENCODER_DECODERS)}
-    assert sorted(tried) == FOLDER
+    assert sorted(tried) == NAMED  # the others: test_types.py
 
 
 def test_a_model_type_belongs_to_one_family() -> None:

@@ -15,8 +15,9 @@ from tunebench.engine.events import BatchDone, Observer
 from tunebench.engine.frozen_trunk import KeptStates, Trunk, TrunkCache
 from tunebench.engine.measure import Peaks, Spent
 from tunebench.engine.precision import Precision, autocast_of
+from tunebench.engine.proof import proven_split
 from tunebench.engine.sources import Batch, CachedSource, CachedVectorSource, ComputedSource, Source, TokenSource
-from tunebench.families.base import Family, pooling_of
+from tunebench.families.base import Family, Split, pooling_of
 from tunebench.objectives.base import Features, Objective
 
 _COMPUTATION = 2  # raised when this package changes how frozen outputs are computed, even in their last bits only
@@ -77,6 +78,8 @@ class Cut:
         cached: whether any split is read from kept states.
         over_budget: whether any split exceeds the cache's budget and is computed each time.
         trunks: what the trunks of the splits cost.
+        unproven: frozen stages that are computed with the model in every step, because a model cut above them gave
+            other answers.
     """
 
     def __init__(
@@ -101,16 +104,29 @@ class Cut:
         self.cached = self.over_budget = False
         self.trunks = TrunkCosts()
         self.network = model
-        if self.depth:
-            split = family.split(model, self.depth, objective.pooled)
+        self._dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+        split = self._split_of(family, objective.pooled) if self.depth else None
+        self.unproven = self.depth if split is None else 0
+        self.depth -= self.unproven
+        if split is not None:
             self.network = split.tail
-            self._dtype = torch.bfloat16 if precision == "bf16" else torch.float32
             key = (
                 f"{_COMPUTATION} {identity} {self.depth} {split.one_vector and pooling_of(model)} {precision} "
                 f"{accelerator.device.type} {torch.__version__}"
             )
             self._split = split
             self._trunk = Trunk(self._compute, hashlib.sha256(key.encode()).hexdigest(), split.one_vector)
+
+    def _split_of(self, family: Family, pooled: bool) -> Split | None:
+        """The model cut above its frozen stages, compared with the whole on its shortest and longest training text."""
+
+        def batch() -> Batch:
+            lengths = self._features["train"].lengths
+            order = sorted(range(len(lengths)), key=lengths.__getitem__)
+            tokens = TokenSource(self._objective, self._features["train"], self._accelerator.device)
+            return tokens.batch(sorted({order[0], order[-1]}))
+
+        return proven_split(self._model, family, self.depth, pooled, batch, self._autocast, self._dtype)
 
     def source(self, split: str) -> Source:
         """The batches of a split; made at first use, so that the test split is not read before the end."""

@@ -6,7 +6,10 @@ how a model is cut above its frozen stages. Plugins add families through the ent
 """
 
 import functools
+import json
 import sys
+from collections.abc import Mapping
+from typing import Any
 
 from tunebench._util.registry import subclasses_in
 from tunebench.families.base import Family
@@ -19,6 +22,19 @@ def families() -> dict[str, Family]:
     return {name: cls() for name, cls in classes.items()}
 
 
-def family_of(model_type: str) -> Family | None:
-    """The family that loads a transformers `model_type`, or None."""
-    return next((family for family in families().values() if model_type in family.model_types), None)
+def family_of(config: Mapping[str, Any]) -> Family | None:
+    """The family that loads a model with this `config.json`, or None.
+
+    A family that names the `model_type` goes before those that find a model's parts by looking at it.
+    """
+    kind = config["model_type"]
+    named = next((family for family in families().values() if kind in family.model_types), None)
+    return named.bound(config) if named else _by_shape(kind, json.dumps(config, sort_keys=True, default=str))
+
+
+@functools.lru_cache(maxsize=64)
+def _by_shape(kind: str, config: str) -> Family | None:
+    from tunebench.families.structure.types import shape_of
+
+    shape = shape_of(kind)
+    return families()[shape.replace("-", "_")].bound(json.loads(config)) if shape else None

@@ -37,7 +37,7 @@ class DecoderFamily(Family):
     """Embeddings, N layers that see earlier tokens only, and a final norm. A classifier reads the last real token."""
 
     architecture = "decoder"
-    auto_classes: ClassVar[Mapping[str, str]] = {
+    auto_classes: Mapping[str, str] = {
         "sequence_classification": "AutoModelForSequenceClassification",
         "multi_label_classification": "AutoModelForSequenceClassification",
         "regression": "AutoModelForSequenceClassification",

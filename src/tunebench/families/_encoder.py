@@ -19,7 +19,7 @@ class EncoderFamily(Family):
     """Embeddings, N layers and, in some, a pooler that reads the first token."""
 
     architecture = "encoder"
-    auto_classes: ClassVar[Mapping[str, str]] = {
+    auto_classes: Mapping[str, str] = {
         "sequence_classification": _OF_TEXTS,
         "multi_label_classification": _OF_TEXTS,
         "regression": _OF_TEXTS,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from tunebench.families.base import Family, base_of
 
@@ -17,7 +17,7 @@ class EncoderDecoderFamily(Family):
     """Two stacks over shared embeddings, and no new head. A cut is within or above the encoder."""
 
     architecture = "encoder-decoder"
-    auto_classes: ClassVar[Mapping[str, str]] = {"text_to_text": "AutoModelForSeq2SeqLM"}
+    auto_classes: Mapping[str, str] = {"text_to_text": "AutoModelForSeq2SeqLM"}
     fresh_heads = ()
 
     def positions(self, values: Mapping[str, Any]) -> int:

@@ -55,11 +55,11 @@ class Family(ABC):
     """Models of one shape. A family has no state; its name is its file's name."""
 
     name: ClassVar[str]
-    title: ClassVar[str]
+    title: str
     architecture: ClassVar[Literal["encoder", "decoder", "encoder-decoder"]]
     model_types: ClassVar[tuple[str, ...]]
     """`model_type` values of transformers configurations that this family loads."""
-    auto_classes: ClassVar[Mapping[str, str]]
+    auto_classes: Mapping[str, str]
     """Objective -> transformers auto class."""
     fresh_heads: ClassVar[tuple[str, ...]] = (
         "sequence_classification",
@@ -75,6 +75,41 @@ class Family(ABC):
     """Hub id -> configuration, known offline, so that `plan` needs no network."""
     on_the_hub: ClassVar[bool] = True
     """Whether the hub has weights and tokenizers of these shapes."""
+    cuts_are_known: ClassVar[bool] = True
+    """Whether `split` is right by construction, and tested; else each cut is proven before it is used."""
+
+    def bound(self, values: Mapping[str, Any]) -> Family:
+        """The family of models with this configuration: one that finds out more about each than its shape."""
+        return self
+
+    def examine(self) -> None:
+        """Look at a model without weights, where its parts are found by looking.
+
+        Raises:
+            UserError: they are not found.
+        """
+        return
+
+    def no_head(self, objective: str) -> str:
+        """Why a task of this objective cannot be posed to the family's models."""
+        return f"the family {self.name} has no head for {objective}"
+
+    def refuses_prefix(self) -> str | None:
+        """Why the attention of the family's models takes no keys and values from outside; None where it does."""
+        return None
+
+    def refuses_prompt(self) -> str | None:
+        """Why soft tokens cannot join a text in the family's models; None where they can."""
+        return None
+
+    def lacks(self, roles: Sequence[str]) -> str | None:
+        """Why one of these roles has no linear module in the family's models; None where all have one."""
+        return None
+
+    def size(self, values: Mapping[str, Any]) -> tuple[int, int]:
+        """Width of the states and number of layers, of all stacks, of a model with this configuration."""
+        config: Any = self.config(values)
+        return config.hidden_size, config.num_hidden_layers + (getattr(config, "num_decoder_layers", None) or 0)
 
     def config(self, values: Mapping[str, Any]) -> PreTrainedConfig:
         """A configuration object from the content of a `config.json`."""
@@ -168,8 +203,11 @@ class Family(ABC):
     reads_left_to_right: ClassVar[bool] = False
     """Whether a token sees only those before it, so that virtual tokens must stand before the text."""
 
-    prompt_first: ClassVar[bool] = False
+    prompt_first: bool = False
     """Whether a prompt precedes the text that is read as a whole: positions are relative, and padding ends a text."""
+
+    prompt_is_read: bool = False
+    """Whether a prompt is read as the embedded beginning of the text, by an encoder, and takes up positions."""
 
     def head(self, model: nn.Module) -> list[nn.Module]:
         """The modules above the backbone, and those of it that were never trained.
@@ -252,6 +290,15 @@ class Family(ABC):
         from tunebench.families.attention import prefix
 
         return prefix.keys_and_values(base_of(model).base_model, self.attentions(model), ids)
+
+    def prompt_width(self, model: nn.Module) -> int:
+        """Width of the states that a prompt joins."""
+        return self.width(model)
+
+    def width(self, model: nn.Module) -> int:
+        """Width of the states."""
+        config: Any = base_of(model).config
+        return config.hidden_size
 
     def key_value_shape(self, model: nn.Module) -> tuple[int, int]:
         """Heads of keys and values, and their width."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from tunebench._util.errors import UserError
+from tunebench.families import _poolers
 from tunebench.families._encoder import EncoderFamily
 
 if TYPE_CHECKING:
@@ -87,23 +87,8 @@ class Bert(EncoderFamily):
         return config.max_position_embeddings - offset
 
     def fresh(self, folder: Path) -> tuple[str, ...]:
-        """The pooler, where the checkpoint has none (no next-sentence prediction) or one that was never trained.
-
-        A frozen random pooler would withhold information from every technique that does not train it. Training never
-        leaves a bias at exactly zero, its initial value; a bias of zeros therefore shows a pooler that was never
-        trained (sentence-transformers pool otherwise, and keep such a pooler in their files).
-        """
-        from safetensors import SafetensorError, safe_open
-
-        for path in sorted(folder.glob("*.safetensors")):
-            try:
-                with safe_open(path, "pt") as file:  # NumPy knows no bf16
-                    biases = [name for name in file.keys() if name.endswith("pooler.dense.bias")]  # noqa: SIM118
-                    if biases and file.get_tensor(biases[0]).any():
-                        return ()
-            except (OSError, SafetensorError) as error:
-                raise UserError(f"model folder {folder}: {path.name} cannot be read ({error}).") from error
-        return ("pooler",)
+        """The pooler, where the checkpoint has none or one that was never trained."""
+        return _poolers.fresh(folder)
 
     def attentions(self, model: nn.Module) -> list[nn.Module]:
         """Each layer's self-attention."""

@@ -52,6 +52,7 @@ class Cell:
                 vector of the kind that the study asks for.
         """
         checkpoint = checkpoints.find(run.source, run.revision, places.models.get(run.model))
+        checkpoint.family.examine()
         posed = run.task.objective_of(checkpoint.family.auto_classes)
         _refuse_pooling(run, checkpoint.family, posed)
         return cls(run, checkpoint, posed, _reason(run, checkpoint, posed))
@@ -187,7 +188,7 @@ class Cell:
 def _reason(run: Run, checkpoint: checkpoints.Checkpoint, posed: str | None) -> str | None:
     family, entry = checkpoint.family, run.entry
     if posed is None:
-        return f"the family {family.name} has no head for {run.task.objective}"
+        return family.no_head(run.task.objective)
     if not checkpoint.pretrained and entry.reads_weights:
         return f"{run.model} has no pretrained weights to begin with: from_scratch draws its own"
     if isinstance(entry, Baseline):

@@ -74,6 +74,12 @@ def on_trunk(cut: Cut) -> list[Notice]:
             "every step."
         )
         notices.append(Notice(code="uncached", message=text))
+    if cut.unproven:
+        text = (
+            f"The model could not be cut above its {plural(cut.unproven, 'frozen stage')}, because the parts gave "
+            "other answers than the whole. It trained uncut, which takes longer."
+        )
+        notices.append(Notice(code="uncut", message=text))
     return notices
 
 

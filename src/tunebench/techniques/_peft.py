@@ -77,6 +77,14 @@ _VECTORS = ("ia3_l", "lora_E", "boft_s", "beft_bias", "randlora_lambda", "randlo
 class PeftTechnique(Trained):
     """A technique whose model PEFT wraps."""
 
+    def roles(self) -> tuple[str, ...]:
+        """The linear modules that it adapts, by what they do."""
+        return ()
+
+    def not_applicable(self, family: Family, objective: str) -> str | None:
+        """A layer may compute a role in no linear module."""
+        return family.lacks(self.roles())
+
     def parameter_groups(self, model: nn.Module, family: Family, weight_decay: float) -> list[dict[str, Any]]:
         """Without weight decay on the vectors that PEFT stores as matrices, such as (IA)3's."""
         named = {name: p for name, p in model.named_parameters() if p.requires_grad}
@@ -159,6 +167,10 @@ class LowRank(PeftTechnique):
             choices=(("query", "value"), ROLES),
         ),
     ] = Field(("query", "value"), min_length=1, description=f"of {', '.join(ROLES)}; Hu et al. 2021, 7.1")
+
+    def roles(self) -> tuple[str, ...]:
+        """The targets."""
+        return self.targets
 
     @field_validator("targets")
     @classmethod

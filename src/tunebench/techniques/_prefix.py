@@ -51,6 +51,10 @@ class LayerPrefix(PrefixTechnique):
         "both", description="of an encoder-decoder; a decoder's are in its self-attention and its cross-attention"
     )
 
+    def not_applicable(self, family: Family, objective: str) -> str | None:
+        """Keys and values enter through the attention function."""
+        return family.refuses_prefix()
+
     def virtual_tokens(self, model: nn.Module, family: Family, kind: AttentionKind) -> Virtual | None:
         """Keys before the text, where they reach."""
         unreached = {"both": (), "encoder": ("masked", "cross"), "decoder": ("self",)}[self.reach]

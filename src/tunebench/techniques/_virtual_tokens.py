@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +94,7 @@ def attach(model: Any, family: Family, tokens: int, bottleneck: int | None, init
         entrances = [entrances[("encoder", "decoder").index(reach)]]
     reached = [attention for _, behind in entrances for attention in behind]
     shape = (len(reached), *family.key_value_shape(model))
-    source = (base.config.hidden_size, bottleneck) if bottleneck else None
+    source = (family.width(model), bottleneck) if bottleneck else None
     device = base.get_input_embeddings().weight.device
     freeze(model)
     train(family.head(model))
@@ -103,7 +104,7 @@ def attach(model: Any, family: Family, tokens: int, bottleneck: int | None, init
     if initial == "vocabulary" and device.type != "meta":
         places = [index for index, attention in enumerate(family.attentions(model)) if attention in reached]
         backbone.prefix.begin_as(family.keys_and_values(model, drawn_tokens(base, tokens))[places])
-    shift = tokens if family.reads_left_to_right else 0
+    shift = tokens if family.reads_left_to_right and takes_positions(entrances[0][0]) else 0
     first = 0
     for entrance, behind in entrances:
         part = slice(first, first + len(behind))
@@ -137,6 +138,11 @@ def _before(
     if shift:
         kwargs = {**kwargs, "position_ids": shifted(args, kwargs, shift)}
     return args, kwargs
+
+
+def takes_positions(module: nn.Module) -> bool:
+    """Whether positions are an argument: where they are computed inside, a text begins where the model says."""
+    return "position_ids" in inspect.signature(module.forward).parameters
 
 
 def shifted(args: tuple, kwargs: dict[str, Any], shift: int) -> Tensor:

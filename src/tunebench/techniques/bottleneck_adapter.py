@@ -39,13 +39,17 @@ class BottleneckAdapter(Trained):
     activation: Literal["relu", "gelu", "tanh"] = Field("relu", description="f; Pfeiffer et al. 2020: relu")
     learning_rate: float = Field(1e-3, gt=0, le=1, description="within Houlsby et al. 2019, 3.1: 3e-5 to 3e-3")
 
+    def not_applicable(self, family: Family, objective: str) -> str | None:
+        """The sub-layers end in linear modules, where an adapter follows each of them."""
+        return family.lacks(("output", "mlp_out")) if self.placement == "houlsby" else None
+
     def apply(self, model: nn.Module, family: Family, total_steps: int) -> nn.Module:
         """The same model with adapters in its layers."""
-        config: Any = model.config
-        if self.reduction > config.hidden_size:
+        width = family.width(model)
+        if self.reduction > width:
             raise UserError(
-                f"bottleneck_adapter.reduction: {self.reduction} leaves none of "
-                f"{plural(config.hidden_size, 'dimension')}. Give at most {config.hidden_size}."
+                f"bottleneck_adapter.reduction: {self.reduction} leaves none of {plural(width, 'dimension')}. "
+                f"Give at most {width}."
             )
         freeze(model)
         train(family.head(model))
@@ -54,7 +58,7 @@ class BottleneckAdapter(Trained):
             self._after_projections(model, family)
         else:
             for layer in family.layers(model):
-                self._attach(family.end_of_feed_forward(layer), next(layer.parameters()), config.hidden_size)
+                self._attach(family.end_of_feed_forward(layer), next(layer.parameters()), width)
         return model
 
     def _after_projections(self, model: Any, family: Family) -> None:
@@ -63,7 +67,7 @@ class BottleneckAdapter(Trained):
             inside = {path for path, _ in layer.named_modules()}
             for path in (path for role in ("output", "mlp_out") for path in paths[role] if path in inside):
                 projection: Any = layer.get_submodule(path)
-                self._attach(projection, projection.weight, model.config.hidden_size)
+                self._attach(projection, projection.weight, family.width(model))
 
     def _attach(self, module: Any, like: Tensor, hidden: int) -> None:
         """Let an adapter change a module's output; it lies on the device of `like`."""
@@ -89,6 +93,8 @@ def _norms(model: nn.Module) -> list[nn.Module]:
 
 def _added(module: Any, args: tuple, output: Any) -> Any:
     """The output, and the adapter's answer to it: h of a projection, h + residual of a layer that normalises first."""
+    if isinstance(output, tuple):
+        return (output[0] + module.adapter(output[0]), *output[1:])
     return output + module.adapter(output)
 
 

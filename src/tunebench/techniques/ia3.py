@@ -28,11 +28,15 @@ class Ia3(_peft.PeftTechnique):
 
     learning_rate: float = Field(3e-3, gt=0, le=1, description="Liu et al. 2022, 3.3: 3e-3 (with Adafactor)")
 
+    def roles(self) -> tuple[str, ...]:
+        """Those that it rescales."""
+        return ("key", "value", "mlp_out")
+
     def apply(self, model: nn.Module, family: Family, total_steps: int) -> nn.Module:
         """A PEFT model around the given one."""
         from peft import IA3Config
 
-        names = _peft.modules_of(model, family, ("key", "value", "mlp_out"), "ia3")
+        names = _peft.modules_of(model, family, self.roles(), "ia3")
         config = IA3Config(
             target_modules=names,
             feedforward_modules=_peft.modules_of(model, family, ("mlp_out",), "ia3"),

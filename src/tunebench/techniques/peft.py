@@ -51,6 +51,11 @@ class Peft(_peft.PeftTechnique):
         """2 where weight decay pulled vectors towards 0 before."""
         return 2 if self.type.upper() in _VECTOR_METHODS else 1
 
+    def roles(self) -> tuple[str, ...]:
+        """Targets that are roles."""
+        targets = (self.model_extra or {}).get("target_modules")
+        return tuple(t for t in targets if t in _peft.ROLES) if isinstance(targets, list) else ()
+
     def apply(self, model: nn.Module, family: Family, total_steps: int) -> nn.Module:
         """A PEFT model around the given one.
 

@@ -54,27 +54,43 @@ class PromptTuning(_prefix.PrefixTechnique):
         """The same model with soft tokens at its input."""
         from torch import nn
 
-        base = base_of(model)
-        backbone: Any = base.base_model
+        base, embedder = base_of(model), family.embedder(model)
+        entrances: list[Any] = [entrance for entrance, _ in family.entrances(model)]
+        backbone: Any = base.base_model if len(entrances) > 1 else entrances[0]
         freeze(model)
         train(family.head(model))
         backbone.prompt = nn.Parameter(self._initial(base, family))
         if family.reads_left_to_right:
-            backbone.register_forward_pre_hook(_prepend, with_kwargs=True)
+            backbone.register_forward_pre_hook(functools.partial(_prepend, embedder=embedder), with_kwargs=True)
             backbone.register_forward_hook(_drop_first, with_kwargs=True)
-        elif len(family.stacks(model)) > 1:
-            encoder, decoder = (entrance for entrance, _ in family.entrances(model))
-            family.embedder(model).register_forward_hook(functools.partial(_put_in_front, backbone=backbone))
+        elif family.prompt_is_read:
+            reads = functools.partial(_read_first, backbone=backbone, embedder=embedder)
+            entrances[0].register_forward_pre_hook(reads, with_kwargs=True)
+            if len(entrances) == 1:
+                backbone.register_forward_hook(_drop_front, prepend=True)
+            else:
+                entrances[1].register_forward_pre_hook(_widen_cross_attention, with_kwargs=True)
+        elif len(entrances) > 1:
+            encoder, decoder = entrances
+            embedder.register_forward_hook(functools.partial(_put_in_front, backbone=backbone))
             encoder.register_forward_pre_hook(functools.partial(_widen_encoder, backbone=backbone), with_kwargs=True)
             decoder.register_forward_pre_hook(_widen_cross_attention, with_kwargs=True)
         else:
             place, widen, drop = (
                 (_put_in_front, _widen_front, _drop_front) if family.prompt_first else (_append, _widen, _drop_last)
             )
-            family.embedder(model).register_forward_hook(functools.partial(place, backbone=backbone))
+            embedder.register_forward_hook(functools.partial(place, backbone=backbone))
             backbone.register_forward_pre_hook(widen, with_kwargs=True)
             backbone.register_forward_hook(drop, prepend=True)  # before a mean over tokens is taken
         return model
+
+    def not_applicable(self, family: Family, objective: str) -> str | None:
+        """Soft tokens join an embedded text."""
+        return family.refuses_prompt()
+
+    def positions_taken(self, family: Family) -> int:
+        """Where the text begins after the prompt."""
+        return self.prefix_length if family.reads_left_to_right or family.prompt_is_read else 0
 
     def virtual_tokens(self, model: nn.Module, family: Family, kind: AttentionKind) -> Virtual | None:
         """Tokens of the text that is read, or in cross-attention of what the decoder sees of it."""
@@ -96,7 +112,8 @@ class PromptTuning(_prefix.PrefixTechnique):
         kind = _virtual_tokens.task_type(base)
         if kind == "TOKEN_CLS":
             return False
-        prompt: Any = base.base_model.prompt
+        entrance: Any = family.entrances(model)[0][0]
+        prompt = entrance.prompt
         config = PromptTuningConfig(
             task_type=kind,  # type: ignore[arg-type]
             num_virtual_tokens=self.prefix_length,
@@ -117,7 +134,7 @@ class PromptTuning(_prefix.PrefixTechnique):
 
         embeddings = base.get_input_embeddings().weight
         if embeddings.is_meta or self.initial == "random":
-            shape = (self.prefix_length, embeddings.shape[1])
+            shape = (self.prefix_length, family.prompt_width(base))
             return torch.empty(shape, device=embeddings.device).uniform_(-0.5, 0.5)
         if self.initial == "vocabulary":
             ids = _virtual_tokens.drawn_tokens(base, self.prefix_length)
@@ -129,32 +146,51 @@ class PromptTuning(_prefix.PrefixTechnique):
             return family.embedded(base, ids).detach().clone().float()
 
 
-def _prepend(module: Any, args: tuple, kwargs: dict[str, Any]) -> tuple[tuple, dict[str, Any]]:
+def _prepend(module: Any, args: tuple, kwargs: dict[str, Any], *, embedder: Any) -> tuple[tuple, dict[str, Any]]:
     """A decoder's inputs with the prompt in front; later steps of a generation have it in their cache."""
     import torch
 
     from tunebench.techniques import _virtual_tokens
 
     prompt, mask, cache = module.prompt, kwargs.get("attention_mask"), kwargs.get("past_key_values")
-    kwargs = {**kwargs, "position_ids": _virtual_tokens.shifted(args, kwargs, len(prompt))}
+    numbered = _virtual_tokens.takes_positions(module)
+    if numbered:
+        kwargs = {**kwargs, "position_ids": _virtual_tokens.shifted(args, kwargs, len(prompt))}
     if mask is not None:
         kwargs["attention_mask"] = torch.cat([mask.new_ones(len(mask), len(prompt)), mask], dim=1)
     if cache is not None and cache.get_seq_length() > 0:
         return args, kwargs
     ids = args[0] if args else kwargs.get("input_ids")
-    text = kwargs["inputs_embeds"] if ids is None else module.get_input_embeddings()(ids)
-    positions = kwargs["position_ids"]
-    before = torch.arange(len(prompt), device=text.device).expand(len(positions), -1)
-    kwargs["input_ids"] = None
+    text = kwargs["inputs_embeds"] if ids is None else embedder(ids)
+    kwargs = {**kwargs, "input_ids": None}
     kwargs["inputs_embeds"] = torch.cat([prompt.to(text.dtype).expand(len(text), -1, -1), text], dim=1)
-    kwargs["position_ids"] = torch.cat([before, positions], dim=1)
+    if numbered:
+        positions = kwargs["position_ids"]
+        before = torch.arange(len(prompt), device=text.device).expand(len(positions), -1)
+        kwargs["position_ids"] = torch.cat([before, positions], dim=1)
     return (), kwargs
 
 
 def _drop_first(module: Any, args: tuple, kwargs: dict[str, Any], output: Any) -> Any:
-    if int(kwargs["position_ids"][0, 0]) == 0:  # only a text with the prompt in front begins there
+    if not args and kwargs.get("input_ids") is None:  # only a text with the prompt in front is embedded
         output.last_hidden_state = output.last_hidden_state[:, len(module.prompt) :].contiguous()
     return output  # contiguous: the language-modelling head multiplies a bf16 slice 12 times as slowly on a CPU
+
+
+def _read_first(
+    module: Any, args: tuple, kwargs: dict[str, Any], *, backbone: Any, embedder: Any
+) -> tuple[tuple, dict[str, Any]]:
+    """An encoder's inputs with the prompt as the beginning of the embedded text."""
+    import torch
+
+    prompt, ids = backbone.prompt, args[0] if args else kwargs.get("input_ids")
+    text = kwargs["inputs_embeds"] if ids is None else embedder(ids)
+    kwargs = {**kwargs, "input_ids": None}
+    kwargs["inputs_embeds"] = torch.cat([prompt.to(text.dtype).expand(len(text), -1, -1), text], dim=1)
+    kinds = kwargs.get("token_type_ids")
+    if kinds is not None:
+        kwargs["token_type_ids"] = torch.cat([kinds.new_zeros(len(kinds), len(prompt)), kinds], dim=1)
+    return _widen_encoder(module, (), kwargs, backbone=backbone)
 
 
 def _append(module: nn.Module, args: tuple, output: Tensor, *, backbone: Any) -> Tensor:

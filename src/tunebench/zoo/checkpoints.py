@@ -4,6 +4,7 @@ import functools
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,7 @@ class Checkpoint:
     @property
     def family(self) -> Family:
         """The family that loads it."""
-        family = family_of(self.config["model_type"])
+        family = family_of(self.config)
         assert family is not None, "find() refuses unknown model types"
         return family
 
@@ -160,10 +161,12 @@ def _config_in(folder: Path, name: str) -> Mapping[str, Any]:
 
 
 def _checked(config: Mapping[str, Any], place: str) -> Mapping[str, Any]:
-    if family_of(config["model_type"]) is None:
-        known = ", ".join(sorted(kind for family in families().values() for kind in family.model_types))
+    if family_of(config) is None:
         kind = shown(config["model_type"])
-        raise UserError(f"{place}: model_type '{kind}' is not supported. Supported: {known}.")
+        raise UserError(
+            f"{place}: model_type '{kind}' is not supported: transformers {metadata.version('transformers')} has no "
+            "text model of this type with a head. docs/families/types.md lists those that it has."
+        )
     return config
 
 

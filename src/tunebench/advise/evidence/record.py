@@ -18,7 +18,7 @@ def cell_of(cell: Cell, data: Data, related: str | None = None) -> EvidenceCell:
         UserError: the model's files are unavailable.
     """
     run = cell.run
-    config = cell.family.config(cell.checkpoint.config)
+    hidden, layers = cell.family.size(cell.checkpoint.config)
     known = facts(run.task, data)
     metric = METRICS[run.task.metrics[0]]
     return EvidenceCell(
@@ -35,8 +35,8 @@ def cell_of(cell: Cell, data: Data, related: str | None = None) -> EvidenceCell:
         model=run.model,
         family=cell.family.name,
         backbone=checkpoints.fetch(cell.checkpoint, weights=True, download=False)[1].fingerprint,
-        hidden=config.hidden_size,
-        layers=config.num_hidden_layers + (getattr(config, "num_decoder_layers", None) or 0),
+        hidden=hidden,
+        layers=layers,
     )
 
 

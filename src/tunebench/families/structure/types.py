@@ -1,0 +1,69 @@
+"""The shape of a `model_type`, and the objectives that transformers has a class for."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from typing import Any, Literal
+
+Shape = Literal["encoder", "decoder", "encoder-decoder"]
+
+_HEADS = {
+    "sequence_classification": "SEQUENCE_CLASSIFICATION",
+    "multi_label_classification": "SEQUENCE_CLASSIFICATION",
+    "regression": "SEQUENCE_CLASSIFICATION",
+    "token_classification": "TOKEN_CLASSIFICATION",
+    "question_answering": "QUESTION_ANSWERING",
+    "causal_lm": "CAUSAL_LM",
+    "text_to_text": "SEQ_TO_SEQ_CAUSAL_LM",
+}
+"""Objective -> name of transformers' table of classes."""
+
+
+def shape_of(model_type: str) -> Shape | None:
+    """The shape of a text model; None where transformers has no class with a head for it, or it reads more than text.
+
+    A type with a head for masked tokens reads the whole text, also where transformers can turn it into a decoder.
+    """
+    if not _reads_text(model_type):
+        return None
+    if _table("SEQ_TO_SEQ_CAUSAL_LM").get(model_type):
+        return "encoder-decoder"
+    if _table("MASKED_LM").get(model_type):
+        return "encoder"
+    if _table("CAUSAL_LM").get(model_type):
+        return "decoder"
+    return "encoder" if any(_table(_HEADS[head]).get(model_type) for head in _HEADS) else None
+
+
+def heads_of(model_type: str, possible: Mapping[str, str]) -> dict[str, str]:
+    """Those of a shape's objectives (objective -> auto class) that transformers has a class for."""
+    return {objective: auto for objective, auto in possible.items() if _table(_HEADS[objective]).get(model_type)}
+
+
+def text_types() -> tuple[str, ...]:
+    """Every `model_type` of the installed transformers that has a shape."""
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
+
+    return tuple(sorted(kind for kind in CONFIG_MAPPING_NAMES if shape_of(kind)))
+
+
+@functools.cache
+def _table(name: str) -> Mapping[str, str]:
+    from transformers.models.auto import modeling_auto
+
+    table: dict[str, str] = getattr(modeling_auto, f"MODEL_FOR_{name}_MAPPING_NAMES")
+    return table
+
+
+@functools.cache
+def _reads_text(model_type: str) -> bool:
+    names = [table.get(model_type) for table in map(_table, ("MASKED_LM", *dict.fromkeys(_HEADS.values())))]
+    name = next((name for name in names if name), None)
+    if name is None:
+        return False
+    import transformers
+
+    cls: Any = getattr(transformers, name, None)
+    kinds = getattr(cls, "input_modalities", None)
+    return cls is not None and cls.main_input_name == "input_ids" and kinds in ("text", ("text",), ["text"])
