@@ -125,7 +125,7 @@ def main(kinds: list[str]) -> None:
     """Write the rows of these types, or of all, into the file."""
     transformers.logging.set_verbosity_error()
     warnings.simplefilter("ignore")
-    known = yaml.safe_load(FILE.read_text()) if FILE.exists() and kinds else {"types": {}}
+    known: dict[str, Any] = yaml.safe_load(FILE.read_text()) if FILE.exists() and kinds else {"types": {}}
     for kind in kinds or text_types():
         try:
             known["types"][kind] = row(kind)

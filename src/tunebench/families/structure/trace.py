@@ -35,7 +35,7 @@ class Call:
     @property
     def gives(self) -> Tensor | None:
         """The tensor of states that it gave, alone or first in a tuple."""
-        first = self.output[0] if isinstance(self.output, tuple) and self.output else self.output
+        first: Any = self.output[0] if isinstance(self.output, tuple) and self.output else self.output
         return first if is_states(first) else None
 
 

@@ -43,9 +43,9 @@ def heads_of(model_type: str, possible: Mapping[str, str]) -> dict[str, str]:
 
 def text_types() -> tuple[str, ...]:
     """Every `model_type` of the installed transformers that has a shape."""
-    from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
+    from transformers import CONFIG_MAPPING
 
-    return tuple(sorted(kind for kind in CONFIG_MAPPING_NAMES if shape_of(kind)))
+    return tuple(sorted(kind for kind in CONFIG_MAPPING if shape_of(kind)))
 
 
 @functools.cache
