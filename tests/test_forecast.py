@@ -5,10 +5,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from tunebench.cli import forecast
-from tunebench.cli.forecast import Forecast, Size, size_of
 from tunebench.engine.events import ResultWritten, Resumed, Step
 from tunebench.records import Parameters, PlannedCell, PlannedData
+from tunebench.run import forecast
+from tunebench.run.forecast import Forecast, Size, size_of
 
 # The demo on two cores: model, task, technique, epochs, tokens as `plan` estimates them, parameters (total, trainable,
 # technique), seconds of the epochs, seconds of the run.

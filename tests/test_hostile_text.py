@@ -10,10 +10,10 @@ from rich.console import Console
 from tests.records import Write, done, failed
 from tunebench._util.errors import UserError, message_of
 from tunebench._util.visible import as_json, escaped
-from tunebench.cli.forecast import Forecast
 from tunebench.cli.printing import print_json, print_table, say
 from tunebench.cli.progress import Lines
 from tunebench.engine.events import ResultWritten
+from tunebench.run.forecast import Forecast
 from tunebench.serve.attention.drawing import canvas
 from tunebench.serve.attention.reading import Token
 

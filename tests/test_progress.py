@@ -6,8 +6,8 @@ import pytest
 from rich.console import Console
 
 from tunebench.cli import progress
-from tunebench.cli.forecast import Forecast
 from tunebench.engine import events
+from tunebench.run.forecast import Forecast
 from tunebench.study import Study
 
 

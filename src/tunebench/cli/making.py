@@ -8,10 +8,10 @@ from tunebench.cli.options import OpenedStudy
 from tunebench.cli.printing import say
 
 if TYPE_CHECKING:
-    from tunebench.cli.forecast import Forecast
     from tunebench.engine.events import Event
     from tunebench.records import Plan, PlannedCell, PlannedData
     from tunebench.run.executors.base import Executor
+    from tunebench.run.forecast import Forecast
     from tunebench.run.job import Job
     from tunebench.run.survey import Survey
     from tunebench.run.task_data import TaskData
@@ -65,7 +65,7 @@ def plan_of(opened: OpenedStudy, cells: "tuple[PlannedCell, ...]", data: "tuple[
 
 
 def _forecast(runs: "list[Run]", cells: "tuple[PlannedCell, ...]", surveyed: "Survey", workers: int) -> "Forecast":
-    from tunebench.cli.forecast import Forecast, size_of
+    from tunebench.run.forecast import Forecast, size_of
 
     cell_of = {(cell.model, cell.task, cell.label): cell for cell in cells}
     sizes = {

@@ -20,7 +20,6 @@ from rich.text import Text
 
 from tunebench._util.visible import escaped
 from tunebench.cli.cell_output import CellOutput, in_cell
-from tunebench.cli.forecast import Forecast
 from tunebench.cli.printing import say
 from tunebench.engine.events import (
     BatchDone,
@@ -35,6 +34,7 @@ from tunebench.engine.events import (
     Tokenising,
 )
 from tunebench.records import Paused
+from tunebench.run.forecast import Forecast
 from tunebench.study import Run
 
 _LINE_SECONDS = 30.0  # between two plain lines on the steps of one run

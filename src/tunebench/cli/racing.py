@@ -66,10 +66,10 @@ def _make_failed_ones_again(jobs: "Sequence[Job]") -> None:
 def _drive(race: "Race", executor: "Executor", seconds: float, workers: int, out: Path) -> None:
     from rich.console import Console
 
-    from tunebench.cli.forecast import Forecast
     from tunebench.cli.progress import display_on
     from tunebench.engine.events import ResultWritten
     from tunebench.run.drive import drive
+    from tunebench.run.forecast import Forecast
 
     class RaceForecast(Forecast):
         """The seconds that are left to the race; it may end before them."""

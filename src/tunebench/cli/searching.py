@@ -54,9 +54,9 @@ def searched(
 def _execute(search: "Searching", executor: "Executor", out: Path) -> bool:
     from rich.console import Console
 
-    from tunebench.cli.forecast import Forecast
     from tunebench.cli.progress import display_on
     from tunebench.run.drive import drive
+    from tunebench.run.forecast import Forecast
 
     workers = max(executor.room, 1)
 

@@ -140,6 +140,14 @@ class FinishedRun:
                 raise UserError(f"{error}. Remove the folder and run the study again.") from error
         return model.eval()
 
+    def ready(self) -> None:
+        """Load what answers now, rather than with the first answer.
+
+        Raises:
+            UserError: as `model`.
+        """
+        _ = self._baseline if isinstance(self.run.entry, Baseline) else self.model
+
     def forget_model(self) -> None:
         """Free the model's memory; its next use loads it again."""
         self.__dict__.pop("model", None)

@@ -23,12 +23,14 @@ from tunebench.cli.commands import (
     runs,
     show,
     time,
+    watch,
 )
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "run": run.run,
     "plan": plan.plan,
     "recommend": recommend.recommend,
+    "watch": watch.watch,
     "report": report.report,
     "compare": compare.compare,
     "runs": runs.runs,

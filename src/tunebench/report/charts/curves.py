@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tunebench.records import Epoch
 from tunebench.report import text
 from tunebench.report.charts.base import (
     FIELD,
@@ -21,42 +22,64 @@ from tunebench.report.read.comparisons import Comparison
 
 
 def curve_chart(comparison: Comparison, look: Looks) -> Chart | None:
-    """One line per run, so that seeds are visible; a ring marks the best epoch, a gap an undefined value.
-
-    A run without epochs is a dotted horizontal line.
-    """
+    """The curves of a comparison's finished runs. A run without epochs is a dotted horizontal line."""
     assert comparison.main is not None
     name = comparison.main[0]
     rows = [
-        {
-            FIELD: row.label,
-            "run": f"{row.label}, seed {result.run.seed}",
-            "epoch": epoch.epoch,
-            "metric": epoch.validation.get(name),
-            "loss": epoch.train_loss,
-            "best": epoch.epoch == result.best_epoch,
-        }
-        for row in comparison.listed
-        for result in row.done
-        for epoch in result.history
+        row
+        for one in comparison.listed
+        for result in one.done
+        for row in curve_rows(one.label, result.run.seed, result.history, name, result.best_epoch)
     ]
-    measured = {"metric": f"validation {text.metric_title(name)}", "loss": "training loss"}
-    axes = {"metric": f"Validation {text.metric_axis(name)}", "loss": "Training loss (mean of the epoch)"}
-    shown = [field for field in measured if any(row[field] is not None for row in rows)]
-    if not shown:
-        return None
     levels = [
         {FIELD: row.label, "level": result.metrics.validation.get(name)}
         for row in comparison.listed
         for result in row.done[:1]
         if not result.history
     ]
-    levels = [level for level in levels if level["level"] is not None]
+    return curves(where(comparison), name, rows, levels, look)
+
+
+def curve_rows(
+    label: str, seed: int, history: Sequence[Epoch], metric: str, best_epoch: int | None
+) -> list[dict[str, Any]]:
+    """The data of one run's curve."""
+    return [
+        {
+            FIELD: label,
+            "run": f"{label}, seed {seed}",
+            "epoch": epoch.epoch,
+            "metric": epoch.validation.get(metric),
+            "loss": epoch.train_loss,
+            "best": epoch.epoch == best_epoch,
+        }
+        for epoch in history
+    ]
+
+
+def curves(
+    place: str, metric: str, rows: list[dict[str, Any]], levels: Sequence[Mapping[str, Any]], look: Looks
+) -> Chart | None:
+    """One line per run, so that seeds are visible; a ring marks the best epoch, a gap an undefined value.
+
+    Args:
+        place: task and model, for the title.
+        metric: by its name.
+        rows: as `curve_rows` makes them.
+        levels: technique and level of runs without epochs.
+        look: of each technique.
+    """
+    measured = {"metric": f"validation {text.metric_title(metric)}", "loss": "training loss"}
+    axes = {"metric": f"Validation {text.metric_axis(metric)}", "loss": "Training loss (mean of the epoch)"}
+    shown = [field for field in measured if any(row[field] is not None for row in rows)]
+    if not shown:
+        return None
+    known = [dict(level) for level in levels if level["level"] is not None]
     views = {
-        measured[field]: _curve_view(field, axes[field], rows, levels if field == "metric" else [], look)
+        measured[field]: _curve_view(field, axes[field], rows, known if field == "metric" else [], look)
         for field in shown
     }
-    return Chart("curves", f"Learning curves: {where(comparison)}", views, [*rows, *levels])
+    return Chart("curves", f"Learning curves: {place}", views, [*rows, *known])
 
 
 def _curve_view(

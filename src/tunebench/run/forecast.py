@@ -6,7 +6,7 @@ below what trains. Where only a head trains, the frozen layers are passed once.
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from tunebench.engine.events import Event, ResultWritten, Resumed, Step, Testing
@@ -58,9 +58,17 @@ class Forecast:
         runs: how many are to be made.
         workers: how many at once.
         sizes: by run; a run without one is as large as any other.
+        clock: seconds; None: of this machine.
     """
 
-    def __init__(self, runs: int, workers: int = 1, sizes: Mapping[str, Size] | None = None):
+    def __init__(
+        self,
+        runs: int,
+        workers: int = 1,
+        sizes: Mapping[str, Size] | None = None,
+        clock: Callable[[], float] | None = None,
+    ):
+        self._clock = clock or time.monotonic
         self._workers = workers
         self._planned = dict(sizes or {})
         self._sizes = dict(self._planned)
@@ -68,7 +76,7 @@ class Forecast:
         self._progress: dict[str, float] = {}
         self._resumed: dict[str, int] = {}
         self._done = 0.0
-        self._start = time.monotonic()
+        self._start = self._clock()
 
     def observe(self, key: str, event: Event) -> None:
         """Take note of what happened in a run."""
@@ -99,5 +107,5 @@ class Forecast:
         waiting = [size.whole - self._progress.get(key, 0.0) for key, size in self._sizes.items()]
         work = sum(waiting) + max(self._unnamed, 0)
         # As many as there are workers share the rest, but none is shorter than its longest run.
-        pace = (time.monotonic() - self._start) * self._workers / done
+        pace = (self._clock() - self._start) * self._workers / done
         return pace * max(work / self._workers, max(waiting, default=0.0))
