@@ -57,6 +57,17 @@ class Features:
         lists = {name: [values[index] for index in kept] for name in _PER_EXAMPLE if (values := getattr(self, name))}
         return replace(self, **lists)
 
+    @classmethod
+    def of_rows(cls, rows: "Sequence[tuple[Features, int]]") -> "Features":
+        """The features of rows that were encoded apart, without their counts."""
+
+        def of_each(name: str) -> list[Any]:
+            given = [(getattr(features, name), index) for features, index in rows]
+            return [values[index] for values, index in given if values]
+
+        inputs, labels, words, prompts, windows = map(of_each, (*_PER_EXAMPLE, "windows"))
+        return cls(inputs, labels, {}, words, prompts, windows)
+
     def lengths_of(self, indices: Sequence[int]) -> list[int]:
         """Number of tokens of these examples."""
         return [self.lengths[index] for index in indices]
@@ -161,7 +172,12 @@ class Objective(ABC):
 
     def collate(self, features: Features, indices: Sequence[int]) -> dict[str, Tensor]:
         """A batch padded on the right to its longest example: (batch, tokens) tensors, and `labels`."""
-        rows = [features.inputs[index] for index in indices]
+        batch = self.padded([features.inputs[index] for index in indices])
+        batch["labels"] = self.collate_labels(features, indices, batch["input_ids"].shape[1])
+        return batch
+
+    def padded(self, rows: Sequence[dict[str, list[int]]]) -> dict[str, Tensor]:
+        """Inputs padded on the right to the longest, as tensors (rows, tokens)."""
         width = max(len(row["input_ids"]) for row in rows)
         batch = {}
         for name in rows[0]:
@@ -170,7 +186,6 @@ class Objective(ABC):
             for row, values in zip(padded, (row[name] for row in rows), strict=True):
                 row[: len(values)] = values
             batch[name] = torch.from_numpy(padded)
-        batch["labels"] = self.collate_labels(features, indices, width)
         return batch
 
     def blank(self, features: Features) -> list[int]:

@@ -24,6 +24,7 @@ from tunebench.objectives.causal_lm import CausalLm
 from tunebench.records import PREDICTIONS, Done, read_result
 from tunebench.run.cell import Cell
 from tunebench.serve import exported, exported_baseline
+from tunebench.serve.backbones import Backbones
 from tunebench.study import RUN_FILE, Places, Run, read_run
 from tunebench.tasks.examples import Example
 from tunebench.techniques.base import Baseline, Predictor, Question, Technique, Trained
@@ -48,20 +49,25 @@ class FinishedRun:
         run: its definition.
         places: the folder of its model.
         done: its record.
+        backbones: what it shares with other runs; None: it stands alone.
     """
 
     folder: Path
     run: Run
     places: Places
     done: Done
+    backbones: Backbones | None = None
 
     @classmethod
-    def load(cls, folder: str | Path, models: Mapping[str, str] | None = None) -> "FinishedRun":
+    def load(
+        cls, folder: str | Path, models: Mapping[str, str] | None = None, backbones: Backbones | None = None
+    ) -> "FinishedRun":
         """The finished run in a folder.
 
         Args:
             folder: OUT/runs/<run>.
             models: the model's name -> its folder now, if it was moved since the run.
+            backbones: what it shares with other runs.
 
         Raises:
             UserError: the folder contains no finished run, or `models` names another model.
@@ -79,7 +85,7 @@ class FinishedRun:
             if name != run.model:
                 raise UserError(f"--model {name}: this run has no such model. {did_you_mean(name, [run.model])}")
         moved = {name: str(Path(place).expanduser().absolute()) for name, place in (models or {}).items()}
-        return cls(folder, run, places.model_copy(update={"models": {**places.models, **moved}}), result)
+        return cls(folder, run, places.model_copy(update={"models": {**places.models, **moved}}), result, backbones)
 
     @cached_property
     def cell(self) -> Cell:
@@ -100,8 +106,12 @@ class FinishedRun:
         return Cell.of(self.run, self.places)
 
     @cached_property
-    def _files(self) -> Path:
-        """The folder of the backbone's files, which are those that the run read."""
+    def files(self) -> Path:
+        """The folder of the backbone's files, which are those that the run read.
+
+        Raises:
+            UserError: they are unavailable, or others now.
+        """
         local, backbone = checkpoints.fetch(self._cell.checkpoint, self.run.entry.reads_weights)
         assert self.done.backbone is not None
         was, now = self.done.backbone.fingerprint, backbone.fingerprint
@@ -119,9 +129,17 @@ class FinishedRun:
         Raises:
             UserError: the model is unavailable, or not the one that was tuned.
         """
-        objective = self.cell.objective(self.done.data.labels, self.cell.family.tokenizer(self._files))
+        objective = self.cell.objective(self.done.data.labels, self._tokenizer)
         objective.settled(self.done.summary)
         return objective
+
+    @property
+    def _tokenizer(self) -> Any:
+        files, family = self.files, self.cell.family
+        if self.backbones is None:
+            return family.tokenizer(files)
+        assert self.done.backbone is not None
+        return self.backbones.tokenizer(family, files, self.done.backbone.fingerprint)
 
     @cached_property
     def model(self) -> Any:
@@ -130,7 +148,7 @@ class FinishedRun:
         Raises:
             UserError: as `objective`, or the weights of the run are damaged.
         """
-        model = self.cell.build(self._files, self.objective, max(1, self.done.cost.steps))
+        model = self.cell.build(self.files, self.objective, max(1, self.done.cost.steps))
         if isinstance(self.run.entry, Trained):
             kept = weights.FOLDED if self.run.entry.fold(model) else weights.BEST
             self._check(kept)
@@ -138,7 +156,8 @@ class FinishedRun:
                 weights.load_weights(model, self.folder / kept)
             except ValueError as error:
                 raise UserError(f"{error}. Remove the folder and run the study again.") from error
-        return model.eval()
+        model.eval()
+        return model if self.backbones is None else self.backbones.placed(model)
 
     def ready(self) -> None:
         """Load what answers now, rather than with the first answer.
@@ -163,7 +182,7 @@ class FinishedRun:
 
     def backbone(self) -> Any:
         """The model before its technique was applied, in evaluation mode and float32; loaded at each call."""
-        return self.cell.backbone(self._files, self.objective).eval()
+        return self.cell.backbone(self.files, self.objective).eval()
 
     @cached_property
     def _baseline(self) -> Predictor:
@@ -183,7 +202,7 @@ class FinishedRun:
         if not self.run.entry.reads_model:
             return Question(self.run.task, self.done.data.labels)
         accelerator, _ = make_accelerator("float32", self.folder, None)
-        model, _ = self._cell.pretrained(self._files, accelerator.device)
+        model, _ = self._cell.pretrained(self.files, accelerator.device)
         return Question(self.run.task, self.done.data.labels, model)
 
     def predict(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> list[dict[str, Any]]:
@@ -248,9 +267,9 @@ class FinishedRun:
             raise UserError(f"{self.folder}: {error}") from None
         fitted = exported_baseline.Fitted(self.run, self.done, self.folder, settings)
         if baseline.reads_model:
-            model, pooling = self._cell.pretrained(self._files, torch.device("cpu"))
+            model, pooling = self._cell.pretrained(self.files, torch.device("cpu"))
             settings |= {"max_tokens": model.max_tokens, "pooling": pooling.way}
-            fitted = replace(fitted, encoder=self._files, tokenizer=self._cell.family.tokenizer(self._files))
+            fitted = replace(fitted, encoder=self.files, tokenizer=self._cell.family.tokenizer(self.files))
         texts = [text for text in self._inputs() if text.strip()][:_SAMPLE]
         pairs = [*texts[1:], texts[0]] if self.run.task.second_column is not None else None
         exported_baseline.write(folder, fitted, texts, pairs, self.predict(texts, pairs))

@@ -1,0 +1,88 @@
+"""A batch of rows of many tasks: each different text passes the trunk once, then each task's tail answers its rows."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tunebench._util.errors import RunError, UserError
+from tunebench.objectives.base import Features
+from tunebench.serve.served import Asked, Served
+from tunebench.serve.trunk import SharedTrunk
+
+Row = tuple[Asked, int]
+"""Texts that were asked, and the number of one of their rows."""
+_Inputs = dict[str, list[int]]
+
+
+def answer(rows: Sequence[Row]) -> list[tuple[Row, Exception]]:
+    """Answer rows of one group; each takes its answer, and those that fail are given back with the reason.
+
+    In the order of their lengths, as `predict` answers: a row's last bits depend on its place in a batch.
+    """
+    rows = sorted(rows, key=lambda row: row[0].lengths[row[1]])
+    failed: list[tuple[Row, Exception]] = []
+    by_run: dict[Served, list[Row]] = {}
+    for row in rows:
+        by_run.setdefault(row[0].served, []).append(row)
+    with torch.inference_mode():
+        trunk = rows[0][0].served.trunk
+        passed = None if trunk is None else _Passed(trunk, rows)
+        for served, own in by_run.items():
+            try:
+                answers, details = _answers(served, own, passed)
+            except (UserError, RunError, RuntimeError, ValueError, LookupError, TypeError, ArithmeticError) as error:
+                failed += [(row, error) for row in own]
+                continue
+            for (asked, number), one, detail in zip(own, answers, details, strict=True):
+                asked.take(number, one, detail)
+    return failed
+
+
+def _answers(served: Served, rows: Sequence[Row], passed: "_Passed | None") -> tuple[list[Any], list[Any]]:
+    if served.objective is None:
+        return served.finished.answers([asked.examples[number] for asked, number in rows])
+    features = _features(rows)
+    if passed is None:
+        return served.whole(features)
+    return served.above(*passed.states(served.depth, features.inputs), features)
+
+
+def _features(rows: Iterable[Row]) -> Features:
+    """The features of rows, which may be parts of different questions."""
+    return Features.of_rows([(asked.features, number) for asked, number in rows if asked.features is not None])
+
+
+class _Passed:
+    """Different texts that have passed the trunk, each as deep as a task asks."""
+
+    def __init__(self, trunk: SharedTrunk, rows: Sequence[Row]):
+        depths: dict[tuple[Any, ...], int] = {}
+        inputs: dict[tuple[Any, ...], _Inputs] = {}
+        for asked, number in rows:
+            assert asked.features is not None, "a run above a trunk reads tokens"
+            one = asked.features.inputs[number]
+            depths[_key(one)] = max(depths.get(_key(one), 0), asked.served.depth)
+            inputs.setdefault(_key(one), one)
+        order = sorted(inputs, key=lambda key: -depths[key])
+        self._place = {key: number for number, key in enumerate(order)}
+        wanted = {asked.served.depth for asked, _ in rows}
+        reached = {depth: sum(depths[key] >= depth for key in order) for depth in wanted}
+        objective = rows[0][0].served.objective
+        assert objective is not None
+        batch = objective.padded([inputs[key] for key in order])
+        self._mask = batch["attention_mask"].to(trunk.device)
+        self._states = trunk.states({name: values.to(trunk.device) for name, values in batch.items()}, reached)
+
+    def states(self, depth: int, inputs: Sequence[_Inputs]) -> tuple[Tensor, Tensor]:
+        """The states of these texts at a depth, (texts, tokens, hidden), and their mask."""
+        places = [self._place[_key(one)] for one in inputs]
+        if places == list(range(len(self._states[depth]))):
+            return self._states[depth], self._mask[: len(places)]
+        chosen = torch.tensor(places, device=self._mask.device)
+        return self._states[depth].index_select(0, chosen), self._mask.index_select(0, chosen)
+
+
+def _key(inputs: _Inputs) -> tuple[Any, ...]:
+    return tuple(tuple(values) for values in inputs.values())
