@@ -70,7 +70,7 @@ def asked(cells: Sequence[Cell], runs: Sequence[Served]) -> list[list[dict[str, 
     for question in questions:
         groups.setdefault(question.served.group, []).extend((question, row) for row in range(len(question.lengths)))
     for rows in groups.values():
-        assert answer(rows) == []
+        assert answer(rows).failed == []
     return [question.answers() for question in questions]
 
 
@@ -155,7 +155,7 @@ def test_a_run_whose_outputs_are_not_finite_fails_alone(run_of: Callable[[Cell],
     good, bad = (Asked(run, ["i feel happy"]) for run in served_by([run_of(cell) for cell in cells]))
     with torch.no_grad():
         bad.served._network.classifier.weight.fill_(torch.nan)
-    ((row, error),) = answer([(good, 0), (bad, 0)])
+    ((row, error),) = answer([(good, 0), (bad, 0)]).failed
     assert row == (bad, 0)
     assert "not finite" in str(error)
     assert good.complete and not bad.complete

@@ -30,7 +30,7 @@ def _prepared(stream: Any) -> Any:
         raw = io.BufferedWriter(_Pipe(stream.fileno(), "w", closefd=False))
     except io.UnsupportedOperation:  # a buffer in memory, as a test's
         return stream
-    return io.TextIOWrapper(raw, stream.encoding, errors, line_buffering=stream.line_buffering)
+    return io.TextIOWrapper(raw, stream.encoding, errors, line_buffering=stream.line_buffering or stream.write_through)
 
 
 class _Pipe(io.FileIO):

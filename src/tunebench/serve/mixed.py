@@ -1,6 +1,7 @@
 """A batch of rows of many tasks: each different text passes the trunk once, then each task's tail answers its rows."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -14,14 +15,29 @@ from tunebench.serve.trunk import SharedTrunk
 Row = tuple[Asked, int]
 """Texts that were asked, and the number of one of their rows."""
 _Inputs = dict[str, list[int]]
+FAILURES = (UserError, RunError, OSError, RuntimeError, ValueError, LookupError, TypeError, ArithmeticError)
+"""What a model, a tokenizer or a file may raise: it is told to who asked, and the others are answered."""
 
 
-def answer(rows: Sequence[Row]) -> list[tuple[Row, Exception]]:
-    """Answer rows of one group; each takes its answer, and those that fail are given back with the reason.
+@dataclass(frozen=True)
+class AnsweredBatch:
+    """What became of a batch.
 
-    In the order of their lengths, as `predict` answers: a row's last bits depend on its place in a batch.
+    Attributes:
+        failed: rows without an answer, with the reason.
+        texts: different ones that passed a shared trunk; 0 where none was shared.
     """
-    rows = sorted(rows, key=lambda row: row[0].lengths[row[1]])
+
+    failed: list[tuple[Row, Exception]]
+    texts: int
+
+
+def answer(rows: Sequence[Row]) -> AnsweredBatch:
+    """Answer rows of one group; each takes its answer.
+
+    Tokens in the order of their lengths, as `predict` answers: a row's last bits depend on its place in a batch.
+    """
+    rows = sorted(rows, key=lambda row: row[0].features.lengths[row[1]] if row[0].features else 0)
     failed: list[tuple[Row, Exception]] = []
     by_run: dict[Served, list[Row]] = {}
     for row in rows:
@@ -32,12 +48,12 @@ def answer(rows: Sequence[Row]) -> list[tuple[Row, Exception]]:
         for served, own in by_run.items():
             try:
                 answers, details = _answers(served, own, passed)
-            except (UserError, RunError, RuntimeError, ValueError, LookupError, TypeError, ArithmeticError) as error:
+            except FAILURES as error:
                 failed += [(row, error) for row in own]
                 continue
             for (asked, number), one, detail in zip(own, answers, details, strict=True):
                 asked.take(number, one, detail)
-    return failed
+    return AnsweredBatch(failed, 0 if passed is None else len(passed))
 
 
 def _answers(served: Served, rows: Sequence[Row], passed: "_Passed | None") -> tuple[list[Any], list[Any]]:
@@ -74,6 +90,9 @@ class _Passed:
         batch = objective.padded([inputs[key] for key in order])
         self._mask = batch["attention_mask"].to(trunk.device)
         self._states = trunk.states({name: values.to(trunk.device) for name, values in batch.items()}, reached)
+
+    def __len__(self) -> int:
+        return len(self._place)
 
     def states(self, depth: int, inputs: Sequence[_Inputs]) -> tuple[Tensor, Tensor]:
         """The states of these texts at a depth, (texts, tokens, hidden), and their mask."""
