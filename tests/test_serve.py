@@ -19,7 +19,7 @@ from starlette.testclient import TestClient
 from tests.contracts.runs import make, make_run
 from tunebench._util.errors import UserError
 from tunebench.cli.commands.serve import named_runs
-from tunebench.serve.answering import Answering, BatchLimits
+from tunebench.serve.answering import AnsweringThread, BatchLimits
 from tunebench.serve.api.access import Access
 from tunebench.serve.api.app import Api, ApiLimits
 from tunebench.serve.api.metrics import Metrics
@@ -51,7 +51,7 @@ class Server:
         for name in ("head", "tags", "pair"):
             self.models.add(name, runs / name)
         metrics = Metrics()
-        self.answering = Answering(BatchLimits(), metrics.batch)
+        self.answering = AnsweringThread(BatchLimits(), metrics.batch)
         self.api = Api(self.models, self.answering, metrics, ApiLimits(**limits))
         self.client = TestClient(Access(self.api.application(), token, local=True), base_url=LOCAL)
 
@@ -214,7 +214,7 @@ def test_what_waits_is_answered_before_the_server_stops(runs: Path) -> None:
 
 def test_questions_of_many_clients_are_answered_in_one_batch(runs: Path) -> None:
     batches = []
-    answering = Answering(BatchLimits(), batches.append)
+    answering = AnsweringThread(BatchLimits(), batches.append)
     models = Models(backbones_here(), {})
     served = [models.add(name, runs / name).served for name in ("head", "tags")]
     hold = threading.Event()

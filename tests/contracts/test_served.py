@@ -13,7 +13,7 @@ from tests.contracts.test_techniques import BASELINES, TRAINED, choice, reason
 from tunebench.serve.backbones import Backbones
 from tunebench.serve.finished import FinishedRun
 from tunebench.serve.mixed import answer
-from tunebench.serve.served import Asked, Served
+from tunebench.serve.served import Inquiry, Served
 from tunebench.serve.trunk import SharedTrunk
 
 TEXTS: dict[str, tuple[list[str], list[str] | None]] = {
@@ -65,8 +65,8 @@ def served_by(folders: Sequence[Path]) -> list[Served]:
 
 def asked(cells: Sequence[Cell], runs: Sequence[Served]) -> list[list[dict[str, Any]]]:
     """The answers of all runs, each group's rows in one batch."""
-    questions = [Asked(run, *TEXTS[task]) for (_, task, _), run in zip(cells, runs, strict=True)]
-    groups: dict[object, list[tuple[Asked, int]]] = {}
+    questions = [Inquiry(run, *TEXTS[task]) for (_, task, _), run in zip(cells, runs, strict=True)]
+    groups: dict[object, list[tuple[Inquiry, int]]] = {}
     for question in questions:
         groups.setdefault(question.served.group, []).extend((question, row) for row in range(len(question.lengths)))
     for rows in groups.values():
@@ -152,7 +152,7 @@ def test_a_text_that_several_tasks_are_asked_passes_the_trunk_once(
 
 def test_a_run_whose_outputs_are_not_finite_fails_alone(run_of: Callable[[Cell], Path]) -> None:
     cells = [("bert", "emotion", "classifier_head"), ("bert", "emotion", "freeze")]
-    good, bad = (Asked(run, ["i feel happy"]) for run in served_by([run_of(cell) for cell in cells]))
+    good, bad = (Inquiry(run, ["i feel happy"]) for run in served_by([run_of(cell) for cell in cells]))
     with torch.no_grad():
         bad.served._network.classifier.weight.fill_(torch.nan)
     ((row, error),) = answer([(good, 0), (bad, 0)]).failed

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tunebench.serve.mixed import FAILURES, Row, answer
-from tunebench.serve.served import Asked, Served
+from tunebench.serve.served import Inquiry, Served
 from tunebench.serve.turns import Turns
 
 Answers = list[dict[str, Any]]
@@ -48,7 +48,7 @@ class ComputedBatch:
 
 
 @dataclass(frozen=True)
-class _Question:
+class _Arrival:
     served: Served
     texts: Sequence[str]
     pairs: Sequence[str] | None
@@ -56,12 +56,12 @@ class _Question:
 
 
 @dataclass(frozen=True)
-class _Call:
+class _Errand:
     function: Callable[[], Any]
     future: "Future[Any]"
 
 
-class Answering:
+class AnsweringThread:
     """Answers questions in a thread of its own, where all models live; started at once, ended by `close`.
 
     Args:
@@ -71,9 +71,9 @@ class Answering:
 
     def __init__(self, limits: BatchLimits, observe: Callable[[ComputedBatch], None] = lambda batch: None):
         self._limits, self._observe = limits, observe
-        self._inbox: queue.SimpleQueue[_Question | _Call | None] = queue.SimpleQueue()
+        self._inbox: queue.SimpleQueue[_Arrival | _Errand | None] = queue.SimpleQueue()
         self._turns = Turns(limits.tokens)
-        self._futures: dict[Asked, Future[Answers]] = {}
+        self._futures: dict[Inquiry, Future[Answers]] = {}
         self._open = True
         self._thread = threading.Thread(target=self._work, name="answering", daemon=True)
         self._thread.start()
@@ -84,13 +84,13 @@ class Answering:
         The future raises UserError where the texts do not suit the task, and RunError where the model fails.
         """
         future: Future[Answers] = Future()
-        self._inbox.put(_Question(served, texts, pairs, future))
+        self._inbox.put(_Arrival(served, texts, pairs, future))
         return future
 
     def call(self, function: Callable[[], Any]) -> "Future[Any]":
         """What a function gives that must run where the models live, between two batches."""
         future: Future[Any] = Future()
-        self._inbox.put(_Call(function, future))
+        self._inbox.put(_Errand(function, future))
         return future
 
     @property
@@ -123,14 +123,14 @@ class Answering:
             except queue.Empty:
                 return
 
-    def _receive(self, message: _Question | _Call | None) -> None:
+    def _receive(self, message: _Arrival | _Errand | None) -> None:
         if message is None:
             self._open = False
-        elif isinstance(message, _Call):
+        elif isinstance(message, _Errand):
             _settle(message.future, message.function)
         elif not message.future.cancelled():
             try:
-                asked = Asked(message.served, message.texts, message.pairs)
+                asked = Inquiry(message.served, message.texts, message.pairs)
             except FAILURES as error:
                 _fail(message.future, error)
                 return

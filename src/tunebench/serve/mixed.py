@@ -9,10 +9,10 @@ from torch import Tensor
 
 from tunebench._util.errors import RunError, UserError
 from tunebench.objectives.base import Features
-from tunebench.serve.served import Asked, Served
+from tunebench.serve.served import Inquiry, Served
 from tunebench.serve.trunk import SharedTrunk
 
-Row = tuple[Asked, int]
+Row = tuple[Inquiry, int]
 """Texts that were asked, and the number of one of their rows."""
 _Inputs = dict[str, list[int]]
 FAILURES = (UserError, RunError, OSError, RuntimeError, ValueError, LookupError, TypeError, ArithmeticError)

@@ -84,7 +84,7 @@ class Served:
         return self.objective.decode(outputs.cpu(), features, rows)
 
 
-class Asked:
+class Inquiry:
     """Texts asked of a served run, and the answers to them so far.
 
     Args:

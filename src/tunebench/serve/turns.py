@@ -18,7 +18,7 @@ _LOOK = 4096
 
 
 @dataclass(frozen=True, order=True)
-class Turn:
+class RowTurn:
     """A waiting row.
 
     Attributes:
@@ -45,7 +45,7 @@ class Turns:
 
     def __init__(self, batch_tokens: int):
         self._batch_tokens = batch_tokens
-        self._waiting: list[Turn] = []
+        self._waiting: list[RowTurn] = []
         self._number = itertools.count()
         self._clock = 0.0
 
@@ -62,7 +62,7 @@ class Turns:
         at = self._clock
         for length, row in rows:
             at += length
-            heapq.heappush(self._waiting, Turn(at, next(self._number), group, length, row))
+            heapq.heappush(self._waiting, RowTurn(at, next(self._number), group, length, row))
 
     def next(self) -> list[Any]:
         """The rows of the next batch: the first in turn, and what can be computed with it at little padding."""

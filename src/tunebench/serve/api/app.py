@@ -17,10 +17,10 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from tunebench._util.errors import UserError, brief, message_of
-from tunebench.serve.answering import Answering
+from tunebench.serve.answering import AnsweringThread
 from tunebench.serve.api.bodies import PredictBody, RunBody, body_of
 from tunebench.serve.api.metrics import Metrics
-from tunebench.serve.api.models import Model, Models
+from tunebench.serve.api.models import Models, ServedModel
 from tunebench.serve.api.openapi import document
 from tunebench.serve.mixed import FAILURES
 
@@ -55,7 +55,7 @@ class Api:
     """
 
     def __init__(
-        self, models: Models, answering: Answering, metrics: Metrics, limits: ApiLimits, log_texts: bool = False
+        self, models: Models, answering: AnsweringThread, metrics: Metrics, limits: ApiLimits, log_texts: bool = False
     ):
         self._models, self._answering, self._metrics = models, answering, metrics
         self._limits, self._log_texts = limits, log_texts
@@ -173,7 +173,7 @@ class Api:
             raise ClientDisconnect
         raise HTTPException(504, f"There was no answer within {self._limits.seconds:g} seconds.")
 
-    def _known(self, name: str) -> Model:
+    def _known(self, name: str) -> ServedModel:
         if self._stopping:
             raise HTTPException(503, "The server stops.", {"Retry-After": "5"})
         try:

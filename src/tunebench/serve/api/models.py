@@ -19,7 +19,7 @@ Stamp = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
-class Model:
+class ServedModel:
     """A run under its name.
 
     Attributes:
@@ -63,17 +63,17 @@ class Models:
 
     def __init__(self, backbones: Backbones, folders: Mapping[str, str], allowed: Path | None = None):
         self._backbones, self._folders, self._allowed = backbones, folders, allowed
-        self._models: dict[str, Model] = {}
+        self._models: dict[str, ServedModel] = {}
 
     def names(self) -> list[str]:
         """In the order in which they were added."""
         return list(self._models)
 
-    def all(self) -> list[Model]:
+    def all(self) -> list[ServedModel]:
         """In this order, too."""
         return list(self._models.values())
 
-    def named(self, name: str) -> Model:
+    def named(self, name: str) -> ServedModel:
         """The model of this name.
 
         Raises:
@@ -84,7 +84,7 @@ class Models:
             raise UserError(f"model '{name}': it is not served. {did_you_mean(name, self._models)}")
         return model
 
-    def add(self, name: str, folder: Path) -> Model:
+    def add(self, name: str, folder: Path) -> ServedModel:
         """Load the run in a folder under a name, which may be another run's until now.
 
         Raises:
@@ -94,7 +94,7 @@ class Models:
         run = read_run(folder)[0] if (folder / RUN_FILE).is_file() else None
         moved = {key: place for key, place in self._folders.items() if run is not None and key == run.model}
         finished = FinishedRun.load(folder, moved, self._backbones)
-        model = self._models[name] = Model(name, Served(finished, self._backbones), stamp)
+        model = self._models[name] = ServedModel(name, Served(finished, self._backbones), stamp)
         return model
 
     def remove(self, name: str) -> None:

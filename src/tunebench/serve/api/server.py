@@ -12,7 +12,7 @@ import torch
 import uvicorn
 
 from tunebench._util.errors import UserError
-from tunebench.serve.answering import Answering, BatchLimits
+from tunebench.serve.answering import AnsweringThread, BatchLimits
 from tunebench.serve.api.access import Access
 from tunebench.serve.api.app import Api, ApiLimits
 from tunebench.serve.api.metrics import Metrics
@@ -62,7 +62,7 @@ def serve(runs: Mapping[str, Path], settings: Settings) -> None:
     for name, folder in runs.items():
         run = models.add(name, folder).served.finished.run
         sys.stderr.write(f"tunebench: {name}: {run.entry.title} on {run.task.name}\n")
-    answering = Answering(settings.batch, metrics.batch)
+    answering = AnsweringThread(settings.batch, metrics.batch)
     api = Api(models, answering, metrics, settings.api, settings.log_texts)
     app = Access(api.application(), settings.token, local=settings.host in LOCAL)
     config = uvicorn.Config(
