@@ -18,6 +18,7 @@ from tunebench.report.blocks import Card, CardChoice, Cards, Report, Section
 from tunebench.report.formats.html import html
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-core is not installed")
 
 CHROMIUM = os.environ.get("CHROMIUM") or next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
@@ -326,12 +327,53 @@ def test_a_name_in_the_legend_singles_out_its_technique(opened: Opened) -> None:
     assert faint.count() == 2 * (len(TECHNIQUES) - 1)  # of two epochs
 
 
-@pytest.mark.parametrize("width", [360, 768])
-def test_a_narrow_page_does_not_scroll_sideways(opened: Opened, width: int) -> None:
+@pytest.mark.parametrize("width", [360, 390, 768, pytest.param(1280, marks=pytest.mark.full), 1920])
+def test_no_page_scrolls_sideways(opened: Opened, width: int) -> None:
     opened.page.set_viewport_size({"width": width, "height": 740})
     opened.draw_all()
     opened.page.evaluate("document.querySelectorAll('details').forEach(details => details.open = true)")
     assert opened.page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+AXE_SHOWS_ALL = ".figures { content-visibility: visible !important }"
+"""axe judges what is laid out."""
+
+
+@pytest.mark.parametrize("scheme", [pytest.param("light", marks=pytest.mark.full), "dark"])
+def test_axe_finds_nothing_serious(opened: Opened, scheme: str) -> None:
+    opened.page.emulate_media(color_scheme=scheme)
+    opened.draw_all()
+    opened.page.add_style_tag(content=AXE_SHOWS_ALL)
+    opened.page.evaluate("document.querySelectorAll('details').forEach(details => details.open = true)")
+    found = axe.Axe().run(opened.page).response["violations"]
+    serious = [one for one in found if one["impact"] in ("serious", "critical")]
+    assert [(one["id"], one["help"], [node["html"][:120] for node in one["nodes"][:3]]) for one in serious] == []
+
+
+def test_the_page_is_used_by_keyboard_alone(opened: Opened) -> None:
+    page, press = opened.page, opened.page.keyboard.press
+    focused = "document.activeElement"
+    press("Tab")
+    assert page.evaluate(f"{focused}.className") == "skip"
+    for _ in range(200):
+        if page.evaluate(f"{focused}.closest('.control') && {focused}.type") == "number":
+            break
+        press("Tab")
+    press("ArrowUp")
+    assert page.evaluate(f"{focused}.value") == "1.5"
+    press("Tab")
+    press("ArrowDown")
+    assert page.evaluate(f"{focused}.selectedIndex") == 1
+    assert "recommendations differ" in page.locator(".control").get_by_role("status").inner_text()
+    columns = page.locator("#comparison-1-1 details.columns summary").first
+    columns.scroll_into_view_if_needed()
+    columns.focus()
+    press("Enter")
+    press("Tab")
+    press("Space")
+    assert page.evaluate(f"{focused}.checked") is False
+    visible = "getComputedStyle(document.activeElement).outlineStyle"
+    assert page.evaluate(visible) != "none"
 
 
 def test_a_dark_page_has_light_ink_in_text_and_charts(opened: Opened) -> None:
@@ -349,7 +391,7 @@ def test_print_has_the_pictures_and_what_was_folded(opened: Opened) -> None:
     assert opened.page.locator(".picture svg:visible").count() == 7
     assert opened.page.locator(".live svg.marks:visible").count() == 0
     opened.page.evaluate("dispatchEvent(new Event('beforeprint'))")
-    assert opened.page.locator("details:not([open])").count() == 0
+    assert opened.page.locator("details:not([open], .columns)").count() == 0
     opened.page.evaluate("dispatchEvent(new Event('afterprint'))")
     assert opened.page.locator("details:not([open])").count() > 0
 

@@ -23,9 +23,14 @@ def exact_match(prediction: str, reference: str) -> float:
 
 def token_f1(prediction: str, reference: str) -> float:
     """Harmonic mean of precision and recall over words, each as often as it stands, after SQuAD's normalisation."""
-    ours, theirs = _normalised(prediction).split(), _normalised(reference).split()
-    same = sum((Counter(ours) & Counter(theirs)).values())
-    return 2 * same / (len(ours) + len(theirs)) if same else 0.0
+    ours, theirs = _words_of(prediction), _words_of(reference)
+    same = sum(min(times, theirs[word]) for word, times in ours.items())
+    return 2 * same / (ours.total() + theirs.total()) if same else 0.0
+
+
+@functools.lru_cache(maxsize=1 << 15)
+def _words_of(text: str) -> Counter[str]:
+    return Counter(_normalised(text).split())
 
 
 @functools.lru_cache(maxsize=1 << 15)  # texts: every technique and seed is held against the same references

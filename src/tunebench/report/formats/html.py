@@ -13,8 +13,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from tunebench._util.visible import as_json, escaped, escaped_within
-from tunebench.report.blocks import BEST, USED, Block, Card, Report, Table
+from tunebench.report.blocks import BEST, USED, Block, Card, Columns, Details, PageOnly, Report, Section, Table
 from tunebench.report.read.costs import SPARED
+
+_MANY_ROWS = 2000
+"""Of a page with more rows a browser lays out only what is near: a reader of 1,000 runs would wait for the others."""
 
 
 def html(report: Report, vega_embed: str | None) -> str:
@@ -28,7 +31,27 @@ def html(report: Report, vega_embed: str | None) -> str:
     scripts = [vega_embed, own] if vega_embed else [own]
     undrawn = bool(report.pictures) and vega_embed is None
     template = environment().get_template("report.html.j2")
-    return template.render(report=report, scripts=list(map(Markup, scripts)), policy=_policy(scripts), undrawn=undrawn)
+    return template.render(
+        report=report,
+        scripts=list(map(Markup, scripts)),
+        policy=_policy(scripts),
+        undrawn=undrawn,
+        long=_rows(report.sections) > _MANY_ROWS,
+    )
+
+
+def _rows(blocks: Sequence[Block]) -> int:
+    """The rows of all tables, folded ones too."""
+    inside = [
+        block.blocks
+        if isinstance(block, Section | PageOnly)
+        else [one for part in block.parts for one in part]
+        if isinstance(block, Columns)
+        else [block.shown]
+        for block in blocks
+        if isinstance(block, Section | PageOnly | Columns | Details)
+    ]
+    return sum(len(block.rows) for block in blocks if isinstance(block, Table)) + sum(map(_rows, inside))
 
 
 @functools.cache

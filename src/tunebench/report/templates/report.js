@@ -134,12 +134,19 @@
     }, { rootMargin: "900px" }).observe(box);
   }
 
-  document.querySelectorAll("table").forEach((table) => {
+  function prepare(table) {
     if (table.querySelector("thead .more")) choosable(table);
     if (table.classList.contains("fixed")) return;
     const rows = table.tBodies[0].rows.length;
     if (rows > 1) sortable(table);
     if (rows > 7) filterable(table);
+  }
+
+  // A folded table is prepared when it is opened: a page of 1,000 runs has most of its rows there.
+  document.querySelectorAll("table").forEach((table) => {
+    const folded = table.closest("details:not([open])");
+    if (folded) folded.addEventListener("toggle", () => prepare(table), { once: true });
+    else prepare(table);
   });
 
   // Charts ------------------------------------------------------------------------------------------------------------
