@@ -21,6 +21,7 @@ from tunebench.watch.study import WatchedStudy
 _YOUNG = 0.9  # seconds for which a look is shared
 _REST = 10.0  # times what the last report took: so long a study runs undisturbed before the next one
 _LEAST_REST = 20.0
+_DRAWN = 2.5  # seconds between two charts of a run at work
 
 
 @dataclass
@@ -30,6 +31,29 @@ class _Report:
     made: Made
     version: int
     again: float
+
+
+@dataclass
+class _Slow:
+    """What takes long where a study has many runs, and changes seldom: as JSON, and what it was made of."""
+
+    runs: str = ""
+    charts: str = ""
+    version: object = None
+    heard: object = None
+    drawn: float = 0.0
+
+    def refresh(self, study: WatchedStudy) -> None:
+        """Make what has changed."""
+        version = (study.version, study.live, frozenset(study.work.at_work))
+        changed = version != self.version
+        heard = study.work.lines, sum(len(one.epochs) for one in study.histories.values())
+        grown = heard != self.heard and time.monotonic() - self.drawn > _DRAWN
+        if changed:
+            self.version, self.runs = version, parts.as_json(parts.runs(study))
+        if changed or grown:
+            self.heard, self.drawn = heard, time.monotonic()
+            self.charts = parts.as_json(parts.charts(study))
 
 
 class Desk:
@@ -46,6 +70,7 @@ class Desk:
         self._one = threading.Lock()
         self._looked = float("-inf")
         self._shown: dict[str, str] = {}
+        self._slow = [_Slow() for _ in outs]
         self._contestants: tuple[tuple[int, ...], list[Contestant]] | None = None
 
     def look(self) -> Mapping[str, str]:
@@ -60,8 +85,11 @@ class Desk:
         found = {"-1 machine": parts.as_json(machine.load())}
         for number, study in enumerate(self.studies):
             study.refresh()
-            for name, content in parts.parts(study).items():
+            for name, content in parts.now(study).items():
                 found[f"{number} {name}"] = parts.as_json(content)
+            slow = self._slow[number]
+            slow.refresh(study)
+            found |= {f"{number} runs": slow.runs, f"{number} charts": slow.charts}
         return found
 
     def report(self, number: int) -> Made:

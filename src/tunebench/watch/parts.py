@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,17 +22,26 @@ _LOG_BYTES, _LOGS = 4_000, 4
 _LATEST = 60  # lines of what happened
 
 
-def parts(study: WatchedStudy) -> dict[str, Any]:
-    """Everything by name; each part changes on its own."""
+def now(study: WatchedStudy) -> dict[str, Any]:
+    """What changes every second, by name."""
+    planned = {run.id: run for run in study.runs}
     content = {
         "head": _head(study),
-        "work": [_at_work(study, one) for one in study.work.at_work.values()] if study.live else [],
-        "runs": [_run(study, run) for run in study.runs],
-        "charts": [_drawn(key, chart) for key, chart in _charts(study)],
+        "work": [_at_work(study, one, planned) for one in study.work.at_work.values()] if study.live else [],
         "happened": [[round(when), words] for when, words in list(study.work.happened)[-_LATEST:]],
         "logs": _logs(study.folder),
     }
     return escaped_within(content)
+
+
+def runs(study: WatchedStudy) -> list[dict[str, Any]]:
+    """A row for each run."""
+    return escaped_within([_run(study, run) for run in study.runs])
+
+
+def charts(study: WatchedStudy) -> list[dict[str, Any]]:
+    """Learning curves and losses."""
+    return [_drawn(key, chart) for key, chart in _charts(study)]
 
 
 def as_json(part: Any) -> str:
@@ -40,7 +50,7 @@ def as_json(part: Any) -> str:
 
 
 def _head(study: WatchedStudy) -> dict[str, Any]:
-    counts, runs = study.counts(), study.runs
+    counts, total = study.counts(), len(study.runs)
     # Not yet ended, in the command's sense: a failed run is made again, but it has ended.
     waiting = sum(counts[status] for status in ("pending", "running", "interrupted", "paused"))
     left = study.left()
@@ -48,10 +58,10 @@ def _head(study: WatchedStudy) -> dict[str, Any]:
         "name": study.plan.study if study.plan else study.folder.name,
         "folder": str(study.folder),
         "state": study.state,
-        "sentence": _sentence(study, len(runs) - waiting),
+        "sentence": _sentence(study, total - waiting),
         "counts": ", ".join(f"{number} {status}" for status, number in sorted(counts.items(), key=_order)),
-        "done": len(runs) - waiting + sum(_share(one) for one in study.work.at_work.values() if not one.placed.trial),
-        "total": len(runs),
+        "done": total - waiting + sum(_share(one) for one in study.work.at_work.values() if not one.placed.trial),
+        "total": total,
         "left": None if left is None else text.seconds(left),
         "version": study.version,
         "results": sum(isinstance(result, Done) for result in study.results.values()),
@@ -84,11 +94,11 @@ def _share(one: AtWork) -> float:
     return one.step / one.steps if one.steps else 0.0
 
 
-def _at_work(study: WatchedStudy, one: AtWork) -> dict[str, Any]:
-    placed, now = one.placed, time.time()
+def _at_work(study: WatchedStudy, one: AtWork, known: Mapping[str, PlannedRun]) -> dict[str, Any]:
+    placed, clock = one.placed, time.time()
     run = placed.folder.rpartition("/")[2]
-    planned = next((other for other in study.runs if other.id == run), None)
-    left = one.left(now)
+    planned = known.get(run)
+    left = one.left(clock)
     detail = [f"{one.done:,} of {one.total:,} {'steps' if one.phase == 'trains' else 'batches'}"] if one.total else []
     if one.epoch and one.phase == "trains":
         detail.insert(0, f"epoch {one.epoch[0]} of {one.epoch[1]}")
@@ -105,13 +115,10 @@ def _at_work(study: WatchedStudy, one: AtWork) -> dict[str, Any]:
         "phase": one.phase,
         "share": one.done / one.total if one.total else None,
         "detail": ", ".join(filter(None, detail)),
-        "since": text.seconds(max(0.0, now - one.since)),
+        "since": text.seconds(max(0.0, clock - one.since)),
         "left": None if left is None else text.seconds(left),
         "label": None if placed.trial or planned is None else planned.label,
         "technique": _title(study, planned) if planned else placed.label,
-        "others": sum(run.label == planned.label for run in study.runs if study.status(run) == "pending")
-        if planned
-        else 0,
     }
 
 
@@ -124,7 +131,7 @@ def _name(study: WatchedStudy, run: PlannedRun) -> str:
 
 
 def _run(study: WatchedStudy, run: PlannedRun) -> dict[str, Any]:
-    result, status = study.results.get(run.id), study.status(run)
+    result, status = study.results.get(run.id), study.statuses[run.id]
     row = {
         "model": run.model,
         "task": run.task,
@@ -150,7 +157,8 @@ def _charts(study: WatchedStudy) -> list[tuple[str, Chart]]:
     cells: dict[tuple[str, str], list[PlannedRun]] = {}
     for run in study.runs:
         cells.setdefault((run.task, run.model), []).append(run)
-    busy = {run.id: one for one in study.work.at_work.values() for run in study.runs if _is(one, run)}
+    works = study.work.at_work if study.live else {}
+    busy = {run.id: works[f"runs/{run.id}"] for run in study.runs if f"runs/{run.id}" in works}
     order = sorted(cells, key=lambda key: not any(run.id in busy for run in cells[key]))
     found: list[tuple[str, Chart]] = []
     for key in order:
@@ -161,23 +169,20 @@ def _charts(study: WatchedStudy) -> list[tuple[str, Chart]]:
     return found
 
 
-def _is(one: AtWork, run: PlannedRun) -> bool:
-    return one.placed.folder == f"runs/{run.id}"
-
-
 def _curves(study: WatchedStudy, place: str, runs: list[PlannedRun], look: Looks) -> Chart | None:
     histories = [(run, study.history(run)) for run in runs]
     metric = next((name for _, epochs in histories for epoch in epochs for name in epoch.validation), None)
     if metric not in METRICS:
         return None
-    rows, levels = [], []
+    rows: list[dict[str, Any]] = []
+    levels: dict[str, dict[str, Any]] = {}
     for run, epochs in histories:
         result = study.results.get(run.id)
         done = result if isinstance(result, Done) else None
         rows += curve_rows(run.label, run.seed, epochs, metric, done.best_epoch if done else None)
-        if done and not epochs and all(level[FIELD] != run.label for level in levels):
-            levels.append({FIELD: run.label, "level": done.metrics.validation.get(metric)})
-    return curves(place, metric, rows, levels, look)
+        if done and not epochs:
+            levels.setdefault(run.label, {FIELD: run.label, "level": done.metrics.validation.get(metric)})
+    return curves(place, metric, rows, list(levels.values()), look)
 
 
 def _losses(place: str, runs: list[PlannedRun], busy: dict[str, AtWork], look: Looks) -> Chart | None:

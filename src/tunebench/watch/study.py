@@ -24,14 +24,6 @@ _UNREAD = (0, 0)
 
 
 @dataclass
-class _Kept:
-    """A result, and the time and size of its file when it was read."""
-
-    stamp: tuple[int, int] = _UNREAD
-    result: Result | None = None
-
-
-@dataclass
 class History:
     """The epochs of a run that has no result yet, from its own `events.jsonl`."""
 
@@ -61,7 +53,9 @@ class WatchedStudy:
         trouble: why there is none, in a sentence.
         work: what its command is at.
         live: whether a command makes runs now.
+        runs: the planned ones, each once.
         results: by run, of those that have one.
+        statuses: by run.
         version: changes with every result.
     """
 
@@ -72,10 +66,13 @@ class WatchedStudy:
         self.work = Work()
         self.live = False
         self.version = 0
+        self.runs: list[PlannedRun] = []
+        self.results: dict[str, Result] = {}
+        self.statuses: dict[str, str] = {}
         self.titles: dict[tuple[str, str, str], str] = {}
         self.histories: dict[str, History] = {}
         self._planned_at = _UNREAD
-        self._kept: dict[str, _Kept] = {}
+        self._stamps: dict[str, tuple[int, int]] = {}
         self._earlier, self._progress = Tail(folder / EARLIER), Tail(folder / PROGRESS)
         self._was_live = True
 
@@ -88,16 +85,7 @@ class WatchedStudy:
         self.live = self.work.lives(self.folder / PROGRESS)
         self._read_results()
         self._read_histories()
-
-    @property
-    def runs(self) -> list[PlannedRun]:
-        """The planned runs, each once."""
-        return list({run.id: run for run in self.plan.runs}.values()) if self.plan else []
-
-    @property
-    def results(self) -> dict[str, Result]:
-        """By run."""
-        return {name: kept.result for name, kept in self._kept.items() if kept.result is not None}
+        self.statuses = {run.id: self._status(run) for run in self.runs}
 
     @property
     def state(self) -> State:
@@ -108,7 +96,7 @@ class WatchedStudy:
             return "absent"
         return "ended" if all(run.id in self.results for run in self.runs) else "interrupted"
 
-    def status(self, run: PlannedRun) -> str:
+    def _status(self, run: PlannedRun) -> str:
         """Of a run: running, its result's, interrupted, or pending."""
         if self.live and f"runs/{run.id}" in self.work.at_work:
             return "running"
@@ -129,7 +117,7 @@ class WatchedStudy:
 
     def counts(self) -> Counter[str]:
         """How many runs have which status."""
-        return Counter(self.status(run) for run in self.runs)
+        return Counter(self.statuses.values())
 
     def left(self) -> float | None:
         """Seconds until the planned runs have ended, if that can be said."""
@@ -171,17 +159,24 @@ class WatchedStudy:
             self.plan, self.trouble = read_study(self.folder).plan, ""
         except (UserError, OSError) as error:
             self.plan, self.trouble = None, str(error)
+        self.runs = list({run.id: run for run in self.plan.runs}.values()) if self.plan else []
         cells = self.plan.cells if self.plan else ()
         self.titles = {(cell.model, cell.task, cell.label): Row(cell.label, cell, ()).name for cell in cells}
         self.version += 1
 
     def _read_results(self) -> None:
         for run in self.runs:
-            kept = self._kept.setdefault(run.id, _Kept())
-            stamp = _stamp(self.folder / "runs" / run.id / "result.json")
-            if stamp != kept.stamp:
-                kept.stamp, kept.result = stamp, read_result(self.folder / "runs" / run.id)
-                self.version += 1
+            folder = self.folder / "runs" / run.id
+            stamp = _stamp(folder / "result.json")
+            if stamp == self._stamps.get(run.id, _UNREAD):
+                continue
+            self._stamps[run.id] = stamp
+            self.version += 1
+            result = read_result(folder)
+            if result is None:
+                self.results.pop(run.id, None)
+            else:
+                self.results[run.id] = result
 
     def _read_histories(self) -> None:
         """Of runs at work; and once, where a command has ended, of those that it left without a result."""
