@@ -325,6 +325,7 @@ def test_a_plan_counts_every_cell_offline(shell: Shell) -> None:
         "reason",
         "parameters",
         "epochs",
+        "paper",
     }
     assert all(cell["applicable"] and cell["reason"] is None for cell in cells)
     (lora,) = [

@@ -187,7 +187,7 @@ def test_a_worker_that_dies_on_a_full_disk_stops_the_study_with_the_way_out(
 
     fake()
     starting(monkeypatch, 1, -9)
-    monkeypatch.setattr(local, "write_result", full)
+    monkeypatch.setattr("tunebench.run.executors.ends.write_result", full)
     with pytest.raises(UserError) as caught, local.Local(tmp_path, 2) as executor:
         drive(FixedList(some_jobs(2, tmp_path)), executor, silent, tmp_path)
     assert str(caught.value) == (

@@ -10,6 +10,7 @@ from tunebench._util.errors import UserError
 from tunebench.cli.leaderboards import print_leaderboards
 from tunebench.cli.options import OpenedStudy, changed_study
 from tunebench.cli.printing import say
+from tunebench.cli.where import here
 from tunebench.cli.whole_study import make_study
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def run(
     opened = _opened(study, out, seeds, data, data_root, models)
     target = Path(out) if out is not None else Path("runs") / opened.study.name
     with locked(target):
-        opened, interrupted = make_study(opened, target, only, count)
+        opened, interrupted = make_study(opened, target, only, here(count))
         page, leaderboards = reports.build_with_leaderboards(target)
     if not Console().is_jupyter:  # a notebook shows the result
         print_leaderboards(leaderboards)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from tunebench._util.words import plural
 from tunebench.cli.options import OpenedStudy
 from tunebench.cli.printing import say
+from tunebench.cli.where import Opening
 
 if TYPE_CHECKING:
     from tunebench.engine.events import Event
@@ -19,10 +20,9 @@ if TYPE_CHECKING:
 
 
 def make_pending(
-    opened: OpenedStudy, data: "TaskData", target: Path, only: str | None, workers: int | None, track: str | None
+    opened: OpenedStudy, data: "TaskData", target: Path, only: str | None, where: Opening, track: str | None
 ) -> bool:
     """Write the plan and make the runs that have no result; says whether Ctrl-C came first."""
-    from tunebench.run.executors.local import Local
     from tunebench.run.folder import planned_in, write_plan
     from tunebench.run.job import job_in
     from tunebench.run.pending import costliest_first, pending_runs
@@ -30,7 +30,7 @@ def make_pending(
     runs, places = opened.runs, opened.places
     earlier = planned_in(target)
     pending, remarks = pending_runs(runs, places, target, only, data)
-    with Local(target, len(pending), workers) as executor:
+    with where(target, len(pending)) as executor:
         from tunebench.run.plan import plan  # torch comes with it; the workers import theirs at the same time
         from tunebench.run.survey import models_here, survey
 
@@ -42,7 +42,7 @@ def make_pending(
         say(f"{plural(len(runs), 'run')} in {target}, {len(pending)} to make.")
         for remark in remarks:
             say(remark)
-        ordered = pending if workers == 1 else costliest_first(pending, cells)
+        ordered = pending if executor.room == 1 else costliest_first(pending, cells)
         jobs = [job_in(target, one, places, track) for one in ordered]
         forecast = _forecast(chosen, cells, surveyed, executor.room)
         return _execute(jobs, executor, forecast, target)

@@ -8,6 +8,7 @@ from tunebench._util.words import plural
 from tunebench.cli.options import OpenedStudy
 from tunebench.cli.pricing import trial_of
 from tunebench.cli.printing import say
+from tunebench.cli.where import here
 
 if TYPE_CHECKING:
     from tunebench.advise.race import Race, Standing
@@ -26,7 +27,6 @@ def raced(
     from tunebench.advise.race import Race
     from tunebench.advise.recommend import RUNGS, best_standings, entrants
     from tunebench.evaluation.metrics import METRICS
-    from tunebench.run.executors.local import Local
 
     if seconds <= 0:
         return None, {}
@@ -49,7 +49,7 @@ def raced(
     if not race.finished:
         say(f"Racing {plural(len(jobs), 'run')} of {plural(len({one.label for one, _ in chosen}), 'technique')} ...")
         say(f"  The rule: {race.rule}.")
-        with Local(out, len(jobs), workers) as executor:
+        with here(workers)(out, len(jobs)) as executor:
             _drive(race, executor, seconds, workers, out)
     _say_ends(race)
     return race, best_standings(race, chosen)

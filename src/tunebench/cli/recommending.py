@@ -12,6 +12,7 @@ from tunebench.cli.options import OpenedStudy
 from tunebench.cli.pricing import Wish, priced
 from tunebench.cli.printing import say
 from tunebench.cli.racing import raced
+from tunebench.cli.where import here
 
 if TYPE_CHECKING:
     from tunebench.advise.answer import Conclusion
@@ -206,7 +207,7 @@ def finished(
     finalists = [opened.study.measuring(run) for run in raced_runs]
     for run, final in zip(raced_runs, finalists, strict=True):
         _go_on_from_the_race(out, run, final)
-    if make_pending(replace(opened, runs=finalists), TaskData(opened.places), out, None, workers, None):
+    if make_pending(replace(opened, runs=finalists), TaskData(opened.places), out, None, here(workers), None):
         raise KeyboardInterrupt
     say(f"Report: {report.build(out)}")
     winner = out / "runs" / opened.study.measuring(runs[made.chosen]).id

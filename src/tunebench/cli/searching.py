@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from tunebench._util.words import plural
 from tunebench.cli.options import OpenedStudy
 from tunebench.cli.printing import say
+from tunebench.cli.where import Opening
 
 _RACE = (
     "The trials of each technique race: each pauses after epochs 1, 2, 4, ..., the best continues first, and one that "
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def searched(
-    opened: OpenedStudy, data: "TaskData", out: Path, only: str | None, workers: int | None, track: str | None
+    opened: OpenedStudy, data: "TaskData", out: Path, only: str | None, where: Opening, track: str | None
 ) -> tuple[OpenedStudy, bool]:
     """The study with the settings that its search chose; says whether Ctrl-C came first.
 
@@ -30,7 +31,6 @@ def searched(
         UserError: a model or the data are unavailable.
     """
     from tunebench.advise.search import Searching
-    from tunebench.run.executors.local import Local
     from tunebench.run.pending import matching
 
     study = opened.study
@@ -43,7 +43,7 @@ def searched(
         say(f"Searching the settings of {plural(search.count, 'technique')}, {study.search.budget} each ...")
         if study.search.races:
             say(_RACE)
-        with Local(out, search.trials or workers or 10_000, workers) as executor:
+        with where(out, search.trials or 10_000) as executor:
             interrupted = _execute(search, executor, out)
     for label, settings in search.decisions:
         say(f"{label}: {settings}")

@@ -7,13 +7,14 @@ from tunebench.cli.making import make_pending, plan_of
 from tunebench.cli.options import OpenedStudy
 from tunebench.cli.searching import searched
 from tunebench.cli.settling import settled
+from tunebench.cli.where import Opening
 
 if TYPE_CHECKING:
     from tunebench.run.task_data import TaskData
 
 
 def make_study(
-    opened: OpenedStudy, out: Path, only: str | None, workers: int | None, track: str | None = None
+    opened: OpenedStudy, out: Path, only: str | None, where: Opening, track: str | None = None
 ) -> tuple[OpenedStudy, bool]:
     """Settle `epochs: auto`, search, and make the runs that have no result. The folder is locked.
 
@@ -21,7 +22,7 @@ def make_study(
         opened: the study.
         out: its output folder.
         only: the cells to run; None: all.
-        workers: runs at once; None: as many as the machine has room for.
+        where: opens the executor of the runs.
         track: where runs are logged, too.
 
     Returns:
@@ -41,8 +42,8 @@ def make_study(
         opened = settled(opened, out)
     if opened.study.search is not None:
         _check(opened, seen, out)
-        opened, interrupted = searched(opened, seen, out, only, workers, track)
-    return opened, interrupted or make_pending(opened, seen, out, only, workers, track)
+        opened, interrupted = searched(opened, seen, out, only, where, track)
+    return opened, interrupted or make_pending(opened, seen, out, only, where, track)
 
 
 def _check(opened: OpenedStudy, data: "TaskData", out: Path) -> None:

@@ -17,6 +17,7 @@ from tunebench.engine.batching import plan_epoch
 from tunebench.engine.events import CheckpointDamaged, EpochEnded, Observer, Resumed, Step
 from tunebench.engine.measure import Stopwatch
 from tunebench.engine.precision import Autocast
+from tunebench.engine.preemption import Preempted, asked
 from tunebench.engine.schedule import Schedule, rate_factor
 from tunebench.engine.seeds import seed_torch, seeds_of_steps
 from tunebench.engine.sources import Source
@@ -188,7 +189,11 @@ class _Loop:
         self._saved_at = time.monotonic()
 
     def train_epoch(self) -> None:
-        """Make the steps of the current epoch that are left."""
+        """Make the steps of the current epoch that are left.
+
+        Raises:
+            Preempted: the run must leave this machine; its checkpoint is written.
+        """
         state, lengths = self.state, self._training.source.features.lengths
         self._training.network.train()
         with self._watch.time("train"):
@@ -196,9 +201,11 @@ class _Loop:
             seeds = seeds_of_steps(self._seed, state.epoch, len(plan))
         for indices, drawn in zip(plan[state.step_in_epoch :], seeds[state.step_in_epoch :], strict=True):
             self._train_step(indices, drawn)
-            if time.monotonic() - self._saved_at >= self._budget.checkpoint_seconds:
+            if asked.is_set() or time.monotonic() - self._saved_at >= self._budget.checkpoint_seconds:
                 self.save()
                 self._saved_at = time.monotonic()
+            if asked.is_set():
+                raise Preempted
 
     def end_epoch(self) -> None:
         """Score the weights, keep them where they are the best so far, and write the epoch into the history."""

@@ -18,6 +18,7 @@ import sklearn.metrics  # noqa: F401  now, so that the first run's evaluation do
 from tunebench._util.errors import UserError, unwritable
 from tunebench.engine.events import Event, Observer, Ready, ResultWritten, Unwritable
 from tunebench.engine.observers import event_file, seldom, to_all
+from tunebench.engine.preemption import LEFT, Preempted, leave_on_signal
 from tunebench.records import Failed, write_result
 from tunebench.run.execute import execute
 from tunebench.run.job import Job
@@ -62,7 +63,8 @@ def _failed(job: Job, reason: str, text: str) -> Failed:
 
 
 def main() -> None:
-    """Execute jobs until standard input ends."""
+    """Execute jobs until standard input ends, or SIGUSR1 asks the run to leave this machine."""
+    leave_on_signal()
     border = os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8")
     os.dup2(2, 1)  # output of libraries goes to the log, not into the protocol
     for log in (sys.stdout, sys.stderr):
@@ -82,6 +84,8 @@ def main() -> None:
         except OSError as error:
             observe(Unwritable(reason=f"{error.filename or 'the output folder'}: {error.strerror}"))
             sys.exit(UNWRITABLE)
+        except Preempted:
+            sys.exit(LEFT)
 
 
 def _listen(stream: IO[bytes], lines: "queue.Queue[bytes]") -> None:

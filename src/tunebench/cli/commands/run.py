@@ -10,6 +10,7 @@ from tunebench.cli.leaderboards import print_leaderboards
 from tunebench.cli.options import Data, DataRoot, Models, StudyName, opened_study
 from tunebench.cli.printing import say
 from tunebench.cli.stopping import INTERRUPTED, stoppable
+from tunebench.cli.where import chosen
 from tunebench.cli.whole_study import make_study
 
 _STOPPED = "Stopped. Finished runs are kept; the same command continues."
@@ -28,13 +29,24 @@ def run(
         int | None, typer.Option(min=1, max=10_000, help="run seeds 0 to N-1 instead of the study's")
     ] = None,
     workers: Annotated[
-        str, typer.Option(help="runs at once: a number, or auto (one per GPU, or one per core without GPUs)")
-    ] = "1",
+        str | None,
+        typer.Option(
+            help="runs at once: a number, or auto (one per GPU, or one per core without GPUs); default: 1, on slurm 500"
+        ),
+    ] = None,
     data_root: DataRoot = None,
     data: Data = None,
     model: Models = None,
     track: Annotated[
         str | None, typer.Option(help="also log to tensorboard, wandb or mlflow (install tunebench[<name>])")
+    ] = None,
+    on: Annotated[str, typer.Option(help="where: local, or slurm (install tunebench[slurm])")] = "local",
+    slurm_partition: Annotated[str | None, typer.Option(help="SLURM's partition; default: the site's")] = None,
+    slurm_time: Annotated[
+        int | None, typer.Option(min=1, help="minutes of a SLURM job; a longer run continues in another; default: 240")
+    ] = None,
+    slurm: Annotated[
+        list[str] | None, typer.Option(help="another option of sbatch: gpus-per-node=1; repeat it for more")
     ] = None,
 ) -> None:
     """Make all runs of a study that have no result yet, then write its report.
@@ -48,10 +60,15 @@ def run(
 
     opened = opened_study(study, model, data_root, data, seeds)
     _check_tracker(track)
-    count = _worker_count(workers)
+    where = chosen(on, workers, slurm_partition, slurm_time, slurm or ())
+    if on != "local" and opened.study.unsettled:
+        raise UserError(
+            f"--on {on}: this study has epochs: auto, which are timed on the machine that trains. "
+            "Give numbers: a run with --on local writes them into epochs.json."
+        )
     target = out or Path("runs") / opened.study.name
     with locked(target):
-        opened, interrupted = make_study(opened, target, only, count, track)
+        opened, interrupted = make_study(opened, target, only, where, track)
         say("Writing the report ...")
         with stoppable(f"Stopped. All finished runs are kept; 'tunebench report {target}' writes the report."):
             page, leaderboards = reports.build_with_leaderboards(target)
@@ -66,14 +83,6 @@ def run(
     if failed:
         say("The same command makes failed runs again; each run's error.txt has the details.")
         raise typer.Exit(1)
-
-
-def _worker_count(value: str) -> int | None:
-    if value == "auto":
-        return None
-    if not value.isdecimal() or int(value) < 1:
-        raise UserError(f"--workers {value}: give a number from 1 up, or auto.")
-    return int(value)
 
 
 def _check_tracker(track: str | None) -> None:

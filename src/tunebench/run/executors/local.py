@@ -16,13 +16,13 @@ import psutil
 from joblib import cpu_count  # heeds a scheduler's affinity and a container's quota
 
 from tunebench._util import python
-from tunebench._util.errors import UserError
 from tunebench.engine.events import Ended, Event, Ready, ResultWritten, Unwritable, read_event
-from tunebench.records import Failed, write_result
+from tunebench.records import Failed
+from tunebench.run.executors import ends
 from tunebench.run.folder import unwritable
 from tunebench.run.job import Job
 
-_WORKER = "import gc; gc.disable(); from tunebench.run.worker import main; main()"
+WORKER = "import gc; gc.disable(); from tunebench.run.worker import main; main()"
 """Imports make no garbage: looking for some took 1.5 of their seconds. `main` looks again."""
 _WAIT_SECONDS = 1.0  # for an event
 _KILLED = -9  # by SIGKILL, a name that Windows lacks
@@ -98,7 +98,7 @@ class Local:
             return None
         job = worker.job
         if isinstance(event, Unwritable):
-            raise self._unwritable(event.reason)
+            raise ends.unwritable(self._out, event.reason)
         if isinstance(event, Ended):
             event = self._ended(worker, job, event.code)
         elif isinstance(event, Ready):
@@ -128,39 +128,16 @@ class Local:
         if job is None:
             return None
         if worker.stopped is not None:
-            return self._written(job, worker.stopped)
+            return ends.written(job, worker.stopped, self._out)
         if worker.ready:
-            return self._recorded(job, _death(code))
+            return ends.failed(job, _death(code), self._out)
         if job.run.id in self._again:
             self._again.discard(job.run.id)
-            return self._recorded(job, f"two workers ended before they were ready. The last one: {_death(code)}")
+            reason = f"two workers ended before they were ready. The last one: {_death(code)}"
+            return ends.failed(job, reason, self._out)
         self._again.add(job.run.id)
         self._start(worker.number).start(job)
         return None
-
-    def _recorded(self, job: Job, reason: str) -> ResultWritten:
-        """A run that failed with its worker.
-
-        Raises:
-            UserError: the output folder cannot be written any more.
-        """
-        return self._written(job, Failed(reason=reason, run=job.run.info(job.family), environment={}))
-
-    def _written(self, job: Job, result: Failed) -> ResultWritten:
-        folder = Path(job.folder)
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            (folder / "error.txt").write_text(result.reason + "\n", "utf-8")
-            write_result(folder, result)
-        except OSError as error:
-            raise self._unwritable(f"it cannot be written ({error.strerror})") from error
-        return ResultWritten(status="failed", reason=result.reason)
-
-    def _unwritable(self, reason: str) -> UserError:
-        return UserError(
-            f"--out {self._out}: {reason}. Correct that and repeat the command: finished runs are "
-            "kept, and the interrupted one continues."
-        )
 
 
 class Worker:
@@ -181,7 +158,7 @@ class Worker:
             log = (out / f"worker-{number}.log").open("ab")
         except OSError as error:
             raise unwritable(out, error) from error
-        self._process = python.start("-c", _WORKER, stderr=log, env=environment_of(number, workers))
+        self._process = python.start("-c", WORKER, stderr=log, env=environment_of(number, workers))
         threading.Thread(target=self._listen, daemon=True).start()
 
     def start(self, job: Job) -> None:
