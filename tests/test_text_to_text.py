@@ -352,7 +352,7 @@ def test_ranking_has_logits_in_float32_and_writing_in_bf16(
     accelerator, precision = make_accelerator("bf16", tmp_path, None)
     for parameter in model.parameters():
         parameter.requires_grad = False
-    settle(model, T5, accelerator, precision, exact)
+    settle(model, T5, accelerator.device, precision, exact)
     ids = torch.tensor([[5, 6, 3]], device=accelerator.device)
     with torch.no_grad(), accelerator.autocast():
         logits = model(input_ids=ids, decoder_input_ids=ids).logits

@@ -21,7 +21,7 @@ from tunebench.families.base import Family, Split, pooling_of
 from tunebench.objectives.base import Features, Objective
 
 _COMPUTATION = 2  # raised when this package changes how frozen outputs are computed, even in their last bits only
-_WORTH_KEEPING = 2  # stages: embeddings and a layer. An embedding lookup alone costs no more than reading what was kept
+WORTH_KEEPING = 2  # stages: embeddings and a layer. An embedding lookup alone costs no more than reading what was kept
 
 
 @dataclass
@@ -177,7 +177,7 @@ class Cut:
 
     def _above_trunk(self, split: str, tokens: TokenSource) -> Source:
         trunk = self._trunk
-        if self.depth >= _WORTH_KEEPING:
+        if self.depth >= WORTH_KEEPING:
             start = Spent.now()
             kept = self._cache.states(trunk, tokens, self._batch_tokens, self._reporter(f"frozen layers, {split}"))
             self.trunks.add(split, kept, Spent.now() - start)

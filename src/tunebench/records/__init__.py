@@ -3,7 +3,7 @@
 from tunebench.records.base import SCHEMA, Record
 from tunebench.records.epochs import EPOCHS, EpochsRecord, SettledEpochs, TuningPace, read_epochs
 from tunebench.records.evidence import EvidenceCell, EvidenceRun
-from tunebench.records.plan import Plan, PlannedCell, PlannedData, PlannedRun
+from tunebench.records.plan import Plan, PlannedCell, PlannedData, PlannedMemory, PlannedRun
 from tunebench.records.recommendation import RECOMMENDATION, Choice, Recommendation, read_recommendation
 from tunebench.records.result import (
     PREDICTIONS,
@@ -69,6 +69,7 @@ __all__ = [
     "Plan",
     "PlannedCell",
     "PlannedData",
+    "PlannedMemory",
     "PlannedRun",
     "Recommendation",
     "Record",

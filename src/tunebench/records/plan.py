@@ -20,12 +20,36 @@ class PlannedRun(StudyRecord):
     seed: int
 
 
+class PlannedMemory(StudyRecord):
+    """Bytes that a run's model needs at its worst moment, without those of the process itself.
+
+    Attributes:
+        weights: of the model.
+        gradients: of what trains.
+        optimizer: AdamW's moments.
+        activations: what a step keeps on the longest training texts, or what an evaluation needs.
+        kept: outputs of a frozen trunk for the training split, twice, as they are written while they are in memory.
+    """
+
+    weights: int
+    gradients: int
+    optimizer: int
+    activations: int
+    kept: int = 0
+
+    @property
+    def total(self) -> int:
+        """All of it."""
+        return self.weights + self.gradients + self.optimizer + self.activations + self.kept
+
+
 class PlannedCell(StudyRecord):
     """One technique on one model and task: whether it applies, and how many parameters it would train.
 
     `parameters` is None where the technique does not apply, and for a baseline, whose size depends on the data.
     `title` is the technique's name in prose, `paper` its source; earlier plans do not have them. `epochs` is how many
-    it may have; None where it trains in none, and where they are not settled.
+    it may have; None where it trains in none, and where they are not settled. `memory` is forecast where a plan is
+    asked for it.
     """
 
     model: str
@@ -40,6 +64,7 @@ class PlannedCell(StudyRecord):
     reason: str | None = None
     parameters: Parameters | None = None
     epochs: int | None = None
+    memory: PlannedMemory | None = None
 
 
 class PlannedData(StudyRecord):

@@ -148,17 +148,25 @@ class Cell:
         """The parameters of the model with the technique applied, counted on the meta device.
 
         Raises:
+            UserError: as `shape`.
+        """
+        return count_parameters(self.shape(labels), self.family)
+
+    def shape(self, labels: Sequence[str]) -> Any:
+        """The model with the technique applied, without weights, on the meta device.
+
+        Raises:
             UserError: a setting of the technique does not fit the model.
         """
         posed, run = self._applicable(), self.run
         local = self.checkpoint.folder if self.technique.reads_weights else None
         model = self.family.skeleton(self.checkpoint.config, posed, objectives()[posed].head(labels), local)
+        model = self.family.prepared(model, posed)
         self._pool(model, self.checkpoint.folder)
         try:
-            model = self._applied(model, steps=1000)
+            return self._applied(model, steps=1000)
         except UserError as error:
             raise UserError(f"{run.model} x {run.task.name}: {error}") from None
-        return count_parameters(model, self.family)
 
     def _applied(self, model: Any, steps: int) -> Any:
         """The model with its technique, and with attention and activations computed as the study asks."""

@@ -23,7 +23,7 @@ def forgetting_of(prepared: Prepared) -> Forgetting:
     with torch.random.fork_rng(devices):
         untuned = cell.backbone(prepared.local, prepared.objective)
         freeze(untuned)
-        settle(untuned, family, prepared.accelerator, prepared.precision, prepared.objective.ranks)
+        settle(untuned, family, prepared.accelerator.device, prepared.precision, prepared.objective.ranks)
         head = None if writes else family.language_model(prepared.local)
     model.eval()
     probe = Probe(

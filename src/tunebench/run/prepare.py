@@ -71,7 +71,7 @@ def prepare(job: Job, cell: Cell, examples: Data, observe: Observer) -> Prepared
     parameters = measure.count_parameters(model, family)
     if isinstance(technique, Trained) and not parameters.trainable:
         raise RunError(f"{job.run.technique} trains nothing on {job.run.model}")
-    settle(model, family, accelerator, precision, objective.ranks)
+    settle(model, family, accelerator.device, precision, objective.ranks)
     cache = TrunkCache(Path(job.cache), budget.cache_gigabytes * 1e9)
     cut = Cut(
         model,

@@ -24,6 +24,9 @@ def plan(
     out: Annotated[
         Path | None, typer.Option(help="where 'epochs: auto' may be settled already; default: runs/<study>")
     ] = None,
+    memory: Annotated[
+        bool, typer.Option("--memory", help="forecast what each model needs in memory; takes seconds per cell")
+    ] = False,
 ) -> None:
     """Show every cell of a study: whether its technique applies or why not, and what it would train; and its data.
 
@@ -46,6 +49,11 @@ def plan(
         cell.model_copy(update={"epochs": None}) if _key(cell) in open_ else cell
         for cell in planned(opened.runs, opened.places, surveyed=surveyed)
     ]
+    if memory:
+        from tunebench.run.memory import forecasts
+
+        needed = forecasts(opened.runs, opened.places)
+        cells = [cell.model_copy(update={"memory": needed.get(_key(cell))}) for cell in cells]
     if json_:
         dumped = {"cells": cells, "data": surveyed.records}
         print_json({name: [record.model_dump(mode="json") for record in records] for name, records in dumped.items()})
@@ -59,8 +67,29 @@ def plan(
     )
     if open_:
         say("\nEpochs of a range are settled by 'tunebench run', which times each technique side by side first.")
+    if memory:
+        _show_memory(cells)
     for one in surveyed.records:
         say("\n" + "\n  ".join(_described(one)))
+
+
+def _show_memory(cells: "list[PlannedCell]") -> None:
+    parts = ("weights", "gradients", "optimizer", "activations", "kept")
+    rows = [
+        [cell.model, cell.task, cell.label, *(_megabytes(getattr(cell.memory, part)) for part in ("total", *parts))]
+        for cell in cells
+        if cell.memory is not None
+    ]
+    say("")
+    print_table("Memory in MB", ["model", "task", "technique", "total", *parts], rows, right={3, 4, 5, 6, 7, 8})
+    say(
+        "Activations are those of the longest training texts; kept are the outputs of a frozen trunk. On a CPU the "
+        "process of a run needs about 800 MB more."
+    )
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1e6:,.0f}"
 
 
 def _described(data: "PlannedData") -> Iterator[str]:
