@@ -31,9 +31,11 @@ class ByStructure(Family):
     def __init__(self, values: Mapping[str, Any] | None = None):
         self._values = values
         if values is not None:
-            from tunebench.families.structure.types import heads_of
+            from tunebench.families.structure.types import has_class, heads_of
 
-            self.auto_classes = heads_of(values["model_type"], type(self).auto_classes)
+            kind = values["model_type"]
+            self.auto_classes = heads_of(kind, type(self).auto_classes)
+            self.language_head = self.language_head if has_class(kind, self.language_head) else None
             self.title = type(self.config(values)).__name__.removesuffix("Config")
 
     def bound(self, values: Mapping[str, Any]) -> Family:

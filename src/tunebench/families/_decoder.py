@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from tunebench.families.base import Family, Pooling, Split, Stage, base_of
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedModel
 
 
 @dataclass(frozen=True)
@@ -63,16 +62,6 @@ class DecoderFamily(Family):
         """Position embeddings, or the length that rotary ones were trained for."""
         return self.config(values).max_position_embeddings
 
-    def tokenizer(self, folder: Path) -> PreTrainedTokenizerBase:
-        """The folder's tokenizer; where it has no padding token, end-of-text fills batches.
-
-        That token never marks padding: masks and labels come from the texts' lengths.
-        """
-        tokenizer = super().tokenizer(folder)
-        if tokenizer.pad_token is None:
-            tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
-        return tokenizer
-
     def prepared(self, model: Any, objective: str) -> PreTrainedModel:
         """A classifier of texts pools the last real token by the attention mask.
 
@@ -85,10 +74,10 @@ class DecoderFamily(Family):
             ends = config.eos_token_id
             config.pad_token_id = next(iter(ends), None) if isinstance(ends, list) else ends
         if self.auto_classes[objective] == "AutoModelForSequenceClassification":
-            model.base_model.register_forward_hook(_last_real_token, with_kwargs=True)
+            pool_last(model)
         return model
 
-    def poolings(self, objective: str) -> tuple[Pooling, ...]:
+    def poolings(self, objective: str, values: Mapping[str, Any]) -> tuple[Pooling, ...]:
         """A classifier of texts reads the last token, the only one that has seen the whole text."""
         return ("last",) if self.auto_classes[objective] == "AutoModelForSequenceClassification" else ()
 
@@ -166,6 +155,11 @@ class DecoderFamily(Family):
     def projections(self, model: nn.Module) -> dict[str, tuple[str, ...]]:
         """One module for each role; some compute query, key and value in the same one."""
         return {role: (path,) for role, path in self.roles.items()}
+
+
+def pool_last(model: Any) -> None:
+    """Let a head read the last real token, whichever position it looks at."""
+    model.base_model.register_forward_hook(_last_real_token, with_kwargs=True)
 
 
 def last_real(states: Tensor, mask: Tensor) -> Tensor:

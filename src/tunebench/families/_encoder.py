@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from tunebench.families.base import Family, Pooling, Split, Stage, base_of, fresh_of, mean_of, pooling_of
+from tunebench.families.base import (
+    Family,
+    Pooling,
+    Split,
+    Stage,
+    base_of,
+    fresh_of,
+    mean_of,
+    pooled_otherwise,
+    pooling_of,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -60,16 +70,22 @@ class EncoderFamily(Family):
             model.register_forward_hook(_spans_to_logits)
         return model
 
-    def poolings(self, objective: str) -> tuple[Pooling, ...]:
+    def poolings(self, objective: str, values: Mapping[str, Any]) -> tuple[Pooling, ...]:
         """A classifier of texts reads the first token, through the pooler where there is one, or the mean."""
-        return ("first", "mean") if self.auto_classes[objective] == _OF_TEXTS else ()
+        if self.auto_classes[objective] != _OF_TEXTS:
+            return ()
+        return ("mean", "first") if _own_pooling(self.config(values)) == "mean" else ("first", "mean")
 
     def pool(self, model: nn.Module, pooling: Pooling) -> None:
         """For the mean, a pooler goes: it belongs to the first token, as it was pretrained or drawn for that one."""
         super().pool(model, pooling)
-        if pooling != "mean":
-            return
         base: Any = base_of(model)
+        base.pooled_otherwise = pooling != _own_pooling(base.config)
+        if not base.pooled_otherwise:
+            return
+        if pooling == "first":
+            base.base_model.register_forward_hook(_first)
+            return
         if self.pooler(base.base_model) is not None:
             base.base_model.pooler = None
         base.fresh = tuple(name for name in fresh_of(model) if name != "pooler")
@@ -108,13 +124,14 @@ class EncoderFamily(Family):
         layers, pooler = list(self.layers(model)), self.pooler(backbone)
         frozen = depth - 1  # layers, and one more where the pooler is frozen
         whole, with_pooler = frozen >= len(layers), frozen > len(layers)
-        one_vector, mean = pooled and whole, pooling_of(model) == "mean"
+        hooked, mean = pooled_otherwise(model), pooling_of(model) == "mean"
+        one_vector = pooled and whole and (hooked or not mean)  # the head's own mean is of all tokens
         first_only = one_vector and self.first_token_alone and not mean
         lower = self._with_layers(backbone, layers[:-1] if first_only else layers[:frozen])
         if pooler is not None:
             lower = stand_ins.shallow(lower, pooler=None)
-        if mean and not whole:
-            stand_ins.without_output_hooks(lower)  # the mean is taken above the cut
+        if hooked and not whole:
+            stand_ins.without_output_hooks(lower)  # a text's vector is made above the cut
 
         def trunk(attention_mask: Tensor, **inputs: Tensor) -> Tensor:
             states = lower(attention_mask=attention_mask, **inputs).last_hidden_state
@@ -151,6 +168,18 @@ class EncoderFamily(Family):
     def projections(self, model: nn.Module) -> dict[str, tuple[str, ...]]:
         """One module for each role."""
         return {role: (path,) for role, path in self.roles.items()}
+
+
+def _own_pooling(config: Any) -> Pooling:
+    """How the class of transformers pools, where its configuration has a choice (ModernBERT, EuroBERT)."""
+    return "mean" if getattr(config, "classifier_pooling", "cls") in ("mean", "late") else "first"
+
+
+def _first(module: nn.Module, args: tuple, output: Any) -> Any:
+    """Put the first token's state at every position: a head that takes the mean of all then reads that one."""
+    states = output.last_hidden_state
+    output.last_hidden_state = states[:, :1].expand_as(states)
+    return output
 
 
 def _mean(module: nn.Module, args: tuple, kwargs: dict[str, Any], output: Any) -> Any:

@@ -69,7 +69,7 @@ class Family(ABC):
         "question_answering",
     )
     """Objectives whose head is new; in others a pretrained one answers."""
-    language_head: ClassVar[str | None] = None
+    language_head: str | None = None
     """Transformers class of the language-modelling head that a checkpoint may hold, and that a new head replaces."""
     shapes: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     """Hub id -> configuration, known offline, so that `plan` needs no network."""
@@ -176,8 +176,11 @@ class Family(ABC):
         """A new model as the engine expects it: labels, logits and pooled token in the same place in all families."""
         return model
 
-    def poolings(self, objective: str) -> tuple[Pooling, ...]:
-        """How a text's vector may be made for this objective's head, the model's own way first; none: it reads none."""
+    def poolings(self, objective: str, values: Mapping[str, Any]) -> tuple[Pooling, ...]:
+        """How a text's vector may be made for this objective's head, the model's own way first; none: it reads none.
+
+        `values` is the content of the model's `config.json`, which may choose its own way.
+        """
         return ()
 
     def pool(self, model: nn.Module, pooling: Pooling) -> None:
@@ -191,12 +194,18 @@ class Family(ABC):
     def tokenizer(self, folder: Path) -> PreTrainedTokenizerBase:
         """The folder's tokenizer, which must be a fast one: tagging needs its word positions.
 
+        Where it has no padding token, end-of-text fills batches. That token never marks padding: masks and labels come
+        from the texts' lengths.
+
         Raises:
             UserError: there is none, or this machine's libraries cannot read it.
         """
         from tunebench.families import _folder
 
-        return _folder.read_tokenizer(folder, self.tokenizer_habits)
+        tokenizer = _folder.read_tokenizer(folder, self.tokenizer_habits)
+        if tokenizer.pad_token is None:
+            tokenizer.pad_token = tokenizer.eos_token or tokenizer.sep_token or tokenizer.unk_token
+        return tokenizer
 
     tokenizer_habits: ClassVar[Mapping[str, Any]] = {}
 
@@ -348,7 +357,7 @@ def pooling_of(model: Any) -> Pooling | None:
 
 def pooled_otherwise(model: Any) -> bool:
     """Whether the model's class in transformers, which pools in its own way, would give other answers."""
-    return pooling_of(model) == "mean"
+    return getattr(base_of(model), "pooled_otherwise", False)
 
 
 def fresh_of(model: Any) -> tuple[str, ...]:

@@ -54,7 +54,7 @@ class Cell:
         checkpoint = checkpoints.find(run.source, run.revision, places.models.get(run.model))
         checkpoint.family.examine()
         posed = run.task.objective_of(checkpoint.family.auto_classes)
-        _refuse_pooling(run, checkpoint.family, posed)
+        _refuse_pooling(run, checkpoint, posed)
         return cls(run, checkpoint, posed, _reason(run, checkpoint, posed))
 
     @property
@@ -107,7 +107,7 @@ class Cell:
 
     def pooling(self, folder: Path | None) -> ChosenPooling | None:
         """How the vector of a text is made that the head reads, by the files in `folder`; None: it reads none."""
-        possible = self.family.poolings(self._applicable())
+        possible = self.family.poolings(self._applicable(), self.checkpoint.config)
         together = self.run.task.columns.get("pair") is not None
         return choose(self.run.pooling, folder, possible, together=together) if possible else None
 
@@ -204,11 +204,12 @@ def _reason(run: Run, checkpoint: checkpoints.Checkpoint, posed: str | None) -> 
     return entry.not_applicable(family, posed)
 
 
-def _refuse_pooling(run: Run, family: Family, posed: str | None) -> None:
+def _refuse_pooling(run: Run, checkpoint: checkpoints.Checkpoint, posed: str | None) -> None:
     """A pooling that a study asks for must be one that the head knows."""
     if run.pooling == "auto" or posed is None or not isinstance(run.entry, Technique):
         return
-    possible = family.poolings(posed)
+    family = checkpoint.family
+    possible = family.poolings(posed, checkpoint.config)
     if run.pooling not in possible:
         reads = f"reads {' or '.join(possible)}" if possible else "reads no vector of a text"
         raise UserError(

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves, tree_map
 from transformers import AttentionInterface, AttentionMaskInterface
 
 _ATTENTION = "watched"
@@ -57,14 +58,25 @@ class Trace:
 
 
 class _Values(TorchDispatchMode):
-    """What the meta device cannot compute: a value that a model looks at is true, or 0; experts have shapes only."""
+    """What the meta device cannot compute: a value that a model looks at is true, or 0; experts have shapes only.
+
+    Tensors that a model makes on the CPU join the others.
+    """
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func is torch.ops.aten._local_scalar_dense.default:
             return True if args[0].dtype == torch.bool else 0
         if func is torch.ops.aten._grouped_mm.default:
             return args[0].new_empty(args[0].shape[0], args[1].shape[-1])
+        given = tree_leaves((args, kwargs))
+        if any(isinstance(value, Tensor) and value.is_meta for value in given):
+            args, kwargs = tree_map(_without_values, (args, kwargs))
         return func(*args, **(kwargs or {}))
+
+
+def _without_values(value: Any) -> Any:
+    """A tensor that a model made on the CPU, on the meta device."""
+    return value.to("meta") if isinstance(value, Tensor) else value
 
 
 def is_states(value: Any) -> bool:
@@ -98,7 +110,7 @@ def traced(model: Any, *, embedded: bool) -> Trace:
         module.register_forward_hook(leaves, with_kwargs=True)
     if model._can_set_attn_implementation():
         model.set_attn_implementation(_ATTENTION)
-    with torch.no_grad(), _Values():
+    with torch.no_grad(), torch.device("meta"), _Values():
         model.eval()(**_inputs(model, embedded))
     return trace
 

@@ -41,6 +41,12 @@ def heads_of(model_type: str, possible: Mapping[str, str]) -> dict[str, str]:
     return {objective: auto for objective, auto in possible.items() if _table(_HEADS[objective]).get(model_type)}
 
 
+def has_class(model_type: str, auto: str | None) -> bool:
+    """Whether transformers has a class with this language-modelling head."""
+    tables = {"AutoModelForMaskedLM": "MASKED_LM", "AutoModelForCausalLM": "CAUSAL_LM"}
+    return auto is not None and model_type in _table(tables[auto])
+
+
 def text_types() -> tuple[str, ...]:
     """Every `model_type` of the installed transformers that has a shape."""
     from transformers import CONFIG_MAPPING

@@ -45,7 +45,7 @@ _CODES: dict[Weight, tuple[str, ...]] = {
         "blank",
         "unseen_words",
     ),
-    Weight.MINOR: ("truncated", "comparison", "fresh_module", "not_merged", "uncached", "cached"),
+    Weight.MINOR: ("truncated", "comparison", "fresh_module", "not_merged", "uncached", "uncut", "cached"),
 }
 
 
