@@ -30,6 +30,7 @@ _SIZES: dict[str, Any] = {
     "q_lora_rank": 8, "kv_lora_rank": 8, "qk_nope_head_dim": 8, "qk_rope_head_dim": 8, "v_head_dim": 16,
     "qk_head_dim": 16, "first_k_dense_replace": 1, "n_group": 1, "topk_group": 1, "rotary_dim": 8,
     "attention_window": 4, "local_attention": 4, "sliding_window": 8,
+    "mamba_n_heads": 4, "mamba_n_groups": 1, "num_group": 1,
     "type_vocab_size": 2, "pad_token_id": 0, "bos_token_id": 2, "eos_token_id": 3,
 }  # fmt: skip
 """Field of a configuration -> its tiny value, where the configuration has the field."""
@@ -42,6 +43,22 @@ _OF_TYPE: dict[str, dict[str, Any]] = {
         "pos_att_type": ["p2c", "c2p"], "position_biased_input": False, "max_relative_positions": -1,
         "type_vocab_size": 0, "conv_kernel_size": 3,
     },
+    **{kind: {"head_dim": 8} for kind in ("axk1", "axk2", "deepseek_v3", "longcat_flash", "youtu", "mistral4")},
+    "codegen": {"n_head": 4, "rotary_dim": 4},
+    "dbrx": {
+        "attn_config": {"rope_theta": 10000.0, "kv_n_heads": 2, "clip_qkv": 8.0},
+        "ffn_config": {"ffn_hidden_size": 2 * HIDDEN, "moe_num_experts": 4, "moe_top_k": 2},
+    },
+    "deepseek_v2": {"num_experts_per_tok": 2},
+    "dots1": {"n_routed_experts": 4, "num_experts_per_tok": 2},
+    **{
+        kind: {"head_dim": HIDDEN // HEADS}
+        for kind in ("hunyuan_v1_dense", "hunyuan_v1_moe", "ministral", "nemotron")
+    },
+    "reformer": {"axial_pos_embds_dim": [16, 16], "axial_pos_shape": [8, 8]},
+    "squeezebert": {"embedding_size": HIDDEN},
+    "lfm2_moe": {"layer_types": ["conv", "full_attention"]},
+    "mamba2": {"num_heads": 4, "head_dim": 16, "n_groups": 1},
     "gpt_neo": {"attention_types": [[["global", "local"], LAYERS // 2]], "window_size": 4},
 }  # fmt: skip
 """What else a type needs to be small, or to show its quirks."""

@@ -6,6 +6,8 @@ import functools
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from tunebench._util.errors import UserError, brief
+from tunebench.families._folder import refusals
 from tunebench.families.base import Family, Stage, base_of
 
 if TYPE_CHECKING:
@@ -75,7 +77,14 @@ class ByStructure(Family):
     def _example(self) -> tuple[Any, Stack]:
         """A model without weights, and its lowest stack."""
         assert self._values is not None, "a family without a configuration has no model"
-        model = self.skeleton(self._values, next(iter(self.auto_classes)), {})
+        try:
+            model = self.skeleton(self._values, next(iter(self.auto_classes)), {})
+        except refusals() as error:
+            kind = self._values["model_type"]
+            raise UserError(
+                f"model_type '{kind}': no model can be built from its config.json ({brief(error)}). "
+                "Give one made by save_pretrained."
+            ) from error
         return model, self.structure(model).stacks[0]
 
     def structure(self, model: nn.Module) -> Structure:

@@ -83,7 +83,7 @@ def stack_in(model: nn.Module, root: str, read: Trace, embedded: Trace | None) -
         last=_last(read, above, calls[-1]),
         entered=_giver(read, calls[0], root),
         passing=tuple(path for path in below if embedded and _passes_states(embedded, path)),
-        tuples=len(calls[0].output) if isinstance(calls[0].output, tuple) else 0,
+        tuples=len(calls[0].output) if isinstance(calls[0].output, tuple | list) else 0,
         closing=tuple(_closing(model, read, layer) for layer in layers),
         takes_states=embedded is not None,
         passes=len(calls),

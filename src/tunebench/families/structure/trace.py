@@ -36,7 +36,7 @@ class Call:
     @property
     def gives(self) -> Tensor | None:
         """The tensor of states that it gave, alone or first in a tuple."""
-        first: Any = self.output[0] if isinstance(self.output, tuple) and self.output else self.output
+        first: Any = self.output[0] if isinstance(self.output, tuple | list) and self.output else self.output
         return first if is_states(first) else None
 
 
@@ -104,15 +104,21 @@ def traced(model: Any, *, embedded: bool) -> Trace:
         return query.new_empty(query.shape[0], query.shape[2], query.shape[1], value.shape[-1]), None
 
     AttentionInterface.register(_ATTENTION, attends)
-    AttentionMaskInterface.register(_ATTENTION, lambda *_, **__: None)
+    AttentionMaskInterface.register(_ATTENTION, _mask)
     for module in paths:
         module.register_forward_pre_hook(enters, with_kwargs=True)
         module.register_forward_hook(leaves, with_kwargs=True)
     if model._can_set_attn_implementation():
         model.set_attn_implementation(_ATTENTION)
+    model.config.use_cache = model.config.get_text_config().use_cache = False
     with torch.no_grad(), torch.device("meta"), _Values():
         model.eval()(**_inputs(model, embedded))
     return trace
+
+
+def _mask(batch_size: int, q_length: int, kv_length: int, **_: Any) -> Tensor:
+    """A mask that hides nothing, for models that read it themselves."""
+    return torch.ones(batch_size, 1, q_length, kv_length, dtype=torch.bool, device="meta")
 
 
 def _inputs(model: Any, embedded: bool) -> dict[str, Tensor]:
