@@ -8,7 +8,7 @@ from torch import Tensor
 
 from tunebench._util.errors import RunError
 from tunebench.engine.sources import Batch, TokenSource
-from tunebench.families.base import mean_of, pooling_of
+from tunebench.families.base import Pooling, mean_of, pooled_otherwise, pooling_of
 from tunebench.objectives.base import Features, Objective
 from tunebench.objectives.causal_lm import CausalLm
 from tunebench.serve.backbones import Backbones
@@ -45,12 +45,14 @@ class Served:
             return
         family = finished.cell.family
         self.objective, self.depth = objective, leaves_at(family, model, objective)
-        self._network, self._mean = model, False
+        self._network: Any = model
+        self._pooling: Pooling | None = None
         if self.depth:
             assert finished.done.backbone is not None, "a technique has a backbone"
             self.trunk = backbones.trunk(family, finished.files, finished.done.backbone.fingerprint)
-            # above the cut the tail would look for the mean where the trunk of this pooling puts it
-            self._mean = pooling_of(model) == "mean" and self.depth == deepest(family, model)
+            # above the cut the tail would look for a text's vector where the trunk of this pooling puts it
+            if pooled_otherwise(model) and self.depth == deepest(family, model):
+                self._pooling = pooling_of(model)
             self._network = family.split(model, self.depth, pooled=False).tail
             finished.forget_model()
 
@@ -71,8 +73,9 @@ class Served:
         """Predictions and details of rows from the trunk's states, (rows, tokens, hidden), and their mask."""
         width = max(features.lengths)
         states, mask = states[:, :width], mask[:, :width]
-        if self._mean:
-            states = mean_of(states, mask)[:, None].expand_as(states)
+        if self._pooling is not None:
+            vector = mean_of(states, mask)[:, None] if self._pooling == "mean" else states[:, :1]
+            states = vector.expand_as(states)
         return self._decoded({"inputs_embeds": states, "attention_mask": mask}, features)
 
     def _decoded(self, batch: Batch, features: Features) -> tuple[list[Any], list[Any]]:

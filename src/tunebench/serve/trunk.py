@@ -58,5 +58,9 @@ def deepest(family: Family, model: Any) -> int:
 
 
 def leaves_at(family: Family, model: Any, objective: Objective) -> int:
-    """The depth up to which a task's model is the backbone itself; 0: the model must be asked as a whole."""
-    return 0 if objective.reads_prompts else min(family.frozen_depth(model), deepest(family, model))
+    """The depth up to which a task's model is the backbone itself; 0: the model must be asked as a whole.
+
+    So must one whose cuts are proven on a task's texts before they are used: there are none here.
+    """
+    whole = objective.reads_prompts or not family.cuts_are_known
+    return 0 if whole else min(family.frozen_depth(model), deepest(family, model))

@@ -23,8 +23,8 @@ def with_prefix(
     module: nn.Module, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None
 ) -> tuple[Tensor, Tensor, Tensor | None]:
     """Key, value and mask with those of `module.prefix` (keys, values; (heads, prefix, width) each) in front."""
-    prefix = getattr(module, "prefix", None)
-    if prefix is None:
+    prefix: Any = getattr(module, "prefix", None)
+    if prefix is None or isinstance(prefix, list):
         return key, value, mask
     added = prefix[0].shape[-2]
     if mask is None and getattr(module, "is_causal", False) and query.shape[2] > 1:
@@ -42,19 +42,24 @@ def with_prefix(
 def _attention(
     module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **options: Any
 ) -> tuple[Tensor, Tensor | None]:
-    asked: Any = getattr(module, "prefix", None)
-    if isinstance(asked, list):
-        asked.append(torch.stack([key[0], value[0]]))
-        return sdpa_attention_forward(module, query, key, value, attention_mask, **options)
+    _answer(module, key, value)
     texts = key.shape[2]
     key, value, attention_mask = with_prefix(module, query, key, value, attention_mask)
     options["position_bias"] = padded_bias(options.get("position_bias"), key.shape[2] - texts)
     return sdpa_attention_forward(module, query, key, value, attention_mask, **options)
 
 
+def _answer(module: nn.Module, key: Tensor, value: Tensor) -> None:
+    """Keys and values of the first text, where `keys_and_values` asks for them."""
+    asked: Any = getattr(module, "prefix", None)
+    if isinstance(asked, list):
+        asked.append(torch.stack([key[0], value[0]]))
+
+
 def _eager_attention(
     module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **options: Any
 ) -> tuple[Tensor, Tensor | None]:
+    _answer(module, key, value)
     texts = key.shape[2]
     key, value, attention_mask = with_prefix(module, query, key, value, attention_mask)
     options["position_bias"] = padded_bias(options.get("position_bias"), key.shape[2] - texts)

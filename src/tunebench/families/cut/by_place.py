@@ -42,8 +42,8 @@ class Entry:
             return args, kwargs
         if args:
             return (states, *args[1:]), kwargs
-        name = next(name for name, value in kwargs.items() if isinstance(value, Tensor) and value.is_floating_point())
-        return args, {**kwargs, name: states}
+        replaced = states_in((), kwargs)
+        return args, {name: states if value is replaced else value for name, value in kwargs.items()}
 
     @property
     def states(self) -> Tensor:
@@ -76,9 +76,14 @@ class Passing(nn.Module):
 
 
 def states_in(args: tuple, kwargs: Mapping[str, Any]) -> Tensor:
-    """The first floating-point tensor of three dimensions among a call's arguments."""
+    """The first floating-point tensor of three dimensions among a call's arguments.
+
+    Raises:
+        IndexError: there is none.
+    """
     given = [*args, *kwargs.values()]
-    return next(x for x in given if isinstance(x, Tensor) and x.is_floating_point() and x.ndim == 3)
+    states = [x for x in given if isinstance(x, Tensor) and x.is_floating_point() and x.ndim == 3]
+    return states[0]
 
 
 def trunk_until(root: nn.Module, place: str) -> Callable[..., Tensor]:
