@@ -290,17 +290,17 @@ def _standing(oracle: Oracle, choice: CardChoice) -> None:
     value = oracle.one.comparison.main_score(
         next(row for row in oracle.one.comparison.rows if row.label == choice.label)
     ).mean
-    assert re.search(rf"(Accuracy|Perplexity) {re.escape(text.score(value))}\b", choice.rest)
+    assert re.search(rf"(Accuracy|Perplexity) {re.escape(text.score(value))}\b", choice.words)
     for words, expected in STANDINGS.items():
-        if words in choice.rest:
-            (rival,) = re.findall("|".join(NAMES), choice.rest)
+        if words in choice.words:
+            (rival,) = re.findall("|".join(NAMES), choice.words)
             name, best = (choice.label, rival) if choice.label not in oracle.best else (rival, choice.label)
             assert oracle.verdict(name, best) == expected
-            assert (" in this run" in choice.rest) == oracle.once
+            assert (" in this run" in choice.words) == oracle.once
             assert ("better" in words) <= (choice.label in oracle.best)
-    if "the same score as" in choice.rest:
+    if "the same score as" in choice.words:
         assert choice.label in oracle.best
-    if "no verdict possible" in choice.rest:
+    if "no verdict possible" in choice.words:
         assert not oracle.decidable()
 
 

@@ -134,6 +134,7 @@ class CardChoice:
     """A technique as a card recommends it: "Use", its title, and what follows the colon.
 
     Attributes:
+        rest: how good it is, how it compares, and what it costs; a page begins a line with each.
         option: what the rule of the card asks.
         costs: by what a reader may want to save.
     """
@@ -141,14 +142,24 @@ class CardChoice:
     label: str
     title: str
     lead: str
-    rest: str
+    rest: tuple[str, ...]
     option: Option
     costs: Mapping[str, float | None] = field(default_factory=dict)
 
     @property
     def text(self) -> str:
         """The sentence."""
-        return f"{self.lead} {self.title}: {self.rest}"
+        return f"{self.lead} {self.title}: {self.words}"
+
+    @property
+    def words(self) -> str:
+        """What follows the colon."""
+        return f"{', '.join(self.rest)}."
+
+    @property
+    def lines(self) -> list[str]:
+        """The same, part by part."""
+        return [f"{part}{'.' if number == len(self.rest) else ','}" for number, part in enumerate(self.rest, 1)]
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """Quality against each cost, with intervals, seeds, baselines as lines, and the recommended technique marked."""
 
+import itertools
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -24,8 +25,9 @@ from tunebench.report.read.costs import PRICES, TEXT, Price, fronts
 
 _SHORT = "datum.value < 1 ? format(datum.value, '.3~g') : format(datum.value, '~s')"  # 0.1, 20k, 5M
 _FIRST = "tuning"
-_LETTER, _GAP, _HIGH = 0.018, 0.04, 0.06
-"""Shares of a chart's width that a letter of a name and a point take, and of its height that a name takes."""
+_LETTER, _GAP, _HIGH, _RISE = 0.019, 0.04, 0.06, 0.03
+"""Shares of a chart's width that a letter of a name and a point take, and of its height that a name takes, and that it
+stands above a line."""
 Rows = Sequence[Mapping[str, Any]]
 
 
@@ -94,7 +96,7 @@ class _CostView:
     def __init__(self, price: Price, prices: Sequence[Price], y: str, rows: Rows, look: Looks):
         self.cost, self.rows = price.name, rows
         labels = [row[FIELD] for row in rows if row[price.name] is not None]
-        self.named = _named(rows, price.name)
+        self.named, self.below = _named(rows, price.name)
         self.legend = len(self.named) + sum(row["line"] for row in rows) < len(labels)
         names, titles = _listed([row[FIELD] for row in rows]), _listed([row["title"] for row in rows])
         legend = {"legend": {"labelExpr": f"{titles}[indexof({names}, datum.label)]"} if self.legend else None}
@@ -120,11 +122,13 @@ class _CostView:
         rule = {"type": "rule", "strokeDash": [5, 3], "strokeWidth": 1.5}
         layers: list[Spec] = [{"transform": [self.lines], "mark": rule, "encoding": {**self.value, **self.shown}}]
         beside = self._at_left()
-        for labels, at, dx in ((beside, self.x, 13), (self._lines_named() - beside, {"value": 0}, 3)):
+        places = ((beside, self.x, 13), (self._lines_named() - beside, {"value": 0}, 3))
+        for (named, at, dx), dy in itertools.product(places, (-7, 10)):
+            labels = named & self.below if dy > 0 else named - self.below
             if labels:
                 only = {"filter": f"indexof({_listed(sorted(labels))}, datum.{FIELD}) >= 0"}
                 text_of = {"text": {"field": "name", "type": "nominal"}, "size": _SIZE}
-                name = {**_NAME, "align": "left", "dx": dx, "dy": -7}
+                name = {**_NAME, "align": "left", "dx": dx, "dy": dy}
                 layers.append(
                     {"transform": [only, _STARRED], "mark": name, "encoding": {**self.value, "x": at, **text_of}}
                 )
@@ -173,12 +177,12 @@ class _CostView:
         ]
 
     def _names(self) -> list[Spec]:
-        """Beside each point, towards the middle; that of the recommended technique is larger."""
+        """Beside each point, towards the middle, above a front that goes on to the right."""
         points = [row for row in self.rows if (row[self.cost] or 0) > 0 and not row["line"]]
         right = _right(self.rows, self.cost)
         only = f"datum.chosen || indexof({_listed(self.named)}, datum.{FIELD}) >= 0"
         layers = []
-        for side, mark in ((True, {"align": "right", "dx": -9}), (False, {"align": "left", "dx": 9})):
+        for side, mark in ((True, {"align": "right", "dx": -9}), (False, {"align": "left", "dx": 9, "dy": -7})):
             labels = [row[FIELD] for row in points if (row[FIELD] in right) is side]
             if labels:
                 beside = {"filter": f"indexof({_listed(labels)}, datum.{FIELD}) >= 0"}
@@ -207,38 +211,73 @@ def _right(rows: Rows, cost: str) -> set[str]:
     return {label for label, x in xs.items() if x > (min(xs.values()) + max(xs.values())) / 2}
 
 
-def _named(rows: Rows, cost: str) -> list[str]:
-    """The techniques whose names have room beside that of the recommended one, and those of better ones."""
-    spans = _spans(rows, cost)
-    ys = {row[FIELD]: row["value"] for row in rows}
+def _named(rows: Rows, cost: str) -> tuple[list[str], set[str]]:
+    """The techniques whose names have room beside their points, and the lines whose names stand below them.
+
+    The name of the recommended technique comes first, then those of lines, then those of better techniques.
+    """
     values = [end for row in rows for end in (row["low"], row["value"], row["high"]) if end is not None]
-    high = _HIGH * ((max(values) - min(values)) or 1.0)
-    named: list[str] = []
-    for row in sorted(rows, key=lambda row: not row["chosen"]):
+    whole = (max(values) - min(values)) or 1.0
+    spans, right = _spans(rows, cost), _right(rows, cost)
+    marks = [(row[FIELD], _mark(rows, cost, row[FIELD]), row["value"]) for row in rows if (row[cost] or 0) > 0]
+    taken: list[tuple[Interval, float]] = []
+
+    def free(label: str, span: Interval, y: float) -> bool:
+        return not any(abs(y - at) < _HIGH * whole and _overlap(span, other) for other, at in taken) and not any(
+            label != other and abs(y - at) < 0.6 * _HIGH * whole and _overlap(span, mark, 0.0)
+            for other, mark, at in marks
+        )
+
+    named, below = [], set()
+    for row in sorted(rows, key=lambda row: (not row["chosen"], not row["line"])):
         label = row[FIELD]
-        if label in spans and not any(
-            abs(ys[label] - ys[other]) < high and _overlap(spans[label], spans[other]) for other in named
-        ):
-            named.append(label)
-    return named
+        if label not in spans:
+            continue
+        y = row["value"] + (0.0 if label in right and not row["line"] else _RISE * whole)
+        if row["line"] and not free(label, spans[label], y):
+            below.add(label)
+            y = row["value"] - 1.4 * _RISE * whole
+        elif not row["line"] and not (row["chosen"] or free(label, spans[label], y)):
+            continue
+        taken.append((spans[label], y))
+        named += [] if row["line"] else [label]
+    return named, below
+
+
+def _mark(rows: Rows, cost: str, label: str) -> Interval:
+    """From where to where a point reaches."""
+    at = _xs(rows, cost)[label]
+    return at - 0.02, at + 0.02
+
+
+def _xs(rows: Rows, cost: str) -> dict[str, float]:
+    """Where points lie, in shares of the width; the axis begins and ends a little beyond them."""
+    xs = {row[FIELD]: math.log10(row[cost]) for row in rows if (row[cost] or 0) > 0}
+    least = min(xs.values(), default=0.0)
+    wide = (max(xs.values(), default=0.0) - least) or 1.0
+    return {label: 0.05 + 0.9 * (x - least) / wide for label, x in xs.items()}
 
 
 def _spans(rows: Rows, cost: str) -> dict[str, Interval]:
-    """From where to where a point with its name reaches, in shares of the width; lines have no such name."""
-    xs = {row[FIELD]: math.log10(row[cost]) for row in rows if (row[cost] or 0) > 0}
-    least, right = min(xs.values(), default=0.0), _right(rows, cost)
-    wide = (max(xs.values(), default=0.0) - least) or 1.0
+    """From where to where a name reaches, in shares of the width; that of a line begins beside its point, or at 0."""
+    xs, right = _xs(rows, cost), _right(rows, cost)
     spans = {}
     for row in rows:
-        if row["line"] or row[FIELD] not in xs:
+        label = row[FIELD]
+        if row[cost] is None or (label not in xs and not row["line"]):
             continue
-        at, name = (xs[row[FIELD]] - least) / wide, _LETTER * len(row["title"])
-        spans[row[FIELD]] = (at - name, at) if row[FIELD] in right else (at, at + name)
+        letters = 1.3 * (len(row["title"]) + 2) if row["chosen"] else len(row["title"])  # larger, with a star
+        wide, at = _LETTER * letters + _GAP, xs.get(label, 0.0)
+        if row["line"]:
+            start = at if label in xs and label not in right else 0.0
+            spans[label] = (start, start + wide)
+        else:
+            spans[label] = (at - wide, at) if label in right else (at, at + wide)
     return spans
 
 
-def _overlap(one: Interval, other: Interval) -> bool:
-    return one[0] <= other[1] + _GAP and other[0] <= one[1] + _GAP
+def _overlap(one: Interval, other: Interval, gap: float = 0.01) -> bool:
+    return one[0] <= other[1] + gap and other[0] <= one[1] + gap
 
 
 def _axis(price: Price, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -104,7 +104,7 @@ def _options(card: Card) -> Markup:
             "label": one.label,
             "lead": one.lead,
             "title": one.title,
-            "rest": one.rest,
+            "lines": one.lines,
             "loss": one.option.loss,
             "tied": one.option.tied,
             "most": one.option.most if isfinite(one.option.most) else None,

@@ -84,7 +84,7 @@ def _text(block: Text) -> str:
 def _card(card: Card) -> str:
     words = [f"{text.markdown(card.where)}:"]
     if card.choice:
-        lead, title, rest = map(text.markdown, (card.choice.lead, card.choice.title, card.choice.rest))
+        lead, title, rest = map(text.markdown, (card.choice.lead, card.choice.title, card.choice.words))
         words.append(f"{lead} **{title}**: {rest}")
     else:
         words.append(text.markdown(card.none))

@@ -72,8 +72,9 @@ def _field(cell: Cell, label: str) -> TableEntry:
     number = next((number for number, choice in enumerate(card.choices) if choice.label == label), None)
     if number is None:
         return TableEntry(text.score(mean), words, order=mean)
-    shade, use = _shade(card.choices[number]), number == card.chosen
-    return TableEntry(text.score(mean), words, order=mean, shade=shade, use=use, choice=(card.anchor, number))
+    shade, use = _shade(card.choices[number]), number == card.chosen and not comparison.alone
+    choice = None if comparison.alone else (card.anchor, number)
+    return TableEntry(text.score(mean), words, order=mean, shade=shade, use=use if choice else None, choice=choice)
 
 
 def _shade(choice: CardChoice) -> float:

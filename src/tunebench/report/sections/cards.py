@@ -57,11 +57,10 @@ def _choice(comparison: Comparison, row: Row, tests: Pairs | None, option: Optio
     rival = _rival(comparison, row, tests)
     parts = [_score(comparison, row, tests)]
     if comparison.alone:
-        parts.append(row.price)
+        parts += [row.price, f"{_size(row)} saved"]
     elif rival is not None:
-        parts += [_standing(comparison, row, rival, tests), *_costs(row, rival)]
-    words = f"{', '.join(filter(None, parts))}."
-    return CardChoice(row.label, row.title, lead, words, option, spared(comparison, row))
+        parts += [_standing(comparison, row, rival, tests), ", ".join(_costs(row, rival))]
+    return CardChoice(row.label, row.title, lead, tuple(filter(None, parts)), option, spared(comparison, row))
 
 
 def _score(comparison: Comparison, row: Row, tests: Pairs | None) -> str:
@@ -137,7 +136,7 @@ def _trainable(row: Row) -> int:
 def _doubt(comparison: Comparison, tests: Pairs | None) -> Iterator[str]:
     """How sure the recommendation is, and what would decide."""
     if comparison.alone:
-        yield "Nothing is compared."
+        yield "Nothing is compared: add untuned, or another technique, to see what this one is worth."
         return
     if tests is None:
         yield "No test is possible: scores count as tied where their 95 % intervals overlap."

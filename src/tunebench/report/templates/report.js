@@ -263,7 +263,12 @@
       const one = card.choices[number];
       const strong = document.createElement("strong");
       strong.textContent = one?.title ?? "";
-      const words = one ? [one.lead + " ", strong, ": " + one.rest] : [card.none];
+      const lines = (one?.lines ?? []).flatMap((line) => {
+        const part = document.createElement("span");
+        part.textContent = line;
+        return [" ", part];
+      });
+      const words = one ? [one.lead + " ", strong, ":", ...lines] : [card.none];
       card.node.querySelector(".decision").replaceChildren(...words);
       (marks.get(card.node.dataset.anchor) ?? []).forEach(([choice, mark]) => {
         mark.textContent = choice === number ? " \u2714" : "";
