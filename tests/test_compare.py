@@ -1,5 +1,6 @@
 """Two studies side by side: what became better, what was changed, and what cannot be compared."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -157,7 +158,37 @@ def test_the_command_prints_the_answer_and_writes_a_page(tmp_path: Path) -> None
     assert "<b>lora" not in page
     markdown = (tmp_path / "out" / "comparison.md").read_text()
     assert "+0.15 [" in markdown
-    assert len(list((tmp_path / "out" / "figures").glob("*.svg"))) == 1
+    assert len(list((tmp_path / "out" / "figures").glob("*.svg"))) == 3  # the differences, and a card of each study
+
+
+def test_the_page_has_the_cards_the_scores_and_the_tables_of_each_study(tmp_path: Path) -> None:
+    before = written(tmp_path / "short", *seeds("full", 240), *seeds("<b>lora", 300))
+    after = written(tmp_path / "long", *seeds("full", 330), *seeds("<b>lora", 300))
+    compare([before, after], tmp_path / "out")
+    markdown = (tmp_path / "out" / "comparison.md").read_text()
+    assert "- emotion with tiny: short: Use **&lt;b&gt;lora**" in markdown
+    assert "- emotion with tiny: long: Use **full**" in markdown
+    rows = [line for line in markdown.partition("## Scores, study by study")[2].splitlines() if line.startswith("| ")]
+    assert [field.strip() for field in rows[2].split("|")[1:4]] == [
+        "full",
+        "0.6050 (▼ clearly worse)",
+        "0.8300 ✔ (★ best)",
+    ]
+    page = (tmp_path / "out" / "comparison.html").read_text()
+    assert page.count('class="card"') == 2 and "<b>lora" not in page
+    assert 'id="study-2-1"' in page and 'href="#study-2-1"' in page
+
+
+def test_figures_of_an_earlier_comparison_go_and_those_of_a_study_are_left_alone(tmp_path: Path) -> None:
+    before, after = (written(tmp_path / name, *seeds("full", 240), *seeds("lora", 300)) for name in ("a", "b"))
+    compare([before, after], tmp_path / "out")
+    (tmp_path / "out" / "figures" / "009-old.svg").write_text("<svg/>")
+    compare([before, after], tmp_path / "out")
+    names = {path.name for path in (tmp_path / "out" / "figures").iterdir()}
+    linked = set(re.findall(r"figures/([^)]*)\)", (tmp_path / "out" / "comparison.md").read_text()))
+    assert names == linked and len(names) >= 2
+    with pytest.raises(UserError, match="the folder of a study"):
+        compare([before, after], after)
 
 
 def test_each_study_is_compared_with_the_first(tmp_path: Path) -> None:

@@ -257,8 +257,8 @@ def test_a_technique_alone_is_not_compared_and_has_no_rule(study: Write) -> None
     out = study(done("full", 0.9))
     written = (out / "report.md").read_text()
     assert (
-        "- emotion with tiny: Measured alone: **full**: Accuracy 0.9000 [0.8900, 0.9100], 4,614 parameters in 13.8 s, 0.02 MB saved. "
-        "Nothing is compared: add untuned, or another technique" in written
+        "- emotion with tiny: Measured alone: **full**: Accuracy 0.9000 [0.8900, 0.9100], 4,614 parameters in 13.8 s, "
+        "0.02 MB saved. Nothing is compared: add untuned, or another technique" in written
     )
     assert "Rule: " not in written and "cost.svg" not in written
 

@@ -16,13 +16,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tunebench._util.chart_style import on_white
 from tunebench._util.errors import UserError
-from tunebench._util.files import write_atomically
-from tunebench.report import processes
 from tunebench.report.assemble import assemble
 from tunebench.report.blocks import Report
-from tunebench.report.charts import vega
+from tunebench.report.files import Texts, write_files
 from tunebench.report.formats.html import html
 from tunebench.report.formats.latex import latex
 from tunebench.report.formats.leaderboard import Leaderboard, leaderboards
@@ -123,21 +120,14 @@ def _uncollected() -> Iterator[None]:
 
 
 def _write(study: StudyResults, report: Report, out: Path) -> Path:
-    # Before the pages: a forked process could not wait for charts in progress.
-    drawn = {f"figures/{picture.file}": on_white(picture.svg) for picture in report.pictures if picture.svg}
-    script = vega.javascript() if report.pictures else None
-    written = {
-        "report.html": lambda: html(report, script),
-        "report.md": lambda: markdown(report),
-        "results.csv": lambda: as_csv(study),
-        "results.json": lambda: as_json(study),
-        "report.tex": lambda: latex(report),
-    }
-    texts = processes.each(lambda number: list(written.values())[number](), len(written), len(study.runs))
-    files = dict(zip(written, texts, strict=True))
-    for name, text in {**files, **drawn}.items():
-        write_atomically(out / name, text.encode())
-    for old in (out / "figures").glob("*.svg"):  # left by an earlier plan
-        if f"figures/{old.name}" not in drawn:
-            old.unlink()
+    def texts(script: str | None) -> Texts:
+        return {
+            "report.html": lambda: html(report, script),
+            "report.md": lambda: markdown(report),
+            "results.csv": lambda: as_csv(study),
+            "results.json": lambda: as_json(study),
+            "report.tex": lambda: latex(report),
+        }
+
+    write_files(report, out, texts, len(study.runs))
     return out / "report.html"

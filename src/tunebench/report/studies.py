@@ -1,25 +1,31 @@
 """Several studies side by side: did a change help?"""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tunebench._util.chart_style import on_white
 from tunebench._util.errors import UserError
-from tunebench._util.files import write_atomically
-from tunebench.report.blocks import Pictures, Report
+from tunebench.report.blocks import Charts, Pictures, Report
 from tunebench.report.charts import vega
+from tunebench.report.charts.base import looks
 from tunebench.report.charts.improvements import improvements_chart
 from tunebench.report.charts.pictures import pictures
+from tunebench.report.files import Texts, write_files
 from tunebench.report.formats.html import html
 from tunebench.report.formats.markdown import markdown
+from tunebench.report.options import Options
 from tunebench.report.read.changes import changes
-from tunebench.report.read.comparisons import comparisons
+from tunebench.report.read.comparisons import Comparison, comparisons
 from tunebench.report.read.matches import matches
-from tunebench.report.read.predictions import read_all
-from tunebench.report.read.study import read_study
+from tunebench.report.read.predictions import Given, read_all
+from tunebench.report.read.study import StudyResults, read_study
+from tunebench.report.sections import side_by_side
+from tunebench.report.sections.base import Case
+from tunebench.report.sections.cards import drawn_card
 from tunebench.report.sections.improvements import Progress, sections, sentences, shifts
+from tunebench.report.sections.results import comparison_table
 from tunebench.report.stats.improvements import improvements
+from tunebench.report.stats.paired import paired
 
 
 @dataclass(frozen=True)
@@ -43,26 +49,69 @@ def compare(outs: Sequence[Path], folder: Path, margin: float = 0.01) -> Compare
     Raises:
         UserError: a folder is no study, stands twice, or nothing can be written.
     """
-    names = _names(outs)
-    studies = [read_study(out) for out in outs]
-    compared = [comparisons(study) for study in studies]
-    read = [
-        {comparison.key: read_all(study.folder, comparison) for comparison in each}
-        for study, each in zip(studies, compared, strict=True)
-    ]
+    if (folder / "plan.json").exists():
+        raise UserError(f"--out {folder}: it is the folder of a study, whose figures would go. Name another one.")
+    studies = [_Read.of(name, out) for name, out in zip(_names(outs), outs, strict=True)]
     vega.begin()
     steps, drawn = [], 0
-    for number in range(1, len(outs)):
-        matched, lone = matches(compared[0], compared[number])
-        tested = improvements(matched, read[0], read[number], margin)
-        chart = improvements_chart(names[0], names[number], list(shifts(tested)))
-        shown = Pictures(pictures([chart] if chart else [], names[number], drawn))
-        drawn += len(shown.pictures)
-        steps.append(Progress(names[0], names[number], tested, changes(matched), lone, shown, margin))
+    for study in studies[1:]:
+        steps.append(_progress(studies[0], study, margin, drawn))
+        drawn += len(steps[-1].pictures.pictures)
+    sides = list(_sides(studies, margin, drawn))
     parts = [part for number, step in enumerate(steps, 1) for part in sections(step, number)]
-    progress = " ".join(f"{name}: {study.progress}" for name, study in zip(names, studies, strict=True))
-    page = _write(Report(" → ".join(names), progress, tuple(parts)), folder)
+    progress = " ".join(f"{study.name}: {study.study.progress}" for study in studies)
+    title = " → ".join(study.name for study in studies)
+    page = _write(Report(title, progress, (*parts, *side_by_side.sections(sides, 100 * margin))), folder)
     return ComparedStudies(tuple((step.second, tuple(sentences(step))) for step in steps), page)
+
+
+@dataclass(frozen=True)
+class _Read:
+    """A study with its comparisons and what their runs answered."""
+
+    name: str
+    study: StudyResults
+    compared: list[Comparison]
+    given: dict[tuple[str, str], Given]
+
+    @classmethod
+    def of(cls, name: str, out: Path) -> "_Read":
+        """A study's folder.
+
+        Raises:
+            UserError: it holds none.
+        """
+        study = read_study(out)
+        compared = comparisons(study)
+        return cls(name, study, compared, {one.key: read_all(out, one) for one in compared})
+
+
+def _progress(first: _Read, other: _Read, margin: float, drawn: int) -> Progress:
+    """From the first study to another one; `drawn` pictures stand before."""
+    matched, lone = matches(first.compared, other.compared)
+    tested = improvements(matched, first.given, other.given, margin)
+    chart = improvements_chart(first.name, other.name, list(shifts(tested)))
+    shown = Pictures(pictures([chart] if chart else [], other.name, drawn))
+    return Progress(first.name, other.name, tested, changes(matched), lone, shown, margin)
+
+
+def _sides(studies: Sequence[_Read], margin: float, drawn: int) -> Iterator[side_by_side.Side]:
+    """Each comparison of each study, as its own report has it."""
+    look = looks([row.label for study in studies for one in study.compared for row in one.rows])
+    for number, study in enumerate(studies, 1):
+        for place, one in enumerate(study.compared, 1):
+            given = study.given[one.key]
+            tests = paired(one, given.answers, None, Options(margin), groups=given.groups)
+            anchor = f"study-{number}-{place}"
+            case = Case(study.name, one, tests, given.answers, given.inputs, look, 100 * margin, anchor)
+            card = drawn_card(case)
+            charts = card.picture.charts if isinstance(card.picture, Charts) else ()
+            picture = Pictures(pictures(charts, f"{study.name}-{one.model}-{one.task}", drawn))
+            drawn += len(picture.pictures)
+            where = f"{card.where}: {study.name}"
+            yield side_by_side.Side(
+                study.name, (one, tests, replace(card, where=where, picture=picture)), comparison_table(one, tests)
+            )
 
 
 def _names(outs: Sequence[Path]) -> list[str]:
@@ -79,13 +128,11 @@ def _names(outs: Sequence[Path]) -> list[str]:
 
 
 def _write(report: Report, folder: Path) -> Path:
-    drawn = {f"figures/{picture.file}": on_white(picture.svg) for picture in report.pictures if picture.svg}
-    script = vega.javascript() if report.pictures else None
-    files = {"comparison.html": html(report, script), "comparison.md": markdown(report), **drawn}
+    def texts(script: str | None) -> Texts:
+        return {"comparison.html": lambda: html(report, script), "comparison.md": lambda: markdown(report)}
+
     try:
-        for name, content in files.items():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(folder / name, content.encode())
+        write_files(report, folder, texts)
     except OSError as error:
         raise UserError(f"{folder}: cannot be written ({error.strerror}). Name another folder with --out.") from error
     return folder / "comparison.html"
