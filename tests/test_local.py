@@ -113,6 +113,25 @@ def test_a_run_that_is_stopped_has_the_result_that_was_given_and_the_next_one_a_
     assert FakeWorker.answers.empty(), "the second run was given to a new worker"
 
 
+def test_a_run_that_ended_before_it_could_be_stopped_keeps_its_result_and_the_next_one_is_made(
+    fake: Callable[..., None], tmp_path: Path
+) -> None:
+    jobs = some_jobs(2, tmp_path)
+    ended = ResultWritten(status="not_applicable", reason="a test")
+    fake(ended, ended)
+    with local.Local(tmp_path, 2) as executor:
+        executor.place(jobs[0])  # its result is written, and nobody has heard of it
+        executor.stop(jobs[0], StopRun(run=jobs[0].run.id).result(jobs[0]))
+        heard: list[tuple[Job, Event]] = []
+        while len(heard) < 2:
+            happened = executor.wait()
+            if happened is not None:
+                heard.append(happened)
+                if len(heard) == 1:
+                    executor.place(jobs[1])
+    assert heard == [(jobs[0], ended), (jobs[1], ended)]
+
+
 def starting(monkeypatch: pytest.MonkeyPatch, *deaths: int | None) -> list[FakeWorker]:
     """Workers in their turn: each dies with a code while it imports, or becomes ready."""
     started: list[FakeWorker] = []

@@ -172,7 +172,7 @@ def _charts(study: WatchedStudy) -> list[tuple[str, Chart]]:
 def _curves(study: WatchedStudy, place: str, runs: list[PlannedRun], look: Looks) -> Chart | None:
     histories = [(run, study.history(run)) for run in runs]
     metric = next((name for _, epochs in histories for epoch in epochs for name in epoch.validation), None)
-    if metric not in METRICS:
+    if metric is None or metric not in METRICS:
         return None
     rows: list[dict[str, Any]] = []
     levels: dict[str, dict[str, Any]] = {}

@@ -55,12 +55,13 @@ class Reporter:
                 reason = "ended"
             if not answer:
                 self.close()
-                return Made("", "", f"The process that makes reports {reason}. Most likely memory ran out.")
+                why = "The terminal of 'tunebench watch' says why, unless memory ran out"
+                return Made("", "", f"The process that makes reports {reason}. {why}.")
             return Made(**json.loads(answer))
 
     def _asked(self, folder: Path) -> bytes:
         if self._process is None:
-            self._process = python.start("-m", "tunebench.watch.reporting", stderr=subprocess.DEVNULL)
+            self._process = python.start("-m", "tunebench.watch.reporting")
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         try:

@@ -105,7 +105,9 @@ class Local:
             worker.ready, event = True, None
         elif isinstance(event, ResultWritten):
             worker.job = None
-            if self._released:
+            if worker.stopped is not None:  # too late: its job had ended, and it takes no other
+                del self._workers[worker.number]
+            elif self._released:
                 worker.stop()
         return (job, event) if job and event else None
 
@@ -124,7 +126,8 @@ class Local:
 
     def _ended(self, worker: "Worker", job: Job | None, code: int) -> Event | None:
         """Give the job of a worker that died before it was ready to another one, once; else record the death."""
-        del self._workers[worker.number]
+        if self._workers.get(worker.number) is worker:
+            del self._workers[worker.number]
         if job is None:
             return None
         if worker.stopped is not None:
