@@ -492,7 +492,6 @@ def test_a_folder_that_stands_twice_is_refused(tmp_path: Path) -> None:
 
 def test_a_port_in_use_is_one_line(tmp_path: Path) -> None:
     with server.bound(0) as taken:
-        taken.listen()
         port = taken.getsockname()[1]
         assert said(str(tmp_path), "--port", str(port)).startswith(f"--port {port}: it cannot be used (")
         assert taken.getsockname()[0] == "127.0.0.1"

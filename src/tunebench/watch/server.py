@@ -53,6 +53,7 @@ def bound(port: int) -> socket.socket:
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((HOST, port))
+        listening.listen(100)  # now: who opens the address at once waits for the server instead of being refused
     except OSError as error:
         listening.close()
         raise UserError(f"--port {port}: it cannot be used ({error.strerror}). Omit --port for a free one.") from None
