@@ -59,10 +59,7 @@ def prepare(job: Job, cell: Cell, examples: Data, observe: Observer) -> Prepared
     read: tuple[Split, ...] = ("train", "validation") if job.trial else SPLITS
     features: dict[str, Features] = {split: objective.encode(examples.splits[split]) for split in read}
     features["train"], blank = _without_unlabelled(objective, features)
-    of_loss: list[Notice] = []
-    if isinstance(technique, Trained):
-        objective.weigh(examples.splits["train"])
-        of_loss = remarks.on_loss(objective)
+    of_loss = _weighed(objective, examples) if isinstance(technique, Trained) else []
     comparison = _comparison(cell, examples, objective)
     if comparison.split not in features:
         features[comparison.split] = objective.encode(comparison.examples)
@@ -103,6 +100,12 @@ def prepare(job: Job, cell: Cell, examples: Data, observe: Observer) -> Prepared
         precision,
         notices,
     )
+
+
+def _weighed(objective: Objective, examples: Data) -> list[Notice]:
+    """Weigh the loss's classes as the training split asks, and say so."""
+    objective.weigh(examples.splits["train"])
+    return remarks.on_loss(objective)
 
 
 def _without_unlabelled(objective: Objective, features: dict[str, Features]) -> tuple[Features, list[Notice]]:
