@@ -138,16 +138,37 @@ def test_a_text_that_several_tasks_are_asked_passes_the_trunk_once(
     run_of: Callable[[Cell], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cells = [("bert", "emotion", name) for name in ("classifier_head", "freeze", "lora")]
-    passed: list[tuple[int, dict[int, int]]] = []
+    passed: list[tuple[int, dict[int, int], int]] = []
     real = SharedTrunk.states
 
-    def states(trunk: SharedTrunk, inputs: Any, rows: Any) -> Any:
-        passed.append((len(inputs["input_ids"]), dict(rows)))
-        return real(trunk, inputs, rows)
+    def states(trunk: SharedTrunk, inputs: Any, rows: Any, adapters: Any) -> Any:
+        passed.append((len(inputs["input_ids"]), dict(rows), len(adapters)))
+        return real(trunk, inputs, rows, adapters)
 
     monkeypatch.setattr(SharedTrunk, "states", states)
     asked(cells, served_by([run_of(cell) for cell in cells]))
-    assert passed == [(3, {1: 3, 3: 3, 5: 3})]
+    assert passed == [(6, {3: 6, 5: 6}, 3)]  # with LoRA in it, a text passes once more, in the same batch
+
+
+@pytest.mark.parametrize(("kind", "task"), [("bert", "ner"), pytest.param("t5", "emotion", marks=pytest.mark.full)])
+def test_loras_of_other_ranks_and_targets_pass_the_trunk_together(
+    kind: str, task: str, backbones: dict[str, Path], data_root: Path, tmp_path: Path
+) -> None:
+    settings = [
+        {"rank": 2, "targets": ["query", "mlp_out"]},
+        {"rank": 5, "alpha": 7},
+        {"rank": 1, "targets": ["value"]},
+    ]
+    for number, one in enumerate(settings):
+        choice = {"name": "lora", "learning_rate": 0.1, **one}
+        make(make_run(backbones[kind], data_root, task, choice, epochs=1), tmp_path / str(number))
+    folders = [tmp_path / str(number) for number in range(3)]
+    runs = served_by(folders)
+    assert [run.depth for run in runs] == [5, 5, 5]
+    got = asked([(kind, task, "lora")] * 3, runs)
+    expected = [FinishedRun.load(folder).predict(*TEXTS[task]) for folder in folders]
+    assert all(map(same, got, expected))
+    assert not same(got[0], got[1])
 
 
 def test_a_run_whose_outputs_are_not_finite_fails_alone(run_of: Callable[[Cell], Path]) -> None:

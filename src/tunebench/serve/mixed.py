@@ -9,6 +9,7 @@ from torch import Tensor
 
 from tunebench._util.errors import RunError, UserError
 from tunebench.objectives.base import Features
+from tunebench.serve.adapters import Adapter
 from tunebench.serve.served import Inquiry, Served
 from tunebench.serve.trunk import SharedTrunk
 
@@ -62,7 +63,7 @@ def _answers(served: Served, rows: Sequence[Row], passed: "_Passed | None") -> t
     features = _features(rows)
     if passed is None:
         return served.whole(features)
-    return served.above(*passed.states(served.depth, features.inputs), features)
+    return served.above(*passed.states(served, features.inputs), features)
 
 
 def _features(rows: Iterable[Row]) -> Features:
@@ -71,37 +72,45 @@ def _features(rows: Iterable[Row]) -> Features:
 
 
 class _Passed:
-    """Different texts that have passed the trunk, each as deep as a task asks."""
+    """Different texts that have passed the trunk, each as deep as a task asks and with its adapter."""
 
     def __init__(self, trunk: SharedTrunk, rows: Sequence[Row]):
-        depths: dict[tuple[Any, ...], int] = {}
-        inputs: dict[tuple[Any, ...], _Inputs] = {}
+        depths: dict[_Key, int] = {}
+        inputs: dict[_Key, _Inputs] = {}
+        adapters: dict[_Key, Adapter] = {}
         for asked, number in rows:
             assert asked.features is not None, "a run above a trunk reads tokens"
-            one = asked.features.inputs[number]
-            depths[_key(one)] = max(depths.get(_key(one), 0), asked.served.depth)
-            inputs.setdefault(_key(one), one)
-        order = sorted(inputs, key=lambda key: -depths[key])
+            one, served = asked.features.inputs[number], asked.served
+            key = _key(served, one)
+            depths[key] = max(depths.get(key, 0), served.depth)
+            inputs.setdefault(key, one)
+            if served.adapter is not None:
+                adapters[key] = served.adapter
+        order = sorted(inputs, key=lambda key: (-depths[key], key not in adapters))
         self._place = {key: number for number, key in enumerate(order)}
-        wanted = {asked.served.depth for asked, _ in rows}
-        reached = {depth: sum(depths[key] >= depth for key in order) for depth in wanted}
+        reached = {depth: sum(depths[key] >= depth for key in order) for depth in {row[0].served.depth for row in rows}}
         objective = rows[0][0].served.objective
         assert objective is not None
         batch = objective.padded([inputs[key] for key in order])
         self._mask = batch["attention_mask"].to(trunk.device)
-        self._states = trunk.states({name: values.to(trunk.device) for name, values in batch.items()}, reached)
+        given = {name: values.to(trunk.device) for name, values in batch.items()}
+        self._states = trunk.states(given, reached, [adapters[key] for key in order if key in adapters])
 
     def __len__(self) -> int:
         return len(self._place)
 
-    def states(self, depth: int, inputs: Sequence[_Inputs]) -> tuple[Tensor, Tensor]:
-        """The states of these texts at a depth, (texts, tokens, hidden), and their mask."""
-        places = [self._place[_key(one)] for one in inputs]
-        if places == list(range(len(self._states[depth]))):
-            return self._states[depth], self._mask[: len(places)]
+    def states(self, served: Served, inputs: Sequence[_Inputs]) -> tuple[Tensor, Tensor]:
+        """The states of these texts where a run leaves the trunk, (texts, tokens, hidden), and their mask."""
+        states = self._states[served.depth]
+        places = [self._place[_key(served, one)] for one in inputs]
+        if places == list(range(len(states))):
+            return states, self._mask[: len(places)]
         chosen = torch.tensor(places, device=self._mask.device)
-        return self._states[depth].index_select(0, chosen), self._mask.index_select(0, chosen)
+        return states.index_select(0, chosen), self._mask.index_select(0, chosen)
 
 
-def _key(inputs: _Inputs) -> tuple[Any, ...]:
-    return tuple(tuple(values) for values in inputs.values())
+_Key = tuple[Any, ...]
+
+
+def _key(served: Served, inputs: _Inputs) -> _Key:
+    return (id(served.adapter), *(tuple(values) for values in inputs.values()))

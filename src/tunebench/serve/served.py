@@ -11,6 +11,7 @@ from tunebench.engine.sources import Batch, TokenSource
 from tunebench.families.base import Pooling, mean_of, pooled_otherwise, pooling_of
 from tunebench.objectives.base import Features, Objective
 from tunebench.objectives.causal_lm import CausalLm
+from tunebench.serve.adapters import Adapter, adapter_of
 from tunebench.serve.backbones import Backbones
 from tunebench.serve.finished import FinishedRun, examples_of
 from tunebench.serve.trunk import SharedTrunk, deepest, leaves_at
@@ -29,6 +30,7 @@ class Served:
         objective: None where the run answers by its texts: a baseline, or a language model that continues prompts.
         trunk: what it shares; None where it is asked as a whole.
         depth: where it leaves the trunk.
+        adapter: with which its rows pass the trunk, or None.
         group: equal for runs whose rows can be answered together.
     """
 
@@ -36,6 +38,7 @@ class Served:
         self.finished = finished
         self.trunk: SharedTrunk | None = None
         self.depth = 0
+        self.adapter: Adapter | None = None
         self.objective: Objective | None = None
         self._device = backbones.device
         if isinstance(finished.run.entry, Baseline):
@@ -50,8 +53,11 @@ class Served:
         if self.depth:
             assert finished.done.backbone is not None, "a technique has a backbone"
             self.trunk = backbones.trunk(family, finished.files, finished.done.backbone.fingerprint)
+            end = deepest(family, model)
+            self.adapter = adapter_of(finished.cell.technique, family, model, end, self.trunk.model)
+            self.depth = self.depth if self.adapter is None else end
             # above the cut the tail would look for a text's vector where the trunk of this pooling puts it
-            if pooled_otherwise(model) and self.depth == deepest(family, model):
+            if pooled_otherwise(model) and self.depth == end:
                 self._pooling = pooling_of(model)
             self._network = family.split(model, self.depth, pooled=False).tail
             finished.forget_model()

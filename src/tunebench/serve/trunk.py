@@ -1,12 +1,13 @@
 """The frozen stages of a backbone, passed once by the rows of many tasks."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from torch import Tensor
 
 from tunebench.families.base import Family
 from tunebench.objectives.base import Objective
+from tunebench.serve.adapters import Adapter, applied
 
 
 class SharedTrunk:
@@ -15,24 +16,34 @@ class SharedTrunk:
     Args:
         family: the backbone's.
         model: in evaluation mode, under a head that no task reads.
+
+    Attributes:
+        device: where it computes.
     """
 
     def __init__(self, family: Family, model: Any):
-        self._family = family
+        self._family, self.model = family, model
         self._above: dict[int, Any] = {0: model}
         self._segments: dict[tuple[int, int], Callable[..., Tensor]] = {}
         self.device = next(model.parameters()).device
 
-    def states(self, inputs: Mapping[str, Tensor], rows: Mapping[int, int]) -> dict[int, Tensor]:
+    def states(
+        self, inputs: Mapping[str, Tensor], rows: Mapping[int, int], adapters: Sequence[Adapter]
+    ) -> dict[int, Tensor]:
         """The states at each depth.
 
         Args:
             inputs: token ids with their mask, (rows, tokens), those that go deepest first.
             rows: depth -> how many rows go at least so deep.
+            adapters: of the first rows, which go deepest.
 
         Returns:
             Depth -> states of these rows, (rows, tokens, hidden).
         """
+        with applied(self.model, adapters):
+            return self._states(inputs, rows)
+
+    def _states(self, inputs: Mapping[str, Tensor], rows: Mapping[int, int]) -> dict[int, Tensor]:
         found: dict[int, Tensor] = {}
         at = 0
         for depth in sorted(rows):

@@ -88,6 +88,23 @@ class Virtual:
     query: bool = False
 
 
+@dataclass(frozen=True)
+class LowRankUpdate:
+    """What is added to a linear module's output: scale x (input down^T) up^T.
+
+    Attributes:
+        weight: the module's own, which is frozen.
+        down: (rank, in).
+        up: (out, rank).
+        scale: a factor.
+    """
+
+    weight: Tensor
+    down: Tensor
+    up: Tensor
+    scale: float
+
+
 class Technique(Entry):
     """Prepares a pretrained model."""
 
@@ -116,6 +133,10 @@ class Technique(Entry):
     def save_adapter(self, model: nn.Module, family: Family, folder: Path) -> bool:
         """Write the adapter for other libraries, where one can read it; says whether it did."""
         return False
+
+    def updates(self, model: nn.Module) -> dict[str, LowRankUpdate]:
+        """Its low-rank updates by the names of modules in the untuned model; none where it does anything else."""
+        return {}
 
     def merges(self, model: nn.Module) -> bool:
         """Whether `merged` multiplies what was added into the weights, so that answers take no longer than before."""

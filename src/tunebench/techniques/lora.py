@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
 from tunebench.families.base import Family
 from tunebench.techniques import _peft
+from tunebench.techniques.base import LowRankUpdate
 
 if TYPE_CHECKING:
     from torch import nn
@@ -30,3 +31,15 @@ class Lora(_peft.LowRank, _peft.Ranked):
         from peft import LoraConfig
 
         return _peft.wrapped(model, LoraConfig(r=self.rank, **self.shared(model, family)))
+
+    def updates(self, model: Any) -> dict[str, LowRankUpdate]:
+        """A and B of every target."""
+        from peft.tuners.lora import LoraLayer
+
+        found = {}
+        for name, module in model.get_base_model().named_modules():
+            if isinstance(module, LoraLayer):
+                (adapter,) = module.lora_A
+                down, up = module.lora_A[adapter].weight, module.lora_B[adapter].weight
+                found[name] = LowRankUpdate(module.get_base_layer().weight, down, up, module.scaling[adapter])
+        return found
