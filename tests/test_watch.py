@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -392,6 +393,27 @@ def test_the_report_so_far_is_made_in_a_process_of_its_own_and_only_when_results
     assert page.headers["content-security-policy"] == "frame-ancestors 'self'"
     assert asked == [out]
     assert client.get("/studies/1/report").status_code == 404
+
+
+def test_while_a_study_runs_a_report_of_a_while_ago_does_and_says_that_a_result_is_missing(
+    out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[Path] = []
+    monkeypatch.setattr(
+        reporting.Reporter, "made", lambda self, out: (made.append(out), reporting.Made("cards", "page"))[1]
+    )
+    at_work(out)
+    desk = Desk([out])
+    part(desk, "head")
+    with ThreadPoolExecutor(3) as browsers:
+        answers = list(browsers.map(desk.report, [0, 0, 0]))
+    assert (answers, len(made)) == ([(reporting.Made("cards", "page"), True)] * 3, 1)
+    write_result(out / "runs" / WAITS, done("lora", 0.85, 1))
+    part(desk, "head")
+    assert (desk.report(0)[1], len(made)) == (False, 1), "the study is not disturbed so soon"
+    write_lines(out / PROGRESS, (WAITS, ResultWritten(status="done")), (None, Driven()))
+    part(desk, "head")
+    assert (desk.report(0)[1], len(made)) == (True, 2), "it has ended"
 
 
 @pytest.mark.full

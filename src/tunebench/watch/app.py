@@ -71,11 +71,11 @@ class _Page:
         return Response(bundle or "", media_type="text/javascript")
 
     async def cards(self, request: Request) -> Response:
-        made = await run_in_threadpool(self._desk.report, self._number(request))
-        return JSONResponse({"html": made.cards, "trouble": escaped(made.trouble)})
+        made, whole = await run_in_threadpool(self._desk.report, self._number(request))
+        return JSONResponse({"html": made.cards, "trouble": escaped(made.trouble), "whole": whole})
 
     async def report(self, request: Request) -> Response:
-        made = await run_in_threadpool(self._desk.report, self._number(request))
+        made, _ = await run_in_threadpool(self._desk.report, self._number(request))
         if not made.page:
             raise HTTPException(404, made.trouble)
         return HTMLResponse(made.page, headers=_OWN_POLICY)

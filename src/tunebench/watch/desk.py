@@ -67,7 +67,7 @@ class Desk:
         self.studies = [WatchedStudy(out) for out in outs]
         self._reporter = Reporter()
         self._reports: dict[int, _Report] = {}
-        self._one = threading.Lock()
+        self._one, self._reporting = threading.Lock(), threading.Lock()
         self._looked = float("-inf")
         self._shown: dict[str, str] = {}
         self._slow = [_Slow() for _ in outs]
@@ -92,17 +92,18 @@ class Desk:
             found |= {f"{number} runs": slow.runs, f"{number} charts": slow.charts}
         return found
 
-    def report(self, number: int) -> Made:
-        """A study's report: of now, or of a while ago where it changes quickly."""
+    def report(self, number: int) -> tuple[Made, bool]:
+        """A study's report, and whether it has all results: while a study runs, a report of a while ago may do."""
         study = self.studies[number]
-        known = self._reports.get(number)
-        if known and (known.version == study.version or (study.live and time.monotonic() < known.again)):
-            return known.made
-        version, began = study.version, time.monotonic()
-        made = self._reporter.made(study.folder)
-        took = time.monotonic() - began
-        self._reports[number] = _Report(made, version, time.monotonic() + max(_LEAST_REST, _REST * took))
-        return made
+        with self._reporting:
+            known = self._reports.get(number)
+            if known and (known.version == study.version or (study.live and time.monotonic() < known.again)):
+                return known.made, known.version == study.version
+            version, began = study.version, time.monotonic()
+            made = self._reporter.made(study.folder)
+            took = time.monotonic() - began
+            self._reports[number] = _Report(made, version, time.monotonic() + max(_LEAST_REST, _REST * took))
+            return made, version == study.version
 
     def contestants(self) -> list[Contestant]:
         """The finished runs for the playground: of each technique the one that is best on validation."""

@@ -57,6 +57,7 @@
     const find = (selector) => node.querySelector(selector);
     const rows = new Map(); // a run at work -> its line
     let version = null;
+    let again = 0;
 
     function head(content) {
       node.dataset.state = content.state;
@@ -100,6 +101,8 @@
           link.target = "_blank";
         });
         find(".results").hidden = false;
+        clearTimeout(again);
+        if (!answer.whole) again = setTimeout(cards, 15000); // a result has come meanwhile
       } catch {} // the connection says so
     }
 
