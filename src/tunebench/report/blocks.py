@@ -318,6 +318,33 @@ def table(
     return Table(caption, tuple(columns), tuple(entries), fixed)
 
 
+def usual(shown: Table) -> Table:
+    """The table with its usual columns, as a page shows it at first."""
+    return _with_columns(shown, [place for place, column in enumerate(shown.columns) if column.usual])
+
+
+def others(shown: Table) -> Table | None:
+    """Its first column and those that are not usual, without rows that have nothing in them; None where all are."""
+    places = [place for place, column in enumerate(shown.columns) if not column.usual]
+    if not places:
+        return None
+    whole = replace(shown, rows=tuple(row for row in shown.rows if len(row) == len(shown.columns)))
+    return replace(_with_columns(whole, [0, *places]), caption=f"{shown.caption}, other columns")
+
+
+def _with_columns(shown: Table, places: Sequence[int]) -> Table:
+    """Some columns; an entry that spans several ends its row."""
+
+    def row_of(row: tuple[TableEntry, ...]) -> tuple[TableEntry, ...]:
+        if len(row) == len(shown.columns):
+            return tuple(row[place] for place in places)
+        *first, last = row
+        kept = [first[place] for place in places if place < len(first)]
+        return (*kept, replace(last, span=len(places) - len(kept)))
+
+    return replace(shown, columns=tuple(shown.columns[place] for place in places), rows=tuple(map(row_of, shown.rows)))
+
+
 def for_paper(shown: Table) -> Table:
     """The table, to be in LaTeX too."""
     return replace(shown, paper=True)

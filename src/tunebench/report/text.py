@@ -78,6 +78,11 @@ def price(value: float) -> str:
     return f"{value:,.2f}" if value >= 1 or not value else f"{value:.2g}"
 
 
+def chance(p: float) -> str:
+    """A p-value: 0.012, or that it is smaller than three digits show."""
+    return "<0.001" if p < 0.001 else f"{p:.3f}"
+
+
 def change(value: float) -> str:
     """A difference from before, with its sign: +0.0223, or 0 where nothing changed."""
     return f"{value:+.3g}" if value else "0"

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 
 from tunebench._util import visible
-from tunebench.report.blocks import Card, Cards, Report, Table, TableEntry, walk
+from tunebench.report.blocks import Card, Cards, Report, Table, TableEntry, usual, walk
 
 _SPECIAL = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
@@ -16,11 +16,11 @@ _SPECIALS = re.compile("[" + re.escape("".join(_SPECIAL)) + "]")
 
 
 def latex(report: Report) -> str:
-    """The decisions, and the tables for a paper, one float each."""
+    """The decisions, and the tables for a paper with their usual columns, one float each."""
     tables = [block for block in walk(report.sections) if isinstance(block, Table) and block.paper]
     head = "% Made by tunebench; needs \\usepackage{booktabs}.\n"
     cards = [card for block in walk(report.sections) if isinstance(block, Cards) for card in block.cards]
-    return head + "\n".join([*([_decisions(cards)] if cards else []), *map(latex_table, tables)])
+    return head + "\n".join([*([_decisions(cards)] if cards else []), *map(latex_table, map(usual, tables))])
 
 
 def _decisions(cards: Sequence[Card]) -> str:

@@ -22,6 +22,8 @@ from tunebench.report.blocks import (
     Section,
     Table,
     Text,
+    others,
+    usual,
 )
 
 
@@ -49,8 +51,9 @@ def _block(block: Block, level: int) -> Iterator[str]:
         case Items():
             yield "\n".join(f"- {_with_note(item.text, item.note)}" for item in block.items)
         case Table():
-            yield f"{text.markdown(block.caption)}:"
-            yield table(block)
+            for shown in filter(None, (usual(block), others(block))):
+                yield f"{text.markdown(shown.caption)}:"
+                yield table(shown)
         case Code():
             yield text.fenced(block.text, block.language)
         case Charts():

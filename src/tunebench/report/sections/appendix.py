@@ -78,8 +78,8 @@ def _family(caption: str, differences: Sequence[Difference]) -> Table:
             TableEntry(
                 text.score(abs(d.value)), text.interval(_turned(d)) if d.interval else "no interval", order=abs(d.value)
             ),
-            TableEntry(_chance(d.p), order=d.p),
-            TableEntry(_chance(d.adjusted), order=d.adjusted),
+            TableEntry(text.chance(d.p), order=d.p),
+            TableEntry(text.chance(d.adjusted), order=d.adjusted),
         ]
         for d in differences
         for first, second in [(d.first, d.second) if d.value >= 0 else (d.second, d.first)]
@@ -91,10 +91,6 @@ def _turned(difference: Difference) -> tuple[float, float]:
     assert difference.interval is not None
     low, high = difference.interval
     return (low, high) if difference.value >= 0 else (-high, -low)
-
-
-def _chance(p: float) -> str:
-    return "<0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def _runs(comparison: Comparison) -> Table:

@@ -115,9 +115,9 @@ def _answer(progress: Progress) -> Iterator[Block]:
         Column(progress.first),
         Column(progress.second),
         Column("Difference", note="95 % interval; positive: better"),
-        Column("p", note="corrected"),
+        Column("p", note="corrected", usual=False),
         Column("Verdict", numeric=False),
-        Column("Tuning time", note="before → after"),
+        Column("Tuning time", note="before → after", usual=False),
     ]
     yield table("Techniques of both studies", columns, [_row(one) for one in progress.improvements])
     yield Text(
@@ -141,7 +141,7 @@ def _row(one: Improvement) -> list[TableEntry | str]:
         text.metric_title(metric[0]) if metric else text.ABSENT,
         *(text.score(score) if one.seeds else text.ABSENT for score in one.scores),
         TableEntry(text.change(difference.value), bounds) if difference else text.ABSENT,
-        text.score(difference.adjusted) if difference else text.ABSENT,
+        text.chance(difference.adjusted) if difference else text.ABSENT,
         TableEntry(one.verdict, one.reason),
         f"{text.seconds(before)} → {text.seconds(after)}" if before and after else text.ABSENT,
     ]
