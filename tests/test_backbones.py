@@ -154,6 +154,7 @@ def test_xlnet_reads_the_last_real_token_of_a_text(tmp_path: Path, data_root: Pa
         other = model(input_ids=ids[:, :4], attention_mask=mask[:, :4]).logits
     torch.testing.assert_close(padded, alone, rtol=1e-4, atol=1e-5)
     assert (other - alone).abs().max() > 1e-4
+    assert plan([full := make_run(folder, data_root, "emotion", "full")], full._places)[0].applicable
     run = make_run(folder, data_root, "emotion", "lora")
     (cell,) = plan([run], run._places)
     assert cell.reason == "no linear module of XLNet computes its query"

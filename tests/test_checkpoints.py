@@ -3,12 +3,12 @@
 import json
 import shutil
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+import transformers
 from safetensors.torch import load_file, save_file
 
 from tunebench._util.errors import UserError
@@ -139,8 +139,8 @@ def test_an_unknown_model_type_is_reported(folder: Path) -> None:
     set_config(folder, model_type="gpt9")
 
     assert refusal(folder) == (
-        f"model folder {folder}: model_type 'gpt9' is not supported: transformers {version('transformers')} has no "
-        "text model of this type with a head. docs/families/types.md lists those that it has."
+        f"model folder {folder}: model_type 'gpt9' is not supported: transformers {transformers.__version__} has no "
+        "text model of this type with a head. docs/families/types.md lists those that are."
     )
 
 

@@ -39,12 +39,17 @@ TRIED: dict[str, dict[str, Any]] = {
 """Technique -> its settings. llrd trains what full trains; dora, adalora and peft wrap the modules that lora wraps;
 prefix_tuning gives attention the keys and values that p_tuning_v2 gives it."""
 WORDS, TOKENS = 100, 9
+LARGEST = 3_000_000
+"""Parameters of a model that is trained here."""
 
 Row = dict[str, Any]
 
 
-def row(kind: str) -> Row:
-    """What works on a type: its shape and heads, which techniques do not apply and why, where it trains uncut."""
+def row(kind: str, trained: bool = True) -> Row:
+    """What works on a type: its shape and heads, which techniques do not apply and why, where it trains uncut.
+
+    Not `trained`: only its parts are looked at.
+    """
     values = tiny_values(kind, WORDS)
     found: Row = {"shape": shape_of(kind) or "own"}
     try:
@@ -53,6 +58,7 @@ def row(kind: str) -> Row:
         family.examine()
     except UserError as error:
         return {**found, "refused": " ".join(str(error).split())[:300]}
+    trained = trained and size(family, values) <= LARGEST
     found["heads"] = [head for head in HEADS if head in family.auto_classes]
     refused, uncut, fails = {}, {}, {}
     for head in found["heads"]:
@@ -62,12 +68,19 @@ def row(kind: str) -> Row:
             if reason:
                 refused.setdefault(name, reason)
                 continue
-            outcome = trial(values, family, head, entry)
+            outcome = "works" if not trained else trial(values, family, head, entry)
             if outcome != "works":
                 (uncut if outcome == "uncut" else fails).setdefault(head, {})[name] = outcome
     found |= {"not_applicable": refused} if refused else {}
+    found |= {} if trained else {"trained": False}
     found |= {"uncut": {head: sorted(names) for head, names in uncut.items()}} if uncut else {}
     return found | ({"fails": fails} if fails else {})
+
+
+def size(family: Family, values: dict[str, Any]) -> int:
+    """Parameters of a model: some configurations hold others, which the tiny one leaves as large as they are."""
+    model = family.skeleton(values, next(iter(family.auto_classes)), {})
+    return sum(p.numel() for p in model.parameters())
 
 
 def trial(values: dict[str, Any], family: Family, head: str, entry: Any) -> str:

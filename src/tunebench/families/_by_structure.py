@@ -59,7 +59,8 @@ class ByStructure(Family):
         """Position embeddings, less those that RoBERTa's kin leave free, or the length of rotary ones."""
         config: Any = self.config(values)
         config = config.get_text_config()
-        limit = next((n for name in _LIMITS if isinstance(n := getattr(config, name, None), int)), _NO_LIMIT)
+        limits = (getattr(config, name, None) for name in _LIMITS)
+        limit = next((n for n in limits if isinstance(n, int) and n != -1), _NO_LIMIT)  # -1: XLNet's for none
         return limit - self._numbered_from(limit)
 
     def _numbered_from(self, limit: int) -> int:

@@ -26,11 +26,13 @@ class EncoderDecoder(ByStructure, EncoderDecoderFamily):
     prompt_is_read = True
 
     def prepared(self, model: Any, objective: str) -> PreTrainedModel:
-        """As in every encoder-decoder; the decoder's first token is that of the configuration, or of generation."""
+        """Training keeps no cache; the decoder's first token is that of the configuration, or of generation."""
         config = model.config
         if getattr(config, "decoder_start_token_id", None) is None:
             config.decoder_start_token_id = model.generation_config.decoder_start_token_id
-        return super().prepared(model, objective)
+        for part in (model, *self.halves(model)):
+            getattr(part, "config", config).use_cache = False
+        return model
 
     def halves(self, model: nn.Module) -> tuple[Any, Any]:
         """Encoder and decoder."""

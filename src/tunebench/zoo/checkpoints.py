@@ -4,7 +4,6 @@ import functools
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -162,10 +161,12 @@ def _config_in(folder: Path, name: str) -> Mapping[str, Any]:
 
 def _checked(config: Mapping[str, Any], place: str) -> Mapping[str, Any]:
     if family_of(config) is None:
+        from tunebench.families.structure.types import why_not
+
         kind = shown(config["model_type"])
         raise UserError(
-            f"{place}: model_type '{kind}' is not supported: transformers {metadata.version('transformers')} has no "
-            "text model of this type with a head. docs/families/types.md lists those that it has."
+            f"{place}: model_type '{kind}' is not supported: {why_not(config['model_type'])}. "
+            "docs/families/types.md lists those that are."
         )
     return config
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -18,6 +19,9 @@ _HEADS = {
     "text_to_text": "SEQ_TO_SEQ_CAUSAL_LM",
 }
 """Objective -> name of transformers' table of classes."""
+_LAYOUT = {"bbox", "xpath_tags_seq"}
+"""Arguments of models that read a page's layout beside its text."""
+_OTHERWISE = {"ibert": "its layers pass a scale beside the states, for integers"}
 
 
 def shape_of(model_type: str) -> Shape | None:
@@ -25,7 +29,7 @@ def shape_of(model_type: str) -> Shape | None:
 
     A type with a head for masked tokens reads the whole text, also where transformers can turn it into a decoder.
     """
-    if not _reads_text(model_type):
+    if why_not(model_type):
         return None
     if _table("SEQ_TO_SEQ_CAUSAL_LM").get(model_type):
         return "encoder-decoder"
@@ -34,6 +38,20 @@ def shape_of(model_type: str) -> Shape | None:
     if _table("CAUSAL_LM").get(model_type):
         return "decoder"
     return "encoder" if any(_table(_HEADS[head]).get(model_type) for head in _HEADS) else None
+
+
+def why_not(model_type: str) -> str | None:
+    """Why a model of this type cannot be tuned, as far as its class tells; None where it may be."""
+    cls = _class_of(model_type)
+    if cls is None:
+        from transformers import __version__
+
+        return f"transformers {__version__} has no text model of this type with a head"
+    if cls.main_input_name != "input_ids" or cls.input_modalities not in ("text", ("text",), ["text"]):
+        return "it reads more than text"
+    if not _LAYOUT.isdisjoint(inspect.signature(cls.forward).parameters):
+        return "it reads a page's layout beside its text"
+    return _OTHERWISE.get(model_type)
 
 
 def heads_of(model_type: str, possible: Mapping[str, str]) -> dict[str, str]:
@@ -63,13 +81,10 @@ def _table(name: str) -> Mapping[str, str]:
 
 
 @functools.cache
-def _reads_text(model_type: str) -> bool:
-    names = [table.get(model_type) for table in map(_table, ("MASKED_LM", *dict.fromkeys(_HEADS.values())))]
-    name = next((name for name in names if name), None)
-    if name is None:
-        return False
+def _class_of(model_type: str) -> Any:
+    """A class of transformers with a head for this type, or None."""
     import transformers
 
-    cls: Any = getattr(transformers, name, None)
-    kinds = getattr(cls, "input_modalities", None)
-    return cls is not None and cls.main_input_name == "input_ids" and kinds in ("text", ("text",), ["text"])
+    tables = map(_table, ("MASKED_LM", *dict.fromkeys(_HEADS.values())))
+    name = next((table[model_type] for table in tables if table.get(model_type)), "")
+    return getattr(transformers, name, None)
