@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
+import yaml
 from docs.figure import Block, Row, draw
 from docs.measured import Measured, measured
 from pydantic.fields import FieldInfo
@@ -50,7 +51,9 @@ def pages() -> dict[str, str]:
         written[f"tasks/{name}.md"] = task_page(name, task)
     for kind, named in (("techniques", techniques()), ("families", families()), ("tasks", tasks())):
         lines = [f"- [{entry.title}]({name}.md): `{name}`" for name, entry in named.items()]
+        lines += ["- [Every `model_type`](types.md): what works, and what is refused"] if kind == "families" else []
         written[f"{kind}/index.md"] = _joined([f"# {kind.capitalize()}", _NOTE, "\n".join(lines)])
+    written["families/types.md"] = types_page(yaml.safe_load((DOCS / "types.yaml").read_text()))
     written["reference.md"] = reference_page()
     return written
 
@@ -256,6 +259,59 @@ def family_page(name: str, family: Family) -> str:
             _bullets([f"`{shape}`" for shape in family.shapes]),
         ]
     return _joined(sections)
+
+
+_COLUMNS = {
+    "sequence_classification": "texts",
+    "token_classification": "tokens",
+    "question_answering": "spans",
+    "causal_lm": "continues",
+    "text_to_text": "writes",
+}
+
+
+def types_page(known: dict[str, Any]) -> str:
+    """Every text type of transformers: what it can be asked, which techniques apply, and what is refused."""
+    rows = known["types"]
+    tuned = {kind: row for kind, row in rows.items() if "heads" in row}
+    refused = {kind: row["refused"] for kind, row in rows.items() if "refused" in row}
+    uncut = [kind for kind, row in tuned.items() if "uncut" in row]
+    untried = [f"`{kind}`" for kind, row in rows.items() if "untried" in row]
+    looked = [f"`{kind}`" for kind, row in tuned.items() if not row.get("trained", True)]
+    sections = [
+        "# Every `model_type`",
+        _NOTE,
+        f"transformers {known['transformers']} has {len(rows)} types of text models. {len(tuned)} are loaded, "
+        f"{len(refused)} are refused. Of those that are loaded, {len(uncut)} are not cut above every frozen stage, and "
+        "train uncut there, which takes longer.",
+        f"A tiny model with random weights of {len(tuned) - len(looked)} types was trained for a step with every "
+        "technique on every objective. *Texts* are classes, several labels, or scores; *tokens* are tags; *spans* are "
+        "answers in a text; *continues* is a language model, *writes* an encoder-decoder. `classifier_head` applies "
+        "where the head is new, `llrd` where `full` does, `dora`, `adalora` and `peft` where `lora` does, "
+        "`prefix_tuning` where `p_tuning_v2` does. Pretrained weights of most types were not at hand.",
+        *([f"{len(untried)} types were not tried, for want of a tiny model: {', '.join(untried)}."] * bool(untried)),
+        *(
+            [f"Of {len(looked)} types the parts were found, and nothing was trained: {', '.join(looked)}."]
+            * bool(looked)
+        ),
+    ]
+    for shape in dict.fromkeys(row["shape"] for row in tuned.values()):
+        lines = [_type_row(kind, row) for kind, row in tuned.items() if row["shape"] == shape]
+        header = ["type", *_COLUMNS.values(), "techniques that do not apply", "uncut"]
+        sections += [f"## {shape.capitalize()}s", _table(header, lines)]
+    sections += ["## Refused", _table(["type", "why"], [[f"`{kind}`", why] for kind, why in refused.items()])]
+    return _joined(sections)
+
+
+def _type_row(kind: str, row: dict[str, Any]) -> list[str]:
+    heads = ["yes" if head in row["heads"] else "" for head in _COLUMNS]
+    reasons: dict[str, list[str]] = {}
+    for technique, why in row.get("not_applicable", {}).items():
+        if technique != "classifier_head":
+            reasons.setdefault(why, []).append(f"`{technique}`")
+    refused = "; ".join(f"{', '.join(names)}: {why}" for why, names in reasons.items())
+    uncut = [f"`{name}`" for name in sorted({name for names in row.get("uncut", {}).values() for name in names})]
+    return [f"`{kind}`", *heads, refused, ", ".join(uncut)]
 
 
 def _posed(family: Family) -> list[list[str]]:

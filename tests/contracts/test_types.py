@@ -1,23 +1,29 @@
 """What holds for the families that find a model's parts by looking at it, on tiny models of many types."""
 
+import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+import transformers
+import yaml
 
 from tests.contracts.runs import make, make_run
 from tests.tiny_types import HIDDEN, LAYERS, POSITIONS, make_checkpoint, tiny_values
-from tests.types_matrix import HEADS, WORDS, batch_of, drawn
+from tests.types_matrix import FILE, HEADS, WORDS, batch_of, drawn, row
 from tunebench._util.errors import UserError
 from tunebench.engine.precision import autocast_of
 from tunebench.engine.proof import proven_split
 from tunebench.families import family_of
 from tunebench.families.base import Family, Split
 from tunebench.families.encoder import Encoder
+from tunebench.families.structure.types import text_types
 from tunebench.objectives import objectives
 from tunebench.run.plan import plan
 from tunebench.techniques import techniques
+from tunebench.zoo.checkpoints import find
 
 ENCODERS = ("mpnet", "albert", "deberta-v2", "eurobert", "ernie", "nomic_bert")
 DECODERS = ("opt", "gemma2", "gemma3_text", "phi3", "smollm3", "olmo2", "modernbert-decoder", "bloom")
@@ -185,12 +191,26 @@ def test_layers_that_share_weights_are_one_stage(tmp_path: Path, data_root: Path
 
 @pytest.mark.parametrize(
     ("kind", "reason"),
-    [("xlm", "no list of modules is passed in turn"), ("canine", "a text cannot be read without weights")],
+    [("flaubert", "no list of modules is passed in turn"), ("canine", "a text cannot be read without weights")],
 )
 def test_a_model_whose_layers_are_not_found_is_refused_with_the_reason(kind: str, reason: str) -> None:
     _, family = of(kind)
     with pytest.raises(UserError, match=f"^model_type '{kind}': its layers cannot be found.*{reason}"):
         family.examine()
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [
+        ("layoutlm", "it reads a page's layout beside its text"),
+        ("ibert", "its layers pass a scale beside the states, for integers"),
+        ("vit", f"transformers {transformers.__version__} has no text model of this type with a head"),
+    ],
+)
+def test_a_type_that_is_no_text_model_is_refused_with_the_reason(kind: str, reason: str, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": kind}))
+    with pytest.raises(UserError, match=re.escape(f"model_type '{kind}' is not supported: {reason}. ")):
+        find(str(tmp_path))
 
 
 def test_a_head_that_transformers_lacks_is_not_applicable(tmp_path: Path, data_root: Path) -> None:
@@ -199,3 +219,16 @@ def test_a_head_that_transformers_lacks_is_not_applicable(tmp_path: Path, data_r
     (cell,) = plan([run], run._places)
     assert not cell.applicable
     assert cell.reason == "transformers has no class of eurobert for question_answering"
+
+
+def test_the_matrix_has_every_text_type_of_this_transformers() -> None:
+    known = yaml.safe_load(FILE.read_text())
+    assert sorted(known["types"]) == sorted(text_types())
+    assert not [kind for kind, found in known["types"].items() if "fails" in found]
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("kind", text_types())
+def test_a_type_works_as_the_matrix_says_or_is_refused_with_a_reason(kind: str) -> None:
+    said = yaml.safe_load(FILE.read_text())["types"][kind]
+    assert row(kind, said.get("trained", True)) == said

@@ -33,12 +33,14 @@ class ByStructure(Family):
     def __init__(self, values: Mapping[str, Any] | None = None):
         self._values = values
         if values is not None:
+            from transformers import CONFIG_MAPPING
+
             from tunebench.families.structure.types import has_class, heads_of
 
             kind = values["model_type"]
             self.auto_classes = heads_of(kind, type(self).auto_classes)
             self.language_head = self.language_head if has_class(kind, self.language_head) else None
-            self.title = type(self.config(values)).__name__.removesuffix("Config")
+            self.title = CONFIG_MAPPING[kind].__name__.removesuffix("Config")
 
     def bound(self, values: Mapping[str, Any]) -> Family:
         """The family of models with this configuration."""

@@ -21,7 +21,12 @@ _HEADS = {
 """Objective -> name of transformers' table of classes."""
 _LAYOUT = {"bbox", "xpath_tags_seq"}
 """Arguments of models that read a page's layout beside its text."""
-_OTHERWISE = {"ibert": "its layers pass a scale beside the states, for integers"}
+_OTHERWISE = {
+    "fsmt": "what its decoder reads is not made from the labels",
+    "ibert": "its layers pass a scale beside the states, for integers",
+    "musicgen": "it writes codes of sound",
+    "musicgen_melody": "it writes codes of sound",
+}
 
 
 def shape_of(model_type: str) -> Shape | None:
