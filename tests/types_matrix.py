@@ -64,6 +64,7 @@ def row(kind: str, trained: bool = True) -> Row:
         family = family_of(values)
         assert family is not None, "text_types gives no other"
         family.examine()
+        found["shape"] = family.architecture
     except UserError as error:
         return {**found, "refused": " ".join(str(error).split())[:300]}
     trained = trained and size(family, values) <= LARGEST
