@@ -22,7 +22,7 @@ FOLDER = sorted(subclasses_in(package, Family))  # without what plugins add
 
 
 NAMED = ["bert", "distilbert", "gpt2", "gpt_neox", "llama", "modernbert", "t5", "transformer"]
-BY_STRUCTURE = ["decoder", "encoder", "encoder_decoder"]
+BY_STRUCTURE = ["decoder", "encoder", "encoder_decoder", "xlnet"]
 
 
 def test_the_folder_holds_the_families_that_are_promised() -> None:
