@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from starlette.testclient import TestClient
 
@@ -59,8 +61,9 @@ class Server:
         return self.client.post("/predict", json={"model": model, "inputs": list(inputs)})
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def server(runs: Path) -> Iterator[Server]:
+    """One for all tests that leave it as it was."""
     server = Server(runs)
     with server.client:
         yield server
@@ -128,6 +131,43 @@ def test_a_damaged_body_is_refused(server: Server, content: bytes, kind: str, st
     assert set(response.json()) == {"error"}
 
 
+def test_no_body_is_answered_with_a_failure_of_the_server(server: Server) -> None:
+    rng = np.random.default_rng(0)
+    odd = [
+        None,
+        True,
+        -1,
+        1e308,
+        "",
+        "\ud800",
+        "\x00",
+        "head",
+        "tags",
+        "a" * 300,
+        [],
+        ["a"],
+        [["a"]],
+        {},
+        {"text": "a"},
+    ]
+    odd += [[{"text": "\udfff", "pair": "b"}], ["\ufeff\u202e", "\U0001f600 " * 200], [{"text": "a", "pair": None}]]
+    for _ in range(150):
+        names = rng.permutation(["model", "inputs", "run", "\ud800", "text"])[: rng.integers(1, 4)]
+        body = {str(name): odd[rng.integers(len(odd))] for name in names}
+        for method, path in (("POST", "/predict"), ("PUT", "/v1/models/new")):
+            content = json.dumps(body).encode()
+            end = int(rng.choice([len(content), rng.integers(len(content) + 1)]))
+            headers = {"Content-Type": "application/json"}
+            response = server.client.request(method, path, content=content[:end], headers=headers)
+            assert response.status_code < 500, (method, content[:end], response.text)
+            assert response.status_code in (200, 201) or set(response.json()) == {"error"}
+    server.client.delete("/v1/models/new")
+
+
+def test_a_name_is_one_that_a_path_and_a_metric_can_hold(server: Server) -> None:
+    assert server.client.put("/v1/models/a%20b", json={"run": "head"}).status_code == 400
+
+
 def test_the_token_is_asked_for_everywhere_but_where_the_process_is_watched(runs: Path) -> None:
     client = Server(runs, token="secret").client
     for path in ("/v1/models", "/metrics", "/openapi.json"):
@@ -165,14 +205,17 @@ def test_only_a_run_under_the_allowed_folder_is_added(server: Server, run: str) 
 
 
 def test_a_run_that_was_made_again_is_loaded_again(
-    server: Server, runs: Path, backbones: dict[str, Path], data_root: Path
+    server: Server, runs: Path, backbones: dict[str, Path], data_root: Path, tmp_path: Path
 ) -> None:
-    before = server.ask("head", "i feel happy").json()
-    make(make_run(backbones["bert"], data_root, "emotion", "freeze", epochs=1), runs / "head")
+    folder = shutil.copytree(runs / "head", tmp_path / "changing")
+    server.answering.call(lambda: server.models.add("changing", folder)).result(30)
+    before = server.ask("changing", "i feel happy").json()
+    make(make_run(backbones["bert"], data_root, "emotion", "untuned"), folder)
     for _, loaded in server.models.reload_changed(server.answering.call):
         loaded.result(30)
-    assert server.ask("head", "i feel happy").json() != before
-    assert server.client.get("/v1/models/head").json()["technique"] == "freeze"
+    assert server.ask("changing", "i feel happy").json() != before
+    assert server.client.get("/v1/models/changing").json()["technique"] == "untuned"
+    assert server.client.delete("/v1/models/changing").status_code == 204
 
 
 def test_too_many_waiting_texts_are_refused_with_the_time_to_ask_again(runs: Path) -> None:
@@ -227,7 +270,8 @@ def test_questions_of_many_clients_are_answered_in_one_batch(runs: Path) -> None
     answering.close(10)
 
 
-def test_metrics_count_requests_texts_and_what_the_trunk_spared(server: Server) -> None:
+def test_metrics_count_requests_texts_and_what_the_trunk_spared(runs: Path) -> None:
+    server = Server(runs)
     server.ask("head", "i feel happy", "i feel happy")
     server.ask("nobody", "i feel happy")
     text = server.client.get("/metrics").text

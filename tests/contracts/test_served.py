@@ -162,10 +162,10 @@ def test_loras_of_other_ranks_and_targets_pass_the_trunk_together(
     for number, one in enumerate(settings):
         choice = {"name": "lora", "learning_rate": 0.1, **one}
         make(make_run(backbones[kind], data_root, task, choice, epochs=1), tmp_path / str(number))
-    folders = [tmp_path / str(number) for number in range(3)]
+    folders = [tmp_path / str(number) for number in range(2)]
     runs = served_by(folders)
-    assert [run.depth for run in runs] == [5, 5, 5]
-    got = asked([(kind, task, "lora")] * 3, runs)
+    assert [run.depth for run in runs] == [5, 5]
+    got = asked([(kind, task, "lora")] * 2, runs)
     expected = [FinishedRun.load(folder).predict(*TEXTS[task]) for folder in folders]
     assert all(map(same, got, expected))
     assert not same(got[0], got[1])

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tunebench._util.errors import RunError
+from tunebench._util.errors import RunError, UserError, brief
 from tunebench.engine.sources import Batch, TokenSource
 from tunebench.families.base import Pooling, mean_of, pooled_otherwise, pooling_of
 from tunebench.objectives.base import Features, Objective
@@ -106,12 +106,13 @@ class Inquiry:
 
     Raises:
         UserError: a text is empty, or the task asks for another number of texts.
+        RunError: the texts cannot be encoded.
     """
 
     def __init__(self, served: Served, texts: Sequence[str], pairs: Sequence[str] | None = None):
         self.served, self._texts = served, texts
         self.examples: list[Example] = examples_of(served.finished.run, texts, pairs, "predict")
-        self.features = None if served.objective is None else served.objective.encode(self.examples)
+        self.features = None if served.objective is None else _encoded(served.objective, self.examples)
         self.lengths = [_words(text) for text in texts] if self.features is None else self.features.lengths
         self._answers: list[Any] = [None] * len(self.lengths)
         self._details: list[Any] = [None] * len(self.lengths)
@@ -136,6 +137,15 @@ class Inquiry:
         run, labels = self.served.finished.run, self.served.finished.done.data.labels
         rows = zip(self._texts, answers, details, strict=True)
         return [run.task.answered(text, answer, detail, labels) for text, answer, detail in rows]
+
+
+def _encoded(objective: Objective, examples: Sequence[Example]) -> Features:
+    try:
+        return objective.encode(examples)
+    except UserError:
+        raise
+    except Exception as error:  # tokenizers, written in Rust, raises Exception itself
+        raise RunError(f"the tokenizer fails ({brief(error)})") from error
 
 
 def _words(text: str) -> int:

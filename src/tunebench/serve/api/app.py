@@ -17,6 +17,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from tunebench._util.errors import UserError, brief, message_of
+from tunebench._util.visible import escaped
 from tunebench.serve.answering import AnsweringThread
 from tunebench.serve.api.bodies import PredictBody, RunBody, body_of
 from tunebench.serve.api.metrics import Metrics
@@ -225,7 +226,7 @@ def _for_api(message: str) -> str:
 
 def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    return JSONResponse({"error": error.detail}, error.status_code, error.headers)
+    return JSONResponse({"error": escaped(error.detail)}, error.status_code, error.headers)
 
 
 def _log(**fields: Any) -> None:

@@ -1,5 +1,6 @@
 """What requests hold, and the sentence on what they should hold."""
 
+import asyncio
 import json
 import re
 from typing import Annotated, Any, TypeVar
@@ -12,6 +13,8 @@ from tunebench._util.errors import shown
 
 MOST_BYTES = 1_000_000
 """Of a request's body."""
+BODY_SECONDS = 30.0
+"""Until a request's body has arrived."""
 MOST_INPUTS = 1024
 """Texts of a request."""
 MOST_CHARACTERS = 100_000
@@ -84,15 +87,23 @@ async def body_of(request: Request, kind: type[B]) -> B:
     """
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         raise HTTPException(415, "Send JSON, with 'Content-Type: application/json'.")
+    try:
+        content = await asyncio.wait_for(_content(request), BODY_SECONDS)
+    except TimeoutError:
+        raise HTTPException(408, f"The request did not arrive within {BODY_SECONDS:g} seconds.") from None
+    try:
+        return kind.model_validate(json.loads(content))
+    except (RecursionError, ValueError) as error:
+        raise HTTPException(400, _sentence(error)) from None
+
+
+async def _content(request: Request) -> bytes:
     content = b""
     async for chunk in request.stream():
         content += chunk
         if len(content) > MOST_BYTES:
             raise HTTPException(413, f"The request is too long: at most {MOST_BYTES:,} bytes are read.")
-    try:
-        return kind.model_validate(json.loads(content))
-    except (RecursionError, ValueError) as error:
-        raise HTTPException(400, _sentence(error)) from None
+    return content
 
 
 def _sentence(error: Exception) -> str:

@@ -1,12 +1,13 @@
 """The finished runs that are served, by name: loaded where they answer, exchanged without losing a question."""
 
+import re
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tunebench._util.errors import UserError, did_you_mean
+from tunebench._util.errors import UserError, did_you_mean, shown
 from tunebench.records import Done, read_result
 from tunebench.serve.backbones import Backbones
 from tunebench.serve.finished import FinishedRun
@@ -14,6 +15,7 @@ from tunebench.serve.served import Served
 from tunebench.study import RUN_FILE, read_run
 
 _RESULT = "result.json"
+_NAME = re.compile(r"[\w.+@-]{1,200}")
 Stamp = tuple[int, int, int]
 """Of a result's file: another one shows that the run was made again."""
 
@@ -81,15 +83,17 @@ class Models:
         """
         model = self._models.get(name)
         if model is None:
-            raise UserError(f"model '{name}': it is not served. {did_you_mean(name, self._models)}")
+            raise UserError(f"model '{shown(name)}': it is not served. {did_you_mean(name, self._models)}")
         return model
 
     def add(self, name: str, folder: Path) -> ServedModel:
         """Load the run in a folder under a name, which may be another run's until now.
 
         Raises:
-            UserError: as `FinishedRun.load`, or its model is unavailable.
+            UserError: as `FinishedRun.load`, its model is unavailable, or the name is none.
         """
+        if not _NAME.fullmatch(name):
+            raise UserError(f"'{shown(name)}' is no name of a served run. Give letters, digits and any of . _ - + @")
         stamp = _stamp(folder)
         run = read_run(folder)[0] if (folder / RUN_FILE).is_file() else None
         moved = {key: place for key, place in self._folders.items() if run is not None and key == run.model}
@@ -116,7 +120,7 @@ class Models:
             raise UserError("This server was started without --allow DIR, so no run can be added.")
         known = {str(path.parent.relative_to(self._allowed)): path.parent for path in _results(self._allowed)}
         if run not in known:
-            raise UserError(f"run '{run}': there is no such finished run. {did_you_mean(run, known)}")
+            raise UserError(f"run '{shown(run)}': there is no such finished run. {did_you_mean(run, known)}")
         return known[run]
 
     def reload_changed(self, call: Callable[[Callable[[], Any]], "Future[Any]"]) -> "list[tuple[str, Future[Any]]]":

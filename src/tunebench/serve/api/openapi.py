@@ -9,6 +9,7 @@ _REFUSALS = {
     400: "what the request holds does not suit the task, or is not allowed",
     401: "the token is missing or wrong",
     404: "no run of this name is served",
+    408: "the request arrives too slowly",
     413: "the request is too long",
     415: "the request is not JSON",
     422: "the model fails on these texts, or the run cannot be loaded",
@@ -36,6 +37,7 @@ def document() -> dict[str, Any]:
                     400,
                     401,
                     404,
+                    408,
                     413,
                     415,
                     422,
@@ -50,7 +52,7 @@ def document() -> dict[str, Any]:
                 "parameters": [_NAME],
                 "get": _route("a served run", model, 401, 404, 503),
                 "put": _route(
-                    "serve a run under this name", {**model, "code": 201}, 400, 401, 413, 415, 422, body="RunBody"
+                    "serve a run under this name", {**model, "code": 201}, 400, 401, 408, 413, 415, 422, body="RunBody"
                 ),
                 "delete": _route("serve it no more", {"code": 204, "description": "removed"}, 401, 404, 503),
             },
