@@ -6,10 +6,12 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from tests.test_drive import InProcess, jobs_in, runs_of
+from tunebench.advise.evidence import build
 from tunebench.engine.events import BatchDone, Driven, Driving, EpochEnded, Event, Placed, ResultWritten, Step
 from tunebench.records import Failed, read_result
 from tunebench.run import journal
@@ -194,3 +196,15 @@ def test_the_record_changes_no_result_and_no_identity(tmp_path: Path) -> None:
         drive(FixedList([job]), executor, nobody, tmp_path)
     assert json.loads((tmp_path / "runs" / before / "result.json").read_text())["run"]["id"] == before
     assert [path.name for path in (tmp_path / "runs" / before).iterdir()] == ["result.json"]
+
+
+def test_a_run_that_was_stopped_by_hand_is_no_evidence(
+    tmp_path: Path, job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept: list[str | None] = []
+    monkeypatch.setattr(build, "append", lambda into, cell, run: kept.append(run.reason))
+    building = SimpleNamespace(_building=SimpleNamespace(into=tmp_path), _cells={job.run.task.name: None})
+    stopped = StopRun(run=job.run.id).result(job)
+    build.Build.tell(building, job, stopped)  # type: ignore[arg-type]
+    build.Build.tell(building, job, stopped.model_copy(update={"by_hand": None, "reason": "it broke"}))  # type: ignore[arg-type]
+    assert kept == ["it broke"]

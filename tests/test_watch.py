@@ -483,6 +483,17 @@ def test_what_cannot_be_done_is_a_sentence(out: Path, client: TestClient) -> Non
     assert (full.status_code, "the request cannot be written" in full.json()["error"]) == (507, True)
 
 
+def test_the_report_says_that_a_run_was_stopped_by_hand_and_does_not_call_it_failed(
+    tmp_path: Path, undrawn: None
+) -> None:
+    reason = "stopped by hand in 'tunebench watch'"
+    stopped = failed("lora", reason).model_copy(update={"by_hand": "stopped"})
+    said = (write_study(tmp_path, done("full", 0.9), stopped) / "report.md").read_text("utf-8")
+    assert "2 runs: 1 done, 1 stopped." in said
+    assert reason in said
+    assert "failed" not in said
+
+
 def test_a_request_without_an_origin_changes_nothing(out: Path, client: TestClient) -> None:
     at_work(out)
     assert client.post("/studies/0/stop", json={"run": WAITS}).status_code == 403
