@@ -69,6 +69,13 @@ def test_other_families_and_techniques_have_a_forecast(
     assert forecast_of(backbones[kind], data_root, technique).activations > 0
 
 
+def test_shared_weights_count_once(backbones: dict[str, Path], data_root: Path) -> None:
+    run = make_run(backbones["gpt2"], data_root, "instruction", "full")
+    cell = Cell.of(run, run._places)
+    examples = data.load(run._places.located(run.task), data_root)
+    assert forecast(cell, examples, CPU).weights == 4 * cell.count(examples.labels).total
+
+
 def test_a_plan_shows_memory_where_it_is_asked_for(
     backbones: dict[str, Path], data_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -13,7 +13,7 @@ from tunebench.engine.cut import WORTH_KEEPING
 from tunebench.engine.live_bytes import LiveBytes
 from tunebench.engine.precision import Autocast, autocast_of, resolve_precision
 from tunebench.engine.settle import fit_out
-from tunebench.families.base import Split
+from tunebench.families.base import Split, base_of
 from tunebench.objectives.base import Objective
 from tunebench.records import PlannedMemory
 from tunebench.run.cell import Cell
@@ -65,6 +65,7 @@ def forecast(cell: Cell, examples: Data, device: torch.device) -> PlannedMemory:
     model = cell.shape(examples.labels).float()  # as a run loads it, whatever its files hold
     with FakeTensorMode(allow_non_fake_inputs=True) as fake:
         model.to_empty(device=device)
+        base_of(model).tie_weights()  # emptied one by one, shared weights would count twice
         fit_out(model.eval(), cell.family, device, precision, objective.ranks)
         inputs = {name: fake.from_tensor(tensor).to(device) for name, tensor in longest.batch.items()}
         rows = min(max(1, budget.evaluation_batch_tokens // longest.width), len(examples.splits["validation"]))
