@@ -36,10 +36,11 @@ class Lora(_peft.LowRank, _peft.Ranked):
         """A and B of every target."""
         from peft.tuners.lora import LoraLayer
 
+        layers: list[tuple[str, Any]] = list(model.get_base_model().named_modules())
         found = {}
-        for name, module in model.get_base_model().named_modules():
-            if isinstance(module, LoraLayer):
-                (adapter,) = module.lora_A
-                down, up = module.lora_A[adapter].weight, module.lora_B[adapter].weight
-                found[name] = LowRankUpdate(module.get_base_layer().weight, down, up, module.scaling[adapter])
+        for name, layer in layers:
+            if isinstance(layer, LoraLayer):
+                (adapter,) = layer.lora_A
+                down, up = layer.lora_A[adapter].weight, layer.lora_B[adapter].weight
+                found[name] = LowRankUpdate(layer.get_base_layer().weight, down, up, layer.scaling[adapter])
         return found
