@@ -36,11 +36,11 @@ class Lora(_peft.LowRank, _peft.Ranked):
         """A and B of every target."""
         from peft.tuners.lora import LoraLayer
 
-        layers: list[tuple[str, Any]] = list(model.get_base_model().named_modules())
+        modules = model.get_base_model().named_modules()
+        layers: dict[str, Any] = {name: module for name, module in modules if isinstance(module, LoraLayer)}
         found = {}
-        for name, layer in layers:
-            if isinstance(layer, LoraLayer):
-                (adapter,) = layer.lora_A
-                down, up = layer.lora_A[adapter].weight, layer.lora_B[adapter].weight
-                found[name] = LowRankUpdate(layer.get_base_layer().weight, down, up, layer.scaling[adapter])
+        for name, layer in layers.items():
+            (adapter,) = layer.lora_A
+            down, up = layer.lora_A[adapter].weight, layer.lora_B[adapter].weight
+            found[name] = LowRankUpdate(layer.get_base_layer().weight, down, up, layer.scaling[adapter])
         return found
