@@ -18,7 +18,7 @@ from tunebench.engine.precision import autocast_of
 from tunebench.engine.proof import proven_split
 from tunebench.families import family_of
 from tunebench.families.base import Family, Split
-from tunebench.families.encoder import Encoder
+from tunebench.families.encoder import OtherEncoder
 from tunebench.families.structure.types import text_types
 from tunebench.objectives import objectives
 from tunebench.run.plan import plan
@@ -148,7 +148,7 @@ def test_virtual_tokens_reach_the_answers_and_padding_does_not(kind: str, techni
     torch.testing.assert_close(after[1:], alone, rtol=1e-4, atol=1e-4)
 
 
-class Lying(Encoder):
+class Lying(OtherEncoder):
     """An encoder whose trunk gives other states than the model has."""
 
     def split(self, model: Any, depth: int, pooled: bool) -> Split:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 
-class Decoder(ByStructure, DecoderFamily):
+class OtherDecoder(ByStructure, DecoderFamily):
     """Layers that see earlier tokens only, found by looking at the model: its `model_type` need not be listed here.
 
     Stages are the embeddings, with what all layers use; the layers; and the final norm with the language-modelling head

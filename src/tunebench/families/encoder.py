@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 
-class Encoder(ByStructure, EncoderFamily):
+class OtherEncoder(ByStructure, EncoderFamily):
     """Layers that see the whole text, found by looking at the model: its `model_type` need not be listed here.
 
     Stages are the embeddings, with what all layers use (relative positions); the layers, the highest with a norm above

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 
-class EncoderDecoder(ByStructure, EncoderDecoderFamily):
+class OtherEncoderDecoder(ByStructure, EncoderDecoderFamily):
     """An encoder and a decoder, found by looking at the model: its `model_type` need not be listed here.
 
     Stages are the embeddings of both, with what all layers use; the encoder's layers, the highest with a norm above it;

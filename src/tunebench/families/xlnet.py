@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from tunebench.families._decoder import pool_last
 from tunebench.families.base import Pooling
-from tunebench.families.encoder import Encoder
+from tunebench.families.encoder import OtherEncoder
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 
-class Xlnet(Encoder):
+class Xlnet(OtherEncoder):
     """An encoder whose text heads read the last token, where pretraining put the sign that stands for a text.
 
     Texts are padded on the right here, so the last real token is read. Query, key and value are no linear modules, and

@@ -24,7 +24,7 @@ class _Reached(Exception):  # noqa: N818 (it is no error)
         self.states = states
 
 
-class Entry:
+class Handover:
     """Hands the states that a tail is given to the module at which it begins."""
 
     def __init__(self) -> None:
@@ -116,21 +116,21 @@ def tail_from(root: nn.Module, place: str, passed: Iterable[str], passing: Itera
         passing: places of modules below the layers whose widths may not be the states'.
         tuples: what layers give, see `Stack`.
     """
-    entry = Entry()
+    entry = Handover()
     entering = _hooked(root.get_submodule(place), entry.take)
     return _entered(root, entry, {place: entering}, passed, passing, tuples)
 
 
 def tail_above(root: nn.Module, last: str, passed: Iterable[str], passing: Iterable[str], tuples: int) -> nn.Module:
     """What follows the module that gives the root's states, as `tail_from`."""
-    entry = Entry()
+    entry = Handover()
     giving = Passing(root.get_submodule(last), tuples, lambda: entry.states)
     return _entered(root, entry, {last: giving}, [place for place in passed if place != last], passing, tuples)
 
 
 def _entered(
     root: nn.Module,
-    entry: Entry,
+    entry: Handover,
     changed: dict[str, nn.Module],
     passed: Iterable[str],
     passing: Iterable[str],
