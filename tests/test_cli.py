@@ -326,6 +326,7 @@ def test_a_plan_counts_every_cell_offline(shell: Shell) -> None:
         "parameters",
         "epochs",
         "paper",
+        "memory",
     }
     assert all(cell["applicable"] and cell["reason"] is None for cell in cells)
     (lora,) = [

@@ -45,6 +45,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[subprocess.Completed
     return subprocess.run([sys.executable, path], cwd=folder, capture_output=True, text=True), folder / "out"
 
 
+@pytest.mark.full
 def test_a_script_makes_the_runs_of_a_study_that_is_a_dict(
     made: tuple[subprocess.CompletedProcess[str], Path],
 ) -> None:
@@ -55,6 +56,7 @@ def test_a_script_makes_the_runs_of_a_study_that_is_a_dict(
     assert "tunebench.run(&#39;study.yaml&#39;, out=&#39;out&#39;)" in (out / "report.html").read_text()
 
 
+@pytest.mark.full
 def test_the_command_and_the_call_continue_what_the_other_began(
     made: tuple[subprocess.CompletedProcess[str], Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
