@@ -67,6 +67,18 @@ def test_the_command_and_the_call_continue_what_the_other_began(
     assert {path: path.stat().st_mtime_ns for path in (out / "runs").glob("*/result.json")} == before
 
 
+def test_a_study_that_is_a_dict_is_made_once_and_its_results_are_a_table(
+    in_process: None, undrawn: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    made = tunebench.run(SMALL, out)
+    assert sorted(made["technique"]) == ["classifier_head", "tfidf"] and set(made["status"]) == {"done"}
+    assert "2 to make" in capsys.readouterr().out
+    again = tunebench.run(tunebench.load_study(out / "study.yaml"), out)
+    assert "0 to make" in capsys.readouterr().out
+    assert again.equals(made)
+
+
 @pytest.mark.full
 def test_ctrl_c_ends_the_call_its_workers_and_nothing_that_is_done(tmp_path: Path) -> None:
     study = {**SMALL, "training": {"epochs": 4000, "patience": 4000}}
