@@ -15,6 +15,7 @@ import pytest
 
 from tests.records import study  # noqa: F401  (a fixture)
 from tests.tiny import make_backbone, write_data_root
+from tunebench._util import drawing
 
 REAL_DATA = Path(__file__).parents[2] / "shared" / "data"
 ENCODER_DECODERS = ("t5", "transformer")
@@ -59,6 +60,21 @@ def brief_latency() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("tunebench.engine.latency._SECONDS", 0.0)
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def drawings(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Iterator[None]:
+    """What is drawn is kept for all processes of these tests, and not in the cache folder of whoever tests."""
+    folder = tmp_path_factory.getbasetemp()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(drawing.FOLDER, str((folder if worker_id == "master" else folder.parent) / "cache"))
+        yield
+
+
+@pytest.fixture
+def drawn_anew(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Nothing is kept of what was drawn before."""
+    monkeypatch.setenv(drawing.FOLDER, str(tmp_path / "nothing drawn"))
 
 
 @pytest.fixture

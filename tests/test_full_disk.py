@@ -51,9 +51,10 @@ def test_a_report_beyond_the_memory_is_one_sentence(study: Write, monkeypatch: p
 
 
 def test_a_page_is_written_without_the_process_that_draws_charts(
-    study: Write, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    study: Write, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
     out = study(done("full", 0.8), done("lora", 0.7))
+    monkeypatch.setenv(drawing.FOLDER, str(tmp_path / "nothing drawn"))
     assert "Charts are missing" not in (out / "report.html").read_text()
     drawing._process().close()
     for cached in (drawing._process, drawing.javascript, drawing._warn):
@@ -68,8 +69,11 @@ def test_a_page_is_written_without_the_process_that_draws_charts(
     assert "<svg" in build(out).read_text(), "the next report draws again"
 
 
-def test_a_report_under_a_limit_of_addresses_is_written_with_one_message(study: Write) -> None:
+def test_a_report_under_a_limit_of_addresses_is_written_with_one_message(
+    study: Write, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     out = study(done("full", 0.8), done("lora", 0.7))
+    monkeypatch.setenv(drawing.FOLDER, str(tmp_path / "nothing drawn"))
     (out / "report.html").unlink()
     limited = f"ulimit -v 8000000; exec '{sys.executable}' -m tunebench report '{out}'"
     ended = subprocess.run(["bash", "-c", limited], capture_output=True, text=True, check=False)

@@ -168,7 +168,9 @@ def test_a_run_that_is_made_again_leaves_no_old_figures_if_it_is_stopped_and_say
 
 
 @pytest.mark.usefixtures("in_process")
-def test_a_moved_study_goes_on_without_a_run_made_again(places: Places, tmp_path: Path) -> None:
+def test_a_moved_study_goes_on_without_a_run_made_again(
+    places: Places, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     study = tmp_path / "study.yaml"
     study.write_text(yaml.safe_dump(CONTENT))
 
@@ -189,6 +191,12 @@ def test_a_moved_study_goes_on_without_a_run_made_again(places: Places, tmp_path
     assert (code, "2 runs in" in printed, "1 to make." in printed) == (0, True, True)
     assert made.stat().st_mtime_ns == before
     assert {path.name for path in (elsewhere / "out" / "runs").iterdir()} == {UNTUNED.id, TFIDF.id}
+
+    plan = (elsewhere / "out" / "plan.json").read_bytes()
+    monkeypatch.setattr("tunebench.run.plan.plan", None)  # whose import takes seconds, as torch comes with it
+    code, printed, _ = run(elsewhere)
+    assert (code, "2 runs in" in printed, "0 to make." in printed) == (0, True, True)
+    assert (elsewhere / "out" / "plan.json").read_bytes() == plan
 
 
 def test_ctrl_c_before_the_first_run_ends_with_a_sentence(

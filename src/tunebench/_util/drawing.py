@@ -2,23 +2,36 @@
 
 vl-convert holds Python's lock while it draws, so that a thread would gain nothing. As with runs (docs/decisions/0005),
 questions go as JSON lines to a standard input and answers come back on a standard output, and the process ends with
-that input.
+that input. What was drawn once is kept in the user's cache folder: V8 takes seconds to start and to make the page's
+script.
 """
 
 import atexit
+import contextlib
 import functools
+import hashlib
 import json
 import logging
+import os
 import sys
 import tempfile
 import traceback
 from concurrent.futures import Future, ThreadPoolExecutor
+from importlib.metadata import version
+from pathlib import Path
 from typing import Any, BinaryIO
+
+from platformdirs import user_cache_path
 
 from tunebench._util import python
 from tunebench._util.errors import shown
+from tunebench._util.files import write_atomically
+
+FOLDER = "TUNEBENCH_CACHE"
+"""Environment variable: the folder of what may be thrown away, in place of the system's cache folder."""
 
 _LITE = "6.4"
+_MOST = 500  # drawings that are kept, some 30 kB each
 
 
 class DrawingError(RuntimeError):
@@ -51,12 +64,46 @@ def javascript(snippet: str) -> "Future[str]":
 
 
 def _ask(function: str, argument: Any) -> "Future[str]":
+    kept = _Kept(function, argument)
+    known = kept.read()
+    if known is not None:
+        answer: Future[str] = Future()
+        answer.set_result(known)
+        return answer
     try:
-        return _process().ask(function, argument)
+        return _process().ask(function, argument, kept)
     except OSError as error:
-        failed: Future[str] = Future()
-        failed.set_exception(DrawingError(f"the process that draws charts cannot start ({error})"))
-        return failed
+        answer = Future()
+        answer.set_exception(DrawingError(f"the process that draws charts cannot start ({error})"))
+        return answer
+
+
+class _Kept:
+    """The file of a drawing, named by what determines it; its first line is the digest of the rest."""
+
+    def __init__(self, function: str, argument: Any):
+        folder = os.environ.get(FOLDER) or user_cache_path("tunebench", appauthor=False)
+        question = json.dumps([function, argument, _LITE, version("vl-convert-python")])
+        self._path = Path(folder) / "drawings" / hashlib.sha256(question.encode()).hexdigest()
+
+    def read(self) -> str | None:
+        """The drawing; None where there is none, or it is damaged."""
+        try:
+            digest, _, content = self._path.read_bytes().partition(b"\n")
+        except OSError:
+            return None
+        with contextlib.suppress(OSError):
+            self._path.touch()  # what is used is dropped last
+        return content.decode() if hashlib.sha256(content).hexdigest().encode() == digest else None
+
+    def write(self, drawing: str) -> None:
+        """Keep a drawing, and drop the ones unused for longest. A folder that cannot be written keeps none."""
+        content = drawing.encode()
+        with contextlib.suppress(OSError):
+            write_atomically(self._path, hashlib.sha256(content).hexdigest().encode() + b"\n" + content)
+            files = sorted(self._path.parent.iterdir(), key=lambda file: file.stat().st_mtime, reverse=True)
+            for old in files[_MOST:]:
+                old.unlink()
 
 
 class _Process:
@@ -75,14 +122,14 @@ class _Process:
         self._thread = ThreadPoolExecutor(1, "drawing")
         atexit.register(self.close)
 
-    def ask(self, function: str, argument: Any) -> "Future[str]":
-        """Call one of vl-convert's functions."""
+    def ask(self, function: str, argument: Any, kept: _Kept) -> "Future[str]":
+        """Call one of vl-convert's functions, and keep what it answers."""
         try:
-            return self._thread.submit(self._asked, function, argument)
+            return self._thread.submit(self._asked, function, argument, kept)
         except RuntimeError as error:  # no thread can be started
             raise OSError(str(error)) from error
 
-    def _asked(self, function: str, argument: Any) -> str:
+    def _asked(self, function: str, argument: Any, kept: _Kept) -> str:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         try:
@@ -99,6 +146,7 @@ class _Process:
         answer, error = json.loads(line)
         if error:
             raise RuntimeError(error)
+        kept.write(answer)
         return answer
 
     def _last_words(self) -> str:

@@ -30,6 +30,10 @@ def make_pending(
     runs, places = opened.runs, opened.places
     earlier = planned_in(target)
     pending, remarks = pending_runs(runs, places, target, only, data)
+    if not pending and earlier is not None and _same_runs(opened, earlier):
+        write_plan(target, opened.text, plan_of(opened, earlier.cells, earlier.data))  # without torch: seconds
+        _say_what_comes(opened, target, 0, remarks)
+        return False
     with where(target, len(pending)) as executor:
         from tunebench.run.plan import plan  # torch comes with it; the workers import theirs at the same time
         from tunebench.run.survey import models_here, survey
@@ -39,13 +43,22 @@ def make_pending(
         cells = plan(runs, places, earlier.cells if earlier else (), surveyed)
         models_here(chosen, places, cells)
         write_plan(target, opened.text, plan_of(opened, cells, surveyed.records))
-        say(f"{plural(len(runs), 'run')} in {target}, {len(pending)} to make.")
-        for remark in remarks:
-            say(remark)
+        _say_what_comes(opened, target, len(pending), remarks)
         ordered = pending if executor.room == 1 else costliest_first(pending, cells)
         jobs = [job_in(target, one, places, track) for one in ordered]
         forecast = _forecast(chosen, cells, surveyed, executor.room)
         return _execute(jobs, executor, forecast, target)
+
+
+def _same_runs(opened: OpenedStudy, earlier: "Plan") -> bool:
+    """Whether an earlier plan has just these runs under these labels, and so their cells."""
+    return [(run.id, run.label) for run in opened.runs] == [(run.id, run.label) for run in earlier.runs]
+
+
+def _say_what_comes(opened: OpenedStudy, target: Path, pending: int, remarks: list[str]) -> None:
+    say(f"{plural(len(opened.runs), 'run')} in {target}, {pending} to make.")
+    for remark in remarks:
+        say(remark)
 
 
 def plan_of(opened: OpenedStudy, cells: "tuple[PlannedCell, ...]", data: "tuple[PlannedData, ...]") -> "Plan":
