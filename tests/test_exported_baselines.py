@@ -115,7 +115,7 @@ def test_the_code_on_the_card_of_an_exported_baseline_runs(made: Callable[..., F
     finished.export(tmp_path / "model")
     card = (tmp_path / "model" / "README.md").read_text("utf-8")
     assert f"{finished.done.main_metric.value:.4f}" in card
-    assert "It needs numpy safetensors. In this folder:" in card
+    assert "answers without tunebench. It needs numpy and safetensors." in card
     code = card.split("```python\n")[1].split("```")[0] + "print(answers)"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path / "model", capture_output=True, text=True, check=True

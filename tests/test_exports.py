@@ -1,6 +1,7 @@
 """An exported folder answers as the run does, or is not written."""
 
 import json
+import shutil
 import stat
 from pathlib import Path
 from typing import Any
@@ -8,13 +9,16 @@ from typing import Any
 import pytest
 import torch
 import transformers
+from huggingface_hub import ModelCard
 
 from tests.contracts.runs import CELLS, make, make_run, posed
 from tests.contracts.test_techniques import ALIKE, choice
 from tunebench import load_finetuned
 from tunebench._util.errors import UserError
 from tunebench.families import families
+from tunebench.run.card import Use, card
 from tunebench.serve.finished import FinishedRun, export
+from tunebench.tasks import tasks
 from tunebench.techniques._peft import PeftTechnique
 
 HOLD_ALL = ("full", "classifier_head", "freeze", "llrd", "lora", "dora", "adalora", "ia3", "peft", "from_scratch")
@@ -164,3 +168,75 @@ def test_the_code_on_an_adapter_s_card_loads_the_model_of_the_run(
     with torch.inference_mode():
         ours, theirs = tuned(**inputs_of(tuned, ids)), names["model"](**inputs_of(tuned, ids))
     torch.testing.assert_close(theirs.logits, ours.logits, rtol=1e-4, atol=1e-5)
+
+
+def carded(folder: Path) -> tuple[dict[str, Any], str]:
+    """The head of a card as the hub reads it, and its text."""
+    card = ModelCard((folder / "README.md").read_text("utf-8"))
+    return card.data.to_dict(), card.text
+
+
+SECTIONS = ["Scores on the test split", "Data", "Technique", "Costs", "Environment", "Licence", "Limits"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "task", "name", "library", "pipeline"),
+    [
+        ("bert", "emotion", "lora", "transformers", "text-classification"),
+        pytest.param("bert", "emotion", "tfidf", None, None),
+        pytest.param("bert", "ner", "classifier_head", "transformers", "token-classification", marks=pytest.mark.full),
+        pytest.param("gpt2", "instruction", "full", "transformers", "text-generation", marks=pytest.mark.full),
+    ],
+)
+def test_every_export_has_a_card_with_all_that_its_reader_must_know(
+    kind: str,
+    task: str,
+    name: str,
+    library: str | None,
+    pipeline: str | None,
+    backbones: dict[str, Path],
+    data_root: Path,
+    tmp_path: Path,
+) -> None:
+    done = make(make_run(backbones[kind], data_root, task, choice(name), epochs=1), tmp_path / "run")
+    head, text = carded(export(tmp_path / "run", tmp_path / "model"))
+    assert (head.get("library_name"), head.get("pipeline_tag")) == (library, pipeline)
+    assert head["license"] == "other"
+    assert head["tags"] == ["tunebench", name]
+    (result,) = head["model-index"][0]["results"]
+    assert result["metrics"][0]["value"] == done.main_metric.value
+    assert [line[3:] for line in text.splitlines() if line.startswith("## ")] == ["How to use it", *SECTIONS]
+    low, high = done.intervals[done.main_metric.name] or (0, 0)
+    assert f"| {done.main_metric.value:.4f} | {low:.4f} to {high:.4f} |" in text
+    for known in (f"seed {done.run.seed}", f"{done.data.rows['train']:,} train", f"torch {torch.__version__}"):
+        assert known in text
+    assert all(notice.message in text for notice in done.notices)
+    assert set(tasks()[task].caveats) <= {line.removeprefix("- ") for line in text.splitlines()}
+    assert str(tmp_path) not in text and str(data_root) not in text
+
+
+def test_a_card_names_the_licence_of_the_base_model_and_no_folder_of_the_user(
+    backbones: dict[str, Path], data_root: Path, tmp_path: Path
+) -> None:
+    base = Path(shutil.copytree(backbones["bert"], tmp_path / "my base"))
+    (base / "README.md").write_text("---\nlicense: mit\n---\n")
+    rows = "".join(f"i feel {word},{word}\n" for word in ("good", "bad") * 20)
+    (tmp_path / "mine.csv").write_text(f"text,label\n{rows}")
+    task = {"name": "mine", "objective": "sequence_classification", "data": str(tmp_path / "mine.csv")}
+    make(make_run(base, data_root, task, choice("classifier_head"), epochs=1), tmp_path / "run")
+    head, text = carded(export(tmp_path / "run", tmp_path / "model"))
+    assert "base_model" not in head, "the hub takes no blank in a name"
+    assert "- Base model: `mit`, as its own card says" in text
+    assert "- Data: not stated; who owns the files decides" in text
+    assert "from mine.csv: " in text and str(tmp_path) not in text
+
+
+def test_a_card_says_nothing_of_the_original_data_where_the_shipped_ones_were_used(
+    backbones: dict[str, Path], data_root: Path, tmp_path: Path
+) -> None:
+    run = make_run(backbones["bert"], data_root, "ner", "tfidf")
+    done = make(run, tmp_path)
+    task = run.task.model_copy(update={"data": "embedded"})
+    text = card(run.model_copy(update={"task": task}), done, Use("It.", []), None)
+    assert "- Data: Apache-2.0, as tunebench" in text
+    assert "Reuters" not in text and "occur in train" not in text

@@ -20,7 +20,7 @@ from tunebench.objectives.causal_lm import CausalLm
 from tunebench.records import Done, Generation, NotApplicable, Notice, Paused
 from tunebench.run import adapter, remarks
 from tunebench.run.baseline import fit_baseline, try_baseline
-from tunebench.run.card import write_card
+from tunebench.run.card import write_adapter_card
 from tunebench.run.cell import Cell
 from tunebench.run.cost import Sitting, cost_until_now, spent
 from tunebench.run.job import Job
@@ -73,7 +73,7 @@ def execute(job: Job, observe: Observer) -> Done | Paused | NotApplicable:
         return paused(info, reason, outcome.state, cost_until_now(folder, outcome.state, sitting))
     done = describe(job, info, examples, outcome, sitting)
     if (folder / adapter.FOLDER).is_dir():
-        write_card(folder / adapter.FOLDER, cell, done)
+        write_adapter_card(folder / adapter.FOLDER, cell, done)
     return done
 
 

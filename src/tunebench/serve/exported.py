@@ -17,8 +17,8 @@ from tunebench.objectives.base import Features, Objective
 from tunebench.techniques.base import Technique
 
 
-def write(folder: Path, model: Any, technique: Technique, objective: Objective, sample: Features) -> None:
-    """Merge a technique into its model and write it with its tokenizer; the model is changed by that.
+def write(folder: Path, model: Any, technique: Technique, objective: Objective, sample: Features, text: str) -> None:
+    """Merge a technique into its model and write it with tokenizer and card; the model is changed by that.
 
     Args:
         folder: absent, or empty.
@@ -26,6 +26,7 @@ def write(folder: Path, model: Any, technique: Technique, objective: Objective, 
         technique: merges it.
         objective: how the task is posed to it.
         sample: texts on which the folder's model must have the tuned model's logits.
+        text: of the card.
 
     Raises:
         UserError: the technique cannot be merged, or the folder's model answers otherwise; the folder stays as it was.
@@ -36,6 +37,7 @@ def write(folder: Path, model: Any, technique: Technique, objective: Objective, 
     with whole(folder) as new:
         merged.save_pretrained(new)
         objective.tokenizer.save_pretrained(new)
+        (new / "README.md").write_text(text, "utf-8")
         ordinary_permissions(*new.iterdir())
         plain = type(merged).from_pretrained(new, dtype=torch.float32, use_safetensors=True, local_files_only=True)
         gap = disagreement(plain, before, logits_of(plain, objective, sample, texts))

@@ -13,8 +13,9 @@ from safetensors import SafetensorError
 
 from tunebench._util.errors import UserError, brief, unwritable
 from tunebench._util.files import ordinary_permissions
+from tunebench._util.words import listed
 from tunebench.records import PREDICTIONS, Done
-from tunebench.run.card import scores_on
+from tunebench.run.card import Use, card
 from tunebench.serve.exported import whole
 from tunebench.study import Run
 from tunebench.techniques import _standalone
@@ -22,9 +23,9 @@ from tunebench.techniques import _standalone
 _TOLERANCE = 1e-4
 """Of probabilities, and of scores relative to their size; one text at a time is not computed as a batch is."""
 _PACKAGES = {
-    "terms": "numpy safetensors",
-    "vectors": "numpy safetensors torch transformers",
-    "tags": "python-crfsuite",
+    "terms": ["numpy", "safetensors"],
+    "vectors": ["numpy", "safetensors", "torch", "transformers"],
+    "tags": ["python-crfsuite"],
 }
 
 
@@ -69,7 +70,8 @@ def write(folder: Path, fitted: Fitted, texts: Sequence[str], pairs: Sequence[st
         shutil.copyfile(str(_standalone.__file__), new / "answers.py")
         settings = {**fitted.settings, "form": fitted.run.task.form, "labels": fitted.done.data.labels}
         (new / "baseline.json").write_text(json.dumps(settings, ensure_ascii=False, indent=1) + "\n", "utf-8")
-        (new / "README.md").write_text(_card(fitted, pairs is not None), "utf-8")
+        text = card(fitted.run, fitted.done, _use(fitted, pairs is not None), fitted.encoder)
+        (new / "README.md").write_text(text, "utf-8")
         if fitted.encoder is not None:
             _copy_encoder(fitted, new / "encoder")
         if not _agree(answers, _answers_of(new, folder, texts, pairs)):
@@ -118,34 +120,14 @@ def _agree(ours: Any, theirs: Any) -> bool:
     return ours == theirs
 
 
-def _card(fitted: Fitted, pairs: bool) -> str:
-    run, done, entry = fitted.run, fitted.done, fitted.run.entry
+def _use(fitted: Fitted, pairs: bool) -> Use:
+    needs = listed(_PACKAGES[fitted.settings["kind"]])
     second = ', ["the second text"]' if pairs else ""
-    rows = ", ".join(f"{count:,} {split}" for split, count in done.data.rows.items())
-    lines = [
-        f"# {entry.title} on {run.task.name}",
-        "",
-        f"Made by tunebench ({run.id}). `answers.py` answers without tunebench.",
-        "",
-        f"- Task: {run.task.name} ({run.task.objective}), {rows} rows",
-        f"- Technique: `{run.technique}` ({entry.paper})",
-        f"- Settings: `{json.dumps(entry.model_dump(mode='json'), ensure_ascii=False)}`, seed {run.seed}",
-        *([f"- Model: `{run.model}`, in `encoder`"] if fitted.encoder else []),
-        "",
-        "## Scores on the test split",
-        "",
-        *scores_on(done),
-        "",
-        "## How to use it",
-        "",
-        f"It needs {_PACKAGES[fitted.settings['kind']]}. In this folder:",
-        "",
-        "```python",
-        "from answers import load",
+    what = f"A fitted baseline: `answers.py` answers without tunebench. It needs {needs}."
+    code = [
+        "from answers import load  # in this folder",
         "",
         'baseline = load(".")',
         f'answers = baseline.predict(["a text"]{second})',
-        "```",
-        "",
     ]
-    return "\n".join(lines)
+    return Use(what, code)

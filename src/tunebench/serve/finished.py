@@ -22,6 +22,7 @@ from tunebench.families.base import pooled_otherwise
 from tunebench.objectives.base import Objective
 from tunebench.objectives.causal_lm import CausalLm
 from tunebench.records import PREDICTIONS, Done, read_result
+from tunebench.run.card import card, model_use
 from tunebench.run.cell import Cell
 from tunebench.serve import exported, exported_baseline
 from tunebench.serve.backbones import Backbones
@@ -257,7 +258,8 @@ class FinishedRun:
                 "predict', or run the study with pooling: first."
             )
         self.forget_model()  # merging changes it
-        exported.write(folder, model, self.cell.technique, objective, objective.encode(self._sample()))
+        text = card(self.run, self.done, model_use(self.cell, self.done), self.files)
+        exported.write(folder, model, self.cell.technique, objective, objective.encode(self._sample()), text)
         return folder
 
     def _export_baseline(self, folder: Path, baseline: Baseline) -> None:
