@@ -20,7 +20,7 @@ from tunebench.records import PlannedRun
 from tunebench.serve.finished import FinishedRun
 from tunebench.serve.http import refused
 from tunebench.serve.playground.answers import shown
-from tunebench.serve.playground.routes import routes
+from tunebench.serve.playground.routes import ShelfRespondents, routes
 from tunebench.serve.playground.shelf import Shelf
 from tunebench.watch.desk import Desk
 
@@ -51,7 +51,7 @@ def shelf() -> Shelf:
 def client(made: Path, shelf: Shelf) -> Iterator[TestClient]:
     found = Desk([made]).contestants()
     app = Starlette(
-        routes=[Mount("/playground", routes=routes(lambda: found, shelf))],
+        routes=[Mount("/playground", routes=routes(lambda: found, ShelfRespondents(shelf)))],
         exception_handlers={HTTPException: refused},
     )
     with TestClient(app) as client:

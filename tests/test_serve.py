@@ -183,6 +183,59 @@ def test_a_server_of_this_machine_answers_no_page_of_another_site(server: Server
     assert server.client.get("/v1/models", headers={"Origin": LOCAL}).status_code == 200
 
 
+def test_the_playground_answers_with_the_served_runs(server: Server, runs: Path) -> None:
+    page = server.client.get("/")
+    assert page.headers["content-type"].startswith("text/html")
+    assert "script-src 'self'" in page.headers["content-security-policy"]
+    assert server.client.get("/playground/playground.js").headers["content-type"].startswith("text/javascript")
+    listed = {one["key"]: one for one in server.client.get("/playground/runs").json()["runs"]}
+    assert list(listed) == ["head", "tags", "pair"]
+    assert listed["pair"]["second"] == "pair"
+
+    def asked(**content: str) -> Any:
+        return server.client.post("/playground/answer", json=content)
+
+    (expected,) = FinishedRun.load(runs / "head").predict(["i feel happy"])
+    said = asked(run="head", text="i feel happy").json()
+    assert (said["answer"], dict(said["ranked"])) == (expected["label"], expected["scores"])
+    assert asked(run="tags", text="John won.").json()["marked"]
+    assert asked(run="../head", text="a").status_code == 404
+    assert asked(run="pair", text="a").json() == {"error": "The second text is empty. Type at least one word."}
+    assert asked(run="head", text=" ").json() == {"error": "The text is empty. Type at least one word."}
+    shown = server.client.post("/playground/attention", json={"run": "head", "text": "i feel happy"}).json()["page"]
+    assert "<h1>Attention</h1>" in server.client.get(shown).text
+
+
+def test_a_question_of_the_playground_waits_in_the_same_queue(runs: Path) -> None:
+    server = Server(runs, characters=5)
+    server.api._waiting = 5
+    assert server.client.post("/playground/answer", json={"run": "head", "text": "a"}).status_code == 429
+    assert 'route="/playground/answer",status="429"' in server.client.get("/metrics").text
+
+
+def test_with_a_token_the_page_is_opened_by_its_address_and_its_cookie_opens_nothing_else(runs: Path) -> None:
+    client = Server(runs, token="secret").client
+    for path in (
+        "/",
+        "/?token=secre",
+        "/playground/runs",
+        "/playground/runs?token=secret",
+        "/playground/playground.js",
+    ):
+        assert client.get(path).status_code == 401, path
+    cookie = client.get("/?token=secret").headers["set-cookie"]
+    assert "HttpOnly; SameSite=Strict" in cookie and "secret" not in cookie
+    assert client.get("/playground/runs").status_code == client.get("/").status_code == 200
+    assert client.post("/playground/answer", json={"run": "head", "text": "a"}).status_code == 200
+    assert client.get("/v1/models").status_code == client.delete("/v1/models/head").status_code == 401
+    elsewhere = client.post(
+        "/playground/answer", json={"run": "head", "text": "a"}, headers={"Origin": "http://x.test"}
+    )
+    assert elsewhere.status_code == 403
+    client.cookies.clear()
+    assert client.get("/playground/runs", headers={"Cookie": cookie.replace("=", "=0", 1)}).status_code == 401
+
+
 def test_runs_come_and_go_while_the_server_runs(server: Server) -> None:
     put = server.client.put("/v1/models/again", json={"run": "head"})
     assert (put.status_code, put.json()["technique"]) == (201, "classifier_head")
@@ -295,7 +348,7 @@ def test_the_log_holds_no_text_unless_it_is_asked_for(server: Server, monkeypatc
 def test_openapi_names_every_route(server: Server) -> None:
     document = server.client.get("/openapi.json").json()
     routes = {route.path for route in server.api.application().routes}
-    assert set(document["paths"]) == routes
+    assert set(document["paths"]) == routes - {"/", "/playground"}, "pages for people are no API"
     text = json.dumps(document)
     for reference in {part.split('"')[0] for part in text.split('"#/components/schemas/')[1:]}:
         assert reference in document["components"]["schemas"]

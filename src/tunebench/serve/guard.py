@@ -71,13 +71,13 @@ class Guard:
         headers = _headers(scope)
         refusal = _refusal(scope["method"], headers)
         given = parse_qs(scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True).get("token")
-        entered = given is not None and _same(given[0], self.token)
+        entered = given is not None and same(given[0], self.token)
         if refusal is None and not entered and (given is not None or not self._knows(headers.get("cookie", ""))):
             refusal = "The token in the address is missing or wrong. Open the address that the command printed."
         if refusal is not None:
-            await _refuse(refusal, _decorated(send))
+            await _refuse(refusal, decorated(send))
             return
-        await self.app(scope, receive, _decorated(send, self._cookie if entered else None))
+        await self.app(scope, receive, decorated(send, self._cookie if entered else None))
 
     @property
     def _cookie(self) -> str:
@@ -88,7 +88,7 @@ class Guard:
             given = SimpleCookie(cookies).get(self.name)
         except CookieError:
             return False
-        return given is not None and _same(given.value, self.secret)
+        return given is not None and same(given.value, self.secret)
 
 
 def _headers(scope: Scope) -> dict[str, str]:
@@ -115,15 +115,15 @@ def _refusal(method: str, headers: dict[str, str]) -> str | None:
     return None
 
 
-def _same(given: str, known: str) -> bool:
+def same(given: str, known: str) -> bool:
     """Compared in constant time."""
     return secrets.compare_digest(given.encode("utf-8", "surrogatepass"), known.encode())
 
 
-def _decorated(send: Send, cookie: str | None = None) -> Send:
+def decorated(send: Send, cookie: str | None = None) -> Send:
     """Adds the headers that every answer has; a policy of an answer's own stays."""
 
-    async def decorated(message: MutableMapping[str, Any]) -> None:
+    async def with_headers(message: MutableMapping[str, Any]) -> None:
         if message["type"] == "http.response.start":
             headers = list(message.get("headers", []))
             known = {name.lower() for name, _ in headers}
@@ -132,7 +132,7 @@ def _decorated(send: Send, cookie: str | None = None) -> Send:
             message = {**message, "headers": headers}
         await send(message)
 
-    return decorated
+    return with_headers
 
 
 async def _refuse(sentence: str, send: Send) -> None:

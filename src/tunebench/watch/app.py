@@ -19,6 +19,7 @@ from tunebench._util.visible import escaped
 from tunebench.report.charts import vega
 from tunebench.run import requests
 from tunebench.serve.http import content_of, file, refused, text_of
+from tunebench.serve.playground.routes import ShelfRespondents
 from tunebench.serve.playground.routes import routes as playground_routes
 from tunebench.serve.playground.shelf import Shelf
 from tunebench.watch.desk import Desk
@@ -37,7 +38,7 @@ def application(outs: Sequence[Path], models: Mapping[str, str] | None = None) -
         outs: output folders of `tunebench run`, which may not exist yet.
         models: a model's name -> its folder now, for the playground.
     """
-    desk, shelf = Desk(outs), Shelf(models)
+    desk, respondents = Desk(outs), ShelfRespondents(Shelf(models))
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -45,7 +46,7 @@ def application(outs: Sequence[Path], models: Mapping[str, str] | None = None) -
         desk.close()
 
     return Starlette(
-        routes=[*_routes(desk), Mount("/playground", routes=playground_routes(desk.contestants, shelf))],
+        routes=[*_routes(desk), Mount("/playground", routes=playground_routes(desk.contestants, respondents))],
         exception_handlers={HTTPException: refused},
         lifespan=lifespan,
     )

@@ -1,14 +1,11 @@
 """Who may ask: an ASGI application in front of another one, which looks at host, origin and token."""
 
-import secrets
-from collections.abc import Awaitable, Callable, MutableMapping
+import hmac
 from dataclasses import dataclass
-from typing import Any
+from http.cookies import CookieError, SimpleCookie
+from urllib.parse import parse_qs
 
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
+from tunebench.serve.guard import App, Receive, Scope, Send, decorated, same
 
 _OPEN = ("/health", "/ready")
 """Asked by what keeps the server running, which knows no token."""
@@ -21,6 +18,9 @@ class Access:
 
     A web page of anybody can send requests to 127.0.0.1 from the browser of the person who runs the server, and give
     that address a name of its own: a server of this machine answers to its own names only, and to no other page.
+
+    A browser cannot send `Authorization` for a page: the playground is opened with `/?token=TOKEN`, which sets a cookie
+    that opens the playground and nothing else.
 
     Attributes:
         app: the other application.
@@ -39,27 +39,64 @@ class Access:
         elif scope["type"] != "http":
             await send({"type": "websocket.close", "code": 1008})
         else:
-            refusal = self._refusal(scope)
+            headers = _headers(scope)
+            entered = self.token is not None and scope["path"] == "/" and self._named_in(scope)
+            refusal = self._refusal(scope, headers, entered)
+            cookie = self._cookie(scope) if entered and refusal is None else None
+            sender = decorated(send, cookie) if _is_page(scope) else send
             if refusal is None:
-                await self.app(scope, receive, send)
+                await self.app(scope, receive, sender)
             else:
-                await _refuse(*refusal, send)
+                await _refuse(*refusal, sender)
 
-    def _refusal(self, scope: Scope) -> tuple[int, str] | None:
-        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+    def _refusal(self, scope: Scope, headers: dict[str, str], entered: bool) -> tuple[int, str] | None:
         host, origin = headers.get("host", ""), headers.get("origin")
         name = host if host.endswith("]") else host.rpartition(":")[0] or host
         if self.local and name not in _LOCAL:
             return 403, "This server answers under 127.0.0.1 and localhost only."
         if origin is not None and origin.partition("://")[2] != host:
             return 403, "This server answers no page of another site."
-        if self.token is None or scope["path"] in _OPEN:
+        if self.token is None or scope["path"] in _OPEN or entered:
             return None
         kind, _, given = headers.get("authorization", "").partition(" ")
-        known = secrets.compare_digest(given.strip().encode("utf-8", "surrogatepass"), self.token.encode())
-        if kind.lower() != "bearer" or not known:
-            return 401, "The token is missing or wrong: send 'Authorization: Bearer TOKEN'."
-        return None
+        if kind.lower() == "bearer" and same(given.strip(), self.token):
+            return None
+        if _is_page(scope):
+            return None if self._knows(scope, headers) else (401, "The token is missing or wrong: open /?token=TOKEN.")
+        return 401, "The token is missing or wrong: send 'Authorization: Bearer TOKEN'."
+
+    def _named_in(self, scope: Scope) -> bool:
+        """Whether the address holds the token."""
+        given = parse_qs(scope.get("query_string", b"").decode("latin-1")).get("token")
+        return given is not None and same(given[0], self.token or "")
+
+    def _knows(self, scope: Scope, headers: dict[str, str]) -> bool:
+        try:
+            given = SimpleCookie(headers.get("cookie", "")).get(_cookie_name(scope))
+        except CookieError:
+            return False
+        return given is not None and same(given.value, self._secret)
+
+    def _cookie(self, scope: Scope) -> str:
+        return f"{_cookie_name(scope)}={self._secret}; Path=/; HttpOnly; SameSite=Strict"
+
+    @property
+    def _secret(self) -> str:
+        """The same in every worker, and no way back to the token."""
+        return hmac.new((self.token or "").encode(), b"tunebench playground", "sha256").hexdigest()
+
+
+def _headers(scope: Scope) -> dict[str, str]:
+    return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+
+
+def _is_page(scope: Scope) -> bool:
+    return scope["path"] == "/" or scope["path"].startswith("/playground/")
+
+
+def _cookie_name(scope: Scope) -> str:
+    """Cookies are shared by all ports of a machine."""
+    return f"tunebench-serve-{(scope.get('server') or ('', ''))[1]}"
 
 
 async def _refuse(status: int, sentence: str, send: Send) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import json
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import Future
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -13,8 +13,8 @@ from typing import Any
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.routing import Mount, Route
 
 from tunebench._util.errors import UserError, brief, message_of
 from tunebench._util.visible import escaped
@@ -23,7 +23,10 @@ from tunebench.serve.api.bodies import PredictBody, RunBody, body_of
 from tunebench.serve.api.metrics import Metrics
 from tunebench.serve.api.models import Models, ServedModel
 from tunebench.serve.api.openapi import document
+from tunebench.serve.api.room import ServedRespondents
 from tunebench.serve.mixed import FAILURES
+from tunebench.serve.playground.page import page
+from tunebench.serve.playground.routes import routes as playground_routes
 
 _RELOAD = 2.0
 """Seconds between two looks at the folders of the served runs."""
@@ -66,6 +69,7 @@ class Api:
     def application(self) -> Starlette:
         """For an ASGI server."""
         routes = {
+            ("GET", "/"): self._page,
             ("GET", "/health"): self._health,
             ("GET", "/ready"): self._ready,
             ("GET", "/metrics"): self._metrics_text,
@@ -76,13 +80,22 @@ class Api:
             ("PUT", "/v1/models/{name}"): self._add,
             ("DELETE", "/v1/models/{name}"): self._remove,
         }
+        respondents = ServedRespondents(self._models, self._ask, self._models.folders)
+        playground = playground_routes(respondents.contestants, respondents)
         return Starlette(
             routes=[
-                Route(path, self._logged(path, answer), methods=[method]) for (method, path), answer in routes.items()
+                *(self._route("", path, answer, [method]) for (method, path), answer in routes.items()),
+                Mount(
+                    "/playground",
+                    routes=[self._route("/playground", one.path, one.endpoint, one.methods) for one in playground],
+                ),
             ],
             exception_handlers={HTTPException: _refused},
             lifespan=self._lifespan,
         )
+
+    def _route(self, under: str, path: str, answer: Callable[[Request], Awaitable[Response]], methods: Any) -> Route:
+        return Route(path, self._logged(f"{under}{path}", answer), methods=methods)
 
     @asynccontextmanager
     async def _lifespan(self, app: Starlette) -> AsyncIterator[None]:
@@ -139,22 +152,32 @@ class Api:
         return JSONResponse(document())
 
     async def _predict(self, request: Request) -> Response:
-        start = time.monotonic()
         body = await body_of(request, PredictBody)
         request.state.asked = {"model": body.model[:100], "texts": len(body.inputs)}
-        if self._log_texts:
-            request.state.asked["inputs"] = [body.texts, body.pairs]
         model = self._known(body.model)
-        size = sum(map(len, body.texts)) + sum(map(len, body.pairs or []))
+        return JSONResponse({"model": model.name, "answers": await self._ask(request, model, body.texts, body.pairs)})
+
+    async def _ask(
+        self, request: Request, model: ServedModel, texts: Sequence[str], pairs: Sequence[str] | None
+    ) -> list[dict[str, Any]]:
+        """Answers from the queue, if there is room in it."""
+        start = time.monotonic()
+        request.state.asked = {"model": model.name, "texts": len(texts)}
+        if self._log_texts:
+            request.state.asked["inputs"] = [texts, pairs]
+        size = sum(map(len, texts)) + sum(map(len, pairs or []))
         if self._waiting and self._waiting + size > self._limits.characters:
             raise HTTPException(429, "Too many texts wait already. Ask again later.", {"Retry-After": "1"})
         self._waiting += size
         try:
-            answers = await self._answered(request, self._answering.ask(model.served, body.texts, body.pairs))
+            answers = await self._answered(request, self._answering.ask(model.served, texts, pairs))
         finally:
             self._waiting -= size
         self._metrics.predicted(model.name, len(answers), time.monotonic() - start)
-        return JSONResponse({"model": model.name, "answers": answers})
+        return answers
+
+    async def _page(self, request: Request) -> Response:
+        return HTMLResponse(page())
 
     async def _answered(self, request: Request, future: "Future[Any]") -> Any:
         """What a future gives; it is cancelled where nobody waits for it any more."""

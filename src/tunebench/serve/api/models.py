@@ -64,7 +64,8 @@ class Models:
     """
 
     def __init__(self, backbones: Backbones, folders: Mapping[str, str], allowed: Path | None = None):
-        self._backbones, self._folders, self._allowed = backbones, folders, allowed
+        self.folders = folders
+        self._backbones, self._allowed = backbones, allowed
         self._models: dict[str, ServedModel] = {}
 
     def names(self) -> list[str]:
@@ -96,7 +97,7 @@ class Models:
             raise UserError(f"'{shown(name)}' is no name of a served run. Give letters, digits and any of . _ - + @")
         stamp = _stamp(folder)
         run = read_run(folder)[0] if (folder / RUN_FILE).is_file() else None
-        moved = {key: place for key, place in self._folders.items() if run is not None and key == run.model}
+        moved = {key: place for key, place in self.folders.items() if run is not None and key == run.model}
         finished = FinishedRun.load(folder, moved, self._backbones)
         model = self._models[name] = ServedModel(name, Served(finished, self._backbones), stamp)
         return model

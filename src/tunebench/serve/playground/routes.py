@@ -2,10 +2,10 @@
 
 import itertools
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -17,8 +17,9 @@ from tunebench._util.errors import UserError, message_of
 from tunebench._util.visible import escaped, escaped_within
 from tunebench.serve.http import content_of, file, text_of
 from tunebench.serve.playground.answers import shown
-from tunebench.serve.playground.shelf import Shelf
+from tunebench.serve.playground.shelf import Answered, Shelf
 
+_Made = TypeVar("_Made")
 _PAGES = 8  # of attention that are kept
 _OWN_POLICY = {"content-security-policy": "frame-ancestors 'self'"}
 """Beside the one in the page itself, which names its script by its hash."""
@@ -49,14 +50,41 @@ class Contestant:
     attends: bool
 
 
-def routes(contestants: Callable[[], Sequence[Contestant]], shelf: Shelf) -> list[Route]:
+class Respondents(Protocol):
+    """Who answers. A user's mistake is a UserError; an HTTPException is the answer itself."""
+
+    async def answer(self, request: Request, one: Contestant, text: str, pair: str | None) -> Answered:
+        """The answer of a run to the text of a request."""
+        ...
+
+    async def attention(self, one: Contestant, text: str, pair: str | None) -> str:
+        """The page on the attention of its model."""
+        ...
+
+
+class ShelfRespondents:
+    """Runs that are loaded when they are first asked."""
+
+    def __init__(self, shelf: Shelf):
+        self._shelf = shelf
+
+    async def answer(self, request: Request, one: Contestant, text: str, pair: str | None) -> Answered:
+        """In a thread of its own."""
+        return await run_in_threadpool(self._shelf.answer, one.folder, text, pair)
+
+    async def attention(self, one: Contestant, text: str, pair: str | None) -> str:
+        """In a thread of its own."""
+        return await run_in_threadpool(self._shelf.attention, one.folder, text, pair)
+
+
+def routes(contestants: Callable[[], Sequence[Contestant]], respondents: Respondents) -> list[Route]:
     """To be mounted at `/playground`.
 
     Args:
         contestants: the runs that there are now, those of a cell together.
-        shelf: answers.
+        respondents: answer for them.
     """
-    room = _Room(contestants, shelf)
+    room = _Room(contestants, respondents)
     return [
         Route("/runs", room.listed),
         Route("/answer", room.answer, methods=["POST"]),
@@ -69,8 +97,8 @@ def routes(contestants: Callable[[], Sequence[Contestant]], shelf: Shelf) -> lis
 class _Room:
     """The answers to requests; each method is one of a path."""
 
-    def __init__(self, contestants: Callable[[], Sequence[Contestant]], shelf: Shelf):
-        self._contestants, self._shelf = contestants, shelf
+    def __init__(self, contestants: Callable[[], Sequence[Contestant]], respondents: Respondents):
+        self._contestants, self._respondents = contestants, respondents
         self._pages: OrderedDict[int, str] = OrderedDict()
         self._numbers = itertools.count(1)
 
@@ -80,13 +108,13 @@ class _Room:
 
     async def answer(self, request: Request) -> Response:
         one, text, pair = await self._asked(request)
-        made = await _done(lambda: self._shelf.answer(one.folder, text, pair))
+        made = await _done(self._respondents.answer(request, one, text, pair))
         times = {"seconds": made.seconds, "loaded": made.loaded, "note": escaped(made.note)}
         return JSONResponse({**shown(made.content, pair), **times})
 
     async def attention(self, request: Request) -> Response:
         one, text, pair = await self._asked(request)
-        page = await _done(lambda: self._shelf.attention(one.folder, text, pair))
+        page = await _done(self._respondents.attention(one, text, pair))
         number = next(self._numbers)
         self._pages[number] = page
         while len(self._pages) > _PAGES:
@@ -123,10 +151,10 @@ def _described(one: Contestant) -> dict[str, Any]:
     return escaped_within({name: getattr(one, name) for name in names})
 
 
-async def _done(work: Callable[[], Any]) -> Any:
-    """What a thread of its own computes; a user's mistake is a sentence."""
+async def _done(work: Awaitable[_Made]) -> _Made:
+    """What is computed; a user's mistake is a sentence."""
     try:
-        return await run_in_threadpool(work)
+        return await work
     except UserError as error:
         raise HTTPException(400, message_of(error).removeprefix("predict: ")) from error
     except MemoryError as error:
