@@ -139,8 +139,8 @@ class _Process:
         except BrokenPipeError:
             line = b""
         if not line:
-            for kept in (_process, javascript):  # the next report starts another one
-                kept.cache_clear()
+            for started in (_process, javascript):  # the next report starts another one
+                started.cache_clear()
             code = self._process.wait()
             raise DrawingError(f"the process that draws charts ended with code {code}{self._last_words()}")
         answer, error = json.loads(line)
