@@ -60,7 +60,8 @@ def take(browser: Browser, report: Path, target: Path, scheme: str, width: int, 
 def keep(name: Path, shown: str) -> None:
     """One of a view's pictures, in 256 colours; the others go."""
     with Image.open(f"{name}-{shown}.png") as picture:
-        picture.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(f"{name}.png", optimize=True)
+        few = picture.convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+        few.save(f"{name}.png", optimize=True)  # maximum coverage keeps the colours of small marks
     for other in ("summary", "comparison", "charts", "whole"):
         Path(f"{name}-{other}.png").unlink(missing_ok=True)
 
