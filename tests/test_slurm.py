@@ -16,14 +16,14 @@ from submitit.local.local import LocalJobEnvironment
 from tests.test_local import silent, some_jobs
 from tunebench._util.errors import UserError
 from tunebench._util.files import read_json
-from tunebench.cli.where import chosen
+from tunebench.cli.where import WhereOptions, chosen
 from tunebench.engine.events import Event, Ready, ResultWritten, Resumed, Step, Unwritable
 from tunebench.records import Done, Failed, NotApplicable, read_result, write_result
 from tunebench.run.drive import drive
-from tunebench.run.executors import slurm
+from tunebench.run.executors import elsewhere, slurm
 from tunebench.run.executors.local import Local
+from tunebench.run.executors.placement import Placement
 from tunebench.run.executors.slurm import Slurm, SlurmOptions
-from tunebench.run.executors.slurm_task import EVENTS, JOB
 from tunebench.run.job import Job, job_in
 from tunebench.run.pending import Pending
 from tunebench.run.scheduler import FixedList
@@ -33,8 +33,10 @@ from tunebench.study import Places, Study
 class Queued:
     """A SLURM job that has the state it is given."""
 
-    def __init__(self, number: int, folder: str):
-        self.job_id, self.folder, self.state, self.cancelled = f"17_{number}", Path(folder), "PENDING", False
+    def __init__(self, number: int, path: str):
+        self.job_id, self.state, self.cancelled = f"17_{number}", "PENDING", False
+        self.files = Placement(Path(path))
+        self.folder = self.files.path.parent
 
     def done(self) -> bool:
         return self.state not in ("PENDING", "RUNNING")
@@ -43,7 +45,7 @@ class Queued:
         self.cancelled, self.state = True, "CANCELLED by 0"
 
     def reports(self, *events: Event) -> None:
-        with (self.folder / EVENTS).open("a") as file:
+        with self.files.events.open("a") as file:
             file.writelines(event.model_dump_json() + "\n" for event in events)
 
     def ends(self, job: Job) -> None:
@@ -63,8 +65,8 @@ class Cluster:
     def jobs(self) -> list[Queued]:
         return [job for array in self.arrays for job in array]
 
-    def map_array(self, task: Any, folders: Sequence[str]) -> list[Queued]:
-        self.arrays.append([Queued(len(self.jobs) + number, folder) for number, folder in enumerate(folders)])
+    def map_array(self, task: Any, paths: Sequence[str]) -> list[Queued]:
+        self.arrays.append([Queued(len(self.jobs) + number, path) for number, path in enumerate(paths)])
         return self.arrays[-1]
 
 
@@ -73,8 +75,8 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Cluster:
     """A cluster on which nothing happens by itself, seen without delay."""
     made = Cluster()
     monkeypatch.setattr(slurm, "_engine", lambda folder, options: made)
-    monkeypatch.setattr(slurm, "_LOOK_SECONDS", 0.0)
-    monkeypatch.setattr(slurm, "_GRACE_SECONDS", 0.0)
+    monkeypatch.setattr(elsewhere, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(elsewhere, "_GRACE_SECONDS", 0.0)
     return made
 
 
@@ -85,9 +87,7 @@ def test_runs_are_queued_in_arrays_no_larger_than_the_site_allows(cluster: Clust
             executor.place(jobs.pop())
         assert executor.wait() is None
     assert [len(array) for array in cluster.arrays] == [2, 2, 1]
-    assert all(
-        Job.model_validate_json((job.folder / JOB).read_bytes()).folder == str(job.folder) for job in cluster.jobs
-    )
+    assert all(Job.model_validate_json(job.files.path.read_bytes()).folder == str(job.folder) for job in cluster.jobs)
 
 
 def test_events_of_a_node_are_passed_on_and_a_half_written_one_waits(cluster: Cluster, tmp_path: Path) -> None:
@@ -98,12 +98,12 @@ def test_events_of_a_node_are_passed_on_and_a_half_written_one_waits(cluster: Cl
         (queued,) = cluster.jobs
         queued.reports(Ready(), Resumed(step=3, epoch=1))
         whole = ResultWritten(status="done").model_dump_json() + "\n"
-        with (queued.folder / EVENTS).open("a") as file:
+        with queued.files.events.open("a") as file:
             file.write(whole[:9])
         happened = executor.wait()
         assert happened is not None and isinstance(happened[1], Resumed) and happened[1].step == 3
         assert executor.wait() is None
-        with (queued.folder / EVENTS).open("a") as file:
+        with queued.files.events.open("a") as file:
             file.write(whole[9:])
         happened = executor.wait()
         assert happened is not None and isinstance(happened[1], ResultWritten)
@@ -196,7 +196,7 @@ def test_a_command_that_was_killed_finds_its_jobs_again(
             get_state = staticmethod(lambda number, mode: states[number])
 
         def __init__(self, folder: Path, job_id: str):
-            super().__init__(0, str(folder))
+            super().__init__(0, str(Placement.of(alive).path))
             self.job_id, self.state = job_id, "RUNNING"
 
     monkeypatch.setattr(slurm, "SlurmJob", Known)
@@ -228,13 +228,13 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         path.write_text(f"#!/bin/sh\n{body}\n")
         path.chmod(path.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setenv("PATH", f"{site}:{os.environ['PATH']}")
-    monkeypatch.setattr(slurm, "_LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(elsewhere, "LOOK_SECONDS", 0.0)
     return site
 
 
 def test_sbatch_is_asked_what_the_options_say(site: Path, tmp_path: Path) -> None:
     options = ["gpus-per-node=1", "mem=24G", "account=nlp lab", "reservation=night"]
-    with chosen("slurm", "40", "long", 90, options)(tmp_path / "out", 2) as executor:
+    with chosen(WhereOptions("slurm", "40", "long", 90, options))(tmp_path / "out", 2) as executor:
         for job in some_jobs(2, tmp_path / "out"):
             executor.place(job)
         executor.wait()
@@ -250,35 +250,35 @@ def test_sbatch_is_asked_what_the_options_say(site: Path, tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("where", "words"),
     [
-        (("local", None, "long", None, ()), "are for --on slurm"),
-        (("slrm", None, None, None, ()), "Did you mean 'slurm'"),
-        (("slurm", None, None, None, ["gpus"]), "--slurm gpus: write an option of sbatch as NAME=VALUE"),
-        (("slurm", "0", None, None, ()), "--workers 0: give a number from 1 up, or auto."),
+        (WhereOptions(slurm_partition="long"), "are for --on slurm"),
+        (WhereOptions("slrm"), "Did you mean 'slurm'"),
+        (WhereOptions("slurm", slurm=["gpus"]), "--slurm gpus: write an option of sbatch as NAME=VALUE"),
+        (WhereOptions("slurm", "0"), "--workers 0: give a number from 1 up, or auto."),
     ],
 )
-def test_an_option_that_is_none_is_one_sentence(where: Any, words: str) -> None:
+def test_an_option_that_is_none_is_one_sentence(where: WhereOptions, words: str) -> None:
     with pytest.raises(UserError) as caught:
-        chosen(*where)
+        chosen(where)
     assert words in str(caught.value)
 
 
 @pytest.mark.parametrize("option", ["time=3", "x=1\n#SBATCH --uid=0", "a b=1"])
 def test_an_option_that_sbatch_cannot_be_given_is_refused(option: str, site: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="--slurm"):
-        chosen("slurm", None, None, None, [option])(tmp_path, 1)
+        chosen(WhereOptions("slurm", slurm=[option]))(tmp_path, 1)
 
 
 def test_without_slurm_the_command_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     with pytest.raises(UserError, match="--on slurm: Could not detect"):
-        chosen("slurm", None, None, None, ())(tmp_path, 1)
+        chosen(WhereOptions("slurm"))(tmp_path, 1)
 
 
 def test_what_sbatch_refuses_is_one_sentence(site: Path, tmp_path: Path) -> None:
     (site / "sbatch").write_text('#!/bin/sh\necho "sbatch: error: invalid partition specified: lnog" >&2; exit 1\n')
     with (
         pytest.raises(UserError, match=r"sbatch refuses the jobs: .*invalid partition specified: lnog"),
-        chosen("slurm", None, "lnog", None, ())(tmp_path / "out", 1) as executor,
+        chosen(WhereOptions("slurm", slurm_partition="lnog"))(tmp_path / "out", 1) as executor,
     ):
         executor.place(some_jobs(1, tmp_path / "out")[0])
         executor.wait()
@@ -292,7 +292,7 @@ def test_a_preempted_run_is_saved_queued_again_and_ends_with_the_bits_of_an_undi
     backbones: dict[str, Path], data_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without the checkpoint that the signal asks for, the run would begin again: regular ones are an hour apart."""
-    monkeypatch.setattr(slurm, "_LOOK_SECONDS", 0.1)
+    monkeypatch.setattr(elsewhere, "LOOK_SECONDS", 0.1)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     places = Places(models={"tiny-bert": str(backbones["bert"])}, data_root=str(data_root))
     study = Study.model_validate(
@@ -316,7 +316,7 @@ def test_a_preempted_run_is_saved_queued_again_and_ends_with_the_bits_of_an_undi
 
             def preempt(job: Job, event: Event, executor: Slurm = executor) -> None:
                 if isinstance(event, Step) and not any(isinstance(one, Step) for one in events):
-                    _take_the_node_away(executor._placed[job.folder].queued)
+                    _take_the_node_away(executor._placed[job.folder].ticket)
                 events.append(event)
 
             drive(FixedList([job]), executor, preempt, out)

@@ -1,9 +1,12 @@
 """Where runs are made: what `--on` and its options say."""
 
+import math
+import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tunebench._util.errors import UserError, did_you_mean
 
@@ -13,7 +16,31 @@ if TYPE_CHECKING:
 Opening = Callable[[Path, int], "Executor"]
 """Opens an executor for a study's folder and at least so many jobs."""
 
-ON = ("local", "slurm")
+ON = ("local", "slurm", "ray")
+
+_RAY = {
+    "num_cpus": "1 or more",
+    "num_gpus": "1, or 0.5 for two runs on one",
+    "memory": "8G",
+    "accelerator_type": "A100",
+    "cache": "/scratch/tunebench",
+}
+"""What `--ray NAME=VALUE` takes, with examples."""
+
+_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+
+
+@dataclass(frozen=True)
+class WhereOptions:
+    """What a command's options say of where runs are made; None and nothing where an option is not given."""
+
+    on: str = "local"
+    workers: str | None = None
+    slurm_partition: str | None = None
+    slurm_time: int | None = None
+    slurm: Sequence[str] = ()
+    ray_address: str | None = None
+    ray: Sequence[str] = ()
 
 
 def here(workers: int | None) -> Opening:
@@ -27,26 +54,46 @@ def here(workers: int | None) -> Opening:
     return opened
 
 
-def chosen(on: str, workers: str | None, partition: str | None, minutes: int | None, options: Sequence[str]) -> Opening:
+def chosen(asked: WhereOptions) -> Opening:
     """What a command's options ask for.
 
     Raises:
         UserError: an option is none, or is for another executor.
     """
-    if on == "slurm":
-        return _slurm(_count(workers), partition, minutes, options)
-    if on != "local":
-        raise UserError(f"--on {on}: there is no such executor. {did_you_mean(on, ON)}")
-    if partition or minutes or options:
+    if asked.on not in ON:
+        raise UserError(f"--on {asked.on}: there is no such executor. {did_you_mean(asked.on, ON)}")
+    if asked.on != "slurm" and (asked.slurm_partition or asked.slurm_time or asked.slurm):
         raise UserError("--slurm-partition, --slurm-time and --slurm are for --on slurm.")
-    return here(1 if workers is None else _count(workers))
+    if asked.on != "ray" and (asked.ray_address or asked.ray):
+        raise UserError("--ray-address and --ray are for --on ray.")
+    workers = _count(asked.workers)
+    if asked.on == "slurm":
+        return _slurm(workers, asked)
+    if asked.on == "ray":
+        return _ray(workers, asked)
+    return here(1 if asked.workers is None else workers)
 
 
-def _slurm(workers: int | None, partition: str | None, minutes: int | None, options: Sequence[str]) -> Opening:
+def refuse_address(out: Path | None) -> None:
+    """A study's folder is a folder.
+
+    Raises:
+        UserError: it is an address, such as s3://bucket/study.
+    """
+    scheme = re.match(r"([a-z][a-z0-9+.-]+):/", str(out or ""))
+    if scheme:
+        raise UserError(
+            f"--out {scheme[1]}://...: a study's folder is a folder of this machine, because its files are locked and "
+            "changed in place, which an object store cannot do. Give a folder that all machines share (NFS, Lustre, "
+            "FSx, Filestore), and copy it to the store when the study has ended."
+        )
+
+
+def _slurm(workers: int | None, asked: WhereOptions) -> Opening:
     if find_spec("submitit") is None:
         raise UserError("--on slurm: submitit is not installed. Run: pip install 'tunebench[slurm]'")
     extra = {}
-    for option in options:
+    for option in asked.slurm:
         name, is_pair, value = option.partition("=")
         if not is_pair or not name or not value:
             raise UserError(f"--slurm {option}: write an option of sbatch as NAME=VALUE, such as gpus-per-node=1.")
@@ -59,14 +106,65 @@ def _slurm(workers: int | None, partition: str | None, minutes: int | None, opti
         return Slurm(
             out,
             SlurmOptions(
-                partition=partition,
-                minutes=minutes or standard.minutes,
+                partition=asked.slurm_partition,
+                minutes=asked.slurm_time or standard.minutes,
                 extra=extra,
                 at_once=workers or standard.at_once,
             ),
         )
 
     return opened
+
+
+def _ray(workers: int | None, asked: WhereOptions) -> Opening:
+    if find_spec("ray") is None:
+        raise UserError("--on ray: Ray is not installed. Run: pip install 'tunebench[ray]'")
+    given = dict(_ray_option(option) for option in asked.ray)
+
+    def opened(out: Path, jobs: int) -> "Executor":
+        from tunebench.run.executors.ray import Ray, RayOptions
+
+        return Ray(out, RayOptions(address=asked.ray_address, at_once=workers, **given))
+
+    return opened
+
+
+def _ray_option(option: str) -> tuple[str, Any]:
+    """A name and its value.
+
+    Raises:
+        UserError: there is no such option, or it has no such value.
+    """
+    name, _, value = option.partition("=")
+    if name not in _RAY:
+        raise UserError(f"--ray {option}: there is no such option. {did_you_mean(name, list(_RAY))}")
+    mistake = UserError(f"--ray {option}: write --ray {name}={_RAY[name]}.")
+    if name == "cache" and Path(value).is_absolute():
+        return name, value
+    if name == "accelerator_type" and value:
+        return name, value
+    if name == "memory":
+        size = re.fullmatch(r"(\d+)([KMGT]?)B?", value)
+        if size and int(size[1]):
+            return name, int(size[1]) * _UNITS[size[2]]
+    if name in ("num_cpus", "num_gpus"):
+        return name, _amount(value, mistake, least=1 if name == "num_cpus" else 0)
+    raise mistake
+
+
+def _amount(value: str, mistake: UserError, least: int) -> float:
+    """A number of cores or GPUs: whole, or below one.
+
+    Raises:
+        UserError: it is none.
+    """
+    try:
+        amount = float(value)
+    except ValueError:
+        raise mistake from None
+    if not math.isfinite(amount) or amount < least or (amount > 1 and amount != int(amount)):
+        raise mistake
+    return amount
 
 
 def _count(workers: str | None) -> int | None:

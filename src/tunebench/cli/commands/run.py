@@ -10,7 +10,7 @@ from tunebench.cli.leaderboards import print_leaderboards
 from tunebench.cli.options import Data, DataRoot, Models, StudyName, opened_study
 from tunebench.cli.printing import say
 from tunebench.cli.stopping import INTERRUPTED, stoppable
-from tunebench.cli.where import chosen
+from tunebench.cli.where import WhereOptions, chosen, refuse_address
 from tunebench.cli.whole_study import make_study
 
 _STOPPED = "Stopped. Finished runs are kept; the same command continues."
@@ -31,7 +31,8 @@ def run(
     workers: Annotated[
         str | None,
         typer.Option(
-            help="runs at once: a number, or auto (one per GPU, or one per core without GPUs); default: 1, on slurm 500"
+            help="runs at once: a number, or auto (one per GPU, or one per core without GPUs); default: 1; "
+            "500 on slurm; what the nodes have room for on ray"
         ),
     ] = None,
     data_root: DataRoot = None,
@@ -40,13 +41,26 @@ def run(
     track: Annotated[
         str | None, typer.Option(help="also log to tensorboard, wandb or mlflow (install tunebench[<name>])")
     ] = None,
-    on: Annotated[str, typer.Option(help="where: local, or slurm (install tunebench[slurm])")] = "local",
+    on: Annotated[
+        str, typer.Option(help="where: local, slurm or ray (install tunebench[slurm] or tunebench[ray])")
+    ] = "local",
     slurm_partition: Annotated[str | None, typer.Option(help="SLURM's partition; default: the site's")] = None,
     slurm_time: Annotated[
         int | None, typer.Option(min=1, help="minutes of a SLURM job; a longer run continues in another; default: 240")
     ] = None,
     slurm: Annotated[
         list[str] | None, typer.Option(help="another option of sbatch: gpus-per-node=1; repeat it for more")
+    ] = None,
+    ray_address: Annotated[
+        str | None,
+        typer.Option(
+            help="of the Ray cluster: auto, HOST:PORT, ray://HOST:PORT, or local to start Ray here; "
+            "default: auto where there is one, else local"
+        ),
+    ] = None,
+    ray: Annotated[
+        list[str] | None,
+        typer.Option(help="what a run asks of Ray: num_cpus, num_gpus, memory, accelerator_type or cache, NAME=VALUE"),
     ] = None,
 ) -> None:
     """Make all runs of a study that have no result yet, then write its report.
@@ -58,9 +72,10 @@ def run(
     from tunebench import report as reports
     from tunebench.run.folder import failed_runs, locked
 
+    refuse_address(out)
     opened = opened_study(study, model, data_root, data, seeds)
     _check_tracker(track)
-    where = chosen(on, workers, slurm_partition, slurm_time, slurm or ())
+    where = chosen(WhereOptions(on, workers, slurm_partition, slurm_time, slurm or (), ray_address, ray or ()))
     if on != "local" and opened.study.unsettled:
         raise UserError(
             f"--on {on}: this study has epochs: auto, which are timed on the machine that trains. "
