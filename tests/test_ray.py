@@ -1,4 +1,4 @@
-"""Jobs on a Ray cluster: what Ray is asked, and what survives the death of nodes and of the command."""
+"""Jobs on a Ray cluster: what Ray is asked, and what its answers mean; `test_ray_deaths.py` has a real one."""
 
 from collections.abc import Mapping
 from pathlib import Path

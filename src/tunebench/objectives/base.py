@@ -84,6 +84,8 @@ class Objective(ABC):
     """
 
     name: ClassVar[str]
+    pipeline: ClassVar[str | None] = None
+    """The hub's name of what a model posed so does; None where it has none."""
     pooled: ClassVar[bool]
     """Whether the head reads one token only: the first of an encoder, the last of a decoder."""
     beams: int = 1

@@ -23,6 +23,7 @@ class CausalLm(Objective):
     """
 
     name = "causal_lm"
+    pipeline = "text-generation"
     pooled = False
 
     loss_on: Literal["response", "all"] = "response"

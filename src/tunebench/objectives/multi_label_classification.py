@@ -22,6 +22,7 @@ class MultiLabelClassification(WeighingSeveralClasses, TextObjective):
     """A sigmoid for each label; binary cross entropy, averaged over texts and labels."""
 
     name = "multi_label_classification"
+    pipeline = "text-classification"
 
     threshold: float | Literal["validation"] = UNSETTLED
 

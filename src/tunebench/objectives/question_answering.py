@@ -39,6 +39,7 @@ class QuestionAnswering(Objective):
     """
 
     name = "question_answering"
+    pipeline = "question-answering"
     pooled = False
 
     stride: int = 128

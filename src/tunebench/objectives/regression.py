@@ -14,6 +14,7 @@ class Regression(TextObjective):
     """One linear output; mean squared error, on the scale of the labels."""
 
     name = "regression"
+    pipeline = "text-classification"
 
     @staticmethod
     def head(labels: Sequence[str]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ class SequenceClassification(WeighingOneClass, TextObjective):
     """A softmax over classes; cross entropy."""
 
     name = "sequence_classification"
+    pipeline = "text-classification"
 
     @staticmethod
     def head(labels: Sequence[str]) -> dict[str, Any]:

@@ -25,6 +25,7 @@ class TextToText(Objective):
     """
 
     name = "text_to_text"
+    pipeline = "text-generation"
     pooled = False
 
     prompt: str = ""

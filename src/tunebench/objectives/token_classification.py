@@ -23,6 +23,7 @@ class TokenClassification(WeighingOneClass):
     """
 
     name = "token_classification"
+    pipeline = "token-classification"
     pooled = False
 
     label_subwords: Literal["all", "first"] = "all"

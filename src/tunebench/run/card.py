@@ -21,17 +21,6 @@ from tunebench.run.cell import Cell
 from tunebench.study import Run
 from tunebench.tasks.base import EMBEDDED
 
-_PIPELINES = {
-    "sequence_classification": "text-classification",
-    "multi_label_classification": "text-classification",
-    "regression": "text-classification",
-    "token_classification": "token-classification",
-    "question_answering": "question-answering",
-    "causal_lm": "text-generation",
-    "text_to_text": "text-generation",
-}
-"""The hub's names of what a model does, by objective."""
-
 
 @dataclass(frozen=True)
 class Use:
@@ -41,15 +30,13 @@ class Use:
         what: it is, in a sentence.
         code: Python that loads it and answers.
         library: the hub's name of what loads it; None: a file that lies beside the card.
-        pipeline: the objective that the task is posed as; None where no pipeline of the hub fits.
-        conversion: sentences on what the conversion cost, with figures.
+        pipeline: the hub's name of what it does; None where none fits.
     """
 
     what: str
     code: Sequence[str]
     library: str | None = None
     pipeline: str | None = None
-    conversion: Sequence[str] = ()
 
 
 def write_adapter_card(folder: Path, cell: Cell, done: Done) -> None:
@@ -59,11 +46,11 @@ def write_adapter_card(folder: Path, cell: Cell, done: Done) -> None:
     )
 
 
-def adapter_use(cell: Cell, done: Done, where: str = "adapter") -> Use:
-    """How PEFT loads a run's adapter, which lies in the folder `where`."""
+def adapter_use(cell: Cell, done: Done) -> Use:
+    """How PEFT loads a run's adapter."""
     assert cell.posed is not None, cell.reason
-    base, auto = cell.run.source, cell.family.auto_classes[cell.posed]
-    count = objectives()[cell.posed].head(done.data.labels).get("num_labels")
+    base, auto, objective = cell.run.source, cell.family.auto_classes[cell.posed], objectives()[cell.posed]
+    count = objective.head(done.data.labels).get("num_labels")
     options = f", num_labels={count}" if count is not None else ""
     code = [
         "from peft import PeftModel",
@@ -71,10 +58,10 @@ def adapter_use(cell: Cell, done: Done, where: str = "adapter") -> Use:
         "",
         f"base = {auto}.from_pretrained({json.dumps(base)}{options})",
         f"tokenizer = AutoTokenizer.from_pretrained({json.dumps(base)})",
-        f'model = PeftModel.from_pretrained(base, "{where}").eval()  # this folder',
-        *labels_line(done),
+        'model = PeftModel.from_pretrained(base, "adapter").eval()  # this folder',
+        *_labels_line(done),
     ]
-    return Use("An adapter for PEFT: what was tuned, without its base model.", code, "peft", cell.posed)
+    return Use("An adapter for PEFT: what was tuned, without its base model.", code, "peft", objective.pipeline)
 
 
 def model_use(cell: Cell, done: Done) -> Use:
@@ -88,12 +75,14 @@ def model_use(cell: Cell, done: Done) -> Use:
         "",
         'tokenizer = AutoTokenizer.from_pretrained(".")  # this folder',
         f'model = {auto}.from_pretrained(".").eval()',
-        *labels_line(done),
+        *_labels_line(done),
     ]
-    return Use("The whole model, in the format of transformers.", code, "transformers", cell.posed)
+    return Use(
+        "The whole model, in the format of transformers.", code, "transformers", objectives()[cell.posed].pipeline
+    )
 
 
-def labels_line(done: Done) -> list[str]:
+def _labels_line(done: Done) -> list[str]:
     """The labels as a line of Python, where there are some."""
     return [f"labels = {json.dumps(list(done.data.labels), ensure_ascii=False)}"] if done.data.labels else []
 
@@ -118,7 +107,6 @@ def card(run: Run, done: Done, use: Use, base: Path | None) -> str:
         f"{use.what} Made by tunebench {_version(done)}(run `{run.id}`).",
         *_section("How to use it", ["```python", *use.code, "```"]),
         *_section("Scores on the test split", _scores(done)),
-        *_section("The conversion", _items(use.conversion)),
         *_section("Data", _items(_data(run, done))),
         *_section("Technique", _items(_technique(run, done))),
         *_section("Costs", _items(_costs(done))),
@@ -139,16 +127,15 @@ def _head(run: Run, done: Done, use: Use) -> dict[str, Any]:
         for name, value in _ordered(done)
         if value is not None
     ]
-    pipeline = _PIPELINES.get(use.pipeline or "")
     result = {
-        "task": {"type": pipeline or run.task.objective, "name": run.task.title or run.task.name},
+        "task": {"type": use.pipeline or run.task.objective, "name": run.task.title or run.task.name},
         "dataset": {"type": source if public else run.task.name, "name": run.task.name, "split": "test"},
         "metrics": scores,
     }
     head = {
         "base_model": run.source if run.entry.reads_model and _is_id(run.source) else None,
         "library_name": use.library,
-        "pipeline_tag": pipeline,
+        "pipeline_tag": use.pipeline,
         "license": "other",
         "license_name": "base-model-and-data",
         "datasets": [source] if public else None,

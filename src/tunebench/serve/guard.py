@@ -10,7 +10,7 @@ that address a name of its own (DNS rebinding). Hence four conditions; who misse
 """
 
 import secrets
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
@@ -68,30 +68,39 @@ class Guard:
         if scope["type"] != "http":
             await send({"type": "websocket.close", "code": 1008})
             return
-        headers = _headers(scope)
+        headers = headers_of(scope)
         refusal = _refusal(scope["method"], headers)
-        given = parse_qs(scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True).get("token")
-        entered = given is not None and same(given[0], self.token)
-        if refusal is None and not entered and (given is not None or not self._knows(headers.get("cookie", ""))):
+        given = token_in(scope)
+        entered = given is not None and same(given, self.token)
+        if refusal is None and not entered and (given is not None or not holds(headers, self.name, self.secret)):
             refusal = "The token in the address is missing or wrong. Open the address that the command printed."
         if refusal is not None:
             await _refuse(refusal, decorated(send))
             return
-        await self.app(scope, receive, decorated(send, self._cookie if entered else None))
-
-    @property
-    def _cookie(self) -> str:
-        return f"{self.name}={self.secret}; Path=/; HttpOnly; SameSite=Strict"
-
-    def _knows(self, cookies: str) -> bool:
-        try:
-            given = SimpleCookie(cookies).get(self.name)
-        except CookieError:
-            return False
-        return given is not None and same(given.value, self.secret)
+        await self.app(scope, receive, decorated(send, cookie(self.name, self.secret) if entered else None))
 
 
-def _headers(scope: Scope) -> dict[str, str]:
+def token_in(scope: Scope) -> str | None:
+    """The token that an address holds, whoever's it is."""
+    given = parse_qs(scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True).get("token")
+    return None if given is None else given[0]
+
+
+def cookie(name: str, secret: str) -> str:
+    """What sets a cookie that scripts cannot read and other sites cannot send."""
+    return f"{name}={secret}; Path=/; HttpOnly; SameSite=Strict"
+
+
+def holds(headers: Mapping[str, str], name: str, secret: str) -> bool:
+    """Whether a request has the cookie with its secret."""
+    try:
+        given = SimpleCookie(headers.get("cookie", "")).get(name)
+    except CookieError:
+        return False
+    return given is not None and same(given.value, secret)
+
+
+def headers_of(scope: Scope) -> dict[str, str]:
     """Those of a request; of one that is given twice both, which is nobody's value."""
     found: dict[str, str] = {}
     for name, value in scope["headers"]:
@@ -120,14 +129,18 @@ def same(given: str, known: str) -> bool:
     return secrets.compare_digest(given.encode("utf-8", "surrogatepass"), known.encode())
 
 
-def decorated(send: Send, cookie: str | None = None) -> Send:
+def decorated(send: Send, set_cookie: str | None = None) -> Send:
     """Adds the headers that every answer has; a policy of an answer's own stays."""
 
     async def with_headers(message: MutableMapping[str, Any]) -> None:
         if message["type"] == "http.response.start":
             headers = list(message.get("headers", []))
             known = {name.lower() for name, _ in headers}
-            wanted = {"content-security-policy": POLICY, **_HEADERS, **({"set-cookie": cookie} if cookie else {})}
+            wanted = {
+                "content-security-policy": POLICY,
+                **_HEADERS,
+                **({"set-cookie": set_cookie} if set_cookie else {}),
+            }
             headers += [(name.encode(), value.encode()) for name, value in wanted.items() if name.encode() not in known]
             message = {**message, "headers": headers}
         await send(message)

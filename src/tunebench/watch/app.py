@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
 
+from tunebench._util.palette import PALETTE
 from tunebench._util.visible import escaped
 from tunebench.report.charts import vega
 from tunebench.run import requests
@@ -129,7 +130,7 @@ def shell(desk: Desk) -> str:
         lstrip_blocks=True,
         undefined=StrictUndefined,
     )
-    environment.globals["part"] = _template_of
+    environment.globals |= {"part": _template_of, "palette": PALETTE}
     return environment.get_template("watch.html.j2").render(numbers=range(len(desk.studies)))
 
 

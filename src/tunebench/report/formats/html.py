@@ -12,6 +12,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from tunebench._util.palette import PALETTE
 from tunebench._util.visible import as_json, escaped, escaped_within
 from tunebench.report.blocks import BEST, USED, Block, Card, Columns, Details, PageOnly, Report, Section, Table
 from tunebench.report.read.costs import SPARED
@@ -66,6 +67,7 @@ def environment() -> Environment:
         finalize=_visible,
     )
     made.globals |= {"show": show, "runs": _runs, "best": BEST, "used": USED, "options": _options, "classes": _classes}
+    made.globals["palette"] = PALETTE
     made.globals["labels"] = lambda entry: as_json(entry.labels)
     return made
 

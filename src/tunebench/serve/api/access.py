@@ -2,10 +2,8 @@
 
 import hmac
 from dataclasses import dataclass
-from http.cookies import CookieError, SimpleCookie
-from urllib.parse import parse_qs
 
-from tunebench.serve.guard import App, Receive, Scope, Send, decorated, same
+from tunebench.serve.guard import App, Receive, Scope, Send, cookie, decorated, headers_of, holds, same, token_in
 
 _OPEN = ("/health", "/ready")
 """Asked by what keeps the server running, which knows no token."""
@@ -39,11 +37,11 @@ class Access:
         elif scope["type"] != "http":
             await send({"type": "websocket.close", "code": 1008})
         else:
-            headers = _headers(scope)
-            entered = self.token is not None and scope["path"] == "/" and self._named_in(scope)
+            headers = headers_of(scope)
+            entered = self._entered(scope)
             refusal = self._refusal(scope, headers, entered)
-            cookie = self._cookie(scope) if entered and refusal is None else None
-            sender = decorated(send, cookie) if _is_page(scope) else send
+            given = cookie(_cookie_name(scope), self._secret) if entered and refusal is None else None
+            sender = decorated(send, given) if _is_page(scope) else send
             if refusal is None:
                 await self.app(scope, receive, sender)
             else:
@@ -62,32 +60,19 @@ class Access:
         if kind.lower() == "bearer" and same(given.strip(), self.token):
             return None
         if _is_page(scope):
-            return None if self._knows(scope, headers) else (401, "The token is missing or wrong: open /?token=TOKEN.")
+            known = holds(headers, _cookie_name(scope), self._secret)
+            return None if known else (401, "The token is missing or wrong: open /?token=TOKEN.")
         return 401, "The token is missing or wrong: send 'Authorization: Bearer TOKEN'."
 
-    def _named_in(self, scope: Scope) -> bool:
-        """Whether the address holds the token."""
-        given = parse_qs(scope.get("query_string", b"").decode("latin-1")).get("token")
-        return given is not None and same(given[0], self.token or "")
-
-    def _knows(self, scope: Scope, headers: dict[str, str]) -> bool:
-        try:
-            given = SimpleCookie(headers.get("cookie", "")).get(_cookie_name(scope))
-        except CookieError:
-            return False
-        return given is not None and same(given.value, self._secret)
-
-    def _cookie(self, scope: Scope) -> str:
-        return f"{_cookie_name(scope)}={self._secret}; Path=/; HttpOnly; SameSite=Strict"
+    def _entered(self, scope: Scope) -> bool:
+        """Whether the address of the playground holds the token."""
+        given = token_in(scope)
+        return self.token is not None and scope["path"] == "/" and given is not None and same(given, self.token)
 
     @property
     def _secret(self) -> str:
         """The same in every worker, and no way back to the token."""
         return hmac.new((self.token or "").encode(), b"tunebench playground", "sha256").hexdigest()
-
-
-def _headers(scope: Scope) -> dict[str, str]:
-    return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
 
 
 def _is_page(scope: Scope) -> bool:
